@@ -1,0 +1,36 @@
+# schemadrift: PGXS build. Targets for people: all, install, demo, test, simulate, model.
+EXTENSION   = schemadrift
+EXTVERSION  = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" schemadrift.control)
+MODULE_big  = schemadrift
+PG_CONFIG  ?= pg_config
+
+# Folders are the architecture (docs/architecture.md); every .c below them is part of the library.
+FOLDERS     = consensus causality gate ddl store peer worker functions
+SOURCES     = $(sort $(wildcard src/*.c) $(foreach f,$(FOLDERS),$(wildcard src/$(f)/*.c)))
+OBJS        = $(SOURCES:.c=.o)
+
+SQL_PARTS   = $(sort $(wildcard src/sql/*.sql))
+SQL_INSTALL = src/sql/build/$(EXTENSION)--$(EXTVERSION).sql
+DATA_built  = $(SQL_INSTALL)
+EXTRA_CLEAN = src/sql/build
+
+REGRESS      = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
+REGRESS_OPTS = --inputdir=. --load-extension=schemadrift
+
+with_llvm = no
+PG_CPPFLAGS = -Isrc -I$(shell $(PG_CONFIG) --includedir)
+PG_CFLAGS   = -std=gnu11 -Wall -Wextra -Werror $(if $(SD_TESTING),-DSD_TESTING)
+SHLIB_LINK  = -lpq
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Warnings are errors in our code only: the server's headers count as system headers.
+override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
+
+# Every object depends on every header: the tree is small, and a stale object is a bad bug to look for.
+$(OBJS): $(sort $(wildcard src/*.h src/*/*.h)) Makefile
+
+$(SQL_INSTALL): $(SQL_PARTS) Makefile schemadrift.control
+	mkdir -p $(@D)
+	cat $(SQL_PARTS) > $@

@@ -1,0 +1,15 @@
+/*
+ * compat.h: the only file that knows PostgreSQL's major versions.
+ *
+ * Supported: 15, 16, 17, 18.  Everything that differs between them is given one name here.
+ */
+#ifndef SD_COMPAT_H
+#define SD_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "schemadrift needs PostgreSQL 15 or later"
+#endif
+
+#endif							/* SD_COMPAT_H */

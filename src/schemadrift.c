@@ -1,0 +1,25 @@
+/*
+ * schemadrift.c: the library's entry, an ordered list of what starts.
+ */
+#include "compat.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "settings.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schemadrift must be preloaded"),
+				 errdetail("The gate and the workers exist only in a server that loaded the library at its start."),
+				 errhint("Put schemadrift first in shared_preload_libraries and restart the server.")));
+	sd_settings_init();
+}

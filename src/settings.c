@@ -1,0 +1,101 @@
+/*
+ * settings.c: every schemadrift.* setting, one row each.
+ *
+ * Adding a setting is adding a row.  The context column is who may change it: see docs/install.md.
+ */
+#include "compat.h"
+
+#include "utils/guc.h"
+
+#include "settings.h"
+
+int			sd_heartbeat_interval;
+int			sd_quorum_timeout;
+int			sd_connect_timeout;
+int			sd_lock_timeout;
+int			sd_retry_max_interval;
+int			sd_handover_grace;
+int			sd_max_regions;
+int			sd_max_entry_size;
+int			sd_ddl_mode;
+char	   *sd_bypass_reason;
+char	   *sd_migration_name;
+
+static const struct config_enum_entry ddl_modes[] = {
+	{"default", SD_MODE_DEFAULT, false},
+	{"observe", SD_MODE_OBSERVE, false},
+	{"coordinate", SD_MODE_COORDINATE, false},
+	{"require_apply", SD_MODE_REQUIRE_APPLY, false},
+	{"off", SD_MODE_OFF, false},
+	{NULL, 0, false}
+};
+
+typedef struct IntSetting
+{
+	const char *name;
+	const char *what;
+	int		   *value;
+	int			initial;
+	int			min;
+	int			max;
+	GucContext	context;
+	int			flags;
+} IntSetting;
+
+static const IntSetting int_settings[] = {
+	{"schemadrift.heartbeat_interval", "Time between exchanges with each other region.",
+	&sd_heartbeat_interval, 1000, 50, 600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"schemadrift.quorum_timeout", "Longest time a schema change waits for a quorum of regions.",
+	&sd_quorum_timeout, 5000, 100, 600000, PGC_USERSET, GUC_UNIT_MS},
+	{"schemadrift.connect_timeout", "Longest time a connection to another region may take to be made.",
+	&sd_connect_timeout, 3000, 100, 600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"schemadrift.lock_timeout", "Longest time the applier waits for a lock before it tries again later.",
+	&sd_lock_timeout, 5000, 10, 600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"schemadrift.retry_max_interval", "Longest pause between two attempts of the applier, or to connect to a region.",
+	&sd_retry_max_interval, 60000, 1000, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"schemadrift.handover_grace", "Time left to an open transaction whose version another region took.",
+	&sd_handover_grace, 30000, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"schemadrift.max_regions", "Largest number of regions in a group.",
+	&sd_max_regions, 32, 1, 64, PGC_POSTMASTER, 0},
+	{"schemadrift.max_entry_size", "Largest size of one migration.",
+	&sd_max_entry_size, 64 * 1024, 64, 256 * 1024, PGC_SUSET, GUC_UNIT_KB},
+};
+
+typedef struct StringSetting
+{
+	const char *name;
+	const char *what;
+	char	  **value;
+	GucContext	context;
+} StringSetting;
+
+static const StringSetting string_settings[] = {
+	{"schemadrift.bypass_reason", "Why ddl_mode is off; recorded and shown until the change is adopted or taken back.",
+	&sd_bypass_reason, PGC_USERSET},
+	{"schemadrift.migration_name", "Name of the migration that plain DDL of this transaction makes.",
+	&sd_migration_name, PGC_USERSET},
+};
+
+void
+sd_settings_init(void)
+{
+	for (size_t i = 0; i < lengthof(int_settings); i++)
+	{
+		const IntSetting *s = &int_settings[i];
+
+		DefineCustomIntVariable(s->name, s->what, NULL, s->value, s->initial, s->min, s->max,
+								s->context, s->flags, NULL, NULL, NULL);
+	}
+	for (size_t i = 0; i < lengthof(string_settings); i++)
+	{
+		const StringSetting *s = &string_settings[i];
+
+		DefineCustomStringVariable(s->name, s->what, NULL, s->value, "",
+								   s->context, 0, NULL, NULL, NULL);
+	}
+	DefineCustomEnumVariable("schemadrift.ddl_mode",
+							 "How this session's DDL is treated; may tighten the group's policy, or be off.",
+							 NULL, &sd_ddl_mode, SD_MODE_DEFAULT, ddl_modes,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("schemadrift");
+}

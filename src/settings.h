@@ -1,0 +1,31 @@
+/*
+ * settings.h: the values of the schemadrift.* settings.
+ */
+#ifndef SD_SETTINGS_H
+#define SD_SETTINGS_H
+
+/* the session's wish; the group's policy is the floor, and only "off" loosens it */
+typedef enum SdDdlMode
+{
+	SD_MODE_DEFAULT,			/* what the group's policy says */
+	SD_MODE_OBSERVE,
+	SD_MODE_COORDINATE,
+	SD_MODE_REQUIRE_APPLY,
+	SD_MODE_OFF					/* break-glass: needs bypass_reason and the right to set it */
+} SdDdlMode;
+
+extern int	sd_heartbeat_interval;	/* ms */
+extern int	sd_quorum_timeout;		/* ms */
+extern int	sd_connect_timeout;		/* ms */
+extern int	sd_lock_timeout;		/* ms, applier */
+extern int	sd_retry_max_interval;	/* ms */
+extern int	sd_handover_grace;		/* ms */
+extern int	sd_max_regions;
+extern int	sd_max_entry_size;		/* kB */
+extern int	sd_ddl_mode;			/* SdDdlMode */
+extern char *sd_bypass_reason;
+extern char *sd_migration_name;
+
+extern void sd_settings_init(void);
+
+#endif							/* SD_SETTINGS_H */
