@@ -17,7 +17,7 @@ EXTRA_CLEAN = src/sql/build
 REGRESS      = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
 REGRESS_OPTS = --inputdir=. --load-extension=schemadrift
 
-with_llvm = no
+override with_llvm = no
 PG_CPPFLAGS = -Isrc -I$(shell $(PG_CONFIG) --includedir)
 PG_CFLAGS   = -std=gnu11 -Wall -Wextra -Werror $(if $(SD_TESTING),-DSD_TESTING)
 SHLIB_LINK  = -lpq

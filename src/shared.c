@@ -1,0 +1,183 @@
+/*
+ * shared.c: allocation of and small operations on shared memory; the rules are in shared.h.
+ */
+#include "compat.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+#include "settings.h"
+#include "shared.h"
+
+SdShared   *sd_shared = NULL;
+
+static char *slots = NULL;
+static int	tranche;
+static SdDatabase *mine = NULL;
+
+static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
+
+static Size
+slot_size(void)
+{
+	return MAXALIGN(offsetof(SdDatabase, peers) + sizeof(SdPeerState) * sd_max_regions);
+}
+
+/* Each of our databases needs a coordinator, so more slots than workers would be of no use. */
+static Size
+total_size(void)
+{
+	return add_size(MAXALIGN(sizeof(SdShared)), mul_size(slot_size(), max_worker_processes));
+}
+
+static void
+request(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(total_size());
+	RequestNamedLWLockTranche("schemadrift", 1);
+}
+
+static void
+startup(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	sd_shared = ShmemInitStruct("schemadrift", total_size(), &found);
+	slots = (char *) sd_shared + MAXALIGN(sizeof(SdShared));
+	tranche = GetNamedLWLockTranche("schemadrift")->lock.tranche;
+	if (!found)
+	{
+		memset(sd_shared, 0, total_size());
+		LWLockInitialize(&sd_shared->lock, tranche);
+		sd_shared->n_databases = max_worker_processes;
+		sd_shared->check_all = true;
+		for (int i = 0; i < sd_shared->n_databases; i++)
+		{
+			LWLockInitialize(&sd_shared_slot(i)->lock, tranche);
+			ConditionVariableInit(&sd_shared_slot(i)->changed);
+		}
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+sd_shared_init(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup;
+}
+
+SdDatabase *
+sd_shared_slot(int i)
+{
+	Assert(i >= 0 && i < sd_shared->n_databases);
+	return (SdDatabase *) (slots + slot_size() * i);
+}
+
+/* Everything but the lock and the condition variable starts from zero. */
+static void
+slot_reset(SdDatabase *db, Oid database)
+{
+	LWLock		lock = db->lock;
+	ConditionVariable changed = db->changed;
+
+	memset(db, 0, slot_size());
+	db->lock = lock;
+	db->changed = changed;
+	db->database = database;
+}
+
+SdDatabase *
+sd_shared_database(Oid database, bool create)
+{
+	SdDatabase *found = NULL;
+	SdDatabase *unused = NULL;
+
+	if (sd_shared == NULL)
+		return NULL;
+
+	LWLockAcquire(&sd_shared->lock, create ? LW_EXCLUSIVE : LW_SHARED);
+	for (int i = 0; i < sd_shared->n_databases && found == NULL; i++)
+	{
+		SdDatabase *db = sd_shared_slot(i);
+
+		if (db->database == database)
+			found = db;
+		else if (db->database == InvalidOid && unused == NULL)
+			unused = db;
+	}
+	if (found == NULL && create && unused != NULL)
+	{
+		slot_reset(unused, database);
+		found = unused;
+	}
+	LWLockRelease(&sd_shared->lock);
+	return found;
+}
+
+SdDatabase *
+sd_shared_mine(void)
+{
+	/* a slot keeps its database until that is dropped, which cannot happen while we are connected */
+	if (mine == NULL || mine->database != MyDatabaseId)
+		mine = sd_shared_database(MyDatabaseId, false);
+	return mine;
+}
+
+void
+sd_shared_wake(SdDatabase *db)
+{
+	LWLockAcquire(&sd_shared->lock, LW_SHARED);
+	if (db->coordinator_latch)
+		SetLatch(db->coordinator_latch);
+	LWLockRelease(&sd_shared->lock);
+}
+
+void
+sd_shared_decide(SdDatabase *db, const char *kind, const char *subject,
+				 const char *outcome, const char *votes, const char *reason)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	SdDecision *d;
+
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	d = &db->decisions[db->n_decisions % SD_DECISIONS];
+	d->at = now;
+	d->hlc = (int64) db->hlc;
+	strlcpy(d->kind, kind, sizeof(d->kind));
+	strlcpy(d->subject, subject ? subject : "", sizeof(d->subject));
+	strlcpy(d->outcome, outcome, sizeof(d->outcome));
+	strlcpy(d->votes, votes ? votes : "", sizeof(d->votes));
+	strlcpy(d->reason, reason ? reason : "", sizeof(d->reason));
+	db->n_decisions++;
+	LWLockRelease(&db->lock);
+}
+
+SdPeerState *
+sd_shared_peer(SdDatabase *db, const char *region)
+{
+	SdPeerState *peer;
+
+	Assert(LWLockHeldByMeInMode(&db->lock, LW_EXCLUSIVE));
+	for (int i = 0; i < db->n_peers; i++)
+		if (strcmp(db->peers[i].region, region) == 0)
+			return &db->peers[i];
+	if (db->n_peers >= sd_max_regions)
+		return NULL;
+	peer = &db->peers[db->n_peers++];
+	memset(peer, 0, sizeof(*peer));
+	strlcpy(peer->region, region, sizeof(peer->region));
+	peer->rtt_us = -1;
+	return peer;
+}

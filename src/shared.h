@@ -1,0 +1,225 @@
+/*
+ * shared.h: what processes of one server share.
+ *
+ * One SdDatabase a database that has (or may have) the extension, found by its oid.  Everything here is
+ * lost at a crash restart and built again from tables; nothing here decides safety except one note:
+ * SdProposal.spent, "this ballot is spent on this entry", which lives as long as the ballot does.
+ *
+ * Locking, whole protocol:
+ * - SdShared.lock guards the list (which slot belongs to which database) and each slot's process
+ *	 fields (coordinator, applier, wanted, stopped); launcher, hooks and workers take it, briefly.
+ * - SdDatabase.lock guards everything else in that slot.  Backends and the coordinator take it to
+ *	 exchange a proposal, the coordinator and call backends to write telemetry, views to read.
+ * - Never take two of them at once, never hold one across a wait, an SPI call or anything that can
+ *	 raise an error.
+ * - `changed` is broadcast after any change that somebody may be waiting for: the proposal answered,
+ *	 log head or applied version moved, a peer heard of.
+ */
+#ifndef SD_SHARED_H
+#define SD_SHARED_H
+
+#include "compat.h"
+
+#include "datatype/timestamp.h"
+#include "storage/condition_variable.h"
+#include "storage/dsm.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "utils/uuid.h"
+
+#include "consensus/ballot.h"
+
+#define SD_CHAIN_SIZE		32		/* SHA-256 */
+#define SD_TEXT_SIZE		256		/* short texts: errors, remedies */
+#define SD_DETAIL_SIZE		2048	/* one line a region */
+#define SD_DECISIONS		128		/* newest decisions kept for the view */
+
+/* What a region says of itself; column "state" of the views. */
+typedef enum SdRegionState
+{
+	SD_REGION_NOT_JOINED,
+	SD_REGION_HEALTHY,
+	SD_REGION_DEGRADED,			/* works, but could not lose one more region */
+	SD_REGION_NO_QUORUM,
+	SD_REGION_HALTED,			/* an entry cannot be applied here */
+	SD_REGION_VOID				/* identity does not match: learns, never votes */
+} SdRegionState;
+
+typedef enum SdCircuit
+{
+	SD_CIRCUIT_CLOSED,			/* calls go through */
+	SD_CIRCUIT_HALF_OPEN,		/* one attempt is under way after failures */
+	SD_CIRCUIT_OPEN				/* waiting before the next attempt */
+} SdCircuit;
+
+/* Telemetry of one other region.  Written by the coordinator, and by the backend serving that region's exchange. */
+typedef struct SdPeerState
+{
+	char		region[SD_NAME_SIZE];
+	int32		incarnation;
+	SdCircuit	circuit;		/* of our connection to it */
+	TimestampTz last_heard;		/* 0: never since start */
+	int64		last_heard_us;	/* monotonic */
+	int32		rtt_us;			/* smoothed; -1 unknown */
+	int64		head;			/* newest version in its log */
+	int64		applied;
+	int64		vote_seq;
+	SdRegionState state;
+	int64		halted_at;		/* version it cannot apply; 0 none */
+	int32		attempts;
+	char		halt_error[SD_TEXT_SIZE];
+	uint8		digest[SD_CHAIN_SIZE];
+	bool		hears_us;		/* it has heard from us lately: both directions work */
+	char		last_error[SD_TEXT_SIZE];	/* why our calls fail; empty when they do not */
+} SdPeerState;
+
+/* A backend's request to its coordinator, and the answer. */
+typedef enum SdRequest
+{
+	SD_REQUEST_NONE,			/* free */
+	SD_REQUEST_GRANT,			/* step 1: phase 1 for the next version */
+	SD_REQUEST_ACCEPT,			/* step 3: have the entry accepted by the other voters */
+	SD_REQUEST_COMMITTED,		/* step 4: the commit record is flushed */
+	SD_REQUEST_ABORTED			/* the transaction ended without it */
+} SdRequest;
+
+typedef enum SdAnswer
+{
+	SD_ANSWER_NONE,				/* not answered yet */
+	SD_ANSWER_GRANTED,			/* version, ballot, chain and members are valid */
+	SD_ANSWER_ACCEPTED,			/* enough others accepted: cast the own vote */
+	SD_ANSWER_NO_QUORUM,		/* SD001, detail names the missing */
+	SD_ANSWER_NOT_ORIGIN,		/* SD002 */
+	SD_ANSWER_BEHIND,			/* SD003 */
+	SD_ANSWER_NEEDS,			/* SD004: a role or extension is missing somewhere */
+	SD_ANSWER_LOST,				/* 40001: another entry is chosen, or nobody ever accepted */
+	SD_ANSWER_UNKNOWN			/* 40003 */
+} SdAnswer;
+
+typedef struct SdProposal
+{
+	/* written by the backend that holds the DDL lock */
+	SdRequest	request;
+	int			pid;
+	Latch	   *latch;
+	pg_uuid_t	entry_id;
+	char		subject[SD_NAME_SIZE];	/* migration name, for messages and decisions */
+	bool		supersedes;		/* may be proposed while this region is halted */
+	int64		deadline_us;	/* monotonic */
+	dsm_handle	data;			/* GRANT: needs, a line each; ACCEPT: the entry's bytes */
+	Size		data_size;
+
+	/* written by the coordinator */
+	SdAnswer	answer;
+	int64		version;
+	SdBallot	ballot;
+	uint8		chain[SD_CHAIN_SIZE];	/* of version - 1 */
+	bool		spent;			/* the ballot was sent with entry_id: rule 6 */
+	char		message[SD_TEXT_SIZE];
+	char		detail[SD_DETAIL_SIZE];
+	char		hint[SD_TEXT_SIZE];
+} SdProposal;
+
+/* One line of the view "decisions". */
+typedef struct SdDecision
+{
+	TimestampTz at;
+	int64		hlc;
+	char		kind[24];		/* grant, refusal, preemption, settlement, bypass, would-have ... */
+	char		subject[SD_NAME_SIZE];
+	char		outcome[24];
+	char		votes[SD_NAME_SIZE * 2];
+	char		reason[SD_TEXT_SIZE];
+} SdDecision;
+
+typedef struct SdDatabase
+{
+	/* under SdShared.lock */
+	Oid			database;		/* InvalidOid: slot is free */
+	bool		wanted;			/* the extension is installed: keep a coordinator */
+	int			held;			/* database commands under way: keep none meanwhile */
+	int			coordinator_pid;	/* 0: none */
+	Latch	   *coordinator_latch;
+	int			applier_pid;
+	TimestampTz started;		/* last start of the coordinator, for the launcher's back-off */
+	int			failures;		/* starts in a row that ended early */
+
+	LWLock		lock;			/* guards all that follows */
+	ConditionVariable changed;
+
+	/* own region, as last seen by the coordinator; tables decide, this is for views and quick refusals */
+	char		region[SD_NAME_SIZE];
+	SdRegionState state;
+	int64		head;			/* newest version in our log */
+	int64		applied;
+	int64		heard_head;		/* newest version any peer told us of: we are behind while larger */
+	bool		check_log;		/* a call backend learned something: look at the tables */
+	bool		connected;		/* enough voters heard of to decide, ourselves included */
+	int64		undecided;		/* version accepted here and not learned; 0 none */
+	int64		foreign_promise_us; /* monotonic time of our newest promise to another region */
+	char		reason[SD_TEXT_SIZE];
+	char		remedy[SD_TEXT_SIZE];
+
+	/* why the applier halted; written by the applier */
+	int64		halted_at;		/* version; 0: it has not */
+	int			halt_sqlstate;
+	int32		attempts;
+	TimestampTz halt_since;
+	TimestampTz retry_at;
+	bool		retry_now;		/* retry(name), or the cause may be gone */
+	char		halt_error[SD_TEXT_SIZE];
+	char		halt_detail[SD_TEXT_SIZE];
+	int64		applying;		/* version under way; 0 none */
+	TimestampTz applying_since;
+
+	/* the local transaction that changes the schema */
+	int			ddl_pid;		/* holder of the DDL lock that was granted a version; 0 none */
+	TimestampTz ddl_since;
+	bool		doomed;			/* its version was taken: it ends with 40001 */
+
+	uint64		boot_id;		/* of this coordinator; random */
+	uint64		hlc;			/* newest hybrid time seen */
+
+	SdProposal	proposal;
+
+	int			n_decisions;	/* ever made; ring index is modulo SD_DECISIONS */
+	SdDecision	decisions[SD_DECISIONS];
+
+	int			n_peers;
+	SdPeerState peers[FLEXIBLE_ARRAY_MEMBER];	/* sd_max_regions of them */
+} SdDatabase;
+
+/* Databases the launcher shall look at: CREATE / DROP EXTENSION committed there. */
+typedef struct SdShared
+{
+	LWLock		lock;
+	int			launcher_pid;
+	Latch	   *launcher_latch;
+	bool		check_all;		/* at start, and after a lost notice */
+	int			n_databases;	/* slots */
+} SdShared;
+
+extern SdShared *sd_shared;
+
+extern void sd_shared_init(void);	/* from _PG_init: hooks for request and startup */
+
+/* Slot number i, 0 <= i < sd_shared->n_databases. */
+extern SdDatabase *sd_shared_slot(int i);
+
+/* The slot of a database; NULL if it has none.  With create, takes a free one (NULL: all are taken). */
+extern SdDatabase *sd_shared_database(Oid database, bool create);
+
+/* This backend's database; cached.  NULL: no coordinator was ever wanted here. */
+extern SdDatabase *sd_shared_mine(void);
+
+/* Wake the coordinator of a slot, if one runs. */
+extern void sd_shared_wake(SdDatabase *db);
+
+/* Remember a decision for the view; all texts are cut to fit.  Takes db->lock. */
+extern void sd_shared_decide(SdDatabase *db, const char *kind, const char *subject,
+							 const char *outcome, const char *votes, const char *reason);
+
+/* The peer's telemetry, made if new; NULL when the table is full.  Caller holds db->lock exclusively. */
+extern SdPeerState *sd_shared_peer(SdDatabase *db, const char *region);
+
+#endif							/* SD_SHARED_H */
