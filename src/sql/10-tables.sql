@@ -124,20 +124,3 @@ CREATE TABLE schemadrift_store.bypass
 	command text NOT NULL
 );
 COMMENT ON TABLE schemadrift_store.bypass IS 'schema changes made here outside the log: each is a dot of this region';
-
-DO $$
-DECLARE
-	t regclass;
-BEGIN
-	FOR t IN SELECT oid FROM pg_catalog.pg_class
-			 WHERE relnamespace = 'schemadrift_store'::regnamespace AND relkind = 'r'
-	LOOP
-		EXECUTE pg_catalog.format('CREATE TRIGGER guard_row BEFORE INSERT OR UPDATE OR DELETE ON %s
-			FOR EACH ROW EXECUTE FUNCTION schemadrift_store.guard_row()', t);
-		EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE REPLICA TRIGGER guard_row', t);
-		EXECUTE pg_catalog.format('CREATE TRIGGER guard_truncate BEFORE TRUNCATE ON %s
-			FOR EACH STATEMENT EXECUTE FUNCTION schemadrift_store.guard_truncate()', t);
-		EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER guard_truncate', t);
-	END LOOP;
-END
-$$;
