@@ -1,0 +1,71 @@
+/*
+ * capture.h: which schema changes the current transaction made, as text that others can run.
+ *
+ * Backend and applier; memory lives in TopTransactionContext; follows subtransactions, so that what was rolled back
+ * is not in the change.
+ */
+#ifndef SD_DDL_CAPTURE_H
+#define SD_DDL_CAPTURE_H
+
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+
+#include "ddl/classify.h"
+
+/* Who ran it and under which settings; shared by neighbouring commands. */
+typedef struct SdRunAs
+{
+	char	   *session_user;
+	char	   *user;			/* effective user when the statement began */
+	bool		local_user;		/* effective user by SECURITY DEFINER or the like, not by SET ROLE */
+	int			nsettings;
+	const char **names;			/* settings that change what DDL means, see capture.c */
+	char	  **values;
+} SdRunAs;
+
+/* What becomes of a command at commit. */
+typedef enum SdDisposition
+{
+	SD_DISPOSE_COORDINATE,		/* part of the transaction's entry */
+	SD_DISPOSE_OBSERVE,			/* mode observe: record what would have happened */
+	SD_DISPOSE_BYPASS			/* mode off: record a change outside the log */
+} SdDisposition;
+
+typedef struct SdCommand
+{
+	char	   *text;			/* one statement */
+	char	   *tag;			/* its command tag, for people */
+	SdRunAs    *run_as;
+	SdDisposition disposition;
+	SdStatementClass class;		/* COORDINATED; under observe and bypass also REFUSED or ALONE */
+} SdCommand;
+
+/* What the transaction's migration is so far; two migrations in one transaction are refused (SD004). */
+typedef enum SdCaptureKind
+{
+	SD_CAPTURE_NONE,
+	SD_CAPTURE_PLAIN,			/* plain DDL */
+	SD_CAPTURE_SCRIPT			/* schemadrift.apply() and its like: the entry's text is the caller's */
+} SdCaptureKind;
+
+extern void sd_capture_init(void);
+
+extern SdCaptureKind sd_capture_kind(void);
+extern List *sd_capture_commands(SdDisposition disposition);	/* of SdCommand, in order */
+extern void sd_capture_require_plain(void);		/* error if a script already ran here */
+extern void sd_capture_begin_script(void);	/* error if the transaction already holds a migration */
+extern SdCommand *sd_capture_make(PlannedStmt *pstmt, const char *query_string, ParamListInfo params);
+extern void sd_capture_add(SdCommand *command);
+
+/* under which the current statement runs, and settings for a script's entry */
+extern SdRunAs *sd_capture_run_as(void);
+
+/* a command list as JSON text in the database's encoding, and back */
+extern char *sd_commands_to_json(List *commands);
+extern List *sd_commands_from_json(const char *json);
+
+/* the same for the circumstances of a script alone */
+extern char *sd_run_as_to_json(const SdRunAs *run_as);
+extern SdRunAs *sd_run_as_from_json(const char *json);
+
+#endif							/* SD_DDL_CAPTURE_H */

@@ -1,0 +1,58 @@
+/*
+ * classify.h: what a statement is for the gate, decided before it runs.
+ *
+ * Reads the statement and the catalogs, takes no lock on any user's object, changes nothing.
+ */
+#ifndef SD_DDL_CLASSIFY_H
+#define SD_DDL_CLASSIFY_H
+
+#include "nodes/parsenodes.h"
+#include "tcop/cmdtag.h"
+
+typedef enum SdStatementClass
+{
+	SD_CLASS_NOT_DDL,			/* changes no schema by itself */
+	SD_CLASS_LOCAL,				/* never gated, never in the digest */
+	SD_CLASS_TEMPORARY,			/* only this session's temporary objects */
+	SD_CLASS_COORDINATED,
+	SD_CLASS_REFUSED,			/* cannot be the same everywhere */
+	SD_CLASS_ALONE				/* commits by itself: cannot be part of a transaction's change */
+} SdStatementClass;
+
+typedef struct SdVerdict
+{
+	SdStatementClass class;
+	CommandTag	tag;
+	bool		own_extension;	/* LOCAL: CREATE/ALTER/DROP EXTENSION schemadrift, its script is local too */
+	const char *reason;			/* REFUSED and ALONE: a sentence for DETAIL; NULL otherwise */
+	const char *hint;			/* REFUSED and ALONE: the form that can be coordinated */
+} SdVerdict;
+
+/* does the group's policy call this object local?  NULL where there is no policy */
+typedef bool (*SdIsLocalName) (const char *schema, const char *name);
+
+/* stmt is a raw statement or the utilityStmt of a planned one */
+extern void sd_classify(Node *stmt, SdIsLocalName is_local, SdVerdict *verdict);
+extern const char *sd_class_name(SdStatementClass class);
+
+/* the error that a REFUSED or ALONE verdict is, where the gate refuses */
+extern void sd_classify_refuse(const SdVerdict *verdict) pg_attribute_noreturn();
+
+/*
+ * May this statement turn out to have done nothing (IF EXISTS, IF NOT EXISTS)?  If it may, and no object access was
+ * seen while it ran, it is not part of the change.  To be asked under the DDL lock, just before the statement runs.
+ */
+extern bool sd_classify_may_be_noop(Node *stmt);
+
+/* can it not run inside a function or transaction block, whatever its class (VACUUM, CREATE DATABASE ...)? */
+extern bool sd_classify_needs_no_block(Node *stmt);
+
+/* what must exist in every serving region before it may be proposed: list of char *, "role:x", "extension:y" ... */
+extern List *sd_classify_needs(Node *stmt);
+
+/* The local class by kind of object: one list for the gate and for the digest. */
+extern bool sd_is_local_object_type(ObjectType type);
+extern bool sd_is_local_catalog(Oid class_id);
+extern bool sd_is_own_schema(const char *name);
+
+#endif							/* SD_DDL_CLASSIFY_H */

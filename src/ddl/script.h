@@ -1,0 +1,47 @@
+/*
+ * script.h: running a migration's text inside the current transaction, the same way at the origin and elsewhere.
+ */
+#ifndef SD_DDL_SCRIPT_H
+#define SD_DDL_SCRIPT_H
+
+#include "nodes/pg_list.h"
+
+#include "ddl/capture.h"
+
+/* What the current process is executing on behalf of schemadrift; the gate looks at it. */
+typedef enum SdExecuting
+{
+	SD_EXECUTING_NOTHING,
+	SD_EXECUTING_SCRIPT,		/* apply() at the origin: classified, not captured */
+	SD_EXECUTING_ENTRY			/* the applier: decided elsewhere, neither classified nor captured */
+} SdExecuting;
+
+typedef struct SdScript SdScript;
+
+extern SdExecuting sd_executing(void);
+
+/*
+ * Parse a script and refuse, by statement and line, what can never be in one (transaction control, CONCURRENTLY,
+ * VACUUM, COPY FROM STDIN ...).  Runs nothing, so it comes before the quorum.  Lives in the current memory context.
+ */
+extern SdScript *sd_script_parse(const char *text);
+extern List *sd_script_needs(const SdScript *script);	/* as sd_classify_needs(), of all its statements */
+extern int	sd_script_statements(const SdScript *script);
+
+/*
+ * Run it: statement by statement, results discarded, settings and role that it changes restored at its end.
+ * Errors carry statement number and line in their context.
+ */
+extern void sd_script_run(const SdScript *script, SdExecuting as);
+
+/* both in one, for texts that are known to be good: an entry of the log, a down script */
+extern void sd_script_execute(const char *text, SdExecuting as);
+
+/*
+ * The applier's two: become who ran it and set what was set, run, restore.  Errors leave the restoring to the
+ * transaction's or subtransaction's abort.
+ */
+extern void sd_command_execute(const SdCommand *command);
+extern void sd_script_execute_as(const char *text, const SdRunAs *run_as);
+
+#endif							/* SD_DDL_SCRIPT_H */

@@ -1,0 +1,22 @@
+/*
+ * mode.h: how this session's DDL is treated now.
+ */
+#ifndef SD_GATE_MODE_H
+#define SD_GATE_MODE_H
+
+#include "settings.h"
+
+/* the group's policy; SD_MODE_DEFAULT: this database is in no group, nothing is gated */
+extern SdDdlMode sd_gate_group_mode(void);
+
+/* the group's policy as tightened, or switched off, by this session; an error where it may not be switched off */
+extern SdDdlMode sd_gate_mode(void);
+
+/* does the group's policy call this object local? */
+extern bool sd_gate_is_local_name(const char *schema, const char *name);
+
+#ifdef SD_TESTING
+extern void sd_testing_set_group_mode(SdDdlMode mode);
+#endif
+
+#endif							/* SD_GATE_MODE_H */
