@@ -29,7 +29,6 @@
 
 #include "consensus/ballot.h"
 
-#define SD_CHAIN_SIZE		32		/* SHA-256 */
 #define SD_TEXT_SIZE		256		/* short texts: errors, remedies */
 #define SD_DETAIL_SIZE		2048	/* one line a region */
 #define SD_DECISIONS		128		/* newest decisions kept for the view */
@@ -68,7 +67,7 @@ typedef struct SdPeerState
 	int64		halted_at;		/* version it cannot apply; 0 none */
 	int32		attempts;
 	char		halt_error[SD_TEXT_SIZE];
-	uint8		digest[SD_CHAIN_SIZE];
+	uint8		digest[SD_SHA_SIZE];
 	bool		hears_us;		/* it has heard from us lately: both directions work */
 	char		last_error[SD_TEXT_SIZE];	/* why our calls fail; empty when they do not */
 } SdPeerState;
@@ -83,18 +82,18 @@ typedef enum SdRequest
 	SD_REQUEST_ABORTED			/* the transaction ended without it */
 } SdRequest;
 
-typedef enum SdAnswer
+typedef enum SdResult
 {
-	SD_ANSWER_NONE,				/* not answered yet */
-	SD_ANSWER_GRANTED,			/* version, ballot, chain and members are valid */
-	SD_ANSWER_ACCEPTED,			/* enough others accepted: cast the own vote */
-	SD_ANSWER_NO_QUORUM,		/* SD001, detail names the missing */
-	SD_ANSWER_NOT_ORIGIN,		/* SD002 */
-	SD_ANSWER_BEHIND,			/* SD003 */
-	SD_ANSWER_NEEDS,			/* SD004: a role or extension is missing somewhere */
-	SD_ANSWER_LOST,				/* 40001: another entry is chosen, or nobody ever accepted */
-	SD_ANSWER_UNKNOWN			/* 40003 */
-} SdAnswer;
+	SD_RESULT_NONE,				/* not answered yet */
+	SD_RESULT_GRANTED,			/* version, ballot, chain and members are valid */
+	SD_RESULT_ACCEPTED,			/* enough others accepted: cast the own vote */
+	SD_RESULT_NO_QUORUM,		/* SD001, detail names the missing */
+	SD_RESULT_NOT_ORIGIN,		/* SD002 */
+	SD_RESULT_BEHIND,			/* SD003 */
+	SD_RESULT_NEEDS,			/* SD004: a role or extension is missing somewhere */
+	SD_RESULT_LOST,				/* 40001: another entry is chosen, or nobody ever accepted */
+	SD_RESULT_UNKNOWN			/* 40003 */
+} SdResult;
 
 typedef struct SdProposal
 {
@@ -110,10 +109,10 @@ typedef struct SdProposal
 	Size		data_size;
 
 	/* written by the coordinator */
-	SdAnswer	answer;
+	SdResult	answer;
 	int64		version;
 	SdBallot	ballot;
-	uint8		chain[SD_CHAIN_SIZE];	/* of version - 1 */
+	uint8		chain[SD_SHA_SIZE];	/* of version - 1 */
 	bool		spent;			/* the ballot was sent with entry_id: rule 6 */
 	char		message[SD_TEXT_SIZE];
 	char		detail[SD_DETAIL_SIZE];

@@ -1,0 +1,228 @@
+/*
+ * entry.c: the bytes of an entry; see entry.h.  Runs anywhere; takes no lock.
+ */
+#include "compat.h"
+
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/numeric.h"
+
+#include "settings.h"
+#include "store/entry.h"
+
+void
+sd_sha256(const void *data, size_t size, uint8 *hash)
+{
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+
+	if (context == NULL ||
+		pg_cryptohash_init(context) < 0 ||
+		pg_cryptohash_update(context, data, size) < 0 ||
+		pg_cryptohash_final(context, hash, SD_SHA_SIZE) < 0)
+		elog(ERROR, "could not compute SHA-256");
+	pg_cryptohash_free(context);
+}
+
+SdChain
+sd_entry_chain(const SdChain *previous, const SdEntry *entry)
+{
+	uint8		both[2 * SD_SHA_SIZE];
+	SdChain		chain;
+
+	memcpy(both, previous->sha, SD_SHA_SIZE);
+	memcpy(both + SD_SHA_SIZE, entry->hash, SD_SHA_SIZE);
+	sd_sha256(both, sizeof(both), chain.sha);
+	return chain;
+}
+
+SdEntryRef
+sd_entry_ref(const SdEntry *entry)
+{
+	SdEntryRef	ref;
+
+	memcpy(ref.id, entry->id.data, SD_ENTRY_ID_SIZE);
+	memcpy(ref.sha, entry->hash, SD_SHA_SIZE);
+	return ref;
+}
+
+char *
+sd_uuid_text(const pg_uuid_t *uuid)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid)));
+}
+
+void
+sd_uuid_make(pg_uuid_t *uuid)
+{
+	if (!pg_strong_random(uuid, UUID_LEN))
+		elog(ERROR, "could not generate random values");
+	uuid->data[6] = (uuid->data[6] & 0x0f) | 0x40;
+	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;
+}
+
+static void
+append_text(StringInfo out, const char *key, const char *value)
+{
+	if (value == NULL)
+		return;
+	appendStringInfo(out, "%s\"%s\":", out->len > 1 ? "," : "", key);
+	escape_json(out, value);
+}
+
+static void
+append_int64(StringInfo out, const char *key, int64 value)
+{
+	appendStringInfo(out, "%s\"%s\":" INT64_FORMAT, out->len > 1 ? "," : "", key, value);
+}
+
+void
+sd_entry_encode(SdEntry *entry, const char *payload)
+{
+	StringInfoData header;
+	char	   *header_utf8;
+	char	   *payload_utf8;
+	size_t		header_size,
+				payload_size,
+				size;
+
+	initStringInfo(&header);
+	appendStringInfoChar(&header, '{');
+	append_text(&header, "id", sd_uuid_text(&entry->id));
+	append_text(&header, "kind", entry->kind);
+	append_text(&header, "name", entry->name);
+	append_text(&header, "origin", entry->origin);
+	append_int64(&header, "incarnation", entry->incarnation);
+	append_int64(&header, "n", entry->n);
+	append_int64(&header, "barrier", entry->barrier);
+	append_int64(&header, "hlc", entry->hlc);
+	append_text(&header, "author", entry->author);
+	append_int64(&header, "protocol", entry->protocol);
+	if (entry->target > 0)
+		append_int64(&header, "target", entry->target);
+	appendStringInfoString(&header, "}\n");
+
+	header_utf8 = pg_server_to_any(header.data, header.len, PG_UTF8);
+	payload_utf8 = pg_server_to_any(payload, strlen(payload), PG_UTF8);
+	header_size = strlen(header_utf8);
+	payload_size = strlen(payload_utf8);
+	size = header_size + payload_size;
+	if (size > (size_t) sd_max_entry_size * 1024)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("migration is too large"),
+				 errdetail("It takes %zu bytes; the limit is %d kB.", size, sd_max_entry_size),
+				 errhint("Split it into several migrations, or raise schemadrift.max_entry_size in every region.")));
+
+	entry->bytes = palloc(VARHDRSZ + size);
+	SET_VARSIZE(entry->bytes, VARHDRSZ + size);
+	memcpy(VARDATA(entry->bytes), header_utf8, header_size);
+	memcpy(VARDATA(entry->bytes) + header_size, payload_utf8, payload_size);
+	sd_sha256(VARDATA(entry->bytes), size, entry->hash);
+}
+
+static void
+pg_attribute_noreturn()
+nonsense(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROTOCOL_VIOLATION),
+			 errmsg("entry is malformed"),
+			 errdetail("%s", what)));
+}
+
+SdEntry *
+sd_entry_decode(bytea *bytes)
+{
+	const char *data = VARDATA_ANY(bytes);
+	size_t		size = VARSIZE_ANY_EXHDR(bytes);
+	const char *newline = memchr(data, '\n', size);
+	SdEntry    *entry = palloc0(sizeof(SdEntry));
+	char	   *line;
+	char	   *id;
+	Jsonb	   *header;
+
+	if (size > (size_t) sd_max_entry_size * 1024)
+		nonsense("It is larger than schemadrift.max_entry_size allows here.");
+	if (newline == NULL || newline - data > 64 * 1024)
+		nonsense("It has no header line.");
+	line = pg_any_to_server(pnstrdup(data, newline - data), newline - data, PG_UTF8);
+	header = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(line)));
+	if (!JB_ROOT_IS_OBJECT(header))
+		nonsense("Its header is not a JSON object.");
+
+	id = sd_json_text(header, "id");
+	entry->kind = sd_json_text(header, "kind");
+	entry->name = sd_json_text(header, "name");
+	entry->origin = sd_json_text(header, "origin");
+	entry->incarnation = (int32) sd_json_int64(header, "incarnation", 0);
+	entry->n = sd_json_int64(header, "n", 0);
+	entry->barrier = sd_json_int64(header, "barrier", 0);
+	entry->hlc = sd_json_int64(header, "hlc", 0);
+	entry->author = sd_json_text(header, "author");
+	entry->protocol = (int32) sd_json_int64(header, "protocol", 0);
+	entry->target = sd_json_int64(header, "target", 0);
+	if (id == NULL || entry->kind == NULL || entry->origin == NULL || entry->author == NULL ||
+		strlen(entry->origin) >= SD_NAME_SIZE)
+		nonsense("Its header lacks id, kind, origin or author.");
+	entry->id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(id)));
+	entry->bytes = bytes;
+	sd_sha256(data, size, entry->hash);
+	return entry;
+}
+
+Jsonb *
+sd_entry_payload(const SdEntry *entry)
+{
+	const char *data = VARDATA_ANY(entry->bytes);
+	size_t		size = VARSIZE_ANY_EXHDR(entry->bytes);
+	const char *newline = memchr(data, '\n', size);
+	size_t		rest;
+	char	   *text;
+
+	if (newline == NULL)
+		nonsense("It has no header line.");
+	rest = size - (newline + 1 - data);
+	text = pnstrdup(newline + 1, rest);
+	text = pg_any_to_server(text, rest, PG_UTF8);
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+}
+
+static JsonbValue *
+lookup(Jsonb *json, const char *key, JsonbValue *value)
+{
+	return getKeyJsonValueFromContainer(&json->root, key, strlen(key), value);
+}
+
+char *
+sd_json_text(Jsonb *json, const char *key)
+{
+	JsonbValue	value;
+
+	if (lookup(json, key, &value) == NULL || value.type != jbvString)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+int64
+sd_json_int64(Jsonb *json, const char *key, int64 missing)
+{
+	JsonbValue	value;
+
+	if (lookup(json, key, &value) == NULL || value.type != jbvNumeric)
+		return missing;
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value.val.numeric)));
+}
+
+Jsonb *
+sd_json_object(Jsonb *json, const char *key)
+{
+	JsonbValue	value;
+
+	if (lookup(json, key, &value) == NULL || value.type == jbvNull)
+		return NULL;
+	return JsonbValueToJsonb(&value);
+}

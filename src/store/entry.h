@@ -1,0 +1,75 @@
+/*
+ * entry.h: what a version of the log holds, and its bytes.
+ *
+ * The bytes of an entry are UTF-8: one line of JSON, the header (what acceptors and the log look at),
+ * a newline, and the payload, JSON too (what the applier looks at).  Whoever votes or learns reads the
+ * header only, so a script of many megabytes is never parsed in a vote.  The same bytes travel, are
+ * hashed and are kept, in every region.
+ */
+#ifndef SD_STORE_ENTRY_H
+#define SD_STORE_ENTRY_H
+
+#include "compat.h"
+
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+#include "consensus/ballot.h"
+
+#define SD_PROTOCOL			1		/* this library speaks it; and one less */
+#define SD_PROTOCOL_OLDEST	1
+
+/* Kinds of entries, by name in the log; an unknown one halts the applier, never the vote. */
+#define SD_KIND_BASELINE	"baseline"
+#define SD_KIND_MIGRATION	"migration"
+#define SD_KIND_REVERT		"revert"
+#define SD_KIND_SUPERSEDE	"supersede"
+#define SD_KIND_CONFIG		"config"
+#define SD_KIND_POLICY		"policy"
+#define SD_KIND_NOOP		"noop"
+
+typedef struct SdEntry
+{
+	pg_uuid_t	id;
+	char	   *kind;
+	char	   *name;			/* NULL: has none */
+	char	   *origin;
+	int32		incarnation;
+	int64		n;				/* dot (origin, incarnation, n) */
+	int64		barrier;
+	int64		hlc;
+	char	   *author;
+	int32		protocol;
+	int64		target;			/* revert, supersede: the version taken back; else 0 */
+
+	bytea	   *bytes;			/* header and payload */
+	uint8		hash[SD_SHA_SIZE];	/* SHA-256 of bytes */
+} SdEntry;
+
+/*
+ * Make entry->bytes and entry->hash from the other fields and a payload (JSON text in the server's
+ * encoding).  Errors: 54000 when larger than schemadrift.max_entry_size.
+ */
+extern void sd_entry_encode(SdEntry *entry, const char *payload);
+
+/* Read the header.  Bytes from another region: any nonsense is a clean error, 08P01. */
+extern SdEntry *sd_entry_decode(bytea *bytes);
+
+/* The payload, in the server's encoding, parsed. */
+extern Jsonb *sd_entry_payload(const SdEntry *entry);
+
+/* chain of a version := SHA-256(chain of the version before, hash of its entry) */
+extern SdChain sd_entry_chain(const SdChain *previous, const SdEntry *entry);
+extern SdEntryRef sd_entry_ref(const SdEntry *entry);
+
+extern void sd_sha256(const void *data, size_t size, uint8 *hash);
+
+/* Small helpers for JSON of ours: text or int8 value of a top-level key; NULL / missing if absent. */
+extern char *sd_json_text(Jsonb *json, const char *key);
+extern int64 sd_json_int64(Jsonb *json, const char *key, int64 missing);
+extern Jsonb *sd_json_object(Jsonb *json, const char *key);
+
+extern char *sd_uuid_text(const pg_uuid_t *uuid);
+extern void sd_uuid_make(pg_uuid_t *uuid);
+
+#endif							/* SD_STORE_ENTRY_H */

@@ -1,0 +1,115 @@
+/*
+ * state.h: the rows of a region's state, read and written.
+ *
+ * Lock order, everywhere: applied -> self -> acceptor -> accepted -> log, as far as needed, on the
+ * latest row versions (FOR UPDATE in READ COMMITTED).  Functions that lock say so in their name.
+ * All of them need a scope (sql.h).
+ */
+#ifndef SD_STORE_STATE_H
+#define SD_STORE_STATE_H
+
+#include "compat.h"
+
+#include "nodes/pg_list.h"
+
+#include "consensus/ballot.h"
+#include "consensus/membership.h"
+#include "store/entry.h"
+#include "store/sql.h"
+
+/* self: who this region is */
+typedef struct SdSelf
+{
+	pg_uuid_t	group_id;
+	int32		generation;
+	char		region[SD_NAME_SIZE];
+	int32		incarnation;
+	int64		vote_seq;
+	char	   *state;			/* voter, observer, witness, void */
+	bool		valid;			/* server, timeline and database are the ones it was written in */
+	char	   *mismatch;		/* what differs, in words; NULL when valid */
+} SdSelf;
+
+extern bool sd_self_read(SdSelf *self);	/* false: not in a group */
+extern bool sd_self_lock(SdSelf *self);
+extern void sd_self_insert(const pg_uuid_t *group_id, int32 generation, const char *region, int32 incarnation, const char *state);
+extern void sd_self_set_state(const char *state);
+extern void sd_self_count_vote(void);
+
+/* acceptor: the promise */
+extern void sd_promise_lock(SdBallot *promised);
+extern void sd_promise_store(const SdBallot *promised);
+
+/* accepted */
+typedef struct SdAccepted
+{
+	int64		version;
+	SdBallot	ballot;
+	SdEntryRef	entry;
+	bytea	   *bytes;
+} SdAccepted;
+
+extern List *sd_accepted_from(int64 version);	/* of SdAccepted *, ascending; all versions >= version */
+extern void sd_accepted_store(int64 version, const SdBallot *ballot, const SdEntry *entry);
+extern void sd_accepted_strip(int64 version);	/* its bytes are in the log now; the row stays as evidence */
+
+/* log */
+typedef struct SdHead
+{
+	int64		version;		/* 0: empty */
+	SdChain		chain;			/* zeros at 0 */
+} SdHead;
+
+extern void sd_log_head(SdHead *head);
+extern bool sd_log_find(int64 version, SdChain *chain, SdEntryRef *entry);	/* false: unknown here; either may be NULL */
+extern SdEntry *sd_log_entry(int64 version);	/* NULL: unknown or pruned */
+extern void sd_log_insert(int64 version, const SdEntry *entry, const SdChain *chain);
+extern int64 sd_log_find_id(const pg_uuid_t *entry_id);	/* version or 0 */
+extern bool sd_log_superseded(int64 version, int64 *by);	/* a supersede of this version is in our log */
+extern int64 sd_log_next_dot(const char *origin, int32 incarnation);
+extern void sd_log_clear(void);	/* before a join's copy */
+
+/* applied */
+typedef struct SdApplied
+{
+	int64		version;
+	SdChain		chain;
+	uint8		digest[SD_SHA_SIZE];
+} SdApplied;
+
+extern void sd_applied_read(SdApplied *applied);
+extern void sd_applied_lock(SdApplied *applied);
+extern void sd_applied_insert(const SdApplied *applied);
+/* version - 1 -> version: one row, or an error that says the log was applied twice */
+extern void sd_applied_advance(int64 version, const SdChain *chain, const uint8 *digest);
+extern void sd_execution_insert(int64 version, const char *state, TimestampTz since, int attempts, const char *reason);
+
+/* attempts of this region */
+extern void sd_attempt_insert(const pg_uuid_t *entry_id, int64 version);
+extern void sd_attempt_close(const pg_uuid_t *entry_id);
+
+/* the configuration in force for the next version, and members' addresses */
+typedef struct SdMembers
+{
+	SdConfig	config;
+	char	   *conninfo[SD_MAX_REGIONS];	/* as in config.member */
+	int32		priority[SD_MAX_REGIONS];
+} SdMembers;
+
+extern void sd_members_read(SdMembers *members);
+extern char *sd_members_json(const SdMembers *members);	/* the array of a config entry's payload */
+
+extern const char *sd_role_text(SdRole role);
+
+/* the policy in force: the object of the newest policy entry; NULL when there is none */
+extern Jsonb *sd_policy_read(void);
+
+/* peer: the most ever heard */
+extern void sd_peer_remember(const char *region, int32 incarnation, int64 applied, int64 vote_seq, int64 boot_id);
+
+extern void sd_bypass_insert(int64 n, const char *author, const char *mode, const char *reason, const char *command);
+
+/* Tables are ours, logged and guarded, fsync is on...: why this region must not vote; NULL if it may. */
+extern const char *sd_store_unfit(void);
+
+#endif							/* SD_STORE_STATE_H */
