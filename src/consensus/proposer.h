@@ -141,7 +141,12 @@ typedef struct SdProposerStart
 	int64_t		backoff_base;	/* first pause after a preemption, doubled each time, with jitter */
 	int64_t		backoff_max;
 	int			max_ballots;	/* ballots before giving up */
-	bool		has_noop;		/* SETTLE: somebody needs a definite answer, so propose this if nothing is reported */
+
+	/*
+	 * SETTLE: propose this if nothing is reported: a noop, because somebody needs a definite answer, or any
+	 * entry that commits nothing here by itself.
+	 */
+	bool		has_noop;
 	SdEntryRef	noop;
 } SdProposerStart;
 
@@ -205,6 +210,7 @@ typedef struct SdProposer
 	int			first_effect;
 	int			n_effects;
 	SdEffect	effects[SD_PROPOSER_EFFECTS];
+	SdEffect	dropped;		/* where the effects of a caller that never takes them go */
 } SdProposer;
 
 /* What became of the origin's own vote. */
@@ -232,7 +238,10 @@ extern void sd_proposer_chosen(SdProposer *p, int64_t version, const SdEntryRef 
 extern void sd_proposer_propose(SdProposer *p, const SdEntryRef *entry, int64_t deadline, int64_t now);
 extern void sd_proposer_own_vote(SdProposer *p, SdOwnVote what, int64_t now);
 
-/* CHANGE: the backend gave up or went away: judge what is known, now.  SETTLE: stop. */
+/*
+ * CHANGE: the backend gave up or went away: judge what is known, now.  From here on the backend must not vote:
+ * a commit after a "definite" answer would make it a lie.  SETTLE: stop.
+ */
 extern void sd_proposer_close(SdProposer *p, int64_t now);
 
 /* Time passed. */

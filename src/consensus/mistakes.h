@@ -1,0 +1,36 @@
+/*
+ * mistakes.h: deliberate mistakes, so that the tests can show that they would notice one.
+ *
+ * Each is planted where the real code makes the right choice, and exists only with -DSD_TESTING; otherwise
+ * SD_MISTAKE() is the constant false and nothing is left of it in the object file.
+ */
+#ifndef SD_MISTAKES_H
+#define SD_MISTAKES_H
+
+#ifdef SD_TESTING
+
+#include <assert.h>
+#include <stdint.h>
+
+#define SD_MISTAKE_ANNOUNCE_FIRST	(1u << 0)	/* told as chosen before the commit record is flushed */
+#define SD_MISTAKE_NO_SELFCHECK		(1u << 1)	/* own promise not read again before the own vote */
+#define SD_MISTAKE_BALLOT_REUSE		(1u << 2)	/* ballots without a nonce */
+#define SD_MISTAKE_REF_LAST			(1u << 3)	/* definite abort concluded from the last ballot only */
+#define SD_MISTAKE_REF_RETRY		(1u << 4)	/* ... from a refused repeat */
+#define SD_MISTAKE_REF_MAJ			(1u << 5)	/* ... from a majority of refusals */
+#define SD_MISTAKE_LIE_ABORT		(1u << 6)	/* "aborted" after an accept was sent */
+
+extern uint32_t sd_mistakes;
+
+#define SD_MISTAKE(name) ((sd_mistakes & SD_MISTAKE_##name) != 0)
+
+#define SD_CHECK(condition) assert(condition)
+
+#else
+
+#define SD_MISTAKE(name) false
+#define SD_CHECK(condition) ((void) 0)
+
+#endif
+
+#endif							/* SD_MISTAKES_H */

@@ -1,0 +1,890 @@
+/*
+ * core.c: unit tests of consensus/ and causality/hlc, alone, under ASan and UBSan.
+ *
+ * The proposer's tests compare a readable trace: what it was told, what it wanted done.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "causality/hlc.h"
+#include "consensus/acceptor.h"
+#include "consensus/ballot.h"
+#include "consensus/membership.h"
+#include "consensus/mistakes.h"
+#include "consensus/proposer.h"
+
+static int	n_passed;
+static int	n_failed;
+
+#define OK(condition) check((condition), #condition, __func__, __LINE__)
+
+static void
+check(bool ok, const char *what, const char *where, int line)
+{
+	if (ok)
+		n_passed++;
+	else
+	{
+		n_failed++;
+		printf("not ok - %s line %d: %s\n", where, line, what);
+	}
+}
+
+/* ---------- small things to build tests from ---------- */
+
+static SdBallot
+ballot(int64_t round, const char *region, uint64_t nonce)
+{
+	SdBallot	b;
+
+	sd_ballot_set(&b, round, region, nonce);
+	return b;
+}
+
+static SdEntryRef
+entry(char letter)
+{
+	SdEntryRef	e;
+
+	memset(&e, 0, sizeof(e));
+	e.id[0] = (uint8_t) letter;
+	e.sha[0] = (uint8_t) letter;
+	return e;
+}
+
+static SdChain
+chain(char letter)
+{
+	SdChain		c;
+
+	memset(&c, 0, sizeof(c));
+	c.sha[0] = (uint8_t) letter;
+	return c;
+}
+
+/* regions a, b, c, ...; one letter of roles each: v voter, o observer, w witness */
+static SdConfig
+config(const char *roles)
+{
+	SdConfig	c;
+
+	memset(&c, 0, sizeof(c));
+	for (; roles[c.n] != '\0'; c.n++)
+	{
+		c.member[c.n].region[0] = (char) ('a' + c.n);
+		c.member[c.n].incarnation = 1;
+		c.member[c.n].role = roles[c.n] == 'v' ? SD_ROLE_VOTER : roles[c.n] == 'o' ? SD_ROLE_OBSERVER : SD_ROLE_WITNESS;
+	}
+	return c;
+}
+
+/* ---------- ballots, membership ---------- */
+
+static void
+test_ballots(void)
+{
+	SdBallot	none = {0};
+	SdBallot	b1 = ballot(1, "b", 7);
+	SdBallot	long_name;
+	char		name[200];
+
+	OK(sd_ballot_is_none(&none) && !sd_ballot_is_none(&b1));
+	OK(sd_ballot_compare(&none, &b1) < 0);
+	OK(sd_ballot_compare(&b1, &b1) == 0);
+	OK(sd_ballot_compare(&(SdBallot) {2, "a", 0}, &b1) > 0);	/* round first */
+	OK(sd_ballot_compare(&(SdBallot) {1, "a", 99}, &b1) < 0);	/* then region */
+	OK(sd_ballot_compare(&(SdBallot) {1, "b", 8}, &b1) > 0);	/* then nonce */
+	OK(sd_ballot_compare(&(SdBallot) {1, "b", UINT64_MAX}, &b1) > 0);	/* unsigned */
+	OK(sd_ballot_compare(&(SdBallot) {1, "\xc3\xa9", 0}, &(SdBallot) {1, "z", 0}) > 0);	/* bytes unsigned */
+	OK(sd_ballot_compare(&(SdBallot) {1, "ab", 0}, &(SdBallot) {1, "a", 9}) > 0);
+	memset(name, 'x', sizeof(name));
+	name[199] = '\0';
+	long_name = ballot(1, name, 1);
+	OK(strlen(long_name.region) == SD_NAME_SIZE - 1);
+}
+
+static void
+test_membership(void)
+{
+	SdConfig	c = config("vvvow");
+	bool		reach[5] = {true, true, false, true, false};
+
+	OK(sd_quorum_size(1) == 1 && sd_quorum_size(2) == 2 && sd_quorum_size(3) == 2 && sd_quorum_size(4) == 3 && sd_quorum_size(5) == 3);
+	OK(sd_config_voters(&c) == 4);
+	OK(sd_config_quorum(&c) == 3);
+	OK(sd_config_find(&c, "d") == 3 && sd_config_find(&c, "x") == -1);
+	OK(sd_config_find_voter(&c, "b", 1) == 1);
+	OK(sd_config_find_voter(&c, "b", 2) == -1);	/* another incarnation has no vote */
+	OK(sd_config_find_voter(&c, "d", 1) == -1);	/* observer */
+	OK(sd_config_find_voter(&c, "e", 1) == 4);	/* witness */
+	OK(sd_config_others_needed(&c, "a", 1) == 2);
+	OK(sd_config_others_needed(&c, "a", 2) == 3);
+	OK(sd_config_others_needed(&c, "d", 1) == 3);
+	OK(!sd_config_has_quorum(&c, reach));	/* a, b and an observer */
+	reach[4] = true;
+	OK(sd_config_has_quorum(&c, reach));
+	c.member[1].suspended = true;
+	OK(sd_config_find_voter(&c, "b", 1) == 1);	/* suspended: vote unchanged */
+
+	OK(sd_config_check(&c) == SD_CONFIG_LEGAL);
+	c.member[2].incarnation = 0;
+	OK(sd_config_check(&c) == SD_CONFIG_INCARNATION);
+	c.member[2].incarnation = 1;
+	c.member[2].region[0] = 'a';
+	OK(sd_config_check(&c) == SD_CONFIG_DUPLICATE);
+	memset(c.member[2].region, 'x', SD_NAME_SIZE);
+	OK(sd_config_check(&c) == SD_CONFIG_NAME);
+	c.member[2].region[0] = '\0';
+	OK(sd_config_check(&c) == SD_CONFIG_NAME);
+	c = config("oww");
+	OK(sd_config_check(&c) == SD_CONFIG_NO_VOTER);
+	c.n = 0;
+	OK(sd_config_check(&c) == SD_CONFIG_SIZE);
+}
+
+/* ---------- acceptor ---------- */
+
+static SdAcceptorView
+view_at(int64_t head, SdBallot promised)
+{
+	SdAcceptorView v;
+
+	memset(&v, 0, sizeof(v));
+	v.identity_valid = true;
+	v.promised = promised;
+	v.head = head;
+	v.chain_known = true;
+	v.chain = chain('h');
+	return v;
+}
+
+static void
+test_acceptor(void)
+{
+	SdAcceptorView v = view_at(4, ballot(3, "b", 1));
+	SdBallot	low = ballot(2, "c", 9);
+	SdBallot	same = ballot(3, "b", 1);
+	SdBallot	other_nonce = ballot(3, "b", 0);
+	SdBallot	high = ballot(4, "a", 0);
+	SdChain		right = chain('h');
+	SdChain		wrong = chain('x');
+	SdEntryRef	e = entry('e');
+	SdEntryRef	f = entry('f');
+	SdAcceptorDecision d;
+
+	d = sd_acceptor_prepare(&v, &high, 5, &right);
+	OK(d.verdict == SD_ACCEPTOR_PROMISED && d.store_promise && d.count_vote && !d.store_accepted && !d.behind);
+	OK(sd_ballot_compare(&d.promised, &high) == 0);
+	d = sd_acceptor_prepare(&v, &same, 5, &right);	/* a repeat commits again */
+	OK(d.verdict == SD_ACCEPTOR_PROMISED && d.store_promise);
+	d = sd_acceptor_prepare(&v, &low, 5, &right);
+	OK(d.verdict == SD_ACCEPTOR_REFUSED && !d.store_promise && !d.count_vote && sd_ballot_compare(&d.promised, &same) == 0);
+	d = sd_acceptor_prepare(&v, &other_nonce, 5, &right);	/* another nonce is another ballot */
+	OK(d.verdict == SD_ACCEPTOR_REFUSED);
+	d = sd_acceptor_prepare(&v, &high, 5, &wrong);
+	OK(d.verdict == SD_ACCEPTOR_DIVERGED && !d.store_promise);
+	v.chain_known = false;
+	d = sd_acceptor_prepare(&v, &high, 9, &wrong);
+	OK(d.verdict == SD_ACCEPTOR_PROMISED && d.behind);
+	v = view_at(4, same);
+	v.identity_valid = false;
+	OK(sd_acceptor_prepare(&v, &high, 5, &right).verdict == SD_ACCEPTOR_NO_VOTE);
+	OK(sd_acceptor_accept(&v, &high, 5, &right, &e).verdict == SD_ACCEPTOR_NO_VOTE);
+	v = view_at(5, same);
+	v.chosen_known = true;
+	v.chosen = e;
+	OK(sd_acceptor_prepare(&v, &high, 5, &right).verdict == SD_ACCEPTOR_CHOSEN);
+	d = sd_acceptor_accept(&v, &high, 5, &right, &f);
+	OK(d.verdict == SD_ACCEPTOR_CHOSEN && !d.store_accepted && !d.store_promise);
+
+	v = view_at(4, same);
+	d = sd_acceptor_accept(&v, &same, 5, &right, &e);
+	OK(d.verdict == SD_ACCEPTOR_ACCEPTED && d.store_accepted && d.store_promise && d.count_vote);
+	d = sd_acceptor_accept(&v, &high, 5, &right, &e);	/* an accept raises the promise */
+	OK(d.verdict == SD_ACCEPTOR_ACCEPTED && sd_ballot_compare(&d.promised, &high) == 0);
+	d = sd_acceptor_accept(&v, &low, 5, &right, &e);
+	OK(d.verdict == SD_ACCEPTOR_REFUSED && !d.store_accepted);
+	v.accepted_known = true;
+	v.accepted_ballot = same;
+	v.accepted = e;
+	OK(sd_acceptor_accept(&v, &same, 5, &right, &e).verdict == SD_ACCEPTOR_ACCEPTED);
+	d = sd_acceptor_accept(&v, &same, 5, &right, &f);
+	OK(d.verdict == SD_ACCEPTOR_BALLOT_REUSED && d.stop_voting && !d.store_accepted);
+	OK(sd_acceptor_accept(&v, &high, 5, &right, &f).verdict == SD_ACCEPTOR_ACCEPTED);
+
+	/* learn */
+	v = view_at(4, same);
+	OK(sd_acceptor_learn(&v, 5, &e, true, &right, &right).store_log);
+	OK(sd_acceptor_learn(&v, 5, &e, false, &right, &right).verdict == SD_ACCEPTOR_BODY_MISSING);
+	OK(sd_acceptor_learn(&v, 5, &e, true, &right, &wrong).verdict == SD_ACCEPTOR_DIVERGED);
+	OK(sd_acceptor_learn(&v, 6, &e, true, &right, &right).verdict == SD_ACCEPTOR_BEHIND);
+	v.chosen_known = true;
+	v.chosen = e;
+	OK(sd_acceptor_learn(&v, 4, &e, true, &right, &right).verdict == SD_ACCEPTOR_KNOWN);
+	OK(sd_acceptor_learn(&v, 4, &f, true, &right, &right).verdict == SD_ACCEPTOR_DIVERGED);
+	v = view_at(4, same);
+	v.identity_valid = false;
+	OK(sd_acceptor_learn(&v, 5, &e, true, &right, &right).verdict == SD_ACCEPTOR_LEARNED);	/* void goes on learning */
+}
+
+static void
+test_final(void)
+{
+	SdBallot	mine = ballot(3, "b", 1);
+	SdBallot	high = ballot(4, "a", 0);
+	SdAcceptorView v = view_at(4, mine);
+	SdChain		right = chain('h');
+	SdChain		wrong = chain('x');
+	SdEntryRef	e = entry('e');
+
+	OK(sd_acceptor_final(&v, &mine, 5, &right, &e, false) == SD_FINAL_VOTE);
+	OK(sd_acceptor_final(&v, &mine, 5, &wrong, &e, false) == SD_FINAL_DIVERGED);
+	OK(sd_acceptor_final(&v, &mine, 6, &right, &e, false) == SD_FINAL_DIVERGED);
+	v.promised = high;
+	OK(sd_acceptor_final(&v, &mine, 5, &right, &e, false) == SD_FINAL_PREEMPTED);
+	OK(sd_acceptor_final(&v, &mine, 5, &right, &e, true) == SD_FINAL_CHOSEN);
+	v.promised = mine;
+	v.identity_valid = false;
+	OK(sd_acceptor_final(&v, &mine, 5, &right, &e, false) == SD_FINAL_IDENTITY);
+	v.chosen_known = true;
+	v.chosen = e;
+	OK(sd_acceptor_final(&v, &mine, 5, &right, &e, false) == SD_FINAL_CHOSEN);
+	v.chosen = entry('f');
+	OK(sd_acceptor_final(&v, &mine, 5, &right, &e, true) == SD_FINAL_LOST);
+}
+
+/* ---------- proposer: a trace in, a trace out ---------- */
+
+static SdProposer p;
+static char trace[4096];
+static int64_t clock_now;
+
+static void
+say(const char *format,...)
+{
+	size_t		used = strlen(trace);
+	va_list		args;
+
+	va_start(args, format);
+	vsnprintf(trace + used, sizeof(trace) - used, format, args);
+	va_end(args);
+}
+
+static const char *const outcome_names[] = {"none", "success", "nothing_sent", "taken", "lost", "refused", "unknown",
+"no_quorum", "preempted", "settled", "nothing"};
+
+/* "Pb1" prepare to b at round 1, "Ae1:x" accept of x to e at round 1 */
+static void
+drain(void)
+{
+	SdEffect	e;
+
+	while (sd_proposer_next(&p, &e))
+	{
+		switch (e.kind)
+		{
+			case SD_EFFECT_SEND_PREPARE:
+				say("P%s%d ", p.config.member[e.voter].region, (int) e.ballot.round);
+				break;
+			case SD_EFFECT_SEND_ACCEPT:
+				say("A%s%d:%c ", p.config.member[e.voter].region, (int) e.ballot.round, e.entry.id[0]);
+				break;
+			case SD_EFFECT_GRANTED:
+				say("granted ");
+				break;
+			case SD_EFFECT_MUST_SETTLE:
+				say("must_settle:%c ", e.entry.id[0]);
+				break;
+			case SD_EFFECT_READY:
+				say("ready%s ", e.chosen ? "(chosen)" : "");
+				break;
+			case SD_EFFECT_CHOSEN:
+				say("chosen:%c ", e.entry.id[0]);
+				break;
+			case SD_EFFECT_UNDECIDED:
+				say("undecided ");
+				break;
+			case SD_EFFECT_WAIT:
+				break;
+			case SD_EFFECT_DONE:
+				say("done(%s) ", outcome_names[e.outcome]);
+				break;
+		}
+	}
+}
+
+/* compare and forget the trace */
+static bool
+traced(const char *expected)
+{
+	size_t		n;
+	bool		same;
+
+	drain();
+	n = strlen(trace);
+	if (n > 0 && trace[n - 1] == ' ')
+		trace[n - 1] = '\0';
+	same = strcmp(trace, expected) == 0;
+	if (!same)
+		printf("  expected: %s\n  got:      %s\n", expected, trace);
+	trace[0] = '\0';
+	return same;
+}
+
+#define TRACE(expected) OK(traced(expected))
+
+static void
+begin(const char *roles, const char *self, SdProposerMode mode, bool noop)
+{
+	SdConfig	c = config(roles);
+	SdProposerStart s;
+
+	memset(&s, 0, sizeof(s));
+	s.mode = mode;
+	s.config = &c;
+	s.region = self;
+	s.incarnation = 1;
+	s.version = 5;
+	s.seed = 42;
+	s.deadline = 1000;
+	s.retry_after = 10;
+	s.backoff_base = 8;
+	s.backoff_max = 64;
+	s.max_ballots = 3;
+	s.has_noop = noop;
+	s.noop = entry('n');
+	clock_now = 0;
+	trace[0] = '\0';
+	sd_proposer_start(&p, &s, clock_now);
+}
+
+static SdAnswer
+from(char region, int round)
+{
+	SdAnswer	a;
+
+	memset(&a, 0, sizeof(a));
+	a.voter = region - 'a';
+	a.region[0] = region;
+	a.incarnation = 1;
+	a.ballot = p.ballot;
+	if (round != p.ballot.round)
+		a.ballot.round = round;
+	return a;
+}
+
+static void
+promise(char region)
+{
+	SdAnswer	a = from(region, (int) p.ballot.round);
+
+	sd_proposer_promise(&p, &a, NULL, 0, clock_now);
+	drain();
+}
+
+static void
+promise_reporting(char region, int round, char letter)
+{
+	SdAnswer	a = from(region, (int) p.ballot.round);
+	SdReport	r[2] = {{5, ballot(round, "z", 1), entry(letter)}, {6, ballot(round + 1, "z", 1), entry('Z')}};
+
+	sd_proposer_promise(&p, &a, r, 2, clock_now);
+	drain();
+}
+
+static void
+accepted(char region)
+{
+	SdAnswer	a = from(region, (int) p.ballot.round);
+
+	sd_proposer_accepted(&p, &a, clock_now);
+	drain();
+}
+
+static void
+refused(char region, int round)
+{
+	SdAnswer	a = from(region, (int) p.ballot.round);
+	SdBallot	b = ballot(round, "z", 0);
+
+	sd_proposer_refused(&p, &a, &b, clock_now);
+	drain();
+}
+
+static void
+failed(char region, SdVoterStatus why)
+{
+	sd_proposer_failed(&p, region - 'a', &p.ballot, why, clock_now);
+	drain();
+}
+
+static void
+tick(int64_t later)
+{
+	clock_now += later;
+	sd_proposer_tick(&p, clock_now);
+	drain();
+}
+
+static void
+propose(char letter)
+{
+	SdEntryRef	e = entry(letter);
+
+	sd_proposer_propose(&p, &e, clock_now + 1000, clock_now);
+	drain();
+}
+
+static void
+chosen(char letter)
+{
+	SdEntryRef	e = entry(letter);
+
+	sd_proposer_chosen(&p, 5, &e, clock_now);
+	drain();
+}
+
+static void
+own(SdOwnVote what)
+{
+	sd_proposer_own_vote(&p, what, clock_now);
+	drain();
+}
+
+static void
+test_change_succeeds(void)
+{
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	TRACE("Pa1 Pb1 Pc1");
+	promise('a');
+	TRACE("");
+	promise('b');
+	TRACE("granted");
+	promise('c');
+	propose('e');
+	TRACE("Ab1:e Ac1:e");		/* never to the own acceptor */
+	accepted('c');
+	TRACE("ready");
+	own(SD_OWN_COMMITTED);
+	TRACE("chosen:e done(success)");
+	accepted('b');
+	TRACE("");
+}
+
+static void
+test_change_alone_and_observer(void)
+{
+	begin("v", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	TRACE("Pa1 granted");
+	propose('e');
+	TRACE("ready");
+	own(SD_OWN_COMMITTED);
+	TRACE("chosen:e done(success)");
+
+	/* an observer needs Q others, and then its commit decides nothing any more */
+	begin("vvvo", "d", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('e');
+	TRACE("Pa1 Pb1 Pc1 granted Aa1:e Ab1:e Ac1:e");
+	accepted('a');
+	TRACE("");
+	accepted('b');
+	TRACE("chosen:e ready(chosen)");
+	own(SD_OWN_COMMITTED);
+	TRACE("done(success)");
+}
+
+static void
+test_no_quorum_at_once(void)
+{
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	failed('b', SD_VOTER_UNSENT);
+	TRACE("Pa1 Pb1 Pc1");
+	failed('c', SD_VOTER_NO_VOTE);
+	TRACE("done(no_quorum)");
+	OK(p.voter[1].status == SD_VOTER_UNSENT && p.voter[2].status == SD_VOTER_NO_VOTE);
+	OK(sd_outcome_is_definite(p.outcome));
+
+	/* a vote of another incarnation is not counted */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	{
+		SdAnswer	a = from('b', 1);
+
+		a.incarnation = 2;
+		sd_proposer_promise(&p, &a, NULL, 0, 0);
+	}
+	failed('c', SD_VOTER_UNANSWERED);
+	TRACE("Pa1 Pb1 Pc1 done(no_quorum)");
+	OK(p.voter[1].status == SD_VOTER_WRONG_INCARNATION);
+
+	/* time is up in phase 1 */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	tick(999);
+	TRACE("Pa1 Pb1 Pc1");
+	tick(1);
+	TRACE("done(no_quorum)");
+}
+
+static void
+test_phase1_preempted(void)
+{
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	refused('b', 7);
+	TRACE("Pa1 Pb1 Pc1");
+	refused('c', 4);
+	TRACE("");
+	OK(p.phase == SD_PHASE_BACKOFF && p.wake > 0 && p.wake <= 9);
+	tick(9);
+	TRACE("Pa8 Pb8 Pc8");		/* above everything seen */
+	promise('a');
+	promise('c');
+	TRACE("granted");
+	sd_proposer_close(&p, 0);
+	TRACE("done(nothing_sent)");
+
+	/* bounded */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	for (int i = 0; i < 3; i++)
+	{
+		refused('b', 10 * (i + 1));
+		refused('c', 10 * (i + 1));
+		tick(64);
+	}
+	TRACE("Pa1 Pb1 Pc1 Pa11 Pb11 Pc11 Pa21 Pb21 Pc21 done(preempted)");
+}
+
+static void
+test_stale_answers(void)
+{
+	SdAnswer	old;
+	SdBallot	first;
+
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	first = p.ballot;
+	refused('b', 7);
+	refused('c', 7);
+	tick(9);
+	trace[0] = '\0';
+	old = from('a', 1);
+	old.ballot = first;
+	sd_proposer_promise(&p, &old, NULL, 0, clock_now);	/* answers round 1 */
+	promise('b');
+	promise('b');				/* twice the same answer is one vote */
+	TRACE("");
+	OK(p.phase == SD_PHASE_PREPARE);
+	promise('a');
+	TRACE("granted");
+}
+
+static void
+test_must_settle_first(void)
+{
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise_reporting('a', 1, 'x');
+	promise_reporting('c', 2, 'y');	/* the higher ballot's entry, version 6 left alone */
+	TRACE("Pa1 Pb1 Pc1 must_settle:y Aa1:y Ab1:y Ac1:y");
+	accepted('a');
+	accepted('b');
+	TRACE("chosen:y done(taken)");
+	OK(sd_outcome_is_definite(p.outcome));
+
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	chosen('q');
+	TRACE("Pa1 Pb1 Pc1 chosen:q done(taken)");
+}
+
+static void
+test_refused_everywhere_is_definite(void)
+{
+	/* all refuse: new ballot, phase 1 again, entry of our own once more */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('e');
+	refused('b', 3);
+	TRACE("Pa1 Pb1 Pc1 granted Ab1:e Ac1:e");
+	refused('c', 3);
+	tick(9);
+	TRACE("Pa4 Pb4 Pc4");
+	promise('a');
+	promise('b');
+	TRACE("Ab4:e Ac4:e");
+	/* refused again, and closed: definite */
+	refused('b', 9);
+	refused('c', 9);
+	sd_proposer_close(&p, clock_now);
+	TRACE("done(refused)");
+	OK(sd_outcome_is_definite(p.outcome));
+
+	/* one refusal is missing: unknown */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('e');
+	refused('b', 3);
+	sd_proposer_close(&p, clock_now);
+	TRACE("Pa1 Pb1 Pc1 granted Ab1:e Ac1:e done(unknown)");
+
+	/* a refusal that carries no higher promise says nothing about a late copy */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('e');
+	refused('b', 3);
+	refused('c', 0);
+	sd_proposer_close(&p, clock_now);
+	TRACE("Pa1 Pb1 Pc1 granted Ab1:e Ac1:e undecided done(unknown)");
+}
+
+static void
+test_refused_repeat_is_unknown(void)
+{
+	/* REF_RETRY: the first copy went unanswered, its repeat is refused */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('e');
+	failed('b', SD_VOTER_UNANSWERED);
+	failed('c', SD_VOTER_UNSENT);
+	tick(10);
+	TRACE("Pa1 Pb1 Pc1 granted Ab1:e Ac1:e Ab1:e Ac1:e");
+	refused('b', 3);
+	refused('c', 3);
+	TRACE("");
+	OK(p.phase == SD_PHASE_BACKOFF);
+	/* REF_LAST: the last ballot alone would be definite */
+	tick(9);
+	promise('a');
+	promise('b');
+	refused('b', 9);
+	refused('c', 9);
+	sd_proposer_close(&p, clock_now);
+	TRACE("Pa4 Pb4 Pc4 Ab4:e Ac4:e done(unknown)");
+
+	/* never sent is not unanswered */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('e');
+	failed('c', SD_VOTER_UNSENT);
+	refused('b', 3);
+	OK(p.phase == SD_PHASE_BACKOFF);
+	sd_proposer_close(&p, clock_now);
+	TRACE("Pa1 Pb1 Pc1 granted Ab1:e Ac1:e done(refused)");
+
+	/* REF_MAJ: five regions, three of four others refuse, the fourth is silent */
+	begin("vvvvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	promise('c');
+	propose('e');
+	trace[0] = '\0';
+	refused('b', 3);
+	refused('c', 3);
+	refused('d', 3);
+	failed('e', SD_VOTER_UNANSWERED);
+	TRACE("undecided");
+	sd_proposer_close(&p, clock_now);
+	TRACE("done(unknown)");
+}
+
+static void
+test_mixed_answers_are_settled(void)
+{
+	/* five regions: one accepted, the others refused */
+	begin("vvvvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	promise('c');
+	propose('e');
+	trace[0] = '\0';
+	accepted('b');
+	refused('c', 3);
+	refused('d', 3);
+	TRACE("");					/* e may still accept */
+	refused('e', 3);
+	TRACE("undecided");
+	chosen('e');				/* the settlement found it */
+	TRACE("chosen:e ready(chosen)");
+	own(SD_OWN_COMMITTED);
+	TRACE("done(success)");
+
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('e');
+	accepted('b');
+	TRACE("Pa1 Pb1 Pc1 granted Ab1:e Ac1:e ready");
+	own(SD_OWN_PREEMPTED);
+	TRACE("undecided");
+	chosen('n');
+	TRACE("chosen:n done(lost)");
+
+	/* both others accepted after all: a majority without us */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('e');
+	accepted('b');
+	own(SD_OWN_PREEMPTED);
+	trace[0] = '\0';
+	accepted('c');
+	TRACE("chosen:e ready(chosen)");
+
+	/* nobody settles: unknown at the deadline, after the own vote failed */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('e');
+	accepted('b');
+	own(SD_OWN_PREEMPTED);
+	trace[0] = '\0';
+	tick(1000);
+	TRACE("done(unknown)");
+	OK(!sd_outcome_is_definite(p.outcome));
+}
+
+static void
+test_abort_after_acceptance(void)
+{
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('e');
+	accepted('b');
+	trace[0] = '\0';
+	tick(5000);					/* no deadline while the backend commits */
+	TRACE("");
+	own(SD_OWN_ABORTED);
+	TRACE("done(unknown)");
+}
+
+static void
+test_another_entry_appears_at_the_new_ballot(void)
+{
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('e');
+	refused('b', 3);
+	refused('c', 3);
+	tick(9);
+	trace[0] = '\0';
+	promise('a');
+	promise_reporting('b', 3, 'f');
+	TRACE("must_settle:f Aa4:f Ab4:f Ac4:f");
+	accepted('a');
+	accepted('c');
+	TRACE("chosen:f done(lost)");
+}
+
+static void
+test_settle(void)
+{
+	begin("vvv", "a", SD_PROPOSER_SETTLE, false);
+	promise('b');
+	promise('c');
+	TRACE("Pa1 Pb1 Pc1 done(nothing)");
+
+	begin("vvv", "a", SD_PROPOSER_SETTLE, true);
+	promise('b');
+	promise('c');
+	accepted('a');
+	accepted('c');
+	TRACE("Pa1 Pb1 Pc1 Aa1:n Ab1:n Ac1:n chosen:n done(settled)");
+
+	begin("vvv", "a", SD_PROPOSER_SETTLE, true);
+	promise_reporting('b', 1, 'x');
+	promise('c');
+	accepted('a');
+	refused('b', 6);
+	refused('c', 6);
+	tick(9);
+	TRACE("Pa1 Pb1 Pc1 must_settle:x Aa1:x Ab1:x Ac1:x Pa7 Pb7 Pc7");
+	promise('b');
+	promise_reporting('a', 1, 'x');
+	failed('a', SD_VOTER_UNANSWERED);
+	failed('b', SD_VOTER_UNANSWERED);
+	TRACE("must_settle:x Aa7:x Ab7:x Ac7:x done(no_quorum)");
+}
+
+static void
+test_nonces_differ(void)
+{
+	uint64_t	first;
+
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	first = p.ballot.nonce;
+	refused('b', 3);
+	refused('c', 3);
+	tick(9);
+	OK(p.ballot.nonce != first && p.ballot.round == 4);
+}
+
+/* ---------- hybrid logical clock ---------- */
+
+static void
+test_hlc(void)
+{
+	SdHlcClock	c;
+	SdHlc		a;
+	SdHlc		b;
+	char		text[SD_HLC_TEXT_SIZE];
+
+	sd_hlc_init(&c, 0, 500);
+	a = sd_hlc_now(&c, 1000);
+	b = sd_hlc_now(&c, 1000);
+	OK(sd_hlc_ms(a) == 1000 && sd_hlc_counter(a) == 0 && sd_hlc_counter(b) == 1 && b > a);
+	OK(sd_hlc_now(&c, 900) > b);	/* wall clock set back */
+	OK(sd_hlc_ms(sd_hlc_now(&c, 1001)) == 1001);
+
+	OK(!sd_hlc_receive(&c, sd_hlc_make(1502, 0), 1001));	/* too far ahead */
+	OK(sd_hlc_ms(sd_hlc_now(&c, 1001)) == 1001);
+	a = sd_hlc_make(1501, 7);
+	OK(sd_hlc_receive(&c, a, 1001));
+	OK(sd_hlc_now(&c, 1002) > a);
+	OK(sd_hlc_receive(&c, sd_hlc_make(3, 0), 1001));	/* the past is harmless */
+	OK(sd_hlc_now(&c, 1002) > a);
+
+	sd_hlc_init(&c, sd_hlc_make(2000, 65535), 500);	/* restart, clock set back, counter full */
+	a = sd_hlc_now(&c, 100);
+	OK(sd_hlc_ms(a) == 2001 && sd_hlc_counter(a) == 0);
+
+	OK(strcmp(sd_hlc_format(sd_hlc_make(0, 0), text, sizeof(text)), "1970-01-01T00:00:00.000Z+0000") == 0);
+	OK(strcmp(sd_hlc_format(sd_hlc_make(UINT64_C(1709210096789), 3), text, sizeof(text)), "2024-02-29T12:34:56.789Z+0003") == 0);
+	OK(strcmp(sd_hlc_format(sd_hlc_make(UINT64_C(951868799999), 65535), text, sizeof(text)), "2000-02-29T23:59:59.999Z+65535") == 0);
+	OK((int64_t) sd_hlc_make(UINT64_MAX, UINT64_MAX) > 0);
+	OK(strlen(sd_hlc_format(sd_hlc_make(UINT64_MAX, UINT64_MAX), text, sizeof(text))) < SD_HLC_TEXT_SIZE);
+}
+
+int
+main(void)
+{
+	test_ballots();
+	test_membership();
+	test_acceptor();
+	test_final();
+	test_change_succeeds();
+	test_change_alone_and_observer();
+	test_no_quorum_at_once();
+	test_phase1_preempted();
+	test_stale_answers();
+	test_must_settle_first();
+	test_refused_everywhere_is_definite();
+	test_refused_repeat_is_unknown();
+	test_mixed_answers_are_settled();
+	test_abort_after_acceptance();
+	test_another_entry_appears_at_the_new_ballot();
+	test_settle();
+	test_nonces_differ();
+	test_hlc();
+	printf("unit: %d passed, %d failed\n", n_passed, n_failed);
+	return n_failed == 0 ? 0 : 1;
+}
