@@ -34,3 +34,6 @@ $(OBJS): $(sort $(wildcard src/*.h src/*/*.h)) Makefile
 $(SQL_INSTALL): $(SQL_PARTS) Makefile schemadrift.control
 	mkdir -p $(@D)
 	cat $(SQL_PARTS) > $@
+
+# Unit tests, simulator and model of the pure core.
+include t/core.mk
