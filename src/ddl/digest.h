@@ -1,0 +1,62 @@
+/*
+ * digest.h: one hash for each object of the schema, and one over all.
+ *
+ * An object's digest is SHA-256 over its canonical definition (docs/digest.md): by kind and name, never by OID, so that it is
+ * the same in every region, in a restored dump, and whatever the session's settings.  Digests are kept in
+ * schemadrift_store.object.  The root is the sum, modulo 2^256, of SHA-256(kind, identity, digest) over all objects: it is
+ * maintained in time proportional to what changed.  It tells accidents apart, not adversaries: somebody who may
+ * create thousands of crafted objects could make two schemas with the same root.
+ *
+ * Nothing here waits for a lock on a user's object.  All functions need a transaction, an active snapshot, and the
+ * rights of the extension's owner; the caller provides these.
+ */
+#ifndef SD_DIGEST_H
+#define SD_DIGEST_H
+
+#include "nodes/pg_list.h"
+
+#include "ddl/touched.h"
+
+#define SD_DIGEST_LENGTH	32
+
+/* Version of the canonical form.  Digests of different forms say nothing about each other. */
+#define SD_DIGEST_FORM		1
+
+typedef struct SdDigest
+{
+	uint8		byte[SD_DIGEST_LENGTH];
+} SdDigest;
+
+typedef struct SdObjectDigest
+{
+	char	   *kind;			/* table, index, constraint, function, ... */
+	char	   *identity;		/* public.t, public.t.t_pkey, public.f(integer) */
+	SdDigest	hash;			/* of a dropped object: the last one */
+	bool		dropped;
+} SdObjectDigest;
+
+/* Hashes everything and makes the table equal to it. */
+extern SdDigest sd_digest_rebuild(void);
+
+/*
+ * Hashes the touched objects and those whose definition names them, writes the table, returns the new root.
+ * *changed, unless NULL, becomes a List of SdObjectDigest; a renamed object is there twice: dropped, and new.
+ */
+extern SdDigest sd_digest_update(SdTouched *set, List **changed);
+
+/* The root as of the last update or rebuild; of a table never filled: all zeroes. */
+extern SdDigest sd_digest_root(void);
+
+/* Hashes everything, uses no table: a List of SdObjectDigest, in no particular order. */
+extern List *sd_digest_scan(void);
+
+/* The root of such a list. */
+extern SdDigest sd_digest_root_of(List *objects);
+
+static inline bool
+sd_digest_equal(const SdDigest *a, const SdDigest *b)
+{
+	return memcmp(a->byte, b->byte, SD_DIGEST_LENGTH) == 0;
+}
+
+#endif							/* SD_DIGEST_H */
