@@ -6,6 +6,8 @@
  */
 #include "compat.h"
 
+#include <limits.h>
+
 #include <time.h>
 
 #include "clock.h"

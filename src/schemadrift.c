@@ -6,7 +6,10 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "gate/change.h"
 #include "settings.h"
+#include "shared.h"
+#include "waitpoint.h"
 
 PG_MODULE_MAGIC;
 
@@ -22,4 +25,9 @@ _PG_init(void)
 				 errdetail("The gate and the workers exist only in a server that loaded the library at its start."),
 				 errhint("Put schemadrift first in shared_preload_libraries and restart the server.")));
 	sd_settings_init();
+#ifdef SD_TESTING
+	sd_testing_init();
+#endif
+	sd_shared_init();
+	sd_change_init();
 }

@@ -3,6 +3,7 @@
  */
 #include "compat.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
@@ -16,6 +17,7 @@ SdShared   *sd_shared = NULL;
 static char *slots = NULL;
 static int	tranche;
 static SdDatabase *mine = NULL;
+static SdDatabase *wake_at_commit = NULL;
 
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
@@ -67,6 +69,29 @@ startup(void)
 		}
 	}
 	LWLockRelease(AddinShmemInitLock);
+}
+
+static void
+at_end_of_transaction(XactEvent event, void *arg)
+{
+	(void) arg;
+	if (wake_at_commit == NULL)
+		return;
+	if (event == XACT_EVENT_COMMIT)
+		sd_shared_wake(wake_at_commit);
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		wake_at_commit = NULL;
+}
+
+void
+sd_shared_wake_at_commit(SdDatabase *db)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(at_end_of_transaction, NULL);
+	registered = true;
+	wake_at_commit = db;
 }
 
 void
@@ -180,4 +205,43 @@ sd_shared_peer(SdDatabase *db, const char *region)
 	strlcpy(peer->region, region, sizeof(peer->region));
 	peer->rtt_us = -1;
 	return peer;
+}
+
+bool
+sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64 now_us)
+{
+	bool		news = peer->told.head != told->head || peer->told.applied != told->applied ||
+		peer->told.state != told->state || peer->last_heard == 0;
+
+	Assert(LWLockHeldByMeInMode(&db->lock, LW_EXCLUSIVE));
+	peer->told = *told;
+	peer->last_heard = GetCurrentTimestamp();
+	peer->last_heard_us = now_us;
+	if (told->head > db->heard_head)
+		db->heard_head = told->head;
+	return news;
+}
+
+static const char *const state_texts[] = {
+	[SD_REGION_NOT_JOINED] = "not_joined",
+	[SD_REGION_HEALTHY] = "healthy",
+	[SD_REGION_DEGRADED] = "degraded",
+	[SD_REGION_NO_QUORUM] = "no_quorum",
+	[SD_REGION_HALTED] = "halted",
+	[SD_REGION_VOID] = "void",
+};
+
+const char *
+sd_region_state_text(SdRegionState state)
+{
+	return state_texts[state];
+}
+
+SdRegionState
+sd_region_state_parse(const char *text)
+{
+	for (size_t i = 0; i < lengthof(state_texts); i++)
+		if (strcmp(state_texts[i], text) == 0)
+			return (SdRegionState) i;
+	return SD_REGION_NOT_JOINED;
 }

@@ -2,8 +2,7 @@
  * shared.h: what processes of one server share.
  *
  * One SdDatabase a database that has (or may have) the extension, found by its oid.  Everything here is
- * lost at a crash restart and built again from tables; nothing here decides safety except one note:
- * SdProposal.spent, "this ballot is spent on this entry", which lives as long as the ballot does.
+ * lost at a crash restart and built again from tables; nothing here decides safety.
  *
  * Locking, whole protocol:
  * - SdShared.lock guards the list (which slot belongs to which database) and each slot's process
@@ -51,47 +50,63 @@ typedef enum SdCircuit
 	SD_CIRCUIT_OPEN				/* waiting before the next attempt */
 } SdCircuit;
 
-/* Telemetry of one other region.  Written by the coordinator, and by the backend serving that region's exchange. */
-typedef struct SdPeerState
+/* What a region tells of itself in every exchange. */
+typedef struct SdTelemetry
 {
-	char		region[SD_NAME_SIZE];
 	int32		incarnation;
-	SdCircuit	circuit;		/* of our connection to it */
-	TimestampTz last_heard;		/* 0: never since start */
-	int64		last_heard_us;	/* monotonic */
-	int32		rtt_us;			/* smoothed; -1 unknown */
+	int64		boot_id;		/* random, new with every start of its coordinator */
 	int64		head;			/* newest version in its log */
 	int64		applied;
+	uint8		digest[SD_SHA_SIZE];
 	int64		vote_seq;
+	int64		hlc;
 	SdRegionState state;
 	int64		halted_at;		/* version it cannot apply; 0 none */
 	int32		attempts;
 	char		halt_error[SD_TEXT_SIZE];
-	uint8		digest[SD_SHA_SIZE];
-	bool		hears_us;		/* it has heard from us lately: both directions work */
+} SdTelemetry;
+
+/* One other region.  Written by the coordinator, and by the backend serving that region's exchange. */
+typedef struct SdPeerState
+{
+	char		region[SD_NAME_SIZE];
+	SdTelemetry told;
+	TimestampTz last_heard;		/* 0: never since start */
+	int64		last_heard_us;	/* monotonic */
+	int64		last_called_us;	/* monotonic: when it last reached us by a call of its own; 0 never */
+	SdCircuit	circuit;		/* of our connection to it */
+	int32		rtt_us;			/* smoothed; -1 unknown */
+	TimestampTz retry_at;		/* of an open circuit */
 	char		last_error[SD_TEXT_SIZE];	/* why our calls fail; empty when they do not */
 } SdPeerState;
 
-/* A backend's request to its coordinator, and the answer. */
+/* A backend's request to its coordinator, and the result. */
 typedef enum SdRequest
 {
-	SD_REQUEST_NONE,			/* free */
+	SD_REQUEST_NONE,			/* free: the last one was taken */
 	SD_REQUEST_GRANT,			/* step 1: phase 1 for the next version */
+	SD_REQUEST_NEEDS,			/* do the serving regions have these names? */
 	SD_REQUEST_ACCEPT,			/* step 3: have the entry accepted by the other voters */
+	SD_REQUEST_PREEMPTED,		/* step 3: own promise is above the ballot, nothing written; go on waiting */
+	SD_REQUEST_CLOSE,			/* the backend gives up waiting: judge what is known, now */
 	SD_REQUEST_COMMITTED,		/* step 4: the commit record is flushed */
-	SD_REQUEST_ABORTED			/* the transaction ended without it */
+	SD_REQUEST_ABORTED			/* the transaction ended without it, or before it asked for votes */
 } SdRequest;
 
 typedef enum SdResult
 {
-	SD_RESULT_NONE,				/* not answered yet */
-	SD_RESULT_GRANTED,			/* version, ballot, chain and members are valid */
+	SD_RESULT_NONE,				/* none yet */
+	SD_RESULT_GRANTED,			/* version, ballot and chain are valid */
+	SD_RESULT_AGAIN,			/* the log moved on: let go of the DDL lock until `version` is applied */
 	SD_RESULT_ACCEPTED,			/* enough others accepted: cast the own vote */
+	SD_RESULT_CHOSEN,			/* the entry is chosen already: record it */
+	SD_RESULT_NAMES_THERE,
 	SD_RESULT_NO_QUORUM,		/* SD001, detail names the missing */
 	SD_RESULT_NOT_ORIGIN,		/* SD002 */
 	SD_RESULT_BEHIND,			/* SD003 */
-	SD_RESULT_NEEDS,			/* SD004: a role or extension is missing somewhere */
-	SD_RESULT_LOST,				/* 40001: another entry is chosen, or nobody ever accepted */
+	SD_RESULT_NAMES_MISSING,	/* SD004: a role or extension is missing somewhere */
+	SD_RESULT_NO_COORDINATOR,	/* SD009: it stopped before anything of this change was sent */
+	SD_RESULT_LOST,				/* 40001: another entry is chosen, or ours never can be */
 	SD_RESULT_UNKNOWN			/* 40003 */
 } SdResult;
 
@@ -100,20 +115,18 @@ typedef struct SdProposal
 	/* written by the backend that holds the DDL lock */
 	SdRequest	request;
 	int			pid;
-	Latch	   *latch;
 	pg_uuid_t	entry_id;
 	char		subject[SD_NAME_SIZE];	/* migration name, for messages and decisions */
 	bool		supersedes;		/* may be proposed while this region is halted */
 	int64		deadline_us;	/* monotonic */
-	dsm_handle	data;			/* GRANT: needs, a line each; ACCEPT: the entry's bytes */
+	dsm_handle	data;			/* GRANT, NEEDS: names, a line each; ACCEPT: the entry's bytes */
 	Size		data_size;
 
 	/* written by the coordinator */
-	SdResult	answer;
+	SdResult	result;
 	int64		version;
 	SdBallot	ballot;
-	uint8		chain[SD_SHA_SIZE];	/* of version - 1 */
-	bool		spent;			/* the ballot was sent with entry_id: rule 6 */
+	SdChain		chain;			/* of version - 1 */
 	char		message[SD_TEXT_SIZE];
 	char		detail[SD_DETAIL_SIZE];
 	char		hint[SD_TEXT_SIZE];
@@ -152,7 +165,6 @@ typedef struct SdDatabase
 	int64		head;			/* newest version in our log */
 	int64		applied;
 	int64		heard_head;		/* newest version any peer told us of: we are behind while larger */
-	bool		check_log;		/* a call backend learned something: look at the tables */
 	bool		connected;		/* enough voters heard of to decide, ourselves included */
 	int64		undecided;		/* version accepted here and not learned; 0 none */
 	int64		foreign_promise_us; /* monotonic time of our newest promise to another region */
@@ -213,6 +225,15 @@ extern SdDatabase *sd_shared_mine(void);
 
 /* Wake the coordinator of a slot, if one runs. */
 extern void sd_shared_wake(SdDatabase *db);
+
+/* The same once this transaction is committed: what it shall look at is in the tables then. */
+extern void sd_shared_wake_at_commit(SdDatabase *db);
+
+/* Take in what a region told; true if there was news in it.  Caller holds db->lock exclusively. */
+extern bool sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64 now_us);
+
+extern const char *sd_region_state_text(SdRegionState state);
+extern SdRegionState sd_region_state_parse(const char *text);
 
 /* Remember a decision for the view; all texts are cut to fit.  Takes db->lock. */
 extern void sd_shared_decide(SdDatabase *db, const char *kind, const char *subject,

@@ -7,6 +7,7 @@
 #ifndef SD_DDL_CAPTURE_H
 #define SD_DDL_CAPTURE_H
 
+#include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
 
@@ -49,6 +50,9 @@ typedef enum SdCaptureKind
 } SdCaptureKind;
 
 extern void sd_capture_init(void);
+
+/* the objects that this transaction's changes touched, never NULL; ddl/touched.h */
+extern struct SdTouched *sd_capture_touched(void);
 
 extern SdCaptureKind sd_capture_kind(void);
 extern List *sd_capture_commands(SdDisposition disposition);	/* of SdCommand, in order */

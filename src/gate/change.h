@@ -1,12 +1,18 @@
 /*
  * change.h: the schema change of the current transaction, as the gate sees it.
  *
- * Backend only.  What the transaction did is kept by ddl/capture.h; this is the side that asks the coordinator.
+ * Backend only.  What the transaction did is kept by ddl/capture.h; this is the side that asks the coordinator:
+ * docs/protocol.md, "Committing a change", steps 1, 3, 4 and 5.
  */
 #ifndef SD_GATE_CHANGE_H
 #define SD_GATE_CHANGE_H
 
+#include "compat.h"
+
 #include "nodes/pg_list.h"
+#include "utils/uuid.h"
+
+extern void sd_change_init(void);
 
 /*
  * Before PostgreSQL executes a coordinated statement, so before any lock on a user's object: takes the DDL lock and
@@ -15,7 +21,24 @@
  */
 extern void sd_change_begin(List *needs);
 
+/* As sd_change_begin, for an entry that takes back what this region itself may be unable to apply. */
+extern void sd_change_begin_supersede(List *needs);
+
 /* true between the first sd_change_begin() and the end of the transaction */
 extern bool sd_change_active(void);
+
+/* Of the active change: the version it will be if it is chosen. */
+extern int64 sd_change_version(void);
+extern const pg_uuid_t *sd_change_entry_id(void);
+
+/*
+ * What the entry will be, where plain DDL's captured commands are not it.  payload: the fields of a JSON
+ * object without its braces.  applies: this region's schema follows the log to this version with the
+ * commit; false only for a supersede proposed by a region that is halted.  All are copied.
+ */
+extern void sd_change_describe(const char *kind, const char *name, int64 target, const char *payload, bool applies);
+
+/* The entry's name, shown in messages; before sd_change_describe where it is known earlier. */
+extern void sd_change_set_subject(const char *name);
 
 #endif							/* SD_GATE_CHANGE_H */

@@ -168,6 +168,15 @@ sd_self_count_vote(void)
 /* ---- acceptor ---- */
 
 void
+sd_promise_read(SdBallot *promised)
+{
+	static SdStatement statement = {.sql = "SELECT round, region, nonce FROM schemadrift_store.acceptor"};
+
+	sd_store_run(&statement, NULL, NULL, 1);
+	read_ballot(0, 1, promised);
+}
+
+void
 sd_promise_lock(SdBallot *promised)
 {
 	static SdStatement statement = {
@@ -418,6 +427,16 @@ sd_applied_advance(int64 version, const SdChain *chain, const uint8 *digest)
 	Datum		values[] = {Int64GetDatum(version), hash_datum(chain->sha), hash_datum(digest)};
 
 	sd_store_run(&statement, values, NULL, 1);
+}
+
+void
+sd_applied_set_digest(const uint8 *digest)
+{
+	static SdStatement statement = {
+		.sql = "UPDATE schemadrift_store.applied SET digest = $1", .nargs = 1, .types = {BYTEAOID}
+	};
+
+	sd_store_run(&statement, (Datum[]) {hash_datum(digest)}, NULL, 1);
 }
 
 void

@@ -37,6 +37,7 @@ extern void sd_self_set_state(const char *state);
 extern void sd_self_count_vote(void);
 
 /* acceptor: the promise */
+extern void sd_promise_read(SdBallot *promised);	/* no lock: a hint */
 extern void sd_promise_lock(SdBallot *promised);
 extern void sd_promise_store(const SdBallot *promised);
 
@@ -82,6 +83,8 @@ extern void sd_applied_lock(SdApplied *applied);
 extern void sd_applied_insert(const SdApplied *applied);
 /* version - 1 -> version: one row, or an error that says the log was applied twice */
 extern void sd_applied_advance(int64 version, const SdChain *chain, const uint8 *digest);
+/* a change outside the log moved the schema */
+extern void sd_applied_set_digest(const uint8 *digest);
 extern void sd_execution_insert(int64 version, const char *state, TimestampTz since, int attempts, const char *reason);
 
 /* attempts of this region */

@@ -180,3 +180,30 @@ sd_vote_learn(int64 version, const SdEntryRef *ref, const SdChain *chain, const 
 	}
 	return vote;
 }
+
+SdFinalVerdict
+sd_vote_final(const SdBallot *ballot, int64 version, const SdChain *chain, const SdEntry *entry, bool chosen)
+{
+	SdEntryRef	ref = sd_entry_ref(entry);
+	SdAcceptorView view;
+	SdVote		vote;
+	List	   *accepted;
+	SdFinalVerdict verdict;
+
+	read_view(version, &view, &vote, &accepted);
+	verdict = sd_acceptor_final(&view, ballot, version, chain, &ref, chosen);
+	if (verdict == SD_FINAL_VOTE)
+	{
+		sd_accepted_store(version, ballot, entry);
+		sd_accepted_strip(version);
+		sd_promise_store(ballot);
+		sd_self_count_vote();
+	}
+	if ((verdict == SD_FINAL_VOTE || verdict == SD_FINAL_CHOSEN) && !view.chosen_known)
+	{
+		SdChain		next = sd_entry_chain(chain, entry);
+
+		sd_log_insert(version, entry, &next);
+	}
+	return verdict;
+}

@@ -33,6 +33,15 @@ extern SdVote sd_vote_accept(const SdBallot *ballot, int64 version, const SdChai
 /* entry: NULL when the caller believes that we hold it as accepted. */
 extern SdVote sd_vote_learn(int64 version, const SdEntryRef *ref, const SdChain *chain, const SdEntry *entry);
 
+/*
+ * The origin's last step, in the change's own transaction, with the applied row locked already: the own
+ * vote and the log row.  Writes nothing unless the verdict is SD_FINAL_VOTE or SD_FINAL_CHOSEN.
+ * "Our own vote is the last one": written first it would hold the acceptor's row during the network wait,
+ * and two regions doing so block each other for ever.
+ */
+extern SdFinalVerdict sd_vote_final(const SdBallot *ballot, int64 version, const SdChain *chain,
+									const SdEntry *entry, bool chosen);
+
 /* The verdict as the word that travels. */
 extern const char *sd_verdict_text(SdAcceptorVerdict verdict);
 extern bool sd_verdict_parse(const char *text, SdAcceptorVerdict *verdict);

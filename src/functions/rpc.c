@@ -1,0 +1,442 @@
+/*
+ * rpc.c: the calls other regions make (schema schemadrift_rpc), each one autocommit statement.
+ *
+ * Runs in a backend that the other region's coordinator connected to.  Locks rows in the store's order
+ * through store/vote.c; writes telemetry into shared memory under SdDatabase.lock.  The rules of
+ * docs/protocol.md, "Acceptor calls".
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "clock.h"
+#include "errors.h"
+#include "shared.h"
+#include "store/names.h"
+#include "store/telemetry.h"
+#include "store/vote.h"
+
+PG_FUNCTION_INFO_V1(sd_rpc_prepare);
+PG_FUNCTION_INFO_V1(sd_rpc_accept);
+PG_FUNCTION_INFO_V1(sd_rpc_learn);
+PG_FUNCTION_INFO_V1(sd_rpc_fetch);
+PG_FUNCTION_INFO_V1(sd_rpc_exchange);
+
+/* the first seven arguments of every call between members */
+enum
+{
+	ARG_PROTOCOL, ARG_GROUP, ARG_GENERATION, ARG_CALLEE, ARG_CALLER, ARG_INCARNATION, ARG_VOTE_SEQ, ARGS_COMMON
+};
+
+typedef struct Caller
+{
+	char	   *region;
+	int32		incarnation;
+	SdSelf		self;
+} Caller;
+
+static void
+refuse(int sqlstate, const char *message, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(sqlstate),
+			 errmsg("%s", message),
+			 detail ? errdetail("%s", detail) : 0));
+}
+
+/*
+ * Before anything: what must hold for a call to be safe to answer.  vote: the answer is a promise or
+ * an acceptance, so its commit must be flushed.
+ */
+static Caller
+guard(FunctionCallInfo fcinfo, bool vote)
+{
+	Caller		caller;
+	SdScope		scope;
+	int32		protocol;
+
+	for (int i = 0; i < PG_NARGS(); i++)
+		if (i < ARGS_COMMON && PG_ARGISNULL(i))
+			refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks its first arguments", NULL);
+
+	protocol = PG_GETARG_INT32(ARG_PROTOCOL);
+	caller.region = text_to_cstring(PG_GETARG_TEXT_PP(ARG_CALLER));
+	caller.incarnation = PG_GETARG_INT32(ARG_INCARNATION);
+	if (strlen(caller.region) >= SD_NAME_SIZE)
+		refuse(ERRCODE_NAME_TOO_LONG, "region name is too long", NULL);
+
+	if (XactIsoLevel != XACT_READ_COMMITTED)
+		refuse(ERRCODE_ACTIVE_SQL_TRANSACTION, "calls between regions run in READ COMMITTED only",
+			   "An older snapshot would hide the newest promise.");
+	if (IsTransactionBlock() || IsSubTransaction())
+		refuse(ERRCODE_ACTIVE_SQL_TRANSACTION, "calls between regions cannot run in a transaction block",
+			   "The answer must not leave before the commit that makes it true.");
+	if (RecoveryInProgress())
+		refuse(ERRCODE_READ_ONLY_SQL_TRANSACTION, "this server is a standby", NULL);
+	if (SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN)
+		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "session_replication_role is not \"origin\"", NULL);
+	if (protocol < SD_PROTOCOL_OLDEST || protocol > SD_PROTOCOL + 1)
+		refuse(ERRCODE_PROTOCOL_VIOLATION, "the other region speaks another protocol",
+			   psprintf("It speaks %d; this library speaks %d to %d.", protocol, SD_PROTOCOL_OLDEST, SD_PROTOCOL));
+
+	/* undone with this transaction; nobody waits long for a row that another call holds */
+	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	if (vote)
+		sd_vote_force_sync();
+
+	sd_store_enter(&scope);
+	if (!sd_self_read(&caller.self))
+		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this database is in no group", NULL);
+	sd_store_leave(&scope);
+
+	if (memcmp(&caller.self.group_id, PG_GETARG_UUID_P(ARG_GROUP), UUID_LEN) != 0)
+		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this region is in another group", NULL);
+	if (caller.self.generation != PG_GETARG_INT32(ARG_GENERATION))
+		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this region is in another generation of the group", NULL);
+	if (strcmp(caller.self.region, text_to_cstring(PG_GETARG_TEXT_PP(ARG_CALLEE))) != 0)
+		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the call was meant for another region",
+			   psprintf("This is region \"%s\".", caller.self.region));
+	return caller;
+}
+
+static SdBallot
+ballot_of(const Caller *caller, int64 round, int64 nonce)
+{
+	SdBallot	ballot;
+
+	if (round <= 0)
+		refuse(ERRCODE_INVALID_PARAMETER_VALUE, "a ballot's round must be positive", NULL);
+	sd_ballot_set(&ballot, round, caller->region, (uint64) nonce);
+	return ballot;
+}
+
+static SdChain
+chain_arg(FunctionCallInfo fcinfo, int arg)
+{
+	SdChain		chain;
+	bytea	   *bytes;
+
+	if (PG_ARGISNULL(arg))
+		refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks an argument", NULL);
+	bytes = PG_GETARG_BYTEA_PP(arg);
+	if (VARSIZE_ANY_EXHDR(bytes) != SD_SHA_SIZE)
+		refuse(ERRCODE_INVALID_PARAMETER_VALUE, "a chain must have 32 bytes", NULL);
+	memcpy(chain.sha, VARDATA_ANY(bytes), SD_SHA_SIZE);
+	return chain;
+}
+
+static Datum
+bytea_datum(const uint8 *data, size_t size)
+{
+	bytea	   *bytes = palloc(VARHDRSZ + size);
+
+	SET_VARSIZE(bytes, VARHDRSZ + size);
+	memcpy(VARDATA(bytes), data, size);
+	return PointerGetDatum(bytes);
+}
+
+#define ANSWER_COLUMNS 10
+
+static void
+put_row(ReturnSetInfo *result, const char *answer, const SdVote *vote, int64 version, const SdBallot *ballot,
+		const char *reason, const SdChain *chain, bytea *bytes)
+{
+	Datum		values[ANSWER_COLUMNS] = {0};
+	bool		nulls[ANSWER_COLUMNS] = {0};
+
+	values[0] = CStringGetTextDatum(answer);
+	values[1] = Int32GetDatum(vote->incarnation);
+	values[2] = Int64GetDatum(vote->vote_seq);
+	values[3] = Int64GetDatum(version);
+	nulls[4] = nulls[5] = nulls[6] = ballot == NULL;
+	if (ballot)
+	{
+		values[4] = Int64GetDatum(ballot->round);
+		values[5] = CStringGetTextDatum(ballot->region);
+		values[6] = Int64GetDatum((int64) ballot->nonce);
+	}
+	nulls[7] = reason == NULL;
+	if (reason)
+		values[7] = CStringGetTextDatum(reason);
+	nulls[8] = chain == NULL;
+	if (chain)
+		values[8] = bytea_datum(chain->sha, SD_SHA_SIZE);
+	nulls[9] = bytes == NULL;
+	values[9] = PointerGetDatum(bytes);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* "chosen" carries rows that the caller lacks; the rest it fetches. */
+#define CHOSEN_BYTES (1024 * 1024)
+
+static void
+put_vote(FunctionCallInfo fcinfo, const SdVote *vote, int64 version)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	if (vote->verdict == SD_ACCEPTOR_DIVERGED)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_DIVERGED),
+				 errmsg("the logs of the two regions differ below version " INT64_FORMAT, version),
+				 errhint("Compare view schemadrift.migrations of both regions; one of them was restored or changed by hand.")));
+
+	put_row(result, sd_verdict_text(vote->verdict), vote, vote->head,
+			vote->verdict == SD_ACCEPTOR_REFUSED ? &vote->promised : NULL, vote->reason, NULL, NULL);
+	foreach(lc, vote->accepted)
+	{
+		SdAccepted *accepted = lfirst(lc);
+
+		put_row(result, "report", vote, accepted->version, &accepted->ballot, NULL, NULL, accepted->bytes);
+	}
+	if (vote->verdict == SD_ACCEPTOR_CHOSEN)
+	{
+		int64		sent = 0;
+
+		for (int64 v = version; v <= vote->head && (v == version || sent < CHOSEN_BYTES); v++)
+		{
+			SdEntry    *entry = sd_log_entry(v);
+			SdChain		chain;
+
+			if (entry == NULL || !sd_log_find(v, &chain, NULL))
+				break;
+			put_row(result, "log", vote, v, NULL, NULL, &chain, entry->bytes);
+			sent += VARSIZE_ANY_EXHDR(entry->bytes);
+		}
+	}
+}
+
+/* What a call tells about other processes' work: somebody else proposes; we are behind. */
+static void
+note_call(const SdVote *vote, int64 version, bool promised)
+{
+	SdDatabase *db = sd_shared_mine();
+
+	if (db == NULL)
+		return;
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	if (promised)
+		db->foreign_promise_us = sd_monotonic_us();
+	if (vote->behind && db->heard_head < version - 1)
+		db->heard_head = version - 1;
+	LWLockRelease(&db->lock);
+	if (vote->behind)
+		sd_shared_wake(db);
+}
+
+Datum
+sd_rpc_prepare(PG_FUNCTION_ARGS)
+{
+	Caller		caller = guard(fcinfo, true);
+	SdBallot	ballot = ballot_of(&caller, PG_GETARG_INT64(7), PG_GETARG_INT64(8));
+	int64		version = PG_GETARG_INT64(9);
+	SdChain		chain = chain_arg(fcinfo, 10);
+	SdScope		scope;
+	SdVote		vote;
+
+	InitMaterializedSRF(fcinfo, 0);
+	sd_store_enter(&scope);
+	vote = sd_vote_prepare(&ballot, version, &chain);
+	put_vote(fcinfo, &vote, version);
+	sd_store_leave(&scope);
+	note_call(&vote, version, vote.verdict == SD_ACCEPTOR_PROMISED);
+	return (Datum) 0;
+}
+
+Datum
+sd_rpc_accept(PG_FUNCTION_ARGS)
+{
+	Caller		caller = guard(fcinfo, true);
+	SdBallot	ballot = ballot_of(&caller, PG_GETARG_INT64(7), PG_GETARG_INT64(8));
+	int64		version = PG_GETARG_INT64(9);
+	SdChain		chain = chain_arg(fcinfo, 10);
+	SdEntry    *entry = sd_entry_decode(PG_GETARG_BYTEA_P(11));
+	SdScope		scope;
+	SdVote		vote;
+
+	InitMaterializedSRF(fcinfo, 0);
+	sd_store_enter(&scope);
+	vote = sd_vote_accept(&ballot, version, &chain, entry);
+	put_vote(fcinfo, &vote, version);
+	sd_store_leave(&scope);
+	note_call(&vote, version, vote.verdict == SD_ACCEPTOR_ACCEPTED);
+	return (Datum) 0;
+}
+
+Datum
+sd_rpc_learn(PG_FUNCTION_ARGS)
+{
+	Caller		caller = guard(fcinfo, true);
+	int64		version = PG_GETARG_INT64(7);
+	pg_uuid_t  *id = PG_GETARG_UUID_P(8);
+	SdChain		chain = chain_arg(fcinfo, 9);
+	SdEntry    *entry = PG_ARGISNULL(10) ? NULL : sd_entry_decode(PG_GETARG_BYTEA_P(10));
+	SdEntryRef	ref;
+	SdScope		scope;
+	SdVote		vote;
+	SdDatabase *db = sd_shared_mine();
+	TupleDesc	tupdesc;
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+
+	(void) caller;
+	memcpy(ref.id, id->data, SD_ENTRY_ID_SIZE);
+	sd_store_enter(&scope);
+	if (entry)
+		ref = sd_entry_ref(entry);
+	else
+	{
+		/* without the bytes only the id is told: our own acceptance supplies the hash, the chain proves it */
+		List	   *accepted = sd_accepted_from(version);
+
+		memset(ref.sha, 0, SD_SHA_SIZE);
+		if (accepted != NIL && ((SdAccepted *) linitial(accepted))->version == version)
+			memcpy(ref.sha, ((SdAccepted *) linitial(accepted))->entry.sha, SD_SHA_SIZE);
+	}
+	vote = sd_vote_learn(version, &ref, &chain, entry);
+	if (vote.verdict == SD_ACCEPTOR_DIVERGED)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_DIVERGED),
+				 errmsg("another entry is in the log here at version " INT64_FORMAT, version)));
+	sd_store_leave(&scope);
+
+	if (db)
+	{
+		LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+		if (db->heard_head < version)
+			db->heard_head = version;
+		LWLockRelease(&db->lock);
+		sd_shared_wake_at_commit(db);
+	}
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = CStringGetTextDatum(sd_verdict_text(vote.verdict));
+	values[1] = Int64GetDatum(vote.head);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
+}
+
+Datum
+sd_rpc_fetch(PG_FUNCTION_ARGS)
+{
+	Caller		caller = guard(fcinfo, false);
+	int64		version = PG_GETARG_INT64(7);
+	int64		max_bytes = PG_GETARG_INT64(8);
+	int64		sent = 0;
+	ReturnSetInfo *result;
+	SdScope		scope;
+	SdHead		head;
+
+	(void) caller;
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+	sd_store_enter(&scope);
+	sd_log_head(&head);
+	for (int64 v = version; v <= head.version && (v == version || sent < max_bytes); v++)
+	{
+		SdEntry    *entry = sd_log_entry(v);
+		SdChain		chain;
+		Datum		values[3];
+		bool		nulls[3] = {false, false, false};
+
+		if (entry == NULL || !sd_log_find(v, &chain, NULL))
+			break;
+		values[0] = Int64GetDatum(v);
+		values[1] = bytea_datum(chain.sha, SD_SHA_SIZE);
+		values[2] = PointerGetDatum(entry->bytes);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		sent += VARSIZE_ANY_EXHDR(entry->bytes);
+	}
+	sd_store_leave(&scope);
+	return (Datum) 0;
+}
+
+/*
+ * Heartbeat.  The caller tells where it is, we answer where we are.  Nothing is written to a table:
+ * an idle group makes no WAL.
+ */
+Datum
+sd_rpc_exchange(PG_FUNCTION_ARGS)
+{
+	Caller		caller = guard(fcinfo, false);
+	SdDatabase *db = sd_shared_mine();
+	int64		names_seen = PG_ARGISNULL(17) ? 0 : PG_GETARG_INT64(17);
+	int64		names_now;
+	char	   *names;
+	SdPeerState *peer;
+	SdTelemetry told = {0};
+	SdTelemetry own;
+	bool		news = false;
+	SdScope		scope;
+	TupleDesc	tupdesc;
+	Datum		values[13];
+	bool		nulls[13] = {0};
+
+	for (int i = 7; i < 16; i++)
+		if (PG_ARGISNULL(i))
+			refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks an argument", NULL);
+	if (db == NULL)
+		refuse(SD_ERRCODE_NO_COORDINATOR, "no coordinator runs in this region",
+			   "The launcher has not started one yet.");
+
+	told.incarnation = caller.incarnation;
+	told.boot_id = PG_GETARG_INT64(7);
+	told.head = PG_GETARG_INT64(8);
+	told.applied = PG_GETARG_INT64(9);
+	memcpy(told.digest, chain_arg(fcinfo, 10).sha, SD_SHA_SIZE);
+	told.vote_seq = PG_GETARG_INT64(11);
+	told.hlc = PG_GETARG_INT64(12);
+	told.state = sd_region_state_parse(text_to_cstring(PG_GETARG_TEXT_PP(13)));
+	told.halted_at = PG_GETARG_INT64(14);
+	told.attempts = PG_GETARG_INT32(15);
+	if (!PG_ARGISNULL(16))
+		strlcpy(told.halt_error, text_to_cstring(PG_GETARG_TEXT_PP(16)), SD_TEXT_SIZE);
+
+	sd_store_enter(&scope);
+	sd_telemetry_own(db, &own);
+	names = sd_names_own(&names_now);
+	sd_store_leave(&scope);
+
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	peer = sd_shared_peer(db, caller.region);
+	if (peer)
+	{
+		/* it is back: no need to wait for our next attempt to connect */
+		news = peer->circuit == SD_CIRCUIT_OPEN && peer->told.boot_id != told.boot_id;
+		peer->last_called_us = sd_monotonic_us();
+		news |= sd_shared_hear(db, peer, &told, peer->last_called_us);
+	}
+	LWLockRelease(&db->lock);
+	if (news)
+	{
+		ConditionVariableBroadcast(&db->changed);
+		sd_shared_wake(db);
+	}
+
+	values[0] = Int32GetDatum(own.incarnation);
+	values[1] = Int64GetDatum(own.boot_id);
+	values[2] = Int64GetDatum(own.head);
+	values[3] = Int64GetDatum(own.applied);
+	values[4] = bytea_datum(own.digest, SD_SHA_SIZE);
+	values[5] = Int64GetDatum(own.vote_seq);
+	values[6] = Int64GetDatum(own.hlc);
+	values[7] = CStringGetTextDatum(sd_region_state_text(own.state));
+	values[8] = Int64GetDatum(own.halted_at);
+	values[9] = Int32GetDatum(own.attempts);
+	values[10] = CStringGetTextDatum(own.halt_error);
+	values[11] = Int64GetDatum(names_now);
+	nulls[12] = names_now == names_seen;
+	values[12] = nulls[12] ? (Datum) 0 : CStringGetTextDatum(names);
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
+}

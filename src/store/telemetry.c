@@ -1,0 +1,35 @@
+/*
+ * telemetry.c: what this region tells of itself; see telemetry.h.
+ */
+#include "compat.h"
+
+#include "store/state.h"
+#include "store/telemetry.h"
+
+void
+sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
+{
+	SdSelf		self;
+	SdHead		head;
+	SdApplied	applied;
+
+	memset(own, 0, sizeof(*own));
+	if (!sd_self_read(&self))
+		return;
+	sd_log_head(&head);
+	sd_applied_read(&applied);
+	own->incarnation = self.incarnation;
+	own->vote_seq = self.vote_seq;
+	own->head = head.version;
+	own->applied = applied.version;
+	memcpy(own->digest, applied.digest, SD_SHA_SIZE);
+
+	LWLockAcquire(&db->lock, LW_SHARED);
+	own->boot_id = (int64) db->boot_id;
+	own->hlc = (int64) db->hlc;
+	own->state = self.valid ? db->state : SD_REGION_VOID;
+	own->halted_at = db->halted_at;
+	own->attempts = db->attempts;
+	strlcpy(own->halt_error, db->halt_error, SD_TEXT_SIZE);
+	LWLockRelease(&db->lock);
+}

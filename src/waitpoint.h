@@ -1,0 +1,18 @@
+/*
+ * waitpoint.h: places where a test can stop a process.  Compiled only with -DSD_TESTING.
+ *
+ * With the setting schemadrift.testing_waitpoint naming it, a process stops there (it raises SIGSTOP to itself) so that
+ * a test can kill it, or the server, at exactly that place.
+ */
+#ifndef SD_WAITPOINT_H
+#define SD_WAITPOINT_H
+
+#ifdef SD_TESTING
+extern void sd_testing_waitpoint(const char *name);
+extern void sd_testing_init(void);
+#define sd_waitpoint(name) sd_testing_waitpoint(name)
+#else
+#define sd_waitpoint(name) ((void) 0)
+#endif
+
+#endif							/* SD_WAITPOINT_H */
