@@ -1,0 +1,175 @@
+# The harness itself: real servers at addresses of their own, cuts that cut, and ways back.
+use strict;
+use warnings FATAL => 'all';
+
+use Test::More;
+use Time::HiRes 'time';
+
+use SchemaDrift::Group;
+
+my $g = SchemaDrift::Group->new(regions => 3, extension => 0);
+my ($us, $ap, $eu) = $g->names;
+
+# Can a region reach another one, by TCP from its own network?
+sub reaches
+{
+	my ($from, $to) = @_;
+	my $r = $g->try($to, 'SELECT 1', from => $from, connect_timeout => 2);
+
+	return $r->{ok} && $r->{out} eq '1' ? 1 : 0;
+}
+
+my $ids = {};
+$ids->{ $g->sql($_, 'SELECT system_identifier FROM pg_control_system()') }++ foreach $g->names;
+is(scalar keys %$ids, 3, 'every region has a system identifier of its own');
+is($g->sql($us, 'SHOW fsync'), 'on', 'servers flush');
+
+SKIP:
+{
+	skip 'needs network namespaces', 15 if !$g->net->is_real;
+
+	foreach my $from ($g->names)
+	{
+		ok(reaches($from, $_), "$from reaches $_") foreach grep { $_ ne $from } $g->names;
+	}
+
+	$g->cut($us, $eu);
+	is(join('', map { reaches(@$_) } [ $us, $eu ], [ $eu, $us ]), '00', 'a cut cuts both ways');
+	is(join('', map { reaches(@$_) } [ $us, $ap ], [ $ap, $eu ]), '11', 'and nothing else');
+	ok($g->sql($eu, 'SELECT true'), 'the Unix socket works during a cut');
+	$g->heal($us, $eu);
+	is(join('', map { reaches(@$_) } [ $us, $eu ], [ $eu, $us ]), '11', 'heal heals');
+
+	$g->isolate($eu);
+	is(join('', map { reaches(@$_) } [ $us, $eu ], [ $eu, $ap ], [ $us, $ap ]), '001', 'isolate takes one region away');
+	$g->rejoin($eu);
+
+	$g->cut($us, $eu, reset => 1);
+	my $r = $g->try($eu, 'SELECT 1', from => $us, connect_timeout => 20);
+	like($r->{err}, qr/refused|reset/, 'a cut with reset is told at once');
+	$g->heal_all;
+
+	$g->net->unplug($ap);
+	is(join('', map { reaches(@$_) } [ $us, $ap ], [ $us, $eu ]), '01', 'a link taken down');
+	$g->net->plug($ap);
+	ok(reaches($us, $ap), 'and put back');
+
+	# One-way: what us-east sends vanishes, what eu-west sends arrives.  A datagram tells the two apart.
+	$g->cut($us, $eu, one_way => 1);
+	is(join('', map { datagram(@$_) } [ $us, $eu ], [ $eu, $us ]), '01', 'a one-way cut is one-way');
+	$g->heal_all;
+}
+
+# Send a datagram from one region's network to another's; did it arrive?
+sub datagram
+{
+	my ($from, $to) = @_;
+	my $address = $g->region($to)->{sd_link}{host};
+
+	open my $receiver, '-|', $g->net->prefix($to), $^X, '-MIO::Socket::INET', '-e', <<'PERL', $address or die "receiver: $!";
+		$| = 1;
+		my $s = IO::Socket::INET->new(Proto => 'udp', LocalAddr => $ARGV[0], LocalPort => 9999) or die;
+		print "ready\n";
+		vec(my $in, fileno $s, 1) = 1;
+		print select($in, undef, undef, 1) > 0 ? "1\n" : "0\n";
+PERL
+	readline $receiver;
+	system($g->net->prefix($from), $^X, '-MIO::Socket::INET', '-e', <<'PERL', $address) == 0 or die 'sender';
+		IO::Socket::INET->new(Proto => 'udp', PeerAddr => $ARGV[0], PeerPort => 9999)->send('x') or die;
+PERL
+	my $answer = readline $receiver;
+	chomp $answer;
+	return $answer;
+}
+
+# Sessions
+my $s = $g->session($us);
+$s->send('SELECT pg_sleep(60);');
+ok($s->is_busy, 'a session runs in the background');
+like($s->pid, qr/^\d+$/, 'and its backend is known');
+$s->cancel;
+my $r = $s->result;
+is("$r->{sqlstate} $r->{message}", '57014 canceling statement due to user request', 'cancel, with the SQLSTATE');
+$r = $s->query("DO \$\$ BEGIN RAISE 'x %', 1 USING errcode = 'SD001', detail = E'one\\ntwo', hint = 'three'; END \$\$;");
+is(join('|', @$r{qw(sqlstate message detail hint)}), "SD001|x 1|one\ntwo|three", 'errors come in parts');
+is($s->query("SELECT 1; SELECT 'two';")->{out}, "1\ntwo", 'and the session goes on');
+$s->send("SELECT 'begun'; SELECT pg_sleep(60);");
+ok($s->wait_for(qr/begun/), 'output of what still runs');
+$s->terminate;
+$r = $s->result;
+is("$r->{sqlstate} $r->{gone}", '57P01 1', 'a terminated session is gone');
+
+# Pause, crash, restart
+my $eu_server = $g->region($eu);
+$eu_server->pause;
+$s = $g->session($eu);
+$s->send('SELECT 1;');
+is_deeply([ map { process_state($_) } $eu_server->pids ], [ map { 'T' } $eu_server->pids ], 'pause stops every process');
+$eu_server->resume;
+is($s->result->{out}, '1', 'resume lets it answer');
+
+my @pids = $eu_server->pids;
+cmp_ok(scalar @pids, '>', 4, 'a server is several processes');
+$eu_server->kill9;
+is(scalar(grep { kill 0, $_ } @pids), 0, 'kill9 leaves none of them');
+$r = $s->query('SELECT 1;');
+ok($r->{gone}, 'its clients notice');
+$eu_server->start;
+is($g->sql($eu, 'SELECT 1'), '1', 'and it starts again');
+$eu_server->restart;
+ok($g->wait_until($eu, 'SELECT 1', '1'), 'restart');
+ok($eu_server->wait_log(qr/database system is ready/), 'the log is found');
+
+sub process_state
+{
+	my ($pid) = @_;
+
+	open my $fh, '<', "/proc/$pid/stat" or return 'gone';
+	return readline($fh) =~ /\) (\S)/ ? $1 : '?';
+}
+
+# The server has no rights that the test has
+open my $status, '<', '/proc/' . ($eu_server->pids)[0] . '/status' or die "status: $!";
+is_deeply([ map { /^Cap(?:Eff|Prm|Amb):\s+(\S+)/ ? $1 =~ tr/0//cdr eq $1 ? 'none' : $1 : () } readline $status ],
+	[ ('none') x 3 ], 'servers run without capabilities');
+
+# Without preloading
+my $bare = SchemaDrift::Region->make($g->net, 'bare', conf => "shared_preload_libraries = ''");
+$bare->start;
+$r = $bare->try('CREATE EXTENSION schemadrift');
+is("$r->{sqlstate} $r->{message}", '55000 schemadrift must be preloaded', 'CREATE EXTENSION without preloading');
+like($r->{hint}, qr/shared_preload_libraries/, 'and the hint says what to do');
+
+# Databases as regions
+my $d = SchemaDrift::Group->new(regions => 5, databases => 1, extension => 0);
+is(join(' ', map { $d->sql($_, 'SELECT current_database()') } $d->names), join(' ', $d->names), 'databases as regions');
+is($d->try('us-east', 'SELECT 1', from => 'server')->{out}, '1', 'reachable by TCP');
+
+# The proxy
+my $p = SchemaDrift::Group->new(regions => 2, proxied => 1, extension => 0);
+SKIP:
+{
+	skip 'needs network namespaces', 5 if !$p->net->is_real;
+
+	$s = $p->session('ap-south', from => 'us-east');
+	is($s->query('SELECT 1;')->{out}, '1', 'through the proxy');
+	$p->net->quality('us-east', 'ap-south', latency => 0.15);
+	$p->net->quality('ap-south', 'us-east', latency => 0.15);
+	my $start = time();
+	$s->query('SELECT 1;');
+	my $took = time() - $start;
+	ok($took > 0.3 && $took < 0.6, "latency both ways: $took");
+	$p->net->quality('us-east', 'ap-south', latency => 0);
+	$p->net->quality('ap-south', 'us-east', latency => 0, rate => 100_000);
+	$start = time();
+	$s->query("SELECT repeat('x', 50000);");
+	$took = time() - $start;
+	ok($took > 0.4 && $took < 1, "bandwidth: $took");
+	$p->net->quality('ap-south', 'us-east', rate => 0, stall => 1);
+	$s->send('SELECT 1;');
+	ok(!eval { $s->result(timeout => 0.5) }, 'a stalled link says nothing');
+	$p->net->drop('us-east', 'ap-south');
+	ok($s->result->{gone}, 'a dropped connection is told');
+}
+
+done_testing();

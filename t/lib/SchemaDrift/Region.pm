@@ -1,0 +1,320 @@
+# SchemaDrift::Region: one real server of a group: PostgreSQL::Test::Cluster with an address of its own.
+#
+# A region's server runs in the region's network (SchemaDrift::Net), without capabilities, as the same user as the
+# test; psql reaches it by Unix socket whatever happens to the networks.
+package SchemaDrift::Region;
+
+use strict;
+use warnings FATAL => 'all';
+
+use parent -norequire, 'PostgreSQL::Test::Cluster';
+
+use Carp;
+use Fcntl ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils ();
+use Time::HiRes qw(sleep time);
+
+use SchemaDrift::Session;
+
+my %made;
+
+# SchemaDrift::Region->make($net, $name, conf => "...", streaming => 'logical', dbname => 'postgres')
+# makes the data directory; start() is the caller's.
+sub make
+{
+	my ($class, $net, $name, %o) = @_;
+	# a second group in one test may have a region of the same name
+	my $self = $class->new($made{$name}++ ? "$name-$made{$name}" : $name);
+
+	$self->{sd_net}    = $net;
+	$self->{sd_dbname} = $o{dbname} // 'postgres';
+	$self->{sd_link}   = $net->add($name, $self->port, $self->data_dir);
+	$self->{sd_bin}    = $self->basedir . '/bin';
+	$self->_write_command('pg_ctl', $net->prefix($name));
+	$self->{sd_template} = _template();
+	$self->init(allows_streaming => $o{streaming} // 0);
+
+	$self->append_conf('postgresql.conf', <<"CONF");
+listen_addresses = '$self->{sd_link}{listen}'
+shared_preload_libraries = 'schemadrift'
+# a region with fsync off has no vote
+fsync = on
+restart_after_crash = on
+shared_buffers = 16MB
+max_connections = 60
+max_worker_processes = 24
+autovacuum_naptime = 10min
+log_statement = none
+log_min_messages = info
+CONF
+	$self->append_conf('postgresql.conf', $o{conf}) if defined $o{conf};
+	$self->append_conf('pg_hba.conf', "host all all 10.77.0.0/16 trust\nhost all all 127.0.0.0/8 trust");
+	return $self;
+}
+
+# How another region reaches this one.
+sub conninfo
+{
+	my ($self, $dbname) = @_;
+
+	return sprintf 'host=%s port=%d dbname=%s user=region_peer', $self->{sd_link}{host}, $self->{sd_link}{port},
+	  $dbname // $self->{sd_dbname};
+}
+
+# A psql on this server: by its Unix socket, or from => another region: by TCP, from that region's network.
+sub session
+{
+	my ($self, %o) = @_;
+	my $connstr = $self->connstr($o{dbname} // $self->{sd_dbname});
+	my @prefix;
+
+	if (defined $o{from})
+	{
+		$connstr = sprintf "host=%s port=%d dbname='%s' connect_timeout=%d", $self->{sd_link}{host},
+		  $self->{sd_link}{port}, $o{dbname} // $self->{sd_dbname}, $o{connect_timeout} // 2;
+		@prefix = $self->{sd_net}->prefix($o{from});
+	}
+	$connstr .= " user=$o{user}" if defined $o{user};
+	return SchemaDrift::Session->new(
+		name    => $self->name,
+		connstr => $connstr,
+		admin   => $self->connstr('postgres'),
+		prefix  => \@prefix,
+		map { $_ => $o{$_} } grep { exists $o{$_} } qw(application_name options));
+}
+
+# Run SQL in a session of its own and look at what came of it (see SchemaDrift::Session).
+sub try
+{
+	my ($self, $sql, %o) = @_;
+	my $session = $self->session(%o);
+	my $r = $session->query($sql =~ /;\s*\z/ ? $sql : "$sql;", %o);
+
+	$session->quit;
+	return $r;
+}
+
+# Run SQL that must work; its output.
+sub sql
+{
+	my ($self, $sql, %o) = @_;
+	my $r = $self->try($sql, %o);
+
+	croak $self->name . ": $sql\n$r->{err}" if !$r->{ok};
+	return $r->{out};
+}
+
+# Wait until a query answers with the text (or matches the pattern); true if it did in time.
+sub wait_until
+{
+	my ($self, $sql, $expected, $timeout, @o) = @_;
+	my $end = time() + ($timeout // $SchemaDrift::Session::timeout);
+	my $got;
+
+	$expected //= 't';
+	while (1)
+	{
+		my $r = $self->try($sql, timeout => 30, @o);
+		$got = $r->{ok} ? $r->{out} : "$r->{sqlstate} $r->{message}";
+		return 1 if ref $expected ? $got =~ $expected : $got eq $expected;
+		last if time() > $end;
+		sleep 0.03;
+	}
+	Test::More::diag($self->name . ": waited in vain for \"$expected\" from: $sql\ngot: $got");
+	return 0;
+}
+
+# Wait until the server's log holds a line that matches, from an offset on (see log_size).
+sub wait_log
+{
+	my ($self, $pattern, $offset, $timeout) = @_;
+	my $end = time() + ($timeout // $SchemaDrift::Session::timeout);
+
+	while (substr(PostgreSQL::Test::Utils::slurp_file($self->logfile), $offset // 0) !~ $pattern)
+	{
+		if (time() > $end)
+		{
+			Test::More::diag($self->name . ": waited in vain for $pattern in the log");
+			return 0;
+		}
+		sleep 0.03;
+	}
+	return 1;
+}
+
+sub log_size
+{
+	my ($self) = @_;
+
+	return -s $self->logfile;
+}
+
+# All processes of the server, the postmaster first.
+sub pids
+{
+	my ($self) = @_;
+	my $postmaster = $self->{_pid} or return;
+	my @pids = ($postmaster);
+
+	foreach my $stat (glob '/proc/[0-9]*/stat')
+	{
+		open my $fh, '<', $stat or next;    # ended meanwhile
+		my $line = <$fh> // next;
+		push @pids, $1 if $line =~ /^([0-9]+) \(.*\) \S ([0-9]+) / && $2 == $postmaster;
+	}
+	return @pids;
+}
+
+# The whole server dies at once, as by a power cut that spares the disk.
+sub kill9
+{
+	my ($self) = @_;
+	my @pids = $self->pids or return;
+
+	kill 'STOP', $pids[0];    # no new children
+	@pids = $self->pids;
+	kill 'KILL', @pids;
+	foreach my $pid (@pids)
+	{
+		sleep 0.005 while kill 0, $pid;
+	}
+	$self->{_pid} = undef;
+	$self->{sd_paused} = 0;
+	return;
+}
+
+# The whole server stands still (SIGSTOP), and goes on.
+sub pause
+{
+	my ($self) = @_;
+	my %stopped;
+
+	# the postmaster first; then until no child is new
+	while (my @new = grep { !$stopped{$_}++ } $self->pids)
+	{
+		kill 'STOP', @new;
+	}
+	$self->{sd_paused} = 1;
+	return;
+}
+
+sub resume
+{
+	my ($self) = @_;
+
+	kill 'CONT', reverse $self->pids;
+	$self->{sd_paused} = 0;
+	return;
+}
+
+sub start
+{
+	my ($self, @args) = @_;
+	local $ENV{PATH} = "$self->{sd_bin}:$ENV{PATH}";
+
+	return $self->SUPER::start(@args);
+}
+
+sub restart
+{
+	my ($self, @args) = @_;
+	local $ENV{PATH} = "$self->{sd_bin}:$ENV{PATH}";
+
+	return $self->SUPER::restart(@args);
+}
+
+sub teardown_node
+{
+	my ($self, @args) = @_;
+
+	$self->resume if $self->{sd_paused};
+	return $self->SUPER::teardown_node(@args);
+}
+
+# Give the server's pg_ctl another command to run before it, for start and restart: see start.
+sub _write_command
+{
+	my ($self, $command, @prefix) = @_;
+	my ($real) = grep { -x } map { "$_/$command" } split /:/, $ENV{PATH};
+
+	mkdir $self->{sd_bin};
+	open my $fh, '>', "$self->{sd_bin}/$command" or die "$self->{sd_bin}/$command: $!";
+	print $fh "#!/bin/sh\nexec @prefix $real \"\$@\"\n";
+	close $fh or die "$self->{sd_bin}/$command: $!";
+	chmod 0755, "$self->{sd_bin}/$command" or die "$self->{sd_bin}/$command: $!";
+	return;
+}
+
+# initdb takes a good part of a second, a copy a tenth: the first region of all tests makes the template, under a lock.
+sub _template
+{
+	my $template = $ENV{SD_TEST_TEMPLATE} // "$PostgreSQL::Test::Utils::tmp_check/template";
+
+	open my $lock, '>', "$template.lock" or die "$template.lock: $!";
+	flock $lock, Fcntl::LOCK_EX or die "$template.lock: $!";
+	if (!-e "$template/PG_VERSION")
+	{
+		PostgreSQL::Test::Utils::system_or_bail('initdb', '-D', "$template.new", '-A', 'trust', '-N', '-E', 'UTF8',
+			'--locale=C', '-U', getpwuid($>) . '');
+		rename "$template.new", $template or die "$template: $!";
+	}
+	return $template;
+}
+
+# init() calls initdb by its name: here that is a copy of the template, which then gets an identity of its own.
+sub init
+{
+	my ($self, @args) = @_;
+
+	open my $fh, '>', "$self->{sd_bin}/initdb" or die "$self->{sd_bin}/initdb: $!";
+	print $fh qq{#!/bin/sh\nexec cp -a "$self->{sd_template}" "} . $self->data_dir . qq{"\n};
+	close $fh or die "$self->{sd_bin}/initdb: $!";
+	chmod 0755, "$self->{sd_bin}/initdb" or die "$self->{sd_bin}/initdb: $!";
+	{
+		local $ENV{PATH} = "$self->{sd_bin}:$ENV{PATH}";
+		local $ENV{INITDB_TEMPLATE};    # 16 and newer: their own way to copy
+		delete $ENV{INITDB_TEMPLATE};
+		$self->SUPER::init(@args);
+	}
+	$self->_new_identity;
+	return;
+}
+
+# Copies of one initdb would share the system identifier, which tells servers from their clones.  A new one goes
+# into pg_control (its first eight bytes, and the checksum after the last field), and pg_resetwal into the WAL.
+sub _new_identity
+{
+	my ($self) = @_;
+	my $control = $self->data_dir . '/global/pg_control';
+	my $bytes   = PostgreSQL::Test::Utils::slurp_file($control);
+	my $size;
+
+	for ($size = 200; $size < 600; $size += 4)
+	{
+		last if _crc32c(substr $bytes, 0, $size) == unpack 'L', substr $bytes, $size, 4;
+	}
+	die "no checksum found in $control" if $size >= 600;
+	substr($bytes, 0, 8) = pack 'Q', (time() << 32) | int rand 2**32;
+	substr($bytes, $size, 4) = pack 'L', _crc32c(substr $bytes, 0, $size);
+	open my $fh, '>:raw', $control or die "$control: $!";
+	print $fh $bytes;
+	close $fh or die "$control: $!";
+	PostgreSQL::Test::Utils::system_or_bail('pg_resetwal', '-f', '-D', $self->data_dir);
+	return;
+}
+
+sub _crc32c
+{
+	my ($bytes) = @_;
+	my $crc = 0xFFFFFFFF;
+
+	foreach my $byte (unpack 'C*', $bytes)
+	{
+		$crc ^= $byte;
+		$crc = $crc & 1 ? ($crc >> 1) ^ 0x82F63B78 : $crc >> 1 for 1 .. 8;
+	}
+	return $crc ^ 0xFFFFFFFF;
+}
+
+1;
