@@ -12,12 +12,40 @@
 #error "schemadrift needs PostgreSQL 15 or later"
 #endif
 
-/* Custom wait events have names since 17. */
+#include "catalog/pg_database.h"
+#include "utils/acl.h"
+#include "utils/backend_status.h"
 #include "utils/wait_event.h"
+
+/* Custom wait events have names since 17. */
 #if PG_VERSION_NUM >= 170000
 #define sd_compat_wait_event(name) WaitEventExtensionNew(name)
 #else
 #define sd_compat_wait_event(name) ((void) (name), PG_WAIT_EXTENSION)
 #endif
 
+/* Entry i, from 1, of this process's snapshot of pg_stat_activity. */
+static inline PgBackendStatus *
+sd_compat_backend_status(int i)
+{
+#if PG_VERSION_NUM >= 160000
+	LocalPgBackendStatus *entry = pgstat_get_local_beentry_by_index(i);
+#else
+	LocalPgBackendStatus *entry = pgstat_fetch_stat_local_beentry(i);
+#endif
+
+	return entry ? &entry->backendStatus : NULL;
+}
+
+static inline bool
+sd_compat_owns_database(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, role);
+#else
+	return pg_database_ownercheck(database, role);
+#endif
+}
+
+435299a (Keep one coordinator in each database that has the extension)
 #endif							/* SD_COMPAT_H */

@@ -6,10 +6,12 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "databases.h"
 #include "gate/change.h"
 #include "settings.h"
 #include "shared.h"
 #include "waitpoint.h"
+#include "worker/launcher.h"
 
 PG_MODULE_MAGIC;
 
@@ -30,4 +32,7 @@ _PG_init(void)
 #endif
 	sd_shared_init();
 	sd_change_init();
+	/* transaction callbacks run in the reverse order: the change, which decides, comes last at pre-commit */
+	sd_databases_init();
+	sd_launcher_init();
 }

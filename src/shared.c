@@ -124,29 +124,36 @@ slot_reset(SdDatabase *db, Oid database)
 }
 
 SdDatabase *
-sd_shared_database(Oid database, bool create)
+sd_shared_find(Oid database, bool create)
 {
-	SdDatabase *found = NULL;
 	SdDatabase *unused = NULL;
 
-	if (sd_shared == NULL)
-		return NULL;
-
-	LWLockAcquire(&sd_shared->lock, create ? LW_EXCLUSIVE : LW_SHARED);
-	for (int i = 0; i < sd_shared->n_databases && found == NULL; i++)
+	Assert(LWLockHeldByMe(&sd_shared->lock));
+	for (int i = 0; i < sd_shared->n_databases; i++)
 	{
 		SdDatabase *db = sd_shared_slot(i);
 
 		if (db->database == database)
-			found = db;
-		else if (db->database == InvalidOid && unused == NULL)
+			return db;
+		if (db->database == InvalidOid && unused == NULL)
 			unused = db;
 	}
-	if (found == NULL && create && unused != NULL)
-	{
-		slot_reset(unused, database);
-		found = unused;
-	}
+	if (!create || unused == NULL)
+		return NULL;
+	Assert(LWLockHeldByMeInMode(&sd_shared->lock, LW_EXCLUSIVE));
+	slot_reset(unused, database);
+	return unused;
+}
+
+SdDatabase *
+sd_shared_database(Oid database)
+{
+	SdDatabase *found;
+
+	if (sd_shared == NULL)
+		return NULL;
+	LWLockAcquire(&sd_shared->lock, LW_SHARED);
+	found = sd_shared_find(database, false);
 	LWLockRelease(&sd_shared->lock);
 	return found;
 }
@@ -154,9 +161,9 @@ sd_shared_database(Oid database, bool create)
 SdDatabase *
 sd_shared_mine(void)
 {
-	/* a slot keeps its database until that is dropped, which cannot happen while we are connected */
+	/* the launcher frees the slot when the extension is dropped; it may come back in another one */
 	if (mine == NULL || mine->database != MyDatabaseId)
-		mine = sd_shared_database(MyDatabaseId, false);
+		mine = sd_shared_database(MyDatabaseId);
 	return mine;
 }
 
@@ -167,6 +174,14 @@ sd_shared_wake(SdDatabase *db)
 	if (db->coordinator_latch)
 		SetLatch(db->coordinator_latch);
 	LWLockRelease(&sd_shared->lock);
+}
+
+void
+sd_shared_wake_launcher(void)
+{
+	Assert(LWLockHeldByMe(&sd_shared->lock));
+	if (sd_shared->launcher_latch)
+		SetLatch(sd_shared->launcher_latch);
 }
 
 void

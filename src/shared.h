@@ -6,7 +6,7 @@
  *
  * Locking, whole protocol:
  * - SdShared.lock guards the list (which slot belongs to which database) and each slot's process
- *	 fields (coordinator, applier, wanted, stopped); launcher, hooks and workers take it, briefly.
+ *	 fields (wanted, held, coordinator, applier); launcher, hooks and workers take it, briefly.
  * - SdDatabase.lock guards everything else in that slot.  Backends and the coordinator take it to
  *	 exchange a proposal, the coordinator and call backends to write telemetry, views to read.
  * - Never take two of them at once, never hold one across a wait, an SPI call or anything that can
@@ -149,12 +149,15 @@ typedef struct SdDatabase
 	/* under SdShared.lock */
 	Oid			database;		/* InvalidOid: slot is free */
 	bool		wanted;			/* the extension is installed: keep a coordinator */
+	uint32		notices;		/* commits that created or dropped it here */
 	int			held;			/* database commands under way: keep none meanwhile */
 	int			coordinator_pid;	/* 0: none */
 	Latch	   *coordinator_latch;
 	int			applier_pid;
-	TimestampTz started;		/* last start of the coordinator, for the launcher's back-off */
-	int			failures;		/* starts in a row that ended early */
+	bool		told_to_stop;	/* the coordinator's end is no failure */
+	int64		started_us;		/* monotonic time of the coordinator's last start */
+	int64		start_at_us;	/* not before: back-off after failures */
+	int			failures;		/* ends in a row without a good minute between them */
 
 	LWLock		lock;			/* guards all that follows */
 	ConditionVariable changed;
@@ -200,13 +203,19 @@ typedef struct SdDatabase
 	SdPeerState peers[FLEXIBLE_ARRAY_MEMBER];	/* sd_max_regions of them */
 } SdDatabase;
 
-/* Databases the launcher shall look at: CREATE / DROP EXTENSION committed there. */
+#define SD_LOOK_AT			16
+
+/* The launcher's side; all of it under lock. */
 typedef struct SdShared
 {
 	LWLock		lock;
 	int			launcher_pid;
 	Latch	   *launcher_latch;
-	bool		check_all;		/* at start, and after a lost notice */
+	bool		check_all;		/* look for the extension in every database: at start, after a lost notice */
+	int			n_look_at;
+	Oid			look_at[SD_LOOK_AT];	/* databases made or opened since: look there */
+	int			n_unplaced;		/* databases that have the extension and found no slot */
+	char		trouble[SD_TEXT_SIZE];	/* why a worker could not be started, with the remedy; empty: none */
 	int			n_databases;	/* slots */
 } SdShared;
 
@@ -217,8 +226,14 @@ extern void sd_shared_init(void);	/* from _PG_init: hooks for request and startu
 /* Slot number i, 0 <= i < sd_shared->n_databases. */
 extern SdDatabase *sd_shared_slot(int i);
 
-/* The slot of a database; NULL if it has none.  With create, takes a free one (NULL: all are taken). */
-extern SdDatabase *sd_shared_database(Oid database, bool create);
+/* The slot of a database; NULL if it has none. */
+extern SdDatabase *sd_shared_database(Oid database);
+
+/* The same for who holds sd_shared->lock, exclusively to create: takes a free slot (NULL: all are taken). */
+extern SdDatabase *sd_shared_find(Oid database, bool create);
+
+/* Wake the launcher; caller holds sd_shared->lock. */
+extern void sd_shared_wake_launcher(void);
 
 /* This backend's database; cached.  NULL: no coordinator was ever wanted here. */
 extern SdDatabase *sd_shared_mine(void);

@@ -1,0 +1,330 @@
+/*
+ * databases.c: extensions and databases that come and go.
+ *
+ * Runs in backends.  Object access tells which rows of pg_extension and pg_database a transaction touched, whichever
+ * statement did it (DROP SCHEMA ... CASCADE and DROP OWNED drop extensions too); the catalogs are asked at pre-commit
+ * what came of it, rolled back savepoints included; the launcher is told after the commit.
+ *
+ * Locking: SdShared.lock, briefly.  A hold is a count in the slot.  It is released by the callback of the
+ * transaction's end, which a FATAL error reaches too; a crash resets shared memory.
+ */
+#include "compat.h"
+
+#include <signal.h>
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "clock.h"
+#include "databases.h"
+#include "shared.h"
+
+#define HOLD_TIMEOUT_US		(5 * SD_US_PER_S)	/* as long as the commands themselves wait */
+#define PEER_PREFIX			"schemadrift "	/* application_name of a peer's connection */
+
+static object_access_hook_type previous_object_access_hook = NULL;
+
+/* What this transaction did so far. */
+static bool extension_touched;
+static bool extension_exists;	/* as of pre-commit */
+static Oid	database_touched;	/* made or altered */
+static bool databases_touched;	/* more than that one */
+static Oid	database_dropped;
+
+static Oid	held;				/* by this transaction; its slot counts it */
+
+
+/* Is this row of pg_extension ours?  SnapshotSelf: a row just made is not visible to anything else yet. */
+static bool
+is_own_extension(Oid extension)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		ours = false;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		ours = strcmp(NameStr(((Form_pg_extension) GETSTRUCT(tuple))->extname), "schemadrift") == 0;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return ours;
+}
+
+static void
+object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
+{
+	if (previous_object_access_hook)
+		previous_object_access_hook(access, class_id, object_id, sub_id, arg);
+
+	if (class_id == ExtensionRelationId)
+	{
+		if ((access == OAT_POST_CREATE || access == OAT_DROP) && is_own_extension(object_id))
+			extension_touched = true;
+	}
+	else if (class_id == DatabaseRelationId)
+	{
+		/* altered: ALLOW_CONNECTIONS may have opened a database that has the extension */
+		if (access == OAT_POST_CREATE || access == OAT_POST_ALTER)
+		{
+			if (OidIsValid(database_touched) && database_touched != object_id)
+				databases_touched = true;
+			database_touched = object_id;
+		}
+		else if (access == OAT_DROP)
+			database_dropped = object_id;
+	}
+}
+
+/* May this role run such a command?  Who may not shall not be able to stop our workers by trying. */
+static bool
+may_hold(Oid database)
+{
+	HeapTuple	tuple;
+	bool		is_template;
+
+	if (sd_compat_owns_database(database, GetUserId()))
+		return true;
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	is_template = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	ReleaseSysCache(tuple);
+	return is_template && have_createdb_privilege();
+}
+
+static void
+release(void)
+{
+	SdDatabase *db;
+
+	LWLockAcquire(&sd_shared->lock, LW_EXCLUSIVE);
+	db = sd_shared_find(held, false);
+	if (db != NULL)
+	{
+		Assert(db->held > 0);
+		db->held--;
+	}
+	sd_shared_wake_launcher();
+	LWLockRelease(&sd_shared->lock);
+	held = InvalidOid;
+}
+
+/* Peers connect again later, by themselves.  Their end is waited for by the command that follows. */
+static void
+terminate_peers_connections(Oid database)
+{
+	pgstat_clear_backend_activity_snapshot();
+	for (int i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
+	{
+		PgBackendStatus *status = sd_compat_backend_status(i);
+
+		if (status != NULL && status->st_databaseid == database && status->st_backendType == B_BACKEND &&
+			strncmp(status->st_appname, PEER_PREFIX, strlen(PEER_PREFIX)) == 0)
+			(void) kill(status->st_procpid, SIGTERM);
+	}
+	pgstat_clear_backend_activity_snapshot();
+}
+
+static void
+hold(Oid database)
+{
+	static uint32 wait_event = 0;
+	SdDatabase *db;
+	int64		give_up_us = sd_monotonic_us() + HOLD_TIMEOUT_US;
+
+	Assert(!OidIsValid(held));
+
+	/* also where no slot is known: the launcher may be about to find the extension there */
+	LWLockAcquire(&sd_shared->lock, LW_EXCLUSIVE);
+	db = sd_shared_find(database, true);
+	if (db != NULL)
+	{
+		held = database;
+		db->held++;
+		if (db->coordinator_pid != 0)
+		{
+			db->told_to_stop = true;
+			(void) kill(db->coordinator_pid, SIGTERM);
+		}
+		if (db->applier_pid != 0)
+			(void) kill(db->applier_pid, SIGTERM);
+	}
+	LWLockRelease(&sd_shared->lock);
+
+	terminate_peers_connections(database);
+	if (db == NULL)
+		return;
+
+	/* If this takes too long, the command itself says who is still there. */
+	ConditionVariablePrepareToSleep(&db->changed);
+	for (;;)
+	{
+		int64		left_us = give_up_us - sd_monotonic_us();
+		bool		empty;
+
+		LWLockAcquire(&sd_shared->lock, LW_SHARED);
+		empty = db->coordinator_pid == 0 && db->applier_pid == 0;
+		LWLockRelease(&sd_shared->lock);
+		if (empty || left_us <= 0)
+			break;
+		(void) ConditionVariableTimedSleep(&db->changed, left_us / SD_US_PER_MS + 1,
+										   sd_compat_wait_event(&wait_event, "SchemadriftWorkersStop"));
+	}
+	ConditionVariableCancelSleep();
+}
+
+/* The database that must be free of other sessions for this statement; InvalidOid: none. */
+static Oid
+database_to_empty(Node *stmt)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(stmt))
+	{
+		case T_DropdbStmt:
+			return get_database_oid(((DropdbStmt *) stmt)->dbname, true);
+
+		case T_CreatedbStmt:
+			foreach(lc, ((CreatedbStmt *) stmt)->options)
+			{
+				DefElem    *option = lfirst_node(DefElem, lc);
+
+				if (strcmp(option->defname, "template") == 0 && option->arg != NULL)
+					return get_database_oid(defGetString(option), true);
+			}
+			return get_database_oid("template1", true);
+
+		case T_RenameStmt:
+			if (((RenameStmt *) stmt)->renameType == OBJECT_DATABASE)
+				return get_database_oid(((RenameStmt *) stmt)->subname, true);
+			return InvalidOid;
+
+		case T_AlterDatabaseStmt:
+			foreach(lc, ((AlterDatabaseStmt *) stmt)->options)
+				if (strcmp(lfirst_node(DefElem, lc)->defname, "tablespace") == 0)
+					return get_database_oid(((AlterDatabaseStmt *) stmt)->dbname, true);
+			return InvalidOid;
+
+		default:
+			return InvalidOid;
+	}
+}
+
+void
+sd_databases_before(Node *stmt, ProcessUtilityContext context)
+{
+	Oid			database;
+
+	/* in a block or function these commands fail at once, so nothing shall be stopped for them */
+	if (sd_shared == NULL || context != PROCESS_UTILITY_TOPLEVEL || IsTransactionBlock())
+		return;
+	database = database_to_empty(stmt);
+	if (!OidIsValid(database) || database == MyDatabaseId || database == held || !may_hold(database))
+		return;
+	if (OidIsValid(held))
+		release();
+	hold(database);
+}
+
+/* After the commit: nothing here can fail. */
+static void
+tell_launcher(void)
+{
+	SdDatabase *db;
+
+	LWLockAcquire(&sd_shared->lock, LW_EXCLUSIVE);
+	if (extension_touched)
+	{
+		db = sd_shared_find(MyDatabaseId, extension_exists);
+		if (db != NULL)
+		{
+			db->wanted = extension_exists;
+			db->notices++;
+			db->failures = 0;
+			db->start_at_us = 0;
+		}
+		else if (extension_exists)
+			sd_shared->n_unplaced++;
+	}
+	if (OidIsValid(database_dropped))
+	{
+		db = sd_shared_find(database_dropped, false);
+		if (db != NULL)
+			db->wanted = false;
+	}
+	if (OidIsValid(database_touched))
+	{
+		if (sd_shared->n_look_at < SD_LOOK_AT && !databases_touched)
+			sd_shared->look_at[sd_shared->n_look_at++] = database_touched;
+		else
+			sd_shared->check_all = true;
+	}
+	sd_shared_wake_launcher();
+	LWLockRelease(&sd_shared->lock);
+}
+
+static void
+transaction_event(XactEvent event, void *arg)
+{
+	(void) arg;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			if (extension_touched)
+				extension_exists = OidIsValid(get_extension_oid("schemadrift", true));
+			break;
+
+		case XACT_EVENT_PRE_PREPARE:
+			if (extension_touched)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot prepare a transaction that creates or drops extension schemadrift"),
+						 errdetail("Its workers start and stop with the commit, which another session would make."),
+						 errhint("Use COMMIT.")));
+			break;
+
+		case XACT_EVENT_COMMIT:
+			if (sd_shared != NULL &&
+				(extension_touched || OidIsValid(database_touched) || OidIsValid(database_dropped)))
+				tell_launcher();
+			/* fall through */
+
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			extension_touched = false;
+			database_touched = InvalidOid;
+			databases_touched = false;
+			database_dropped = InvalidOid;
+			if (OidIsValid(held))
+				release();
+			break;
+
+		default:
+			break;
+	}
+}
+
+void
+sd_databases_init(void)
+{
+	previous_object_access_hook = object_access_hook;
+	object_access_hook = object_access;
+	RegisterXactCallback(transaction_event, NULL);
+}

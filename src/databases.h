@@ -1,0 +1,20 @@
+/*
+ * databases.h: what a backend does for the launcher: tells it of extensions and databases that come and go, and
+ * empties a database of our processes before a command that needs it empty.
+ */
+#ifndef SD_DATABASES_H
+#define SD_DATABASES_H
+
+#include "nodes/nodes.h"
+#include "tcop/utility.h"
+
+extern void sd_databases_init(void);	/* from _PG_init: hooks and callbacks */
+
+/*
+ * Before a utility statement runs.  DROP DATABASE, CREATE DATABASE ... TEMPLATE, ALTER DATABASE ... RENAME and
+ * SET TABLESPACE fail after five seconds where a worker or a peer's connection is; so these are stopped, and none is
+ * started before the transaction ends, however it ends.  Any other statement: does nothing.
+ */
+extern void sd_databases_before(Node *stmt, ProcessUtilityContext context);
+
+#endif							/* SD_DATABASES_H */

@@ -1,0 +1,162 @@
+/*
+ * worker.c: what schemadrift's background workers have in common.
+ *
+ * Runs in launcher, probes, coordinators and appliers.  Takes SdShared.lock, briefly.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+
+#include "worker/worker.h"
+
+typedef struct WorkerDescription
+{
+	const char *type;			/* backend_type in pg_stat_activity */
+	const char *function;
+} WorkerDescription;
+
+static const WorkerDescription descriptions[] = {
+	[SD_WORKER_PROBE] = {"schemadrift probe", "sd_probe_main"},
+	[SD_WORKER_COORDINATOR] = {"schemadrift coordinator", "sd_coordinator_main"},
+	[SD_WORKER_APPLIER] = {"schemadrift applier", "sd_applier_main"},
+};
+
+BackgroundWorkerHandle *
+sd_worker_start(SdWorkerKind kind, Oid database, const char *database_name)
+{
+	const WorkerDescription *d = &descriptions[kind];
+	BackgroundWorker worker;
+	BackgroundWorkerHandle *handle;
+
+	memset(&worker, 0, sizeof(worker));
+	snprintf(worker.bgw_name, BGW_MAXLEN, "%s for %s", d->type, database_name);
+	strlcpy(worker.bgw_type, d->type, BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	/* whoever starts it decides when to start it again: the postmaster knows nothing of held databases */
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker.bgw_library_name, "schemadrift", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, d->function, sizeof(worker.bgw_function_name));
+	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	worker.bgw_notify_pid = MyProcPid;
+	return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : NULL;
+}
+
+void
+sd_worker_signals(void)
+{
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+}
+
+static SdDatabase *claimed = NULL;
+
+/*
+ * Registered before the connection is made, so it runs after the process has left the list of the database's
+ * backends: whoever waits for `changed` finds the database free at its first look.
+ */
+static void
+leave_slot(int code, Datum arg)
+{
+	(void) code;
+	(void) arg;
+
+	/* an error outside a transaction may have left us with a lock, perhaps with this one */
+	LWLockReleaseAll();
+	LWLockAcquire(&sd_shared->lock, LW_EXCLUSIVE);
+	if (claimed->coordinator_pid == MyProcPid)
+	{
+		claimed->coordinator_pid = 0;
+		claimed->coordinator_latch = NULL;
+	}
+	if (claimed->applier_pid == MyProcPid)
+		claimed->applier_pid = 0;
+	sd_shared_wake_launcher();
+	LWLockRelease(&sd_shared->lock);
+	ConditionVariableBroadcast(&claimed->changed);
+}
+
+SdDatabase *
+sd_worker_claim(SdWorkerKind kind, Oid database)
+{
+	SdDatabase *db;
+	bool		entered = false;
+
+	Assert(kind != SD_WORKER_PROBE);
+	Assert(claimed == NULL);
+
+	LWLockAcquire(&sd_shared->lock, LW_EXCLUSIVE);
+	db = sd_shared_find(database, false);
+	if (db != NULL && db->wanted && db->held == 0)
+	{
+		if (kind == SD_WORKER_COORDINATOR && db->coordinator_pid == 0)
+		{
+			db->coordinator_pid = MyProcPid;
+			db->coordinator_latch = MyLatch;
+			db->told_to_stop = false;
+			entered = true;
+		}
+		else if (kind == SD_WORKER_APPLIER && db->applier_pid == 0)
+		{
+			db->applier_pid = MyProcPid;
+			entered = true;
+		}
+	}
+	else if (db != NULL && kind == SD_WORKER_COORDINATOR)
+		db->told_to_stop = true;
+	LWLockRelease(&sd_shared->lock);
+
+	if (!entered)
+		proc_exit(0);
+	claimed = db;
+	on_shmem_exit(leave_slot, (Datum) 0);
+	return db;
+}
+
+bool
+sd_worker_has_extension(SdDatabase *db)
+{
+	uint32		notices;
+	bool		found;
+
+	LWLockAcquire(&sd_shared->lock, LW_SHARED);
+	notices = db->notices;
+	LWLockRelease(&sd_shared->lock);
+
+	StartTransactionCommand();
+	found = OidIsValid(get_extension_oid("schemadrift", true));
+	CommitTransactionCommand();
+	if (found)
+		return true;
+
+	/* unless a CREATE EXTENSION committed since our snapshot: then the launcher starts another */
+	LWLockAcquire(&sd_shared->lock, LW_EXCLUSIVE);
+	if (db->notices == notices)
+		db->wanted = false;
+	db->told_to_stop = true;
+	LWLockRelease(&sd_shared->lock);
+	return false;
+}
+
+void
+sd_worker_check(int exit_code)
+{
+	Assert(!IsTransactionState());
+
+	/* asked to stop while idle is no event for the server's log; in the middle of work it is, and `die` says so */
+	if (ProcDiePending)
+		proc_exit(exit_code);
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
