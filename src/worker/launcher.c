@@ -34,10 +34,13 @@
 
 #define GOOD_RUN_US			(60 * SD_US_PER_S)	/* so long a run makes earlier failures forgotten */
 #define FIRST_RETRY_US		SD_US_PER_S
+#define LOOK_FIRST_US		(3 * SD_US_PER_S)
 
 static BackgroundWorkerHandle **workers;	/* by slot: its coordinator, until seen to have ended */
 static BackgroundWorkerHandle *probe;
 static List *to_probe = NIL;	/* oids of databases, in TopMemoryContext */
+static int64 look_first_until_us;	/* start coordinators when all is probed, or at this time */
+static char *not_started;		/* a database whose worker found no room in this turn */
 static int64 wake_at_us;		/* when something is to be done without being told */
 
 
@@ -103,7 +106,16 @@ look_up_name(Oid database)
 	return name;
 }
 
-/* All databases that one can connect to shall be probed. */
+static bool
+is_probing(void)
+{
+	return to_probe != NIL || probe != NULL;
+}
+
+/*
+ * All databases that one can connect to shall be probed.  Coordinators wait for that a little: they could take the
+ * last background worker from the probes, and nobody would know then how many are needed.
+ */
 static void
 probe_all(void)
 {
@@ -130,6 +142,7 @@ probe_all(void)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	CommitTransactionCommand();
+	look_first_until_us = sd_monotonic_us() + LOOK_FIRST_US;
 }
 
 /* Take what backends have left for us. */
@@ -246,7 +259,7 @@ manage_probes(void)
 			MemoryContextSwitchTo(caller);
 			if (probe == NULL)
 			{
-				report_too_few(name);
+				not_started = name;
 				start_at_us = sd_monotonic_us() + retry_pause_us(++failures);
 				wake_at(start_at_us);
 				return;
@@ -322,7 +335,7 @@ start_coordinator(int slot)
 	LWLockRelease(&sd_shared->lock);
 
 	if (name != NULL && workers[slot] == NULL)
-		report_too_few(name);
+		not_started = name;
 }
 
 /* Bring one slot nearer to what is wanted; true: a coordinator is wanted there and has been started. */
@@ -364,9 +377,11 @@ manage_slot(int slot)
 	}
 	else if (workers[slot] == NULL && db->coordinator_pid == 0)
 	{
-		start = db->start_at_us <= sd_monotonic_us();
+		int64		start_at_us = Max(db->start_at_us, is_probing() ? look_first_until_us : 0);
+
+		start = start_at_us <= sd_monotonic_us();
 		if (!start)
-			wake_at(db->start_at_us);
+			wake_at(start_at_us);
 	}
 	LWLockRelease(&sd_shared->lock);
 
@@ -428,11 +443,14 @@ sd_launcher_main(Datum main_arg)
 		MemoryContextReset(turn);
 		wake_at_us = SD_NEVER;
 
+		not_started = NULL;
 		take_notices();
+		manage_probes();
 		for (int i = 0; i < sd_shared->n_databases; i++)
 			all_started &= manage_slot(i);
-		manage_probes();
-		if (all_started && to_probe == NIL && probe == NULL && sd_shared->n_unplaced == 0)
+		if (not_started != NULL)
+			report_too_few(not_started);
+		else if (all_started && !is_probing() && sd_shared->n_unplaced == 0)
 			forget_trouble();
 
 		pause_ms = sd_monotonic_timeout_ms(wake_at_us, sd_monotonic_us());
