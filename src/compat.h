@@ -47,5 +47,4 @@ sd_compat_owns_database(Oid database, Oid role)
 #endif
 }
 
-435299a (Keep one coordinator in each database that has the extension)
 #endif							/* SD_COMPAT_H */

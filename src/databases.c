@@ -31,6 +31,7 @@
 #include "clock.h"
 #include "databases.h"
 #include "shared.h"
+#include "waits.h"
 
 #define HOLD_TIMEOUT_US		(5 * SD_US_PER_S)	/* as long as the commands themselves wait */
 #define PEER_PREFIX			"schemadrift "	/* application_name of a peer's connection */
@@ -145,7 +146,6 @@ terminate_peers_connections(Oid database)
 static void
 hold(Oid database)
 {
-	static uint32 wait_event = 0;
 	SdDatabase *db;
 	int64		give_up_us = sd_monotonic_us() + HOLD_TIMEOUT_US;
 
@@ -185,7 +185,7 @@ hold(Oid database)
 		if (empty || left_us <= 0)
 			break;
 		(void) ConditionVariableTimedSleep(&db->changed, left_us / SD_US_PER_MS + 1,
-										   sd_compat_wait_event(&wait_event, "SchemadriftWorkersStop"));
+										   sd_wait_event(SD_WAIT_STOP));
 	}
 	ConditionVariableCancelSleep();
 }

@@ -12,6 +12,7 @@ static const char *const names[] = {
 	[SD_WAIT_LAUNCHER] = "SchemadriftLauncherMain",
 	[SD_WAIT_APPLIER] = "SchemadriftApplierMain",
 	[SD_WAIT_PEER] = "SchemadriftPeer",
+	[SD_WAIT_STOP] = "SchemadriftWorkersStop",
 };
 
 uint32

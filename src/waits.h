@@ -15,7 +15,8 @@ typedef enum SdWait
 	SD_WAIT_COORDINATOR,		/* the coordinator has nothing to do */
 	SD_WAIT_LAUNCHER,
 	SD_WAIT_APPLIER,
-	SD_WAIT_PEER				/* a function waits for another region's answer */
+	SD_WAIT_PEER,				/* a function waits for another region's answer */
+	SD_WAIT_STOP				/* a database command waits for our workers there to stop */
 } SdWait;
 
 extern uint32 sd_wait_event(SdWait wait);

@@ -10,12 +10,12 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 
+#include "waits.h"
 #include "worker/worker.h"
 
 void
 sd_coordinator_main(Datum main_arg)
 {
-	static uint32 wait_event = 0;
 	SdDatabase *db;
 
 	sd_worker_signals();
@@ -28,7 +28,7 @@ sd_coordinator_main(Datum main_arg)
 	{
 		sd_worker_check(0);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1L,
-						 sd_compat_wait_event(&wait_event, "SchemadriftCoordinatorMain"));
+						 sd_wait_event(SD_WAIT_COORDINATOR));
 		ResetLatch(MyLatch);
 	}
 }

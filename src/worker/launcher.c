@@ -29,6 +29,7 @@
 #include "clock.h"
 #include "settings.h"
 #include "shared.h"
+#include "waits.h"
 #include "worker/launcher.h"
 #include "worker/worker.h"
 
@@ -422,7 +423,6 @@ enter(void)
 void
 sd_launcher_main(Datum main_arg)
 {
-	static uint32 wait_event = 0;
 	MemoryContext turn;
 
 	(void) main_arg;
@@ -455,7 +455,7 @@ sd_launcher_main(Datum main_arg)
 
 		pause_ms = sd_monotonic_timeout_ms(wake_at_us, sd_monotonic_us());
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (pause_ms >= 0 ? WL_TIMEOUT : 0), pause_ms,
-						 sd_compat_wait_event(&wait_event, "SchemadriftLauncherMain"));
+						 sd_wait_event(SD_WAIT_LAUNCHER));
 		ResetLatch(MyLatch);
 	}
 }
