@@ -20,7 +20,7 @@ REGRESS_OPTS = --inputdir=. --load-extension=schemadrift
 override with_llvm = no
 PG_CPPFLAGS = -Isrc -I$(shell $(PG_CONFIG) --includedir)
 PG_CFLAGS   = -std=gnu11 -Wall -Wextra -Werror $(if $(SD_TESTING),-DSD_TESTING)
-SHLIB_LINK  = -lpq
+SHLIB_LINK  = -lpq -lpthread
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)

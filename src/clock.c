@@ -32,5 +32,5 @@ sd_monotonic_timeout_ms(int64 deadline_us, int64 now_us)
 	if (deadline_us <= now_us)
 		return 0;
 	left = (deadline_us - now_us + SD_US_PER_MS - 1) / SD_US_PER_MS;
-	return (long) Min(left, (int64) INT_MAX);
+	return (long) Min(left, (int64) PG_INT32_MAX);
 }

@@ -47,4 +47,11 @@ sd_compat_owns_database(Oid database, Oid role)
 #endif
 }
 
+/* 17: the set belongs to a resource owner, not a memory context.  Ours lives as long as its process wants. */
+#if PG_VERSION_NUM >= 170000
+#define sd_compat_wait_event_set(n_events)	CreateWaitEventSet(NULL, (n_events))
+#else
+#define sd_compat_wait_event_set(n_events)	CreateWaitEventSet(TopMemoryContext, (n_events))
+#endif
+
 #endif							/* SD_COMPAT_H */

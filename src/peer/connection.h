@@ -6,15 +6,15 @@
  * files (service file, passfile, certificates) and with Kerberos or LDAP where the conninfo asks for them.
  *
  * The loop (loop.h does it):
- *		for each peer whose sd_peer_generation() changed: build the wait set again
+ *		build the wait set again if a peer's sd_peer_generation() changed, or modify its events
  *		wait for sd_peer_socket() / sd_peer_wait_events(), at most until the least sd_peer_next_deadline()
  *		sd_peer_step(peer, events, now)		for each peer with an event or a deadline that has passed
  *
  * Calls.  One call is in flight a peer; others queue by priority.  Each submitted call ends in exactly one
  * call of its `done`, always from within sd_peer_step or sd_peer_free, never from within submit or withdraw.
  * Inside `done` one may submit and withdraw calls of any peer; not step or free this one.  `done` may
- * raise an error: the peer is consistent before it is called (the call is detached, its PGresult is
- * cleared on the way out), so the worker may catch it at its task's boundary, or die.
+ * raise an error: the peer is consistent before it is called, and its PGresult is cleared by the next step, so
+ * the worker may catch it at its task's boundary, or die.
  *
  * Errors.  Trouble with the network or the peer is never raised: it is an outcome of calls, and text for
  * people.  What can be raised is out of memory.  The libpq connection, the descriptors and
@@ -66,7 +66,8 @@ typedef struct SdCallResult
 	bool		warning;		/* a WARNING came during the call: OK, but not a vote */
 	PGresult   *rows;			/* with SD_CALL_OK; cleared after done() unless it takes it (sets NULL) */
 	int			sqlstate;		/* as MAKE_SQLSTATE, of an error from the peer; 0 none */
-	const char *message;		/* why, for people; of a warning its text; NULL when all is well */
+	const char *message;		/* why, for people; of a warning its text; NULL when all is well.  Lives, like
+								 * detail and hint, until done() returns */
 	const char *detail;			/* NULL if none */
 	const char *hint;			/* NULL if none */
 	int64		elapsed_us;		/* from sending; 0 if not sent */
@@ -117,7 +118,7 @@ extern void *sd_peer_arg(const SdPeer *peer);
 
 /* ---- events ---- */
 
-/* Changes whenever socket or wait events may differ from before: compare, then build the wait set again. */
+/* Changes whenever the socket may be another one, be its number the same: build the wait set again. */
 extern uint32 sd_peer_generation(const SdPeer *peer);
 extern pgsocket sd_peer_socket(const SdPeer *peer); /* PGINVALID_SOCKET: nothing to wait for */
 extern uint32 sd_peer_wait_events(const SdPeer *peer);	/* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */

@@ -27,9 +27,10 @@ typedef struct SdEndpoint
 
 typedef struct SdConninfo
 {
-	char	   *conninfo;
-	char	   *options;		/* "options" of the conninfo, NULL none */
-	bool		gssencmode_given;	/* not left to libpq's default */
+	int			n_params;		/* everything but the place and what we decide ourselves */
+	const char **keywords;
+	const char **values;
+	const char *options;		/* the conninfo's own "options", NULL none */
 	int			n_endpoints;
 	SdEndpoint *endpoints;
 	int			n_names;		/* to be looked up */
@@ -46,11 +47,14 @@ extern SdConninfo *sd_conninfo_parse(const char *conninfo, char **error);
 extern SdEndpoint *sd_conninfo_resolve(const SdConninfo *info, const SdLookup *lookup,
 									   int *n_endpoints, char **error);
 
-/* Start connecting to one place. Never NULL unless out of memory; otherwise ask PQstatus. */
+/* Start connecting to one place.  NULL only if out of memory; otherwise ask PQstatus. */
 extern PGconn *sd_endpoint_connect(const SdConninfo *info, const SdEndpoint *endpoint,
 								   const char *own_region);
 
 /* For functions that take a conninfo from a person: raises an error with libpq's words if it cannot be used. */
 extern void sd_conninfo_check(const char *conninfo);
+
+/* A message of libpq or of a server as a short reason: one line, without the place and the severity. */
+extern void sd_libpq_reason(const char *message, char *reason, Size size);
 
 #endif							/* SD_ENDPOINT_H */
