@@ -116,9 +116,13 @@ sub order
 	}
 	elsif ($verb eq 'quality')
 	{
-		my $key = "$w[0]>$w[1]";
+		my ($from, $to, @values) = @w;
 
-		$quality{$key}{$1} = $2 foreach map { /^(\w+)=(.*)/ or die "quality $_"; ($_) } @w[ 2 .. $#w ];
+		foreach my $value (@values)
+		{
+			$value =~ /^(latency|rate|stall|refuse)=([0-9.e+-]+)$/ or die "no such quality: $value";
+			$quality{"$from>$to"}{$1} = $2;
+		}
 	}
 	elsif ($verb eq 'drop')
 	{
