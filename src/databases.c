@@ -137,6 +137,7 @@ terminate_peers_connections(Oid database)
 		PgBackendStatus *status = sd_compat_backend_status(i);
 
 		if (status != NULL && status->st_databaseid == database && status->st_backendType == B_BACKEND &&
+			status->st_procpid != MyProcPid &&
 			strncmp(status->st_appname, PEER_PREFIX, strlen(PEER_PREFIX)) == 0)
 			(void) kill(status->st_procpid, SIGTERM);
 	}
@@ -236,7 +237,10 @@ sd_databases_before(Node *stmt, ProcessUtilityContext context)
 	if (sd_shared == NULL || context != PROCESS_UTILITY_TOPLEVEL || IsTransactionBlock())
 		return;
 	database = database_to_empty(stmt);
-	if (!OidIsValid(database) || database == MyDatabaseId || database == held || !may_hold(database))
+	if (!OidIsValid(database) || database == held || !may_hold(database))
+		return;
+	/* one's own database can be copied, anything else is refused */
+	if (database == MyDatabaseId && !IsA(stmt, CreatedbStmt))
 		return;
 	if (OidIsValid(held))
 		release();
@@ -260,8 +264,8 @@ tell_launcher(void)
 			db->failures = 0;
 			db->start_at_us = 0;
 		}
-		else if (extension_exists)
-			sd_shared->n_unplaced++;
+		else if (extension_exists || sd_shared->n_unplaced > 0)
+			sd_shared->check_all = true;	/* no slot is free: count again how many would be needed */
 	}
 	if (OidIsValid(database_dropped))
 	{

@@ -176,6 +176,12 @@ takes_less(QUICK, 'DROP DATABASE', sub { sql('DROP DATABASE renamed') });
 coordinators_are('one', 'its coordinator is gone');
 eval { $peer->quit };
 sql('CREATE DATABASE copy TEMPLATE one');
+coordinators_are('one copy', 'once more');
+takes_less(QUICK, 'CREATE DATABASE ... TEMPLATE of the own database', sub {
+	sql('CREATE DATABASE own TEMPLATE copy', 'copy');
+});
+coordinators_are('one copy own', 'both have a coordinator');
+sql('DROP DATABASE own');
 takes_less(QUICK, 'DROP DATABASE ... WITH (FORCE)', sub { sql('DROP DATABASE copy WITH (FORCE)') });
 coordinators_are('one', 'its coordinator is gone, too');
 
@@ -208,17 +214,20 @@ sql("SELECT pg_terminate_backend($old)");
 $node->poll_query_until('postgres', "SELECT EXISTS ($launcher) AND NOT EXISTS ($launcher AND pid = $old)");
 settle('one');
 is(pid_of('one'), $pid, 'a new launcher finds the coordinators that run');
-sql('SELECT pg_terminate_backend(' . $pid . ')');
-coordinators_are('one', 'and starts those that end');
+sql("SELECT pg_terminate_backend($pid)");
+ok( $node->poll_query_until(
+		'postgres',
+		"SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'schemadrift coordinator' AND pid <> $pid)"),
+	'and starts those that end');
 
-kill 'KILL', pid_of('one');
-# the server restarts; connections fail meanwhile
-ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
-	WHERE backend_type = 'schemadrift coordinator' AND datname = 'one' AND pid <> } . pid_or_zero()),
+$pid = pid_of('one');
+kill 'KILL', $pid;
+# connections fail while the server restarts
+ok( $node->poll_query_until(
+		'postgres',
+		"SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'schemadrift coordinator' AND pid <> $pid)"),
 	'kill -9 of a coordinator: after the crash restart there is one again');
 coordinators_are('one', 'and only one');
-
-sub pid_or_zero { return $pid || 0 }
 
 # --- a standby
 
