@@ -1,0 +1,447 @@
+/*
+ * backend.c: clients' transactions at their origin ("Committing a change", steps 1 to 5), and the applier.
+ */
+#include "sim.h"
+
+#include <string.h>
+
+static void attempt_begin(World *w, int region, void *p);
+
+static void
+release(World *w, Attempt *a)
+{
+	Region	   *r = &w->region[a->region];
+
+	sim_unlock(w, a->region, &r->rows, a->session);
+	sim_unlock(w, a->region, &r->ddl, a->session);
+	a->holds_rows = false;
+}
+
+static void
+finish(World *w, Attempt *a, ClientOutcome outcome, const char *why)
+{
+	release(w, a);
+	sim_client_told(w, a, outcome, why);
+}
+
+/* ---------- step 1: before anything has run ---------- */
+
+/* "release, wait for the live proposer, the settlement or the applier, and start again, all within quorum_timeout" */
+static void
+wait_and_start_again(World *w, Attempt *a)
+{
+	release(w, a);
+	if (w->now >= a->deadline)
+	{
+		finish(w, a, CLIENT_DEFINITE, "could not begin in time");
+		return;
+	}
+	a->state = ATTEMPT_WAITING;
+	a->session = ++w->next_session;
+	sim_post_process(w, a->region, 20 * MS + sim_below(w, 100 * MS), attempt_begin, a);
+}
+
+static void
+attempt_locked(World *w, int region, void *p)
+{
+	Attempt    *a = p;
+	Region	   *r = &w->region[region];
+	const Tables *t = &r->mem;
+
+	if (a->state != ATTEMPT_LOCKING)
+		return;
+	if (t->head >= MAX_VERSION - 2)
+	{
+		finish(w, a, CLIENT_DEFINITE, "enough for one schedule");
+		return;
+	}
+	if (t->applied != t->head || t->accepted[t->head + 1].known || r->changing != NULL)
+	{
+		wait_and_start_again(w, a);
+		return;
+	}
+	a->state = ATTEMPT_PREPARING;
+	sim_coordinator_change(w, region, a);
+}
+
+static void
+attempt_late(World *w, int region, void *p)
+{
+	Attempt    *a = p;
+
+	(void) region;
+	if (a->state == ATTEMPT_LOCKING)
+		finish(w, a, CLIENT_DEFINITE, "the DDL lock was not to be had in time");
+}
+
+static void
+attempt_begin(World *w, int region, void *p)
+{
+	Attempt    *a = p;
+
+	if (a->state != ATTEMPT_WAITING)
+		return;
+	a->state = ATTEMPT_LOCKING;
+	sim_lock(w, region, &w->region[region].ddl, a->session, QUORUM_TIMEOUT, attempt_locked, attempt_late, a);
+}
+
+static void
+maybe_cancel(World *w, int region, void *p)
+{
+	(void) region;
+	sim_client_cancel(w, p);
+}
+
+Attempt *
+sim_client_start(World *w, int region, bool retry)
+{
+	int			entry = sim_new_entry(w, region, false);
+	Attempt    *a;
+
+	if (entry == 0)
+		return NULL;
+	a = w->attempt[entry];
+	a->retry = retry;
+	a->session = ++w->next_session;
+	a->deadline = w->now + QUORUM_TIMEOUT;
+	a->state = ATTEMPT_WAITING;
+	sim_say(w, region, "client begins %s", sim_entry(w, entry));
+	if (!w->healing && sim_chance(w, w->chaos.client_cancel))
+		sim_post_process(w, region, sim_below(w, 3 * SECOND), maybe_cancel, a);
+	attempt_begin(w, region, a);
+	return a;
+}
+
+/* ---------- step 2: the statements; then step 3: pre-commit ---------- */
+
+static void
+propose(World *w, int region, void *p)
+{
+	Attempt    *a = p;
+
+	if (a->state != ATTEMPT_PROPOSED)
+		return;
+	sim_say(w, region, "pre-commit of %s for version %lld", sim_entry(w, a->entry), (long long) a->version);
+	sim_coordinator_propose(w, region, a);
+}
+
+static void
+own_vote_first(World *w, int region, void *p)
+{
+	Attempt    *a = p;
+
+	if (a->state != ATTEMPT_PROPOSED)
+		return;
+	a->holds_rows = true;
+	propose(w, region, p);
+}
+
+static void
+statements_done(World *w, int region, void *p)
+{
+	Attempt    *a = p;
+
+	if (a->state != ATTEMPT_RUNNING)
+		return;
+	if (w->region[region].changing != a)
+	{
+		/* the coordinator that held the ballot is gone: nothing of this entry was ever sent */
+		finish(w, a, CLIENT_DEFINITE, "the coordinator was restarted");
+		return;
+	}
+	if (!w->healing && sim_chance(w, w->chaos.client_rollback))
+	{
+		sim_coordinator_close(w, region, a);
+		return;
+	}
+	a->state = ATTEMPT_PROPOSED;
+	if (SIM_MISTAKE(SELF_FIRST))
+		sim_lock(w, region, &w->region[region].rows, a->session, 0, own_vote_first, own_vote_first, a);
+	else
+		propose(w, region, a);
+}
+
+void
+sim_backend_granted(World *w, Attempt *a)
+{
+	if (a->state != ATTEMPT_PREPARING)
+		return;
+	a->state = ATTEMPT_RUNNING;
+	sim_say(w, a->region, "statements of %s run", sim_entry(w, a->entry));
+	sim_post_process(w, a->region, sim_about(w, w->chaos.statements), statements_done, a);
+}
+
+/* ---------- the own vote ---------- */
+
+typedef struct OwnVote
+{
+	Attempt    *a;
+	SdOwnVote	what;
+} OwnVote;
+
+static void
+own_vote_told(World *w, int region, void *p)
+{
+	OwnVote    *vote = p;
+
+	sim_coordinator_own_vote(w, region, vote->a, vote->what);
+}
+
+static void
+tell_own_vote(World *w, Attempt *a, SdOwnVote what)
+{
+	OwnVote    *vote = sim_alloc(w, sizeof(OwnVote));
+
+	vote->a = a;
+	vote->what = what;
+	sim_post_coordinator(w, a->region, 1 + sim_below(w, 300), own_vote_told, vote);
+}
+
+/* "The commit record is the decision." */
+static void
+commit(World *w, int region, void *p)
+{
+	Attempt    *a = p;
+	Region	   *r = &w->region[region];
+	bool		new_row = r->mem.head < a->version;
+
+	if (a->state != ATTEMPT_COMMITTING)
+		return;
+	if (!a->chosen)
+	{
+		sim_store_accepted(w, region, a->version, &a->ballot, a->entry);
+		sim_store_promise(w, region, &a->ballot);
+	}
+	if (new_row)
+		sim_store_log(w, region, a->version, a->entry);
+	sim_store_applied(w, region, a->version, a->entry);
+	sim_commit(w, region);
+	sim_say(w, region, "%s is committed at version %lld, ballot %s", sim_entry(w, a->entry), (long long) a->version,
+			sim_ballot(w, &a->ballot));
+	finish(w, a, CLIENT_SUCCESS, "committed");
+	if (sim_crash_point(w, region, "after the commit, before the learn"))
+		return;
+	tell_own_vote(w, a, SD_OWN_COMMITTED);
+	sim_applier_wake(w, region);
+}
+
+/* step 3's end: "take the row locks in order under our own short lock_timeout; if the log already holds s ..." */
+static void
+final_check(World *w, int region, void *p)
+{
+	Attempt    *a = p;
+	Region	   *r = &w->region[region];
+	SdAcceptorView view;
+	SdEntryRef	entry = sim_entry_ref(a->entry);
+	SdChain		chain = sim_chain(r->mem.chain[a->version - 1]);
+
+	if (a->state != ATTEMPT_FINAL)
+		return;
+	sim_view(w, region, a->version, &view);
+	switch (sd_acceptor_final(&view, &a->ballot, a->version, &chain, &entry, a->chosen))
+	{
+		case SD_FINAL_VOTE:
+			a->chosen = false;
+			break;
+		case SD_FINAL_CHOSEN:
+			a->chosen = true;
+			break;
+		case SD_FINAL_PREEMPTED:
+			sim_say(w, region, "final check of %s: own promise %s is above %s", sim_entry(w, a->entry),
+					sim_ballot(w, &view.promised), sim_ballot(w, &a->ballot));
+			sim_unlock(w, region, &r->rows, a->session);
+			a->state = ATTEMPT_PROPOSED;
+			if (r->changing == a)
+				tell_own_vote(w, a, SD_OWN_PREEMPTED);
+			else
+				finish(w, a, CLIENT_UNKNOWN, "preempted, and the coordinator is gone");
+			return;
+		case SD_FINAL_LOST:
+			tell_own_vote(w, a, SD_OWN_LOST);
+			finish(w, a, CLIENT_DEFINITE, "another entry was chosen");
+			return;
+		default:
+			tell_own_vote(w, a, SD_OWN_ABORTED);
+			finish(w, a, CLIENT_UNKNOWN, "own state does not permit the commit");
+			return;
+	}
+	if (!w->healing && sim_chance(w, w->chaos.late_failure))
+	{
+		sim_say(w, region, "%s fails after its final check", sim_entry(w, a->entry));
+		tell_own_vote(w, a, SD_OWN_ABORTED);
+		finish(w, a, CLIENT_UNKNOWN, "failed in commit");
+		return;
+	}
+	a->state = ATTEMPT_COMMITTING;
+	if (sim_crash_point(w, region, "before the commit record"))
+		return;
+	sim_post_process(w, region, sim_about(w, w->chaos.flush), commit, a);
+}
+
+static void
+final_late(World *w, int region, void *p)
+{
+	Attempt    *a = p;
+
+	(void) region;
+	if (a->state != ATTEMPT_FINAL)
+		return;
+	tell_own_vote(w, a, SD_OWN_ABORTED);
+	finish(w, a, CLIENT_UNKNOWN, "own rows were locked for too long");
+}
+
+void
+sim_backend_ready(World *w, Attempt *a, const SdBallot *ballot, bool chosen)
+{
+	if (a->state != ATTEMPT_PROPOSED)
+		return;
+	a->state = ATTEMPT_FINAL;
+	a->ballot = *ballot;
+	a->chosen = chosen;
+	if (a->holds_rows)
+		final_check(w, a->region, a);
+	else
+		sim_lock(w, a->region, &w->region[a->region].rows, a->session, LOCK_TIMEOUT, final_check, final_late, a);
+}
+
+/* ---------- how it ends ---------- */
+
+void
+sim_backend_done(World *w, Attempt *a, SdOutcome outcome)
+{
+	/* between the final check and the commit record nothing from outside can stop it any more */
+	if (a->state == ATTEMPT_FINAL || a->state == ATTEMPT_COMMITTING)
+		return;
+	switch (outcome)
+	{
+		case SD_OUTCOME_TAKEN:
+		case SD_OUTCOME_PREEMPTED:
+			if (a->state == ATTEMPT_PREPARING)
+			{
+				wait_and_start_again(w, a);
+				return;
+			}
+			finish(w, a, CLIENT_DEFINITE, "the version went to another");
+			break;
+		case SD_OUTCOME_NO_QUORUM:
+			finish(w, a, CLIENT_DEFINITE, "no quorum");
+			break;
+		case SD_OUTCOME_NOTHING_SENT:
+			finish(w, a, CLIENT_DEFINITE, "nothing was sent");
+			break;
+		case SD_OUTCOME_LOST:
+			finish(w, a, CLIENT_DEFINITE, "lost to another entry");
+			break;
+		case SD_OUTCOME_REFUSED:
+			finish(w, a, CLIENT_DEFINITE, "refused by everybody");
+			break;
+		case SD_OUTCOME_UNKNOWN:
+			finish(w, a, CLIENT_UNKNOWN, "not settled in time");
+			break;
+		default:
+			break;
+	}
+}
+
+void
+sim_client_cancel(World *w, Attempt *a)
+{
+	switch (a->state)
+	{
+		case ATTEMPT_LOCKING:
+		case ATTEMPT_WAITING:
+			finish(w, a, CLIENT_DEFINITE, "cancelled");
+			break;
+		case ATTEMPT_PREPARING:
+		case ATTEMPT_RUNNING:
+		case ATTEMPT_PROPOSED:
+			sim_say(w, a->region, "client cancels %s", sim_entry(w, a->entry));
+			a->state = ATTEMPT_RUNNING;	/* deaf to "ready" from here on */
+			sim_coordinator_close(w, a->region, a);
+			break;
+		case ATTEMPT_FINAL:
+		case ATTEMPT_COMMITTING:
+		case ATTEMPT_OVER:
+			break;				/* interrupts are held */
+	}
+}
+
+void
+sim_backend_coordinator_gone(World *w, int region)
+{
+	for (int i = 1; i <= w->n_attempts; i++)
+	{
+		Attempt    *a = w->attempt[i];
+
+		if (a->region != region)
+			continue;
+		if (a->state == ATTEMPT_PREPARING)
+			finish(w, a, CLIENT_DEFINITE, "the coordinator died");
+		else if (a->state == ATTEMPT_PROPOSED)
+			finish(w, a, CLIENT_UNKNOWN, "the coordinator died");
+	}
+}
+
+/* the whole server died: connections are lost, in the middle of whatever it was */
+void
+sim_backend_processes_gone(World *w, int region)
+{
+	for (int i = 1; i <= w->n_attempts; i++)
+	{
+		Attempt    *a = w->attempt[i];
+
+		if (a->region != region || a->state == ATTEMPT_OVER)
+			continue;
+		if (a->state == ATTEMPT_PROPOSED || a->state == ATTEMPT_FINAL || a->state == ATTEMPT_COMMITTING)
+			sim_client_told(w, a, CLIENT_UNKNOWN, "connection lost in commit");
+		else
+			sim_client_told(w, a, CLIENT_DEFINITE, "connection lost before commit");
+	}
+}
+
+/* ---------- the applier ---------- */
+
+typedef struct Apply
+{
+	int64_t		session;
+	int64_t		version;
+} Apply;
+
+static void
+apply_commit(World *w, int region, void *p)
+{
+	Apply	   *apply = p;
+	Region	   *r = &w->region[region];
+
+	/* "UPDATE ... SET version = s WHERE version = s - 1, one row or error" */
+	if (r->mem.applied == apply->version - 1 || SIM_MISTAKE(NO_CAS))
+	{
+		sim_say(w, region, "applies %s, version %lld", sim_entry(w, r->mem.log[apply->version]), (long long) apply->version);
+		sim_store_applied(w, region, apply->version, r->mem.log[apply->version]);
+		sim_commit(w, region);
+	}
+	sim_unlock(w, region, &r->ddl, apply->session);
+	r->applier_running = false;
+	sim_applier_wake(w, region);
+}
+
+static void
+apply_run(World *w, int region, void *p)
+{
+	sim_post_process(w, region, sim_about(w, 5 * MS), apply_commit, p);
+}
+
+void
+sim_applier_wake(World *w, int region)
+{
+	Region	   *r = &w->region[region];
+	Apply	   *apply;
+
+	if (r->applier_running || r->role == SD_ROLE_WITNESS || r->mem.applied >= r->mem.head)
+		return;
+	r->applier_running = true;
+	apply = sim_alloc(w, sizeof(Apply));
+	apply->session = ++w->next_session;
+	apply->version = r->mem.applied + 1;
+	sim_lock(w, region, &r->ddl, apply->session, 0, apply_run, NULL, apply);
+}

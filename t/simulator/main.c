@@ -1,0 +1,218 @@
+/*
+ * main.c: the simulator's command line.
+ *
+ *	simulate SEED [--mistake NAME]				replay one schedule, with its trace
+ *	simulate --check [--steps N] [--seed N]		many schedules without a mistake, then each mistake until caught
+ *	simulate --mistake NAME [--seed N]			look for the first schedule that catches it, and show its end
+ */
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct Mistake
+{
+	const char *name;
+	uint32_t	flag;
+	bool		expected;		/* to be caught here; the rest is the model's, or not reachable yet */
+	const char *note;
+} Mistake;
+
+static const Mistake mistakes[] = {
+	{"ANNOUNCE_FIRST", SD_MISTAKE_ANNOUNCE_FIRST, true, ""},
+	{"ACK_EARLY", SIM_MISTAKE_ACK_EARLY, true, ""},
+	{"SELF_FIRST", SIM_MISTAKE_SELF_FIRST, true, ""},
+	{"SELF_READ", SIM_MISTAKE_SELF_READ, true, ""},
+	{"NO_SELFCHECK", SD_MISTAKE_NO_SELFCHECK, true, ""},
+	{"BALLOT_REUSE", SD_MISTAKE_BALLOT_REUSE, true, ""},
+	{"REF_LAST", SD_MISTAKE_REF_LAST, true, ""},
+	{"REF_RETRY", SD_MISTAKE_REF_RETRY, true, ""},
+	{"REF_MAJ", SD_MISTAKE_REF_MAJ, true, ""},
+	{"LIE_ABORT", SD_MISTAKE_LIE_ABORT, true, ""},
+	{"ASYNC_COMMIT", SIM_MISTAKE_ASYNC_COMMIT, true, ""},
+	{"NO_CAS", SIM_MISTAKE_NO_CAS, true, ""},
+	{"PREP_ONE", SIM_MISTAKE_PREP_ONE, false, "harmless without a kept promise, so not expected yet"},
+};
+
+#define N_MISTAKES ((int) (sizeof(mistakes) / sizeof(mistakes[0])))
+
+static World world;
+
+typedef struct Tally
+{
+	int64_t		schedules;
+	int64_t		steps;
+	int64_t		changes;
+	int64_t		outcomes[4];
+} Tally;
+
+static bool
+run(uint64_t seed, uint32_t flags, FILE *trace, Tally *tally)
+{
+	bool		ok = sim_run(&world, seed, flags, trace);
+
+	tally->schedules++;
+	tally->steps += world.steps;
+	for (int i = 1; i <= world.n_attempts; i++)
+	{
+		if (world.attempt[i]->noop)
+			continue;
+		tally->changes++;
+		tally->outcomes[world.attempt[i]->outcome]++;
+	}
+	sim_free_all(&world);
+	return ok;
+}
+
+/* the end of a failing schedule, for a person */
+static void
+show_end(uint64_t seed, const Mistake *mistake, int lines)
+{
+	FILE	   *file = tmpfile();
+	Tally		tally = {0};
+	char		line[1000];
+	long		n = 0;
+	long		total = 0;
+
+	if (file == NULL)
+	{
+		perror("tmpfile");
+		exit(2);
+	}
+	run(seed, mistake != NULL ? mistake->flag : 0, file, &tally);
+	rewind(file);
+	while (fgets(line, sizeof(line), file) != NULL)
+		total++;
+	rewind(file);
+	while (fgets(line, sizeof(line), file) != NULL)
+	{
+		if (n++ >= total - lines)
+			fputs(line, stdout);
+	}
+	fclose(file);
+	printf("(all of it: simulate %llu%s%s)\n", (unsigned long long) seed, mistake != NULL ? " --mistake " : "",
+		   mistake != NULL ? mistake->name : "");
+}
+
+/* First schedule that catches it, 0 if none did. */
+static uint64_t
+hunt(const Mistake *mistake, uint64_t first_seed, int64_t max_steps, Tally *tally)
+{
+	memset(tally, 0, sizeof(*tally));
+	for (uint64_t seed = first_seed; tally->steps < max_steps; seed++)
+	{
+		if (!run(seed, mistake->flag, NULL, tally))
+			return seed;
+	}
+	return 0;
+}
+
+static int
+check(uint64_t first_seed, int64_t steps)
+{
+	Tally		tally = {0};
+	int			missed = 0;
+	clock_t		begin = clock();
+
+	for (uint64_t seed = first_seed; tally.steps < steps; seed++)
+	{
+		if (!run(seed, 0, NULL, &tally))
+		{
+			printf("seed %llu violates invariant %d: %s\n\n", (unsigned long long) seed, world.violated, world.violation);
+			show_end(seed, NULL, 80);
+			return 1;
+		}
+	}
+	printf("no mistake: %lld steps in %lld schedules, %lld changes (%lld succeeded, %lld definitely not, %lld unknown at first), "
+		   "0 violations, %.0f s\n\n", (long long) tally.steps, (long long) tally.schedules, (long long) tally.changes,
+		   (long long) tally.outcomes[CLIENT_SUCCESS], (long long) tally.outcomes[CLIENT_DEFINITE],
+		   (long long) tally.outcomes[CLIENT_UNKNOWN], (double) (clock() - begin) / CLOCKS_PER_SEC);
+
+	printf("%-15s %-9s %10s %10s  %s\n", "mistake", "invariant", "schedules", "steps", "what was seen");
+	for (int i = 0; i < N_MISTAKES; i++)
+	{
+		const Mistake *m = &mistakes[i];
+		uint64_t	seed = hunt(m, first_seed, m->expected ? 20 * steps : steps / 4, &tally);
+
+		if (seed == 0)
+			printf("%-15s %-9s %10lld %10lld  %s\n", m->name, m->expected ? "MISSED" : "-", (long long) tally.schedules,
+				   (long long) tally.steps, m->note);
+		else
+			printf("%-15s %-9d %10lld %10lld  %s (seed %llu)\n", m->name, world.violated, (long long) tally.schedules,
+				   (long long) tally.steps, world.violation, (unsigned long long) seed);
+		fflush(stdout);
+		if (seed == 0 && m->expected)
+			missed++;
+	}
+	printf("\nsimulate: %s, %.0f s in all\n", missed == 0 ? "every mistake was caught" : "MISTAKES WERE MISSED",
+		   (double) (clock() - begin) / CLOCKS_PER_SEC);
+	return missed == 0 ? 0 : 1;
+}
+
+static const Mistake *
+find_mistake(const char *name)
+{
+	for (int i = 0; i < N_MISTAKES; i++)
+	{
+		if (strcmp(mistakes[i].name, name) == 0)
+			return &mistakes[i];
+	}
+	fprintf(stderr, "simulate: no mistake is called \"%s\"\n", name);
+	exit(2);
+}
+
+int
+main(int argc, char **argv)
+{
+	const Mistake *mistake = NULL;
+	uint64_t	seed = 1;
+	int64_t		steps = 1500000;
+	bool		checking = false;
+	bool		replay = false;
+	Tally		tally = {0};
+
+	for (int i = 1; i < argc; i++)
+	{
+		if (strcmp(argv[i], "--check") == 0)
+			checking = true;
+		else if (strcmp(argv[i], "--mistake") == 0 && i + 1 < argc)
+			mistake = find_mistake(argv[++i]);
+		else if (strcmp(argv[i], "--steps") == 0 && i + 1 < argc)
+			steps = atoll(argv[++i]);
+		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+			seed = strtoull(argv[++i], NULL, 10);
+		else if (argv[i][0] >= '0' && argv[i][0] <= '9')
+		{
+			seed = strtoull(argv[i], NULL, 10);
+			replay = true;
+		}
+		else
+		{
+			fprintf(stderr, "usage: simulate SEED [--mistake NAME] | --check [--steps N] [--seed N] | --mistake NAME [--seed N]\n");
+			return 2;
+		}
+	}
+	if (checking)
+		return check(seed, steps);
+	if (replay)
+	{
+		bool		ok = run(seed, mistake != NULL ? mistake->flag : 0, stdout, &tally);
+
+		printf("%s after %lld steps\n", ok ? "no violation" : "violation", (long long) tally.steps);
+		return ok ? 0 : 1;
+	}
+	if (mistake != NULL)
+	{
+		seed = hunt(mistake, seed, 40 * steps, &tally);
+		if (seed == 0)
+		{
+			printf("%s was not caught in %lld steps\n", mistake->name, (long long) tally.steps);
+			return 1;
+		}
+		show_end(seed, mistake, 80);
+		return 0;
+	}
+	fprintf(stderr, "usage: simulate SEED [--mistake NAME] | --check [--steps N] [--seed N] | --mistake NAME [--seed N]\n");
+	return 2;
+}
