@@ -55,7 +55,7 @@ attempt_locked(World *w, int region, void *p)
 		finish(w, a, CLIENT_DEFINITE, "enough for one schedule");
 		return;
 	}
-	if (t->applied != t->head || t->accepted[t->head + 1].known || r->changing != NULL)
+	if (t->head < a->wait_for || t->applied != t->head || t->accepted[t->head + 1].known || r->changing != NULL)
 	{
 		wait_and_start_again(w, a);
 		return;
@@ -318,6 +318,8 @@ sim_backend_done(World *w, Attempt *a, SdOutcome outcome)
 		case SD_OUTCOME_PREEMPTED:
 			if (a->state == ATTEMPT_PREPARING)
 			{
+				if (outcome == SD_OUTCOME_TAKEN)
+					a->wait_for = a->version;
 				wait_and_start_again(w, a);
 				return;
 			}

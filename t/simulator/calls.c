@@ -213,7 +213,11 @@ call_decide(World *w, int region, void *p)
 		if (SIM_MISTAKE(ACK_EARLY))
 			answer(w, call);
 	}
-	sim_post_process(w, region, sim_about(w, w->chaos.flush), call_commit, call);
+	/* what writes nothing flushes nothing */
+	if (call->kind == CALL_LEARN || call->decision.store_promise || call->decision.store_accepted)
+		sim_post_process(w, region, sim_about(w, w->chaos.flush), call_commit, call);
+	else
+		call_commit(w, region, call);
 }
 
 static void

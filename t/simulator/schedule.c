@@ -192,6 +192,7 @@ choose_chaos(World *w)
 	{
 		if (c->delay > 20 * MS)
 			c->delay = 20 * MS;
+		c->flush = 1 * MS;
 		return;
 	}
 	c->loss = (double) pick(w, 0, 5, 20) / 100;

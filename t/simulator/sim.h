@@ -188,6 +188,7 @@ struct Attempt
 	int64_t		session;
 	int			serial;			/* of the machine that works for it */
 	int64_t		version;
+	int64_t		wait_for;		/* version that went to another: not before it is in the log here */
 	SdBallot	ballot;
 	bool		chosen;
 	bool		holds_rows;
