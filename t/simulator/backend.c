@@ -50,7 +50,7 @@ attempt_locked(World *w, int region, void *p)
 
 	if (a->state != ATTEMPT_LOCKING)
 		return;
-	if (t->head >= MAX_VERSION - 2)
+	if (t->head >= MAX_VERSION - (a->retry ? 2 : 40))
 	{
 		finish(w, a, CLIENT_DEFINITE, "enough for one schedule");
 		return;

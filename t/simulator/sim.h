@@ -26,8 +26,8 @@
 #define SECOND			INT64_C(1000000)
 
 #define MAX_REGIONS		6
-#define MAX_VERSION		120
-#define MAX_ENTRIES		400
+#define MAX_VERSION		140
+#define MAX_ENTRIES		500
 #define MAX_ROWS		16			/* log rows carried by one message */
 #define MAX_REPORTS		8
 
@@ -193,7 +193,7 @@ struct Attempt
 	bool		chosen;
 	bool		holds_rows;
 	int64_t		in_log_at;		/* 0 = in nobody's log */
-	bool		retry;			/* final changes: try again until it succeeds */
+	bool		retry;			/* one of the changes after everything is well: tried again until it succeeds */
 };
 
 /* ---------- calls between regions (and to the own acceptor) ---------- */
