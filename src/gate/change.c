@@ -10,15 +10,11 @@
 #include "compat.h"
 
 #include "access/xact.h"
-#include "catalog/pg_extension.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -26,6 +22,7 @@
 #include "clock.h"
 #include "ddl/capture.h"
 #include "ddl/digest.h"
+#include "ddl/lock.h"
 #include "errors.h"
 #include "gate/change.h"
 #include "settings.h"
@@ -62,29 +59,6 @@ static struct
 	char	   *payload;
 	bool		applies;
 }			change;
-
-/* ---- the DDL lock ---- */
-
-static void
-ddl_lock(bool take)
-{
-	ResourceOwner owner = CurrentResourceOwner;
-	Oid			extension = get_extension_oid("schemadrift", false);
-
-	CurrentResourceOwner = TopTransactionResourceOwner;
-	PG_TRY();
-	{
-		if (take)
-			LockDatabaseObject(ExtensionRelationId, extension, 0, ExclusiveLock);
-		else
-			UnlockDatabaseObject(ExtensionRelationId, extension, 0, ExclusiveLock);
-	}
-	PG_FINALLY();
-	{
-		CurrentResourceOwner = owner;
-	}
-	PG_END_TRY();
-}
 
 /* ---- talking to the coordinator ---- */
 
@@ -380,7 +354,7 @@ begin(List *needs, bool supersedes)
 	deadline = deadline_of_statement();
 	for (;;)
 	{
-		ddl_lock(true);
+		sd_ddl_lock();
 		PG_TRY();
 		{
 			change.stage = STAGE_ASKED;
@@ -389,7 +363,7 @@ begin(List *needs, bool supersedes)
 			{
 				tell_end(SD_REQUEST_ABORTED);
 				change.stage = STAGE_NONE;
-				ddl_lock(false);
+				sd_ddl_unlock();
 			}
 		}
 		PG_CATCH();
@@ -397,7 +371,7 @@ begin(List *needs, bool supersedes)
 			/* cancelled: the error may be caught by a function's handler, so the transaction may live on */
 			tell_end(SD_REQUEST_ABORTED);
 			change.stage = STAGE_NONE;
-			ddl_lock(false);
+			sd_ddl_unlock();
 			PG_RE_THROW();
 		}
 		PG_END_TRY();
