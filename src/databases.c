@@ -110,6 +110,16 @@ may_hold(Oid database)
 	return is_template && have_createdb_privilege();
 }
 
+/* Have the launcher look for the extension there.  Caller holds SdShared.lock. */
+static void
+look_at(Oid database)
+{
+	if (sd_shared->n_look_at < SD_LOOK_AT)
+		sd_shared->look_at[sd_shared->n_look_at++] = database;
+	else
+		sd_shared->check_all = true;
+}
+
 static void
 release(void)
 {
@@ -121,6 +131,8 @@ release(void)
 	{
 		Assert(db->held > 0);
 		db->held--;
+		if (!db->wanted)
+			look_at(held);		/* no probe was sent meanwhile */
 	}
 	sd_shared_wake_launcher();
 	LWLockRelease(&sd_shared->lock);
@@ -275,10 +287,10 @@ tell_launcher(void)
 	}
 	if (OidIsValid(database_touched))
 	{
-		if (sd_shared->n_look_at < SD_LOOK_AT && !databases_touched)
-			sd_shared->look_at[sd_shared->n_look_at++] = database_touched;
-		else
+		if (databases_touched)
 			sd_shared->check_all = true;
+		else
+			look_at(database_touched);
 	}
 	sd_shared_wake_launcher();
 	LWLockRelease(&sd_shared->lock);

@@ -243,16 +243,17 @@ manage_probes(void)
 	{
 		Oid			database = linitial_oid(to_probe);
 		SdDatabase *db;
-		bool		known;
+		bool		needless;
 		char	   *name;
 		MemoryContext caller;
 
 		LWLockAcquire(&sd_shared->lock, LW_SHARED);
 		db = sd_shared_find(database, false);
-		known = db != NULL && db->wanted;
+		/* found already, or held: then we are told when that ends */
+		needless = db != NULL && (db->wanted || db->held > 0);
 		LWLockRelease(&sd_shared->lock);
 
-		name = known ? NULL : look_up_name(database);
+		name = needless ? NULL : look_up_name(database);
 		if (name != NULL)
 		{
 			caller = MemoryContextSwitchTo(TopMemoryContext);
@@ -465,9 +466,20 @@ void
 sd_probe_main(Datum main_arg)
 {
 	Oid			database = DatumGetObjectId(main_arg);
+	SdDatabase *db;
+	bool		held;
 	bool		found;
 
 	sd_worker_signals();
+
+	/* about to be dropped, perhaps; if it is not, the launcher is told to look again */
+	LWLockAcquire(&sd_shared->lock, LW_SHARED);
+	db = sd_shared_find(database, false);
+	held = db != NULL && db->held > 0;
+	LWLockRelease(&sd_shared->lock);
+	if (held)
+		return;
+
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	StartTransactionCommand();
 	found = OidIsValid(get_extension_oid("schemadrift", true));
@@ -477,8 +489,7 @@ sd_probe_main(Datum main_arg)
 	LWLockAcquire(&sd_shared->lock, LW_EXCLUSIVE);
 	if (found)
 	{
-		SdDatabase *db = sd_shared_find(database, true);
-
+		db = sd_shared_find(database, true);
 		if (db != NULL)
 			db->wanted = true;
 		else
