@@ -54,4 +54,11 @@ sd_compat_owns_database(Oid database, Oid role)
 #define sd_compat_wait_event_set(n_events)	CreateWaitEventSet(TopMemoryContext, (n_events))
 #endif
 
+/* 18 dropped ExecutorRun's "execute once" */
+#if PG_VERSION_NUM >= 180000
+#define sd_executor_run(query, direction, count) ExecutorRun(query, direction, count)
+#else
+#define sd_executor_run(query, direction, count) ExecutorRun(query, direction, count, true)
+#endif
+
 #endif							/* SD_COMPAT_H */

@@ -8,6 +8,7 @@
 
 #include "databases.h"
 #include "gate/change.h"
+#include "gate/hooks.h"
 #include "settings.h"
 #include "shared.h"
 #include "waitpoint.h"
@@ -35,4 +36,5 @@ _PG_init(void)
 	/* transaction callbacks run in the reverse order: the change, which decides, comes last at pre-commit */
 	sd_databases_init();
 	sd_launcher_init();
+	sd_hooks_init();
 }

@@ -12,6 +12,7 @@
 #include "nodes/plannodes.h"
 
 #include "ddl/classify.h"
+#include "ddl/touched.h"
 
 /* Who ran it and under which settings; shared by neighbouring commands. */
 typedef struct SdRunAs
@@ -19,7 +20,7 @@ typedef struct SdRunAs
 	char	   *session_user;
 	char	   *user;			/* effective user when the statement began */
 	bool		local_user;		/* effective user by SECURITY DEFINER or the like, not by SET ROLE */
-	int			nsettings;
+	int			n_settings;
 	const char **names;			/* settings that change what DDL means, see capture.c */
 	char	  **values;
 } SdRunAs;
@@ -35,7 +36,7 @@ typedef enum SdDisposition
 typedef struct SdCommand
 {
 	char	   *text;			/* one statement */
-	char	   *tag;			/* its command tag, for people */
+	const char *tag;			/* its command tag, for people */
 	SdRunAs    *run_as;
 	SdDisposition disposition;
 	SdStatementClass class;		/* COORDINATED; under observe and bypass also REFUSED or ALONE */
@@ -51,6 +52,10 @@ typedef enum SdCaptureKind
 
 extern void sd_capture_init(void);
 
+/* needs that were found to be there, so that the next statement does not ask again; the first gives those left */
+extern List *sd_capture_new_needs(List *needs);
+extern void sd_capture_add_needs(List *needs);
+
 /* the objects that this transaction's changes touched, never NULL; ddl/touched.h */
 extern struct SdTouched *sd_capture_touched(void);
 
@@ -58,11 +63,22 @@ extern SdCaptureKind sd_capture_kind(void);
 extern List *sd_capture_commands(SdDisposition disposition);	/* of SdCommand, in order */
 extern void sd_capture_require_plain(void);		/* error if a script already ran here */
 extern void sd_capture_begin_script(void);	/* error if the transaction already holds a migration */
-extern SdCommand *sd_capture_make(PlannedStmt *pstmt, const char *query_string, ParamListInfo params);
+extern void sd_capture_refuse_prepare(void);	/* error if the transaction holds a migration */
+extern SdCommand *sd_capture_make(PlannedStmt *pstmt, const char *query_string, SdDisposition disposition,
+								 SdStatementClass class);
 extern void sd_capture_add(SdCommand *command);
 
-/* under which the current statement runs, and settings for a script's entry */
+/* needs that were found to be there, so that the next statement does not ask again; the first gives those left */
+extern List *sd_capture_new_needs(List *needs);
+extern void sd_capture_add_needs(List *needs);
+
+/* the objects that this transaction's changes touched, whatever their disposition; made at first use */
+extern SdTouched *sd_capture_touched(void);
+
+/* who runs the current statement and under which settings: for a script's entry */
 extern SdRunAs *sd_capture_run_as(void);
+
+extern List *sd_parse_quietly(const char *text);	/* of RawStmt */
 
 /* a command list as JSON text in the database's encoding, and back */
 extern char *sd_commands_to_json(List *commands);

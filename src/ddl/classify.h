@@ -23,7 +23,6 @@ typedef struct SdVerdict
 {
 	SdStatementClass class;
 	CommandTag	tag;
-	bool		own_extension;	/* LOCAL: CREATE/ALTER/DROP EXTENSION schemadrift, its script is local too */
 	const char *reason;			/* REFUSED and ALONE: a sentence for DETAIL; NULL otherwise */
 	const char *hint;			/* REFUSED and ALONE: the form that can be coordinated */
 } SdVerdict;
@@ -38,11 +37,23 @@ extern const char *sd_class_name(SdStatementClass class);
 /* the error that a REFUSED or ALONE verdict is, where the gate refuses */
 extern void sd_classify_refuse(const SdVerdict *verdict) pg_attribute_noreturn();
 
+/* the same for a statement that nothing but its form makes ALONE; before a script runs */
+extern void sd_classify_refuse_alone(Node *stmt);
+
 /*
- * May this statement turn out to have done nothing (IF EXISTS, IF NOT EXISTS)?  If it may, and no object access was
- * seen while it ran, it is not part of the change.  To be asked under the DDL lock, just before the statement runs.
+ * May this statement turn out to have done nothing (IF EXISTS, IF NOT EXISTS)?  POSSIBLE: it is part of the change
+ * only if an object access was seen while it ran.  NEVER: it counts, seen or not, because not every change makes an
+ * object access (GRANT, COMMENT, SECURITY LABEL, row security, REPLICA IDENTITY).  To be asked under the DDL lock, just
+ * before the statement runs.
  */
-extern bool sd_classify_may_be_noop(Node *stmt);
+typedef enum SdNoop
+{
+	SD_NOOP_NEVER,
+	SD_NOOP_POSSIBLE,
+	SD_NOOP_CERTAIN
+} SdNoop;
+
+extern SdNoop sd_classify_noop(Node *stmt);
 
 /* can it not run inside a function or transaction block, whatever its class (VACUUM, CREATE DATABASE ...)? */
 extern bool sd_classify_needs_no_block(Node *stmt);

@@ -12,11 +12,20 @@ extern SdDdlMode sd_gate_group_mode(void);
 /* the group's policy as tightened, or switched off, by this session; an error where it may not be switched off */
 extern SdDdlMode sd_gate_mode(void);
 
-/* does the group's policy call this object local? */
+/* this transaction wrote a policy or made a group: read again at the next statement */
+extern void sd_gate_forget_policy(void);
+
+extern void sd_gate_mode_init(void);
+
+/*
+ * Does the policy that sd_gate_group_mode() read last call this object local?  A pattern is matched with
+ * "schema.name"; "*" stands for anything; a schema itself is local if "schema." matches.
+ */
 extern bool sd_gate_is_local_name(const char *schema, const char *name);
 
 #ifdef SD_TESTING
 extern void sd_testing_set_group_mode(SdDdlMode mode);
+extern bool sd_testing_group_mode_is_set(void);
 #endif
 
 #endif							/* SD_GATE_MODE_H */

@@ -1,0 +1,654 @@
+/*
+ * classify.c: what a statement is for the gate, decided before it runs.
+ *
+ * Runs in a backend, in the utility hook, before any lock on a user's object; takes none itself.
+ *
+ * PostgreSQL's own GetCommandLogLevel() says what DDL is, so that a statement kind of a newer server is coordinated
+ * until somebody decides otherwise.  On top of it: the local class (one list by kind of object, which the digest
+ * uses too, and the maintenance statements), what cannot be the same everywhere, what commits by itself, and where
+ * the named objects live (targets.c).
+ */
+#include "compat.h"
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_largeobject_metadata.h"
+#include "catalog/pg_parameter_acl.h"
+#include "catalog/pg_publication.h"
+#include "catalog/pg_publication_namespace.h"
+#include "catalog/pg_publication_rel.h"
+#include "catalog/pg_subscription.h"
+#include "catalog/pg_tablespace.h"
+#include "catalog/pg_user_mapping.h"
+#include "catalog/namespace.h"
+#include "commands/defrem.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_type.h"
+#include "tcop/utility.h"
+#include "utils/syscache.h"
+
+#include "ddl/classify.h"
+#include "ddl/targets.h"
+#include "errors.h"
+
+/*
+ * The local class by kind of object.  Other rules of the local class: LOCAL in classify_by_kind() below (maintenance,
+ * sequence values, options of foreign servers), temporary objects, schemadrift's own, the policy's patterns.
+ */
+static const struct
+{
+	ObjectType	type;
+	Oid			catalog;
+}			local_objects[] =
+{
+	{OBJECT_DATABASE, DatabaseRelationId},
+	{OBJECT_TABLESPACE, TableSpaceRelationId},
+	{OBJECT_ROLE, AuthIdRelationId},
+	{OBJECT_PARAMETER_ACL, ParameterAclRelationId},
+	{OBJECT_PUBLICATION, PublicationRelationId},
+	{OBJECT_PUBLICATION_REL, PublicationRelRelationId},
+	{OBJECT_PUBLICATION_NAMESPACE, PublicationNamespaceRelationId},
+	{OBJECT_SUBSCRIPTION, SubscriptionRelationId},
+	{OBJECT_USER_MAPPING, UserMappingRelationId},
+	{OBJECT_LARGEOBJECT, LargeObjectMetadataRelationId},	/* contents, not schema */
+};
+
+bool
+sd_is_local_object_type(ObjectType type)
+{
+	for (size_t i = 0; i < lengthof(local_objects); i++)
+	{
+		if (local_objects[i].type == type)
+			return true;
+	}
+	return false;
+}
+
+bool
+sd_is_local_catalog(Oid class_id)
+{
+	for (size_t i = 0; i < lengthof(local_objects); i++)
+	{
+		if (local_objects[i].catalog == class_id)
+			return true;
+	}
+	return false;
+}
+
+const char *
+sd_class_name(SdStatementClass class)
+{
+	switch (class)
+	{
+		case SD_CLASS_NOT_DDL:
+			return "not DDL";
+		case SD_CLASS_LOCAL:
+			return "local";
+		case SD_CLASS_TEMPORARY:
+			return "temporary";
+		case SD_CLASS_COORDINATED:
+			return "coordinated";
+		case SD_CLASS_REFUSED:
+			return "refused";
+		case SD_CLASS_ALONE:
+			return "alone";
+	}
+	elog(ERROR, "unrecognized statement class: %d", (int) class);
+}
+
+static void
+refuse(SdVerdict *verdict, SdStatementClass class, const char *reason, const char *hint)
+{
+	verdict->class = class;
+	verdict->reason = reason;
+	verdict->hint = hint;
+}
+
+/* the kind of object that a statement is about, where its class can depend on that alone */
+static bool
+object_type_of(Node *stmt, ObjectType *type)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_CreatedbStmt:
+		case T_DropdbStmt:
+		case T_AlterDatabaseStmt:
+		case T_AlterDatabaseRefreshCollStmt:
+		case T_AlterDatabaseSetStmt:
+			*type = OBJECT_DATABASE;
+			return true;
+		case T_CreateTableSpaceStmt:
+		case T_DropTableSpaceStmt:
+		case T_AlterTableSpaceOptionsStmt:
+			*type = OBJECT_TABLESPACE;
+			return true;
+		case T_CreateRoleStmt:
+		case T_AlterRoleStmt:
+		case T_AlterRoleSetStmt:
+		case T_DropRoleStmt:
+		case T_GrantRoleStmt:
+			*type = OBJECT_ROLE;
+			return true;
+		case T_CreatePublicationStmt:
+		case T_AlterPublicationStmt:
+			*type = OBJECT_PUBLICATION;
+			return true;
+		case T_CreateSubscriptionStmt:
+		case T_AlterSubscriptionStmt:
+		case T_DropSubscriptionStmt:
+			*type = OBJECT_SUBSCRIPTION;
+			return true;
+		case T_CreateUserMappingStmt:
+		case T_AlterUserMappingStmt:
+		case T_DropUserMappingStmt:
+			*type = OBJECT_USER_MAPPING;
+			return true;
+		case T_GrantStmt:
+			*type = ((GrantStmt *) stmt)->objtype;
+			return true;
+		case T_DropStmt:
+			*type = ((DropStmt *) stmt)->removeType;
+			return true;
+		case T_RenameStmt:
+			*type = ((RenameStmt *) stmt)->renameType;
+			return true;
+		case T_AlterOwnerStmt:
+			*type = ((AlterOwnerStmt *) stmt)->objectType;
+			return true;
+		case T_CommentStmt:
+			*type = ((CommentStmt *) stmt)->objtype;
+			return true;
+		case T_SecLabelStmt:
+			*type = ((SecLabelStmt *) stmt)->objtype;
+			return true;
+		default:
+			return false;
+	}
+}
+
+static bool
+only_restarts(List *options)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		if (strcmp(lfirst_node(DefElem, cell)->defname, "restart") != 0)
+			return false;
+	}
+	return options != NIL;
+}
+
+/* is every subcommand of this ALTER TABLE a RESTART of an identity column? */
+static bool
+alters_only_values(AlterTableStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, cell);
+
+		if (cmd->subtype != AT_SetIdentity || !only_restarts((List *) cmd->def))
+			return false;
+	}
+	return stmt->cmds != NIL;
+}
+
+/* storage of our own tables is the administrator's business, as autovacuum's settings are */
+static bool
+alters_only_storage(Node *stmt)
+{
+	ListCell   *cell;
+
+	if (!IsA(stmt, AlterTableStmt))
+		return false;
+	foreach(cell, ((AlterTableStmt *) stmt)->cmds)
+	{
+		switch (lfirst_node(AlterTableCmd, cell)->subtype)
+		{
+			case AT_SetRelOptions:
+			case AT_ResetRelOptions:
+			case AT_SetStatistics:
+			case AT_SetTableSpace:
+				break;
+			default:
+				return false;
+		}
+	}
+	return true;
+}
+
+static void
+classify_alter_table(AlterTableStmt *stmt, SdVerdict *verdict)
+{
+	ListCell   *cell;
+
+	if (alters_only_values(stmt))
+	{
+		verdict->class = SD_CLASS_LOCAL;
+		return;
+	}
+	foreach(cell, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, cell);
+
+		if (cmd->subtype == AT_DetachPartition && cmd->def && IsA(cmd->def, PartitionCmd) &&
+			((PartitionCmd *) cmd->def)->concurrent)
+			refuse(verdict, SD_CLASS_ALONE,
+				   "DETACH PARTITION CONCURRENTLY commits by itself in the middle, so it cannot be agreed as one change.",
+				   "Use DETACH PARTITION without CONCURRENTLY, for example inside schemadrift.apply().");
+		else if (cmd->subtype == AT_DetachPartitionFinalize)
+			refuse(verdict, SD_CLASS_REFUSED,
+				   "It finishes a DETACH PARTITION CONCURRENTLY that was interrupted in this region only.",
+				   "To finish it here, set schemadrift.bypass_reason and schemadrift.ddl_mode = off.");
+	}
+}
+
+static void
+classify_create_as(IntoClause *into, Node *query, ObjectType type, SdVerdict *verdict)
+{
+	if (query && IsA(query, Query) && ((Query *) query)->commandType == CMD_UTILITY &&
+		IsA(((Query *) query)->utilityStmt, ExecuteStmt))
+		refuse(verdict, SD_CLASS_REFUSED,
+			   "The prepared statement that it executes exists in this session only.",
+			   "Write the query into the statement itself.");
+	else if (type == OBJECT_TABLE && !into->skipData)
+		refuse(verdict, SD_CLASS_REFUSED,
+			   "The rows would be computed by each region from its own data.",
+			   "Use CREATE TABLE ... AS ... WITH NO DATA, then fill the table with INSERT.");
+}
+
+static void
+classify_server_options(AlterForeignServerStmt *stmt, SdVerdict *verdict)
+{
+	if (stmt->options == NIL)
+		return;
+	if (stmt->has_version)
+		refuse(verdict, SD_CLASS_REFUSED,
+			   "Options of foreign servers belong to a region, the version of a server to the group.",
+			   "Use one ALTER SERVER for VERSION and another for OPTIONS.");
+	else
+		verdict->class = SD_CLASS_LOCAL;
+}
+
+/* CREATE, ALTER and DROP EXTENSION schemadrift; COMMENT on it */
+static bool
+is_own_extension(Node *stmt)
+{
+	const char *name = NULL;
+	ListCell   *cell;
+
+	switch (nodeTag(stmt))
+	{
+		case T_CreateExtensionStmt:
+			name = ((CreateExtensionStmt *) stmt)->extname;
+			break;
+		case T_AlterExtensionStmt:
+			name = ((AlterExtensionStmt *) stmt)->extname;
+			break;
+		case T_AlterExtensionContentsStmt:
+			name = ((AlterExtensionContentsStmt *) stmt)->extname;
+			break;
+		case T_AlterObjectSchemaStmt:
+			if (((AlterObjectSchemaStmt *) stmt)->objectType == OBJECT_EXTENSION)
+				name = strVal(((AlterObjectSchemaStmt *) stmt)->object);
+			break;
+		case T_DropStmt:
+			if (((DropStmt *) stmt)->removeType == OBJECT_EXTENSION)
+			{
+				/* with others in one statement it is left to the check of targets, which refuses the mixture */
+				foreach(cell, ((DropStmt *) stmt)->objects)
+				{
+					name = strVal(lfirst(cell));
+					if (strcmp(name, "schemadrift") != 0)
+						return false;
+				}
+			}
+			break;
+		default:
+			break;
+	}
+	return name && strcmp(name, "schemadrift") == 0;
+}
+
+/* what the kind of statement alone says; leaves COORDINATED where the objects have a say */
+static void
+classify_by_kind(Node *stmt, SdVerdict *verdict)
+{
+	ObjectType	type;
+
+	if (object_type_of(stmt, &type) && sd_is_local_object_type(type))
+	{
+		verdict->class = SD_CLASS_LOCAL;
+		return;
+	}
+	switch (nodeTag(stmt))
+	{
+			/* maintenance: the same schema before and after */
+		case T_VacuumStmt:
+		case T_ReindexStmt:
+		case T_ClusterStmt:
+		case T_RefreshMatViewStmt:
+		case T_TruncateStmt:
+		case T_LockStmt:
+		case T_AlterSystemStmt:
+		case T_AlterCollationStmt:	/* REFRESH VERSION: of this machine's library */
+			verdict->class = SD_CLASS_LOCAL;
+			break;
+
+		case T_AlterSeqStmt:
+			if (only_restarts(((AlterSeqStmt *) stmt)->options))
+				verdict->class = SD_CLASS_LOCAL;
+			break;
+
+		case T_AlterForeignServerStmt:
+			classify_server_options((AlterForeignServerStmt *) stmt, verdict);
+			break;
+
+		case T_AlterTableStmt:
+			classify_alter_table((AlterTableStmt *) stmt, verdict);
+			break;
+
+		case T_IndexStmt:
+			if (((IndexStmt *) stmt)->concurrent)
+				refuse(verdict, SD_CLASS_ALONE,
+					   "CREATE INDEX CONCURRENTLY commits by itself in the middle, so it cannot be agreed as one change.",
+					   "Use CREATE INDEX without CONCURRENTLY, for example inside schemadrift.apply().");
+			break;
+
+		case T_DropStmt:
+			if (((DropStmt *) stmt)->concurrent)
+				refuse(verdict, SD_CLASS_ALONE,
+					   "DROP INDEX CONCURRENTLY commits by itself in the middle, so it cannot be agreed as one change.",
+					   "Use DROP INDEX without CONCURRENTLY, for example inside schemadrift.apply().");
+			break;
+
+		case T_CreateTableAsStmt:
+			classify_create_as(((CreateTableAsStmt *) stmt)->into, ((CreateTableAsStmt *) stmt)->query,
+							   ((CreateTableAsStmt *) stmt)->objtype, verdict);
+			break;
+		case T_SelectStmt:
+			if (((SelectStmt *) stmt)->intoClause)
+				classify_create_as(((SelectStmt *) stmt)->intoClause, NULL, OBJECT_TABLE, verdict);
+			break;
+
+		case T_ExplainStmt:
+			refuse(verdict, SD_CLASS_REFUSED,
+				   "EXPLAIN ANALYZE runs the statement that it explains.",
+				   "Use EXPLAIN without ANALYZE, or create a temporary table.");
+			break;
+
+		case T_ImportForeignSchemaStmt:
+			refuse(verdict, SD_CLASS_REFUSED,
+				   "What it makes depends on what the foreign server holds when a region asks it.",
+				   "Write out the CREATE FOREIGN TABLE statements.");
+			break;
+
+		case T_AlterTableMoveAllStmt:
+			refuse(verdict, SD_CLASS_REFUSED,
+				   "Which objects lie in a tablespace differs between regions.",
+				   "Name the objects: ALTER TABLE ... SET TABLESPACE.");
+			break;
+
+		default:
+			break;
+	}
+}
+
+/* what the objects say, where the kind said "coordinated", "refused" or "alone" */
+static void
+classify_by_targets(Node *stmt, int targets, SdVerdict *verdict)
+{
+	int			mixture = targets;
+
+	if (targets == SD_TARGET_TEMPORARY)
+	{
+		verdict->class = SD_CLASS_TEMPORARY;
+		verdict->reason = verdict->hint = NULL;
+	}
+	else if (targets == SD_TARGET_LOCAL)
+	{
+		verdict->class = SD_CLASS_LOCAL;
+		verdict->reason = verdict->hint = NULL;
+	}
+	else if (targets == SD_TARGET_OWN)
+	{
+		if (IsA(stmt, GrantStmt) || IsA(stmt, CommentStmt) || IsA(stmt, SecLabelStmt) || alters_only_storage(stmt))
+			verdict->class = SD_CLASS_LOCAL;
+		else
+			refuse(verdict, SD_CLASS_REFUSED,
+				   "The objects of schemadrift itself are changed by ALTER EXTENSION schemadrift UPDATE only.",
+				   "Put objects of your own into another schema.");
+	}
+	else if (targets != SD_TARGET_ORDINARY)
+	{
+		if (mixture & SD_TARGET_OWN)
+			refuse(verdict, SD_CLASS_REFUSED,
+				   "It names objects of schemadrift itself beside others.",
+				   "Leave the objects of schemadrift out.");
+		else if (mixture & SD_TARGET_TEMPORARY)
+			refuse(verdict, SD_CLASS_REFUSED,
+				   "It names temporary objects of this session beside others.",
+				   "Use one statement for the temporary objects and another for the rest.");
+		else
+			refuse(verdict, SD_CLASS_REFUSED,
+				   "It names objects that the group's policy calls local beside others.",
+				   "Use one statement for the local objects and another for the rest.");
+	}
+}
+
+/* the statement that an EXPLAIN would run */
+static Node *
+explained_statement(ExplainStmt *stmt)
+{
+	Node	   *query = stmt->query;
+
+	if (query && IsA(query, Query) && ((Query *) query)->commandType == CMD_UTILITY)
+		return ((Query *) query)->utilityStmt;
+	return query;
+}
+
+void
+sd_classify(Node *stmt, SdIsLocalName is_local, SdVerdict *verdict)
+{
+	int			targets;
+
+	memset(verdict, 0, sizeof(*verdict));
+	verdict->tag = CreateCommandTag(stmt);
+	verdict->class = GetCommandLogLevel(stmt) == LOGSTMT_DDL ? SD_CLASS_COORDINATED : SD_CLASS_NOT_DDL;
+
+	if (is_own_extension(stmt))
+	{
+		verdict->class = SD_CLASS_LOCAL;
+		return;
+	}
+	if (verdict->class == SD_CLASS_NOT_DDL)
+	{
+		/* TRUNCATE, VACUUM, REINDEX and LOCK are local, not nothing: the digest and people ask for the difference */
+		if (IsA(stmt, TruncateStmt) || IsA(stmt, VacuumStmt) || IsA(stmt, ReindexStmt) || IsA(stmt, LockStmt))
+			verdict->class = SD_CLASS_LOCAL;
+		return;
+	}
+	classify_by_kind(stmt, verdict);
+	if (verdict->class == SD_CLASS_LOCAL)
+		return;
+	if (IsA(stmt, ExplainStmt))
+	{
+		Node	   *explained = explained_statement((ExplainStmt *) stmt);
+
+		targets = IsA(explained, CreateTableAsStmt) ? sd_targets_of(explained, is_local) : SD_TARGET_ORDINARY;
+	}
+	else
+		targets = sd_targets_of(stmt, is_local);
+	classify_by_targets(stmt, targets, verdict);
+}
+
+void
+sd_classify_refuse(const SdVerdict *verdict)
+{
+	Assert(verdict->class == SD_CLASS_REFUSED || verdict->class == SD_CLASS_ALONE);
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+			 errmsg("%s cannot be coordinated in this form", GetCommandTagName(verdict->tag)),
+			 errdetail_internal("%s", verdict->reason),
+			 errhint("%s", verdict->hint)));
+}
+
+void
+sd_classify_refuse_alone(Node *stmt)
+{
+	SdVerdict	verdict = {.tag = CreateCommandTag(stmt), .class = SD_CLASS_COORDINATED};
+
+	classify_by_kind(stmt, &verdict);
+	if (verdict.class == SD_CLASS_ALONE)
+		sd_classify_refuse(&verdict);
+}
+
+static bool
+alter_table_may_be_noop(AlterTableStmt *stmt)
+{
+	ListCell   *cell;
+
+	/* asked under the DDL lock, so that no relation can turn up before the statement looks */
+	if (stmt->missing_ok && !OidIsValid(sd_target_relation(stmt->relation)))
+		return true;
+
+	/*
+	 * One subcommand without IF EXISTS and the statement counts: row security and REPLICA IDENTITY, for example,
+	 * make no object access.
+	 */
+	foreach(cell, stmt->cmds)
+	{
+		if (!lfirst_node(AlterTableCmd, cell)->missing_ok)
+			return false;
+	}
+	return stmt->cmds != NIL;
+}
+
+/* PostgreSQL reports an access to the type even where ADD VALUE IF NOT EXISTS found the label, so look for it */
+static bool
+enum_label_exists(AlterEnumStmt *stmt)
+{
+	Oid			type = LookupTypeNameOid(NULL, makeTypeNameFromNameList(stmt->typeName), true);
+
+	return OidIsValid(type) &&
+		SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(type), CStringGetDatum(stmt->newVal));
+}
+
+SdNoop
+sd_classify_noop(Node *stmt)
+{
+	bool		may_be = false;
+
+	switch (nodeTag(stmt))
+	{
+		case T_AlterEnumStmt:
+			if (((AlterEnumStmt *) stmt)->skipIfNewValExists && enum_label_exists((AlterEnumStmt *) stmt))
+				return SD_NOOP_CERTAIN;
+			return SD_NOOP_NEVER;
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+			may_be = ((CreateStmt *) stmt)->if_not_exists;
+			break;
+		case T_CreateTableAsStmt:
+			may_be = ((CreateTableAsStmt *) stmt)->if_not_exists;
+			break;
+		case T_CreateSeqStmt:
+			may_be = ((CreateSeqStmt *) stmt)->if_not_exists;
+			break;
+		case T_CreateSchemaStmt:
+			may_be = ((CreateSchemaStmt *) stmt)->if_not_exists;
+			break;
+		case T_CreateExtensionStmt:
+			may_be = ((CreateExtensionStmt *) stmt)->if_not_exists;
+			break;
+		case T_AlterExtensionStmt:	/* UPDATE to the version that it has */
+			may_be = true;
+			break;
+		case T_CreateForeignServerStmt:
+			may_be = ((CreateForeignServerStmt *) stmt)->if_not_exists;
+			break;
+		case T_CreateStatsStmt:
+			may_be = ((CreateStatsStmt *) stmt)->if_not_exists;
+			break;
+		case T_DefineStmt:
+			may_be = ((DefineStmt *) stmt)->if_not_exists;
+			break;
+		case T_IndexStmt:
+			may_be = ((IndexStmt *) stmt)->if_not_exists;
+			break;
+		case T_DropStmt:
+			may_be = ((DropStmt *) stmt)->missing_ok;
+			break;
+		case T_RenameStmt:
+			may_be = ((RenameStmt *) stmt)->missing_ok;
+			break;
+		case T_AlterObjectSchemaStmt:
+			may_be = ((AlterObjectSchemaStmt *) stmt)->missing_ok;
+			break;
+		case T_AlterSeqStmt:
+			may_be = ((AlterSeqStmt *) stmt)->missing_ok;
+			break;
+		case T_AlterStatsStmt:
+			may_be = ((AlterStatsStmt *) stmt)->missing_ok;
+			break;
+		case T_AlterDomainStmt:
+			may_be = ((AlterDomainStmt *) stmt)->missing_ok;
+			break;
+		case T_AlterTSConfigurationStmt:
+			may_be = ((AlterTSConfigurationStmt *) stmt)->missing_ok;
+			break;
+		case T_AlterTableStmt:
+			may_be = alter_table_may_be_noop((AlterTableStmt *) stmt);
+			break;
+		default:
+			break;
+	}
+	return may_be ? SD_NOOP_POSSIBLE : SD_NOOP_NEVER;
+}
+
+static bool
+has_option(List *options, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		if (strcmp(lfirst_node(DefElem, cell)->defname, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+sd_classify_needs_no_block(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_VacuumStmt:
+			return ((VacuumStmt *) stmt)->is_vacuumcmd;
+		case T_CreatedbStmt:
+		case T_DropdbStmt:
+		case T_CreateTableSpaceStmt:
+		case T_DropTableSpaceStmt:
+		case T_AlterSystemStmt:
+			return true;
+		case T_AlterDatabaseStmt:
+			return has_option(((AlterDatabaseStmt *) stmt)->options, "tablespace");
+		case T_ReindexStmt:
+			return ((ReindexStmt *) stmt)->relation == NULL ||
+				has_option(((ReindexStmt *) stmt)->params, "concurrently");
+		case T_ClusterStmt:
+			return ((ClusterStmt *) stmt)->relation == NULL;
+		case T_DiscardStmt:
+			return ((DiscardStmt *) stmt)->target == DISCARD_ALL;
+		case T_CreateSubscriptionStmt:
+		case T_AlterSubscriptionStmt:
+		case T_DropSubscriptionStmt:
+			return true;		/* depending on the slot: too much to know beforehand */
+		default:
+			return false;
+	}
+}

@@ -1,0 +1,423 @@
+/*
+ * script.c: running a migration's text inside the current transaction.
+ *
+ * Runs in the backend that called apply() and in the applier, by the same code, so that a text means the same in the
+ * region where it was written and in the others.  No locking of its own.
+ *
+ * The text is parsed as a whole once, to find its statements and to refuse at once what can never be in one; each
+ * statement is then parsed again by itself just before it runs, so that it is analyzed in the world its predecessors
+ * made, its error positions count from its own beginning, and no layer below is handed a string of many megabytes a
+ * hundred thousand times.  The loop follows execute_sql_string() of PostgreSQL's extension.c.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/plannodes.h"
+#include "parser/parser.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "ddl/classify.h"
+#include "ddl/script.h"
+#include "errors.h"
+
+#define SHOWN_STATEMENT	200		/* bytes of a statement shown in an error's context */
+
+typedef struct Statement
+{
+	int			start;			/* offset of its first byte that is no white space */
+	int			length;
+	int			line;			/* 1 is the script's first */
+} Statement;
+
+struct SdScript
+{
+	const char *text;
+	int			n_statements;
+	Statement  *statements;
+	List	   *needs;
+};
+
+static SdExecuting executing = SD_EXECUTING_NOTHING;
+
+SdExecuting
+sd_executing(void)
+{
+	return executing;
+}
+
+/* what is under way, for the error context */
+typedef struct ScriptPlace
+{
+	const SdScript *script;
+	int			current;		/* statement, from 0 */
+} ScriptPlace;
+
+static void
+script_error_context(void *arg)
+{
+	ScriptPlace *place = arg;
+	const Statement *statement = &place->script->statements[place->current];
+	const char *text = place->script->text + statement->start;
+	int			shown = Min(statement->length, SHOWN_STATEMENT);
+
+	shown = pg_mbcliplen(text, statement->length, shown);
+	errcontext("statement %d of the script, at line %d: %.*s%s",
+			   place->current + 1, statement->line, shown, text,
+			   shown < statement->length ? " ..." : "");
+}
+
+/*
+ * Positions in errors count from the beginning of the text that was parsed, which the client has never seen: show it,
+ * or of a long one the lines around the place.  Returns where in the text that is; NULL without a position.
+ */
+static const char *
+show_error_position(const char *text)
+{
+	int			position = geterrposition();
+	const char *place = text;
+	const char *from;
+
+	if (position <= 0)
+		return NULL;
+	for (int i = 1; i < position && *place; i++)
+		place += pg_mblen(place);
+	from = Max(text, place - SHOWN_STATEMENT);
+	/* only whole lines, so that no character is cut */
+	while (from > text && from[-1] != '\n')
+		from--;
+	errposition(0);
+	internalerrposition(pg_mbstrlen_with_len(from, place - from) + 1);
+	internalerrquery(pnstrdup(from, (place - from) + strcspn(place, "\n")));
+	return place;
+}
+
+static void
+statement_error_position(void *arg)
+{
+	(void) show_error_position(arg);
+}
+
+/* a syntax error anywhere in the script: statements are not known yet, lines are */
+static void
+script_error_position(void *arg)
+{
+	const char *text = arg;
+	const char *place = show_error_position(text);
+	int			line = 1;
+
+	if (place == NULL)
+		return;
+	for (; text < place; text++)
+		line += *text == '\n';
+	errcontext("line %d of the script", line);
+}
+
+static void
+find_statements(SdScript *script, List *parsed)
+{
+	const char *text = script->text;
+	int			seen = 0;		/* lines are counted up to here */
+	int			line = 1;
+	ListCell   *cell;
+
+	script->statements = MemoryContextAllocHuge(CurrentMemoryContext,
+												sizeof(Statement) * Max(1, list_length(parsed)));
+	foreach(cell, parsed)
+	{
+		RawStmt    *raw = lfirst_node(RawStmt, cell);
+		Statement  *statement = &script->statements[script->n_statements++];
+		int			end;
+
+		statement->start = Max(raw->stmt_location, 0);
+		end = raw->stmt_len > 0 ? statement->start + raw->stmt_len : (int) strlen(text);
+		while (statement->start < end && isspace((unsigned char) text[statement->start]))
+			statement->start++;
+		statement->length = end - statement->start;
+		for (; seen < statement->start; seen++)
+		{
+			if (text[seen] == '\n')
+				line++;
+		}
+		statement->line = line;
+	}
+}
+
+static void
+refuse_statement(const char *what, const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+			 errmsg("%s cannot be part of a migration's script", what),
+			 errdetail_internal("%s", detail),
+			 errhint("%s", hint)));
+}
+
+/* what can never be in a script, whatever the catalogs say; the rest is the gate's when the statement runs */
+static void
+check_statement(Node *stmt)
+{
+	const char *name = GetCommandTagName(CreateCommandTag(stmt));
+
+	if (IsA(stmt, TransactionStmt))
+		refuse_statement(name, "A migration is one transaction: all of it happens, or nothing.",
+						 "Leave out transaction control.");
+	if (IsA(stmt, CopyStmt) && ((CopyStmt *) stmt)->filename == NULL)
+		refuse_statement(((CopyStmt *) stmt)->is_from ? "COPY FROM STDIN" : "COPY TO STDOUT",
+						 "A script has no client to send or receive rows.",
+						 "Use INSERT, or load the rows beside the migration.");
+	if (sd_classify_needs_no_block(stmt))
+		refuse_statement(name, "It cannot run inside a transaction.",
+						 "Run it by itself in each region where it is wanted.");
+}
+
+static List *
+list_concat_unique_strings(List *into, List *strings)
+{
+	ListCell   *cell;
+	ListCell   *known;
+
+	foreach(cell, strings)
+	{
+		bool		found = false;
+
+		foreach(known, into)
+			found = found || strcmp(lfirst(known), lfirst(cell)) == 0;
+		if (!found)
+			into = lappend(into, lfirst(cell));
+	}
+	return into;
+}
+
+SdScript *
+sd_script_parse(const char *text)
+{
+	SdScript   *script = palloc0(sizeof(SdScript));
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "schemadrift script parse",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
+	ErrorContextCallback position_callback = {error_context_stack, script_error_position,
+	unconstify(char *, text)};
+	ErrorContextCallback place_callback;
+	ScriptPlace place = {script, 0};
+	List	   *parsed;
+	List	   *needs = NIL;
+	ListCell   *cell;
+
+	script->text = text;
+
+	error_context_stack = &position_callback;
+	old = MemoryContextSwitchTo(scratch);
+	parsed = sd_parse_quietly(text);
+	MemoryContextSwitchTo(old);
+	error_context_stack = position_callback.previous;
+
+	find_statements(script, parsed);
+
+	place_callback.previous = error_context_stack;
+	place_callback.callback = script_error_context;
+	place_callback.arg = &place;
+	error_context_stack = &place_callback;
+	MemoryContextSwitchTo(scratch);
+	foreach(cell, parsed)
+	{
+		Node	   *stmt = lfirst_node(RawStmt, cell)->stmt;
+
+		place.current = foreach_current_index(cell);
+		CHECK_FOR_INTERRUPTS();
+		check_statement(stmt);
+		sd_classify_refuse_alone(stmt);
+		needs = list_concat_unique_strings(needs, sd_classify_needs(stmt));
+	}
+	MemoryContextSwitchTo(old);
+	error_context_stack = place_callback.previous;
+
+	foreach(cell, needs)
+		script->needs = lappend(script->needs, pstrdup(lfirst(cell)));
+	MemoryContextDelete(scratch);
+	return script;
+}
+
+List *
+sd_script_needs(const SdScript *script)
+{
+	return script->needs;
+}
+
+int
+sd_script_statements(const SdScript *script)
+{
+	return script->n_statements;
+}
+
+/* an optimizable statement, from plan to end; its rows go nowhere */
+static void
+run_planned(PlannedStmt *planned, const char *text)
+{
+	QueryDesc  *query = CreateQueryDesc(planned, text, GetActiveSnapshot(), InvalidSnapshot,
+										None_Receiver, NULL, NULL, 0);
+
+	ExecutorStart(query, 0);
+	sd_executor_run(query, ForwardScanDirection, 0);
+	ExecutorFinish(query);
+	ExecutorEnd(query);
+	FreeQueryDesc(query);
+}
+
+static void
+run_statement(const char *text)
+{
+	List	   *parsed = pg_parse_query(text);
+	List	   *queries;
+	List	   *plans;
+	ListCell   *cell;
+
+	/* the first parse saw the settings of the script's beginning; a statement may have changed how strings end */
+	if (list_length(parsed) != 1 || IsA(linitial_node(RawStmt, parsed)->stmt, TransactionStmt))
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+				 errmsg("the script changes how its own text is read"),
+				 errhint("Set standard_conforming_strings and backslash_quote before schemadrift.apply(), not in its text.")));
+
+	/* make the previous statement's effects visible, as its own transaction command would have */
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	queries = pg_analyze_and_rewrite_fixedparams(linitial_node(RawStmt, parsed), text, NULL, 0, NULL);
+	plans = pg_plan_queries(queries, text, CURSOR_OPT_PARALLEL_OK, NULL);
+	PopActiveSnapshot();
+
+	foreach(cell, plans)
+	{
+		PlannedStmt *planned = lfirst_node(PlannedStmt, cell);
+
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (planned->utilityStmt == NULL)
+			run_planned(planned, text);
+		else
+			ProcessUtility(planned, text, false, PROCESS_UTILITY_QUERY, NULL, NULL, None_Receiver, NULL);
+		PopActiveSnapshot();
+	}
+	CommandCounterIncrement();
+}
+
+static void
+run_statements(const SdScript *script)
+{
+	ScriptPlace place = {script, 0};
+	ErrorContextCallback place_callback = {error_context_stack, script_error_context, &place};
+	ErrorContextCallback position_callback = {&place_callback, statement_error_position, NULL};
+	MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "schemadrift script statement",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(each);
+
+	error_context_stack = &position_callback;
+	for (place.current = 0; place.current < script->n_statements; place.current++)
+	{
+		const Statement *statement = &script->statements[place.current];
+		char	   *text = pnstrdup(script->text + statement->start, statement->length);
+
+		CHECK_FOR_INTERRUPTS();
+		position_callback.arg = text;
+		run_statement(text);
+		MemoryContextReset(each);
+	}
+	error_context_stack = place_callback.previous;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(each);
+}
+
+void
+sd_script_run(const SdScript *script, SdExecuting as)
+{
+	SdExecuting before = executing;
+	int			nest_level = NewGUCNestLevel();
+
+	Assert(as != SD_EXECUTING_NOTHING);
+	executing = as;
+	PG_TRY();
+	{
+		run_statements(script);
+	}
+	PG_FINALLY();
+	{
+		executing = before;
+	}
+	PG_END_TRY();
+
+	/* what the script set, role included, ends with it: the next entry must not depend on it */
+	AtEOXact_GUC(false, nest_level);
+}
+
+void
+sd_script_execute(const char *text, SdExecuting as)
+{
+	sd_script_run(sd_script_parse(text), as);
+}
+
+static void
+set_option(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Become who ran it.  Where this process is connected as the author's session user, the role is set like any client
+ * sets it, so that SET and RESET ROLE in the text reach nobody else.  Otherwise, and for the body of a SECURITY DEFINER
+ * function, the user is switched locally, in which SET ROLE is refused.  Ended by AtEOXact_GUC() and
+ * SetUserIdAndSecContext(), or by the abort.
+ */
+static void
+become(const SdRunAs *run_as)
+{
+	Oid			user = get_role_oid(run_as->user, false);
+	Oid			current;
+	int			security;
+
+	for (int i = 0; i < run_as->n_settings; i++)
+	{
+		/* a setting that this server does not have cannot have changed anything here */
+		if (GetConfigOption(run_as->names[i], true, false) != NULL)
+			set_option(run_as->names[i], run_as->values[i]);
+	}
+	GetUserIdAndSecContext(&current, &security);
+	if (!run_as->local_user && security == 0 &&
+		GetSessionUserId() == get_role_oid(run_as->session_user, true))
+	{
+		if (current != user)
+			set_option("role", run_as->user);
+	}
+	else
+		SetUserIdAndSecContext(user, security | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+void
+sd_script_execute_as(const char *text, const SdRunAs *run_as)
+{
+	SdExecuting before = executing;
+	int			nest_level = NewGUCNestLevel();
+	Oid			user;
+	int			security;
+
+	GetUserIdAndSecContext(&user, &security);
+	become(run_as);
+	sd_script_execute(text, SD_EXECUTING_ENTRY);
+	AtEOXact_GUC(false, nest_level);
+	SetUserIdAndSecContext(user, security);
+	Assert(executing == before);
+	(void) before;
+}
+
+void
+sd_command_execute(const SdCommand *command)
+{
+	sd_script_execute_as(command->text, command->run_as);
+}

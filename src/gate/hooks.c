@@ -1,0 +1,510 @@
+/*
+ * hooks.c: where PostgreSQL calls the gate.
+ *
+ * Runs in every backend of every database; no locking of its own.  A statement that is no DDL pays for one switch on
+ * its kind.  DDL in a database that is in no group pays for the look at our tables that tells so.
+ *
+ * What the gate does with a statement depends on its class (ddl/classify.h) and on the mode (gate/mode.h):
+ *
+ *				   observe		 coordinate		require_apply	off
+ *	local, temporary  run		 run			run				run
+ *	coordinated	   run, record	 change, run	refuse			run, record
+ *	refused, alone	   run, record	 refuse			refuse			run, record
+ *
+ * Statements that run inside another captured statement belong to it: CREATE EXTENSION's script, users' event triggers,
+ * the parts of CREATE SCHEMA.  They will run again wherever the outer one is run.  Functions, DO and CALL are no DDL, so
+ * what they run is captured statement by statement.
+ *
+ * While one of our own scripts runs (ddl/script.h) its text is the entry: statements are looked at as above, but nothing
+ * is captured.  The applier's statements were decided elsewhere and pass.
+ */
+#include "compat.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "replication/logicalworker.h"
+#include "tcop/utility.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "databases.h"
+#include "ddl/capture.h"
+#include "ddl/classify.h"
+#include "ddl/script.h"
+#include "ddl/touched.h"
+#include "errors.h"
+#include "gate/change.h"
+#include "gate/hooks.h"
+#include "gate/mode.h"
+
+static ProcessUtility_hook_type previous_utility = NULL;
+static object_access_hook_type previous_access = NULL;
+
+/* A statement of DDL under way, in the hook's own stack frame. */
+typedef struct SdRunning
+{
+	struct SdRunning *outer;
+	bool		owns_inner;		/* statements inside are part of this one */
+	bool		collects;		/* its objects go to the change's touched set */
+	bool		seen;			/* any object access: it did something */
+	bool		seen_temporary;
+	bool		seen_ordinary;
+	bool		seen_other;		/* of a kind whose place was not looked at */
+	List	   *unsettled;		/* ObjectAddress: made, not visible yet */
+} SdRunning;
+
+static SdRunning *running = NULL;
+
+/* The arguments of the hook, handed on as they are. */
+typedef struct SdUtility
+{
+	PlannedStmt *pstmt;
+	const char *query_string;
+	bool		read_only_tree;
+	ProcessUtilityContext context;
+	ParamListInfo params;
+	QueryEnvironment *environment;
+	DestReceiver *dest;
+	QueryCompletion *completion;
+} SdUtility;
+
+static void
+pass_on(const SdUtility *u)
+{
+	if (previous_utility)
+		previous_utility(u->pstmt, u->query_string, u->read_only_tree, u->context,
+						 u->params, u->environment, u->dest, u->completion);
+	else
+		standard_ProcessUtility(u->pstmt, u->query_string, u->read_only_tree, u->context,
+								u->params, u->environment, u->dest, u->completion);
+}
+
+/* ---- objects that a statement touches ---- */
+
+typedef enum SdPlace
+{
+	PLACE_UNKNOWN,				/* not visible (yet) */
+	PLACE_TEMPORARY,
+	PLACE_ORDINARY,
+	PLACE_WITH_TABLE,			/* where its table is, which says nothing new */
+	PLACE_OTHER
+} SdPlace;
+
+static SdPlace
+place_by_namespace(Oid namespace)
+{
+	if (!OidIsValid(namespace))
+		return PLACE_UNKNOWN;
+	return isTempOrTempToastNamespace(namespace) ? PLACE_TEMPORARY : PLACE_ORDINARY;
+}
+
+static SdPlace
+place_of(Oid class_id, Oid object_id)
+{
+	HeapTuple	tuple;
+	Oid			namespace = InvalidOid;
+
+	switch (class_id)
+	{
+		case RelationRelationId:
+			return place_by_namespace(get_rel_namespace(object_id));
+		case ProcedureRelationId:
+			return place_by_namespace(get_func_namespace(object_id));
+		case TypeRelationId:
+			tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(object_id));
+			if (HeapTupleIsValid(tuple))
+			{
+				namespace = ((Form_pg_type) GETSTRUCT(tuple))->typnamespace;
+				ReleaseSysCache(tuple);
+			}
+			return place_by_namespace(namespace);
+		case NamespaceRelationId:
+			if (get_namespace_name(object_id) == NULL)
+				return PLACE_UNKNOWN;
+			/* a session's temporary schema is made on first use */
+			return isAnyTempNamespace(object_id) ? PLACE_TEMPORARY : PLACE_ORDINARY;
+		case ConstraintRelationId:
+		case AttrDefaultRelationId:
+		case TriggerRelationId:
+		case RewriteRelationId:
+		case PolicyRelationId:
+		case StatisticExtRelationId:
+			return PLACE_WITH_TABLE;
+		default:
+			return PLACE_OTHER;
+	}
+}
+
+static void
+note_place(SdRunning *statement, SdPlace place)
+{
+	statement->seen_temporary |= place == PLACE_TEMPORARY;
+	statement->seen_ordinary |= place == PLACE_ORDINARY;
+	statement->seen_other |= place == PLACE_OTHER;
+}
+
+static void
+note_object(SdRunning *statement, Oid class_id, Oid object_id)
+{
+	SdPlace		place;
+
+	statement->seen = true;
+	if (statement->seen_ordinary)
+		return;					/* nothing more to learn: CREATE EXTENSION may make thousands */
+	place = place_of(class_id, object_id);
+	if (place == PLACE_UNKNOWN)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+		ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+		ObjectAddressSet(*address, class_id, object_id);
+		statement->unsettled = lappend(statement->unsettled, address);
+		MemoryContextSwitchTo(old);
+	}
+	else
+		note_place(statement, place);
+}
+
+/* look again at what was not visible while it was being made */
+static void
+settle_objects(SdRunning *statement)
+{
+	ListCell   *cell;
+
+	if (statement->unsettled == NIL)
+		return;
+	CommandCounterIncrement();
+	foreach(cell, statement->unsettled)
+	{
+		ObjectAddress *address = lfirst(cell);
+
+		note_place(statement, place_of(address->classId, address->objectId));
+	}
+	list_free_deep(statement->unsettled);
+	statement->unsettled = NIL;
+}
+
+static void
+sd_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
+{
+	if (previous_access)
+		previous_access(access, class_id, object_id, sub_id, arg);
+
+	if (running == NULL && sd_executing() == SD_EXECUTING_NOTHING)
+		return;
+	if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP)
+		return;
+	if (running)
+		note_object(running, class_id, object_id);
+	if ((running && running->collects) || sd_executing() != SD_EXECUTING_NOTHING)
+		sd_touched_object_access(sd_capture_touched(), access, class_id, object_id, sub_id, arg);
+}
+
+/* ---- statements ---- */
+
+/* run a statement and watch what it touches */
+static void
+run_watched(const SdUtility *u, SdRunning *statement)
+{
+	statement->outer = running;
+	running = statement;
+	PG_TRY();
+	{
+		pass_on(u);
+		settle_objects(statement);
+	}
+	PG_FINALLY();
+	{
+		running = statement->outer;
+	}
+	PG_END_TRY();
+}
+
+/* A statement that was taken for temporary reached further, for example by CASCADE. */
+static void
+refuse_mixture(const SdVerdict *verdict)
+{
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+			 errmsg("%s of a temporary object cannot change permanent objects with it", GetCommandTagName(verdict->tag)),
+			 errdetail("It names temporary objects only, but reached permanent ones, which the regions must agree on."),
+			 errhint("Change the permanent objects first, by a statement that names them.")));
+}
+
+static SdDisposition
+disposition_of(SdDdlMode mode)
+{
+	switch (mode)
+	{
+		case SD_MODE_OBSERVE:
+			return SD_DISPOSE_OBSERVE;
+		case SD_MODE_OFF:
+			return SD_DISPOSE_BYPASS;
+		default:
+			return SD_DISPOSE_COORDINATE;
+	}
+}
+
+static bool
+refuses(SdDdlMode mode)
+{
+	return mode == SD_MODE_COORDINATE || mode == SD_MODE_REQUIRE_APPLY;
+}
+
+static void
+run_temporary(const SdUtility *u, const SdVerdict *verdict)
+{
+	SdRunning	statement = {0};
+	SdDdlMode	mode;
+
+	run_watched(u, &statement);
+	if (!statement.seen_ordinary)
+		return;
+	mode = sd_gate_mode();
+	if (refuses(mode))
+		refuse_mixture(verdict);
+	if (sd_executing() == SD_EXECUTING_NOTHING)
+		sd_capture_add(sd_capture_make(u->pstmt, u->query_string, disposition_of(mode), verdict->class));
+}
+
+/*
+ * It commits by itself, so it was not refused only because the mode refuses nothing.  The note comes first: its first
+ * commit is where notes are written down, and everything of this transaction is gone afterwards.
+ */
+static void
+run_alone(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
+{
+	sd_capture_add(sd_capture_make(u->pstmt, u->query_string, disposition_of(mode), verdict->class));
+	pass_on(u);
+}
+
+static void
+refuse_plain(const SdVerdict *verdict)
+{
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_POLICY),
+			 errmsg("%s is refused: schema changes here go through schemadrift.apply()", GetCommandTagName(verdict->tag)),
+			 errdetail("The group's policy, or this session's schemadrift.ddl_mode, is \"require_apply\"."),
+			 errhint("Use SELECT schemadrift.apply('a name', 'the statements').")));
+}
+
+/* Ask for the promise, once; and for names that this transaction has not asked for yet. */
+static void
+begin_change(Node *stmt, const SdCommand *command)
+{
+	List	   *needs = sd_classify_needs(stmt);
+
+#ifdef SD_TESTING
+	/* a mode that a test set by hand: there is no group to ask */
+	if (sd_testing_group_mode_is_set())
+		return;
+#endif
+	needs = lappend(needs, psprintf("role:%s", command->run_as->session_user));
+	if (strcmp(command->run_as->user, command->run_as->session_user) != 0)
+		needs = lappend(needs, psprintf("role:%s", command->run_as->user));
+
+	if (sd_change_active())
+		needs = sd_capture_new_needs(needs);
+	sd_change_begin(needs);
+	sd_capture_add_needs(needs);
+}
+
+/* only temporary objects after all: a name that could not be resolved beforehand */
+static bool
+was_temporary(Node *stmt, const SdRunning *statement)
+{
+	/* these also revoke privileges, which makes no object access */
+	if (IsA(stmt, DropOwnedStmt) || IsA(stmt, ReassignOwnedStmt))
+		return false;
+	return statement->seen_temporary && !statement->seen_ordinary && !statement->seen_other;
+}
+
+/* coordinated DDL; under observe and off also what would be refused */
+static void
+run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
+{
+	Node	   *stmt = u->pstmt->utilityStmt;
+	SdRunning	statement = {.owns_inner = true,.collects = true};
+	bool		script = sd_executing() == SD_EXECUTING_SCRIPT;
+	SdCommand  *command = NULL;
+	SdNoop		noop;
+
+	if (!script)
+	{
+		if (mode == SD_MODE_REQUIRE_APPLY)
+			refuse_plain(verdict);
+		if (mode == SD_MODE_COORDINATE)
+			sd_capture_require_plain();
+		command = sd_capture_make(u->pstmt, u->query_string, disposition_of(mode), verdict->class);
+		if (mode == SD_MODE_COORDINATE)
+			begin_change(stmt, command);
+	}
+	noop = sd_classify_noop(stmt);
+	sd_touched_statement(sd_capture_touched(), stmt);
+
+	run_watched(u, &statement);
+
+	if (command == NULL || noop == SD_NOOP_CERTAIN || (noop == SD_NOOP_POSSIBLE && !statement.seen) ||
+		was_temporary(stmt, &statement))
+		return;
+	sd_capture_add(command);
+}
+
+/* is the gate for this process at all? */
+static bool
+gate_applies(void)
+{
+	return IsUnderPostmaster && !IsBinaryUpgrade && OidIsValid(MyDatabaseId) &&
+		!IsParallelWorker() && !IsLogicalWorker() && MyBackendType != B_AUTOVAC_WORKER &&
+		!RecoveryInProgress();
+}
+
+/*
+ * CREATE or ALTER EXTENSION schemadrift, perhaps as another extension's requirement: its script makes the tables in which
+ * the policy would be looked up.
+ */
+static bool
+in_own_script(void)
+{
+	return creating_extension && CurrentExtensionObject == get_extension_oid("schemadrift", true);
+}
+
+static void
+gate_statement(const SdUtility *u)
+{
+	Node	   *stmt = u->pstmt->utilityStmt;
+	SdVerdict	verdict;
+	SdDdlMode	mode;
+
+	/* parts of a statement that this hook has already seen */
+	if (u->context == PROCESS_UTILITY_SUBCOMMAND || (running && running->owns_inner))
+	{
+		if (running && running->collects)
+			sd_touched_statement(sd_capture_touched(), stmt);
+		pass_on(u);
+		return;
+	}
+	if (sd_executing() == SD_EXECUTING_ENTRY)
+	{
+		sd_touched_statement(sd_capture_touched(), stmt);
+		pass_on(u);
+		return;
+	}
+	if (!gate_applies() || in_own_script() || sd_gate_group_mode() == SD_MODE_DEFAULT)
+	{
+		pass_on(u);
+		return;
+	}
+
+	sd_classify(stmt, sd_gate_is_local_name, &verdict);
+	switch (verdict.class)
+	{
+		case SD_CLASS_NOT_DDL:
+		case SD_CLASS_LOCAL:
+			pass_on(u);
+			break;
+		case SD_CLASS_TEMPORARY:
+			run_temporary(u, &verdict);
+			break;
+		case SD_CLASS_REFUSED:
+		case SD_CLASS_ALONE:
+			mode = sd_gate_mode();
+			if (refuses(mode))
+				sd_classify_refuse(&verdict);
+			if (verdict.class == SD_CLASS_ALONE)
+				run_alone(u, &verdict, mode);
+			else
+				run_captured(u, &verdict, mode);
+			break;
+		case SD_CLASS_COORDINATED:
+			run_captured(u, &verdict, sd_gate_mode());
+			break;
+	}
+}
+
+static void
+sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+				   ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+				   DestReceiver *dest, QueryCompletion *completion)
+{
+	SdUtility	u = {pstmt, query_string, read_only_tree, context, params, environment, dest, completion};
+
+	switch (nodeTag(pstmt->utilityStmt))
+	{
+			/* never DDL by themselves */
+		case T_VariableSetStmt:
+		case T_VariableShowStmt:
+		case T_DoStmt:
+		case T_CallStmt:
+		case T_CopyStmt:
+		case T_PrepareStmt:
+		case T_ExecuteStmt:
+		case T_DeallocateStmt:
+		case T_DeclareCursorStmt:
+		case T_FetchStmt:
+		case T_ClosePortalStmt:
+		case T_NotifyStmt:
+		case T_ListenStmt:
+		case T_UnlistenStmt:
+		case T_DiscardStmt:
+		case T_ConstraintsSetStmt:
+		case T_CheckPointStmt:
+		case T_LoadStmt:
+			/* maintenance: local, and nothing has to be known about it */
+		case T_LockStmt:
+		case T_TruncateStmt:
+		case T_VacuumStmt:
+		case T_ReindexStmt:
+			break;
+
+		case T_TransactionStmt:
+			if (((TransactionStmt *) pstmt->utilityStmt)->kind == TRANS_STMT_PREPARE)
+				sd_capture_refuse_prepare();
+			break;
+
+		case T_CreatedbStmt:
+		case T_DropdbStmt:
+		case T_AlterDatabaseStmt:
+		case T_RenameStmt:
+			sd_databases_before(pstmt->utilityStmt, context);
+			gate_statement(&u);
+			return;
+
+		default:
+			if (GetCommandLogLevel(pstmt->utilityStmt) == LOGSTMT_DDL)
+			{
+				gate_statement(&u);
+				return;
+			}
+			break;
+	}
+	pass_on(&u);
+}
+
+void
+sd_hooks_init(void)
+{
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = sd_process_utility;
+	previous_access = object_access_hook;
+	object_access_hook = sd_object_access;
+	sd_capture_init();
+	sd_gate_mode_init();
+}

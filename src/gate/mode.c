@@ -1,0 +1,252 @@
+/*
+ * mode.c: how this session's DDL is treated now.
+ *
+ * Runs in a backend.  The group's policy is an entry of the log, so it is the same in every region; it is read
+ * from our tables when a transaction's first statement asks and kept until the log has a newer head.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+
+#include "gate/mode.h"
+#include "shared.h"
+#include "store/entry.h"
+#include "store/sql.h"
+#include "store/state.h"
+
+/* What the policy says, for the current transaction; the strings live in TopTransactionContext. */
+static struct
+{
+	bool		known;
+	int64		head;			/* of the log when it was read */
+	SdDdlMode	mode;
+	List	   *local;			/* patterns, of char * */
+}			policy;
+
+#ifdef SD_TESTING
+static SdDdlMode testing_mode = SD_MODE_DEFAULT;
+
+void
+sd_testing_set_group_mode(SdDdlMode mode)
+{
+	testing_mode = mode;
+}
+
+bool
+sd_testing_group_mode_is_set(void)
+{
+	return testing_mode != SD_MODE_DEFAULT;
+}
+#endif
+
+void
+sd_gate_forget_policy(void)
+{
+	memset(&policy, 0, sizeof(policy));
+}
+
+static void
+forget_at_end(XactEvent event, void *arg)
+{
+	(void) arg;
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		sd_gate_forget_policy();
+}
+
+/* what this transaction wrote (init, join, set_policy) may be undone */
+static void
+forget_at_sub_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	(void) mine;
+	(void) parent;
+	(void) arg;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		sd_gate_forget_policy();
+}
+
+void
+sd_gate_mode_init(void)
+{
+	RegisterXactCallback(forget_at_end, NULL);
+	RegisterSubXactCallback(forget_at_sub_end, NULL);
+}
+
+static SdDdlMode
+mode_of(Jsonb *json)
+{
+	char	   *mode = json ? sd_json_text(json, "mode") : NULL;
+
+	if (mode == NULL || strcmp(mode, "coordinate") == 0)
+		return SD_MODE_COORDINATE;
+	if (strcmp(mode, "observe") == 0)
+		return SD_MODE_OBSERVE;
+	if (strcmp(mode, "require_apply") == 0)
+		return SD_MODE_REQUIRE_APPLY;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("the group's policy has an unknown mode \"%s\"", mode),
+			 errhint("Upgrade schemadrift in this region.")));
+}
+
+static List *
+patterns_of(Jsonb *json)
+{
+	Jsonb	   *array = json ? sd_json_object(json, "local") : NULL;
+	List	   *patterns = NIL;
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	if (array && JB_ROOT_IS_ARRAY(array))
+	{
+		for (uint32 i = 0; i < JB_ROOT_COUNT(array); i++)
+		{
+			JsonbValue *value = getIthJsonbValueFromContainer(&array->root, i);
+
+			if (value && value->type == jbvString)
+				patterns = lappend(patterns, pnstrdup(value->val.string.val, value->val.string.len));
+		}
+	}
+	MemoryContextSwitchTo(old);
+	return patterns;
+}
+
+static int64
+shared_head(void)
+{
+	SdDatabase *db = sd_shared_mine();
+	int64		head = 0;
+
+	if (db)
+	{
+		LWLockAcquire(&db->lock, LW_SHARED);
+		head = db->head;
+		LWLockRelease(&db->lock);
+	}
+	return head;
+}
+
+static void
+read_policy(void)
+{
+	int64		head = shared_head();
+	SdScope		scope;
+	SdSelf		self;
+
+	if (policy.known && policy.head == head)
+		return;
+	sd_gate_forget_policy();
+	sd_store_enter(&scope);
+	if (sd_self_read(&self))
+	{
+		Jsonb	   *json = sd_policy_read();
+
+		policy.mode = mode_of(json);
+		policy.local = patterns_of(json);
+	}
+	sd_store_leave(&scope);
+	policy.head = head;
+	policy.known = true;
+}
+
+SdDdlMode
+sd_gate_group_mode(void)
+{
+#ifdef SD_TESTING
+	if (testing_mode != SD_MODE_DEFAULT)
+		return testing_mode;
+#endif
+	if (!OidIsValid(get_extension_oid("schemadrift", true)))
+		return SD_MODE_DEFAULT;
+	read_policy();
+	return policy.mode;
+}
+
+/* "*" is any number of any characters, all else is itself */
+static bool
+matches(const char *text, const char *pattern)
+{
+	const char *star = NULL;
+	const char *resume = NULL;
+
+	while (*text)
+	{
+		if (*pattern == '*')
+		{
+			star = pattern++;
+			resume = text;
+		}
+		else if (*pattern == *text)
+		{
+			pattern++;
+			text++;
+		}
+		else if (star)
+		{
+			/* let the last star swallow one more */
+			pattern = star + 1;
+			text = ++resume;
+		}
+		else
+			return false;
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}
+
+bool
+sd_gate_is_local_name(const char *schema, const char *name)
+{
+	char	   *full;
+	bool		found = false;
+	ListCell   *cell;
+
+	if (policy.local == NIL)
+		return false;
+	full = psprintf("%s.%s", schema, name);
+	foreach(cell, policy.local)
+		found = found || matches(full, lfirst(cell));
+	pfree(full);
+	return found;
+}
+
+static void
+check_bypass(void)
+{
+	Oid			admin = get_role_oid("schemadrift_admin", true);
+
+	if (!superuser() && !(OidIsValid(admin) && has_privs_of_role(GetUserId(), admin)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to switch schemadrift off"),
+				 errdetail("schemadrift.ddl_mode = off is for superusers and members of schemadrift_admin."),
+				 errhint("RESET schemadrift.ddl_mode, or ask an administrator.")));
+	if (sd_bypass_reason == NULL || sd_bypass_reason[strspn(sd_bypass_reason, " \t\r\n")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schemadrift cannot be switched off without a reason"),
+				 errdetail("The change is recorded with its reason, and shown as drift until it is adopted or taken back."),
+				 errhint("SET schemadrift.bypass_reason = '...' first.")));
+}
+
+SdDdlMode
+sd_gate_mode(void)
+{
+	SdDdlMode	group = sd_gate_group_mode();
+
+	if (group == SD_MODE_DEFAULT)
+		return SD_MODE_DEFAULT;
+	if (sd_ddl_mode == SD_MODE_OFF)
+	{
+		check_bypass();
+		return SD_MODE_OFF;
+	}
+	/* the policy is the floor: a session may be stricter, not laxer */
+	StaticAssertStmt(SD_MODE_DEFAULT < SD_MODE_OBSERVE && SD_MODE_OBSERVE < SD_MODE_COORDINATE &&
+					 SD_MODE_COORDINATE < SD_MODE_REQUIRE_APPLY, "modes are ordered by strictness");
+	return Max(group, (SdDdlMode) sd_ddl_mode);
+}
