@@ -137,7 +137,8 @@ ask(SdRequest request, const void *data, Size size, int64 deadline, SdProposal *
 		LWLockAcquire(&db->lock, LW_SHARED);
 		pending = db->proposal.request;
 		LWLockRelease(&db->lock);
-		if (pending == SD_REQUEST_NONE || db->proposal.pid == MyProcPid)
+		/* within a change the slot is ours; a new one waits until the end of the last is taken */
+		if (pending == SD_REQUEST_NONE || request != SD_REQUEST_GRANT)
 			break;
 		if (!coordinator_runs(db) || !wait_changed(db, net))
 			break;

@@ -563,6 +563,14 @@ sd_members_read(SdMembers *members)
 	}
 }
 
+void
+sd_members_copy(SdMembers *to, const SdMembers *from)
+{
+	*to = *from;
+	for (int i = 0; i < from->config.n; i++)
+		to->conninfo[i] = from->conninfo[i] ? pstrdup(from->conninfo[i]) : NULL;
+}
+
 char *
 sd_members_json(const SdMembers *members)
 {

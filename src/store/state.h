@@ -100,6 +100,7 @@ typedef struct SdMembers
 } SdMembers;
 
 extern void sd_members_read(SdMembers *members);
+extern void sd_members_copy(SdMembers *to, const SdMembers *from);	/* texts to the current context */
 extern char *sd_members_json(const SdMembers *members);	/* the array of a config entry's payload */
 
 extern const char *sd_role_text(SdRole role);

@@ -1,34 +1,492 @@
 /*
- * coordinator.c: the process that speaks for one database.
+ * coordinator.c: the process that speaks for one database; its loop, its look at the tables, its shape in words.
  *
  * Runs as a background worker that the launcher keeps, one a database that has the extension.  Holds no lock
- * and no transaction while it waits, so DROP EXTENSION and DROP DATABASE never wait for it.
+ * and no transaction while it waits, so DROP EXTENSION and DROP DATABASE never wait for it.  It never runs a
+ * migration and never waits for one peer.
  */
 #include "compat.h"
 
+#include "access/xact.h"
+#include "common/pg_prng.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
+#include "clock.h"
+#include "settings.h"
+#include "store/vote.h"
 #include "waits.h"
+#include "worker/applier.h"
+#include "worker/coordinator.h"
 #include "worker/worker.h"
+
+/* "accepted, unlearned entry at head + 1 for longer than a bound" */
+#define SETTLE_BOUND_US		(1500 * SD_US_PER_MS)
+
+/* ---- transactions ---- */
+
+bool
+sd_coordinator_transaction(SdCoordinator *c, void (*body) (SdCoordinator *, void *), void *arg, bool vote)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PG_TRY();
+	{
+		SdScope		scope;
+
+		if (vote)
+			sd_vote_force_sync();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		sd_store_enter(&scope);
+		body(c, arg);
+		sd_store_leave(&scope);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(c->turn);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		ereport(LOG,
+				(errmsg("schemadrift: the coordinator of \"%s\" could not do a step: %s", c->self.region, error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return done;
+}
+
+typedef struct Learn
+{
+	List	   *rows;
+	int64		head;
+	bool		moved;
+} Learn;
+
+static void
+learn_rows(SdCoordinator *c, void *arg)
+{
+	Learn	   *learn = arg;
+	ListCell   *lc;
+
+	(void) c;
+	foreach(lc, learn->rows)
+	{
+		SdLogRow   *row = lfirst(lc);
+		SdEntry    *entry = sd_entry_decode(row->bytes);
+		SdEntryRef	ref = sd_entry_ref(entry);
+		SdVote		vote = sd_vote_learn(row->version, &ref, &row->chain, entry);
+
+		if (vote.verdict == SD_ACCEPTOR_DIVERGED)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("another region's log differs from ours at version " INT64_FORMAT, row->version)));
+		if (vote.verdict == SD_ACCEPTOR_BEHIND)
+			break;
+		learn->moved |= vote.verdict == SD_ACCEPTOR_LEARNED;
+	}
+}
+
+void
+sd_coordinator_learn(SdCoordinator *c, List *rows)
+{
+	Learn		learn = {.rows = rows};
+
+	if (rows == NIL)
+		return;
+	if (sd_coordinator_transaction(c, learn_rows, &learn, true) && learn.moved)
+		c->look = true;
+}
+
+/* ---- a look at the tables ---- */
+
+static void
+look(SdCoordinator *c, void *arg)
+{
+	SdHead		head;
+	SdBallot	promised;
+	List	   *accepted;
+	bool		joined;
+	SdSelf		self;
+
+	(void) arg;
+	joined = sd_self_read(&self);
+	if (!joined)
+	{
+		c->joined = false;
+		return;
+	}
+	MemoryContextSwitchTo(c->context);
+	if (self.state)
+		self.state = pstrdup(self.state);	/* a handful of bytes at a change of state; see below */
+	if (c->joined && strcmp(c->self.state, self.state) == 0)
+	{
+		char	   *kept = c->self.state;
+
+		pfree(self.state);
+		self.state = kept;
+	}
+	c->self = self;
+	MemoryContextSwitchTo(c->turn);
+
+	sd_log_head(&head);
+	sd_applied_read(&c->applied);
+	if (!c->joined || head.version != c->head.version)
+	{
+		MemoryContext old;
+		SdMembers	members;
+		SdMembers	fresh;
+
+		sd_members_read(&members);
+		if (!c->joined || members.config.since != c->members.config.since)
+		{
+			MemoryContextReset(c->members_context);
+			old = MemoryContextSwitchTo(c->members_context);
+			sd_members_copy(&fresh, &members);
+			MemoryContextSwitchTo(old);
+			c->members = fresh;
+		}
+	}
+	c->joined = true;
+	c->head = head;
+	c->me = sd_config_find(&c->members.config, c->self.region);
+	if (c->me >= 0 && c->members.config.member[c->me].incarnation != c->self.incarnation)
+		c->me = -1;
+
+	/* the role is what the log says, as far as it is applied */
+	if (c->me >= 0 && c->self.valid && c->applied.version >= c->members.config.since &&
+		strcmp(c->self.state, sd_role_text(c->members.config.member[c->me].role)) != 0)
+		sd_self_set_state(sd_role_text(c->members.config.member[c->me].role));
+
+	sd_promise_read(&promised);
+	c->max_round = Max(c->max_round, promised.round);
+
+	accepted = sd_accepted_from(head.version + 1);
+	if (accepted != NIL && ((SdAccepted *) linitial(accepted))->version == head.version + 1)
+	{
+		SdAccepted *first = linitial(accepted);
+
+		if (c->undecided != head.version + 1 || sd_ballot_compare(&c->undecided_ballot, &first->ballot) != 0)
+		{
+			c->undecided_since_us = sd_monotonic_us();
+			c->settle_at_us = c->undecided_since_us + SETTLE_BOUND_US +
+				(int64) (pg_prng_double(&pg_global_prng_state) * SETTLE_BOUND_US);
+		}
+		c->undecided = head.version + 1;
+		c->undecided_ballot = first->ballot;
+	}
+	else
+		c->undecided = 0;
+}
+
+static void
+publish(SdCoordinator *c)
+{
+	bool		moved;
+
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	moved = c->db->head != c->head.version || c->db->applied != c->applied.version;
+	c->db->head = c->joined ? c->head.version : 0;
+	c->db->applied = c->joined ? c->applied.version : 0;
+	c->db->undecided = c->undecided;
+	strlcpy(c->db->region, c->joined ? c->self.region : "", SD_NAME_SIZE);
+	LWLockRelease(&c->db->lock);
+	if (moved)
+	{
+		ConditionVariableBroadcast(&c->db->changed);
+		sd_gossip_hurry(c);		/* others wait for what we have applied */
+	}
+}
+
+/* ---- how this region is, in a word and a sentence ---- */
+
+/* Voters heard of lately, ourselves included; by_index, unless NULL, says which members. */
+int
+sd_coordinator_reachable(SdCoordinator *c, bool *by_index)
+{
+	int64		now = sd_monotonic_us();
+	int64		lately = Max(4 * (int64) sd_heartbeat_interval * SD_US_PER_MS, 4 * SD_US_PER_S);
+	int			votes = 0;
+
+	for (int i = 0; i < c->members.config.n; i++)
+	{
+		const SdMember *member = &c->members.config.member[i];
+		SdRemote   *remote = sd_gossip_find(c, member->region);
+		bool		reachable = i == c->me ? c->self.valid :
+			remote != NULL && remote->heard_us > 0 && now - remote->heard_us < lately &&
+			remote->told.state != SD_REGION_VOID && sd_peer_circuit(remote->peer) == SD_CIRCUIT_CLOSED;
+
+		if (by_index)
+			by_index[i] = reachable;
+		if (reachable && sd_member_votes(member))
+			votes++;
+	}
+	return votes;
+}
+
+static void
+describe(SdCoordinator *c)
+{
+	SdRegionState state = SD_REGION_HEALTHY;
+	char		reason[SD_TEXT_SIZE] = "";
+	char		remedy[SD_TEXT_SIZE] = "";
+	int			votes = 0;
+	bool		halted;
+	char		missing[SD_TEXT_SIZE] = "";
+
+	LWLockAcquire(&c->db->lock, LW_SHARED);
+	halted = c->db->halted_at > 0;
+	if (halted)
+		snprintf(reason, sizeof(reason), "version " INT64_FORMAT " cannot be applied: %.180s",
+				 c->db->halted_at, c->db->halt_error);
+	LWLockRelease(&c->db->lock);
+
+	if (!c->joined)
+		state = SD_REGION_NOT_JOINED;
+	else if (!c->self.valid)
+	{
+		state = SD_REGION_VOID;
+		strlcpy(reason, c->self.mismatch, sizeof(reason));
+		strlcpy(remedy, "remove_region() in another region, then leave() and join() here", sizeof(remedy));
+	}
+	else if (halted)
+	{
+		state = SD_REGION_HALTED;
+		strlcpy(remedy, "mend the cause and SELECT schemadrift.retry(); or revert() it in a region that has applied it",
+				sizeof(remedy));
+	}
+	else
+	{
+		bool		reachable[SD_MAX_REGIONS];
+		int			voters = sd_config_voters(&c->members.config);
+		int			quorum = sd_config_quorum(&c->members.config);
+
+		votes = sd_coordinator_reachable(c, reachable);
+		for (int i = 0; i < c->members.config.n; i++)
+			if (!reachable[i])
+			{
+				if (missing[0])
+					strlcat(missing, ", ", sizeof(missing));
+				strlcat(missing, c->members.config.member[i].region, sizeof(missing));
+			}
+		if (votes < quorum)
+		{
+			state = SD_REGION_NO_QUORUM;
+			snprintf(reason, sizeof(reason), "%d of %d voters reachable, %d needed; missing: %.150s",
+					 votes, voters, quorum, missing);
+			strlcpy(remedy, "SELECT * FROM schemadrift.regions; mend the network or the regions named", sizeof(remedy));
+		}
+		else if (missing[0])
+		{
+			state = SD_REGION_DEGRADED;
+			snprintf(reason, sizeof(reason), "not reachable: %.200s", missing);
+			strlcpy(remedy, "SELECT * FROM schemadrift.regions", sizeof(remedy));
+		}
+		else if (voters == 2)
+		{
+			state = SD_REGION_DEGRADED;
+			strlcpy(reason, "two voters: the loss of either stops schema changes", sizeof(reason));
+			strlcpy(remedy, "join a third region", sizeof(remedy));
+		}
+	}
+	if (c->why_not && state == SD_REGION_NOT_JOINED)
+		strlcpy(reason, c->why_not, sizeof(reason));
+
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	c->db->state = state;
+	c->db->connected = state != SD_REGION_NO_QUORUM;
+	strlcpy(c->db->reason, reason, sizeof(c->db->reason));
+	strlcpy(c->db->remedy, remedy, sizeof(c->db->remedy));
+	LWLockRelease(&c->db->lock);
+}
+
+/* ---- the applier ---- */
+
+static void
+start_applier(SdCoordinator *c, void *arg)
+{
+	SdEntry    *entry = sd_log_entry(c->applied.version + 1);
+	MemoryContext old;
+
+	(void) arg;
+	if (entry == NULL)
+		elog(ERROR, "version " INT64_FORMAT " is not in the log", c->applied.version + 1);
+	old = MemoryContextSwitchTo(c->context);
+	c->applier = sd_applier_start(MyDatabaseId, entry->author);
+	MemoryContextSwitchTo(old);
+}
+
+/* One at a time; after a failure not before its time. */
+static void
+drive_applier(SdCoordinator *c)
+{
+	bool		due;
+	pid_t		pid;
+
+	if (c->applier)
+	{
+		if (GetBackgroundWorkerPid(c->applier, &pid) != BGWH_STOPPED)
+			return;
+		pfree(c->applier);
+		c->applier = NULL;
+		if (c->applied.version == c->applier_from)
+		{
+			/* it ended without a word: count it as a failure, so that a crash cannot loop at full speed */
+			LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+			if (c->db->retry_at <= GetCurrentTimestamp() && !c->db->retry_now)
+				c->db->retry_at = GetCurrentTimestamp() + USECS_PER_SEC;
+			LWLockRelease(&c->db->lock);
+		}
+	}
+	if (!c->joined || c->me < 0 || c->applied.version >= c->head.version)
+		return;
+
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	due = c->db->retry_now || c->db->retry_at <= GetCurrentTimestamp();
+	c->db->retry_now = false;
+	LWLockRelease(&c->db->lock);
+	if (!due)
+		return;
+	c->applier_from = c->applied.version;
+	if (!sd_coordinator_transaction(c, start_applier, NULL, false) || c->applier == NULL)
+	{
+		LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+		c->db->retry_at = GetCurrentTimestamp() + USECS_PER_SEC;
+		LWLockRelease(&c->db->lock);
+	}
+}
+
+static int64
+applier_deadline(SdCoordinator *c, int64 now)
+{
+	int64		deadline = SD_NEVER;
+
+	if (c->applier || !c->joined || c->applied.version >= c->head.version)
+		return deadline;
+	LWLockAcquire(&c->db->lock, LW_SHARED);
+	deadline = now + Max(c->db->retry_at - GetCurrentTimestamp(), 0);
+	LWLockRelease(&c->db->lock);
+	return deadline;
+}
+
+/* ---- the process ---- */
+
+/* Nobody answers any more: who waits for us must not wait for ever. */
+static void
+at_exit(int code, Datum arg)
+{
+	SdCoordinator *c = (SdCoordinator *) DatumGetPointer(arg);
+	SdDatabase *db = c->db;
+
+	(void) code;
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	/* accepts that we took over may be out; of anything else nothing was sent */
+	if (db->proposal.result == SD_RESULT_NONE)
+		db->proposal.result = c->serving == SD_REQUEST_ACCEPT ? SD_RESULT_UNKNOWN : SD_RESULT_NO_COORDINATOR;
+	db->proposal.request = SD_REQUEST_NONE;
+	db->ddl_pid = 0;
+	db->doomed = false;
+	LWLockRelease(&db->lock);
+	ConditionVariableBroadcast(&db->changed);
+}
+
+static SdCoordinator *
+create(SdDatabase *db)
+{
+	SdCoordinator *c = MemoryContextAllocZero(TopMemoryContext, sizeof(SdCoordinator));
+
+	c->context = AllocSetContextCreate(TopMemoryContext, "schemadrift coordinator", ALLOCSET_DEFAULT_SIZES);
+	c->turn = AllocSetContextCreate(c->context, "schemadrift turn", ALLOCSET_DEFAULT_SIZES);
+	c->members_context = AllocSetContextCreate(c->context, "schemadrift members", ALLOCSET_SMALL_SIZES);
+	c->needs_context = AllocSetContextCreate(c->context, "schemadrift needs", ALLOCSET_SMALL_SIZES);
+	c->db = db;
+	c->me = -1;
+	c->look = true;
+	c->loop = sd_loop_create(c->context);
+	sd_round_init(&c->change, c);
+	sd_round_init(&c->settle, c);
+
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->boot_id = pg_prng_uint64(&pg_global_prng_state) >> 1;
+	/* a change that an earlier coordinator had granted: its ballot is gone with it */
+	db->ddl_pid = 0;
+	db->doomed = false;
+	LWLockRelease(&db->lock);
+	before_shmem_exit(at_exit, PointerGetDatum(c));
+	return c;
+}
 
 void
 sd_coordinator_main(Datum main_arg)
 {
 	SdDatabase *db;
+	SdCoordinator *c;
 
 	sd_worker_signals();
 	db = sd_worker_claim(SD_WORKER_COORDINATOR, DatumGetObjectId(main_arg));
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
 	if (!sd_worker_has_extension(db))
 		proc_exit(0);
+	SetConfigOption("lock_timeout", "1s", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	c = create(db);
+	MemoryContextSwitchTo(c->turn);
 
 	for (;;)
 	{
+		int64		now;
+		int64		deadline;
+
+		MemoryContextReset(c->turn);
 		sd_worker_check(0);
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1L,
-						 sd_wait_event(SD_WAIT_COORDINATOR));
-		ResetLatch(MyLatch);
+
+		sd_round_request(c);
+		if (c->look)
+		{
+			int64		since = c->members.config.since;
+			bool		was = c->joined;
+
+			c->look = false;
+			if (sd_coordinator_transaction(c, look, NULL, false))
+			{
+				if (was != c->joined || since != c->members.config.since)
+					sd_gossip_members(c);
+				publish(c);
+			}
+		}
+		now = sd_monotonic_us();
+		if (c->joined)
+		{
+			sd_round_drive(c, now);
+			sd_gossip_drive(c, now);
+		}
+		drive_applier(c);
+		describe(c);
+
+		/* something done above may have moved the tables */
+		if (c->look)
+			continue;
+		now = sd_monotonic_us();
+		deadline = Min(sd_round_deadline(c), sd_gossip_deadline(c));
+		deadline = Min(deadline, applier_deadline(c, now));
+		if (c->undecided > 0)
+			deadline = Min(deadline, Max(c->settle_at_us, now + SD_US_PER_MS));
+		if (sd_loop_wait(c->loop, deadline, sd_wait_event(SD_WAIT_COORDINATOR)))
+			c->look = true;
 	}
 }

@@ -1,0 +1,66 @@
+/*
+ * calls.h: the calls between regions, encoded and decoded.
+ *
+ * Process: the coordinator.  Each function submits one call on a peer's connection; its parameters live in a
+ * memory context of their own that ends with the call.  What comes back is bytes from outside: the decode
+ * functions believe nothing, and say false for any nonsense.
+ */
+#ifndef SD_CALLS_H
+#define SD_CALLS_H
+
+#include "compat.h"
+
+#include "consensus/acceptor.h"
+#include "peer/connection.h"
+#include "shared.h"
+#include "store/state.h"
+
+/* Who calls whom: the first arguments of every call. */
+typedef struct SdCallHead
+{
+	const SdSelf *self;
+	int64		known_vote_seq;	/* the most we ever heard of the callee's */
+} SdCallHead;
+
+/* body: the entry's bytes; must live until done. */
+extern SdCall *sd_call_prepare(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version,
+							   const SdChain *chain, int64 deadline_us, SdCallDone done, void *arg);
+extern SdCall *sd_call_accept(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version,
+							  const SdChain *chain, const bytea *body, int64 deadline_us, SdCallDone done, void *arg);
+extern SdCall *sd_call_learn(SdPeer *peer, const SdCallHead *head, int64 version, const SdEntryRef *entry,
+							 const SdChain *chain, const bytea *body, int64 deadline_us, SdCallDone done, void *arg);
+extern SdCall *sd_call_fetch(SdPeer *peer, const SdCallHead *head, int64 from, int64 deadline_us,
+							 SdCallDone done, void *arg);
+extern SdCall *sd_call_exchange(SdPeer *peer, const SdCallHead *head, const SdTelemetry *own, int64 names_seen,
+								int64 deadline_us, SdCallDone done, void *arg);
+extern SdCall *sd_call_promote(SdPeer *peer, const SdCallHead *head, int64 deadline_us, SdCallDone done, void *arg);
+
+/* A row of somebody's log. */
+typedef struct SdLogRow
+{
+	int64		version;
+	SdChain		chain;
+	bytea	   *bytes;
+} SdLogRow;
+
+/* An answer to prepare or accept; memory of the current context. */
+typedef struct SdVoteAnswer
+{
+	SdAcceptorVerdict verdict;
+	int32		incarnation;
+	int64		vote_seq;
+	int64		head;
+	SdBallot	promised;		/* with refused */
+	char	   *reason;			/* NULL: none */
+	List	   *reports;		/* of SdAccepted: promised */
+	List	   *rows;			/* of SdLogRow: chosen */
+} SdVoteAnswer;
+
+extern bool sd_call_decode_vote(const PGresult *result, SdVoteAnswer *answer);
+extern bool sd_call_decode_learn(const PGresult *result, SdAcceptorVerdict *verdict, int64 *head);
+extern bool sd_call_decode_rows(const PGresult *result, List **rows);
+
+/* names: NULL when the peer has no newer ones than names_seen */
+extern bool sd_call_decode_exchange(const PGresult *result, SdTelemetry *told, int64 *names_version, char **names);
+
+#endif							/* SD_CALLS_H */

@@ -1,0 +1,143 @@
+/*
+ * coordinator.h: the coordinator's own state, shared by its source files.
+ *
+ * Process: the coordinator, one a database, single-threaded.  Nothing here is seen by other processes; what
+ * they need it copies to shared memory (shared.h).
+ *
+ *	coordinator.c	the loop; reads the tables, serves requests, starts the applier, says how the region is
+ *	round.c			carries out what consensus/proposer.h says: votes, the own acceptor, results
+ *	gossip.c		one connection a member: exchange, learn, fetch
+ */
+#ifndef SD_WORKER_COORDINATOR_H
+#define SD_WORKER_COORDINATOR_H
+
+#include "compat.h"
+
+#include "postmaster/bgworker.h"
+
+#include "consensus/proposer.h"
+#include "peer/calls.h"
+#include "peer/loop.h"
+#include "shared.h"
+#include "store/state.h"
+
+typedef struct SdCoordinator SdCoordinator;
+
+/* Another member of the group, and our connection to it. */
+typedef struct SdRemote
+{
+	SdCoordinator *coordinator;
+	SdPeer	   *peer;
+	char		region[SD_NAME_SIZE];
+	SdRole		role;
+	bool		suspended;
+	char	   *conninfo;
+
+	SdTelemetry told;			/* newest answer */
+	int64		heard_us;		/* when it came; 0 never */
+	int64		known_vote_seq;	/* the most ever heard */
+	int64		remembered_applied; /* what table peer says */
+	int64		remembered_vote_seq;
+
+	bool		exchanging;		/* a call of that kind is under way */
+	bool		fetching;
+	bool		learning;
+	int64		next_exchange_us;
+	int64		fetch_after_us; /* the last fetch brought nothing: not before then */
+	int64		push;			/* newest version it shall be told of; 0 none */
+
+	char	   *names;			/* roles and extensions there; NULL not known yet */
+	int64		names_version;
+	int64		names_us;
+} SdRemote;
+
+/* An entry that a round may have to send. */
+typedef struct SdBody
+{
+	SdEntryRef	ref;
+	bytea	   *bytes;
+} SdBody;
+
+/* One proposer and its calls. */
+typedef struct SdRound
+{
+	SdCoordinator *coordinator;
+	SdProposer	p;
+	bool		active;			/* started and not done */
+	uint32		number;			/* late answers to an older round are told by it */
+	MemoryContext context;		/* bodies */
+	List	   *bodies;			/* of SdBody */
+	SdChain		chain;			/* of version - 1 */
+	int64		wake_us;
+	SdOutcome	outcome;
+	char		errors[SD_MAX_REGIONS][SD_TEXT_SIZE];	/* why a voter's answer failed, by index */
+} SdRound;
+
+struct SdCoordinator
+{
+	SdDatabase *db;
+	SdLoop	   *loop;
+	MemoryContext context;		/* for the life of the process */
+	MemoryContext turn;			/* for one turn of the loop */
+
+	/* what the tables say, as of the last look */
+	bool		joined;
+	char	   *why_not;		/* not joined: more to say than that */
+	SdSelf		self;
+	int			me;				/* index in members; -1 not there */
+	SdHead		head;
+	SdApplied	applied;
+	MemoryContext members_context;
+	SdMembers	members;		/* in force for head + 1 */
+	int64		undecided;		/* head + 1 if it is accepted here and not learned; else 0 */
+	SdBallot	undecided_ballot;
+	int64		undecided_since_us;
+	int64		settle_at_us;
+	int64		max_round;		/* highest round seen anywhere */
+	bool		look;			/* the tables may have changed */
+
+	List	   *remotes;		/* of SdRemote */
+
+	/* the local backend's change */
+	SdRequest	serving;		/* GRANT, NEEDS or ACCEPT that has no result yet; else NONE */
+	SdProposal	asked;			/* copy of what it asked */
+	List	   *needs;			/* in its own context */
+	MemoryContext needs_context;
+	int64		asked_us;
+	SdRound		change;
+	SdRound		settle;
+	int64		doubt;			/* version for which a client waits for a definite answer */
+
+	BackgroundWorkerHandle *applier;
+	int64		applier_from;	/* version before it started */
+};
+
+/* coordinator.c */
+
+/*
+ * Run body in a transaction of its own, inside a store scope; flushed when vote.  False, and a LOG message, if it
+ * failed: then nothing of it happened.
+ */
+extern bool sd_coordinator_transaction(SdCoordinator *c, void (*body) (SdCoordinator *, void *), void *arg, bool vote);
+
+/* Put rows that others have chosen into our log, as far as they continue it. */
+extern void sd_coordinator_learn(SdCoordinator *c, List *rows);
+
+extern int	sd_coordinator_reachable(SdCoordinator *c, bool *by_index);
+
+/* round.c */
+extern void sd_round_init(SdRound *round, SdCoordinator *c);
+extern void sd_round_request(SdCoordinator *c);	/* take what a backend asks */
+extern void sd_round_drive(SdCoordinator *c, int64 now);	/* time passed, tables changed */
+extern int64 sd_round_deadline(SdCoordinator *c);
+
+/* gossip.c */
+extern void sd_gossip_members(SdCoordinator *c);	/* connections as the configuration says */
+extern void sd_gossip_drive(SdCoordinator *c, int64 now);
+extern int64 sd_gossip_deadline(SdCoordinator *c);
+extern SdRemote *sd_gossip_find(SdCoordinator *c, const char *region);
+extern void sd_gossip_push(SdCoordinator *c, int64 version);	/* tell everybody that it is chosen */
+extern void sd_gossip_hurry(SdCoordinator *c);	/* exchange with everybody now */
+extern SdCallHead sd_gossip_head(SdCoordinator *c, SdRemote *remote);
+
+#endif							/* SD_WORKER_COORDINATOR_H */

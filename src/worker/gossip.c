@@ -1,0 +1,459 @@
+/*
+ * gossip.c: what the coordinator tells the other members and hears from them, outside of votes.
+ *
+ * Exchange (heartbeat) tells both sides how far the other is; learn is pushed by whoever decided a version;
+ * fetch brings what is missing.  None of them decides anything: a lost call is repeated by the next exchange.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "causality/hlc.h"
+#include "clock.h"
+#include "settings.h"
+#include "store/telemetry.h"
+#include "worker/coordinator.h"
+
+/* An answer that takes longer than this tells nothing about now. */
+#define EXCHANGE_TIMEOUT_US	(3 * SD_US_PER_S)
+#define FETCH_TIMEOUT_US	(60 * SD_US_PER_S)
+
+SdCallHead
+sd_gossip_head(SdCoordinator *c, SdRemote *remote)
+{
+	return (SdCallHead) {.self = &c->self, .known_vote_seq = remote->known_vote_seq};
+}
+
+SdRemote *
+sd_gossip_find(SdCoordinator *c, const char *region)
+{
+	ListCell   *lc;
+
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+
+		if (strcmp(remote->region, region) == 0)
+			return remote;
+	}
+	return NULL;
+}
+
+/* ---- connections ---- */
+
+static void
+remote_free(SdCoordinator *c, SdRemote *remote)
+{
+	sd_loop_remove(c->loop, remote->peer);
+	sd_peer_free(remote->peer);
+	pfree(remote->conninfo);
+	if (remote->names)
+		pfree(remote->names);
+	pfree(remote);
+}
+
+static SdRemote *
+remote_create(SdCoordinator *c, const SdMember *member, const char *conninfo)
+{
+	SdRemote   *remote = MemoryContextAllocZero(c->context, sizeof(SdRemote));
+
+	remote->coordinator = c;
+	strlcpy(remote->region, member->region, SD_NAME_SIZE);
+	remote->conninfo = MemoryContextStrdup(c->context, conninfo);
+	remote->peer = sd_peer_create(c->context, c->self.region, member->region, conninfo);
+	sd_peer_set_arg(remote->peer, remote);
+	sd_loop_add(c->loop, remote->peer);
+	return remote;
+}
+
+void
+sd_gossip_members(SdCoordinator *c)
+{
+	List	   *kept = NIL;
+	ListCell   *lc;
+	MemoryContext old = MemoryContextSwitchTo(c->context);
+
+	for (int i = 0; c->joined && i < c->members.config.n; i++)
+	{
+		const SdMember *member = &c->members.config.member[i];
+		const char *conninfo = c->members.conninfo[i];
+		SdRemote   *remote;
+
+		if (i == c->me || conninfo == NULL)
+			continue;
+		remote = sd_gossip_find(c, member->region);
+		if (remote == NULL)
+			remote = remote_create(c, member, conninfo);
+		else if (strcmp(remote->conninfo, conninfo) != 0)
+		{
+			pfree(remote->conninfo);
+			remote->conninfo = pstrdup(conninfo);
+			sd_peer_set_conninfo(remote->peer, conninfo);
+		}
+		remote->role = member->role;
+		remote->suspended = member->suspended;
+		kept = lappend(kept, remote);
+	}
+	foreach(lc, c->remotes)
+		if (!list_member_ptr(kept, lfirst(lc)))
+			remote_free(c, lfirst(lc));
+	list_free(c->remotes);
+	c->remotes = kept;
+	MemoryContextSwitchTo(old);
+
+	/* views show members only */
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < c->db->n_peers;)
+	{
+		if (sd_gossip_find(c, c->db->peers[i].region))
+			i++;
+		else
+			c->db->peers[i] = c->db->peers[--c->db->n_peers];
+	}
+	LWLockRelease(&c->db->lock);
+}
+
+/* ---- exchange ---- */
+
+static void
+remember(SdCoordinator *c, void *arg)
+{
+	SdRemote   *remote = arg;
+
+	(void) c;
+	sd_peer_remember(remote->region, remote->told.incarnation, remote->told.applied, remote->told.vote_seq,
+					 remote->told.boot_id);
+}
+
+static void
+hear(SdRemote *remote, const SdTelemetry *told, int64 now)
+{
+	SdCoordinator *c = remote->coordinator;
+	SdHlcClock	clock;
+	bool		news = false;
+	uint64		wall_ms = (uint64) ((GetCurrentTimestamp() +
+									 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000);
+
+	remote->told = *told;
+	remote->heard_us = now;
+	remote->known_vote_seq = Max(remote->known_vote_seq, told->vote_seq);
+
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	{
+		SdPeerState *state = sd_shared_peer(c->db, remote->region);
+
+		if (state)
+			news = sd_shared_hear(c->db, state, told, now);
+
+		/* a clock that is far ahead is not taken in: it would push everybody's */
+		sd_hlc_init(&clock, c->db->hlc, 60000);
+		if (sd_hlc_receive(&clock, (SdHlc) told->hlc, wall_ms))
+			c->db->hlc = Max(c->db->hlc, (uint64) told->hlc);
+	}
+	LWLockRelease(&c->db->lock);
+	if (news)
+		ConditionVariableBroadcast(&c->db->changed);
+
+	/* an idle group writes nothing: only news goes to the table, and only what a restart must not forget */
+	if (told->vote_seq > remote->remembered_vote_seq || told->applied > remote->remembered_applied)
+	{
+		if (sd_coordinator_transaction(c, remember, remote, false))
+		{
+			remote->remembered_vote_seq = told->vote_seq;
+			remote->remembered_applied = told->applied;
+		}
+	}
+}
+
+static void
+exchange_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
+{
+	SdRemote   *remote = arg;
+	int64		now = sd_monotonic_us();
+	SdTelemetry told;
+	int64		names_version;
+	char	   *names;
+
+	(void) peer;
+	(void) call;
+	remote->exchanging = false;
+	if (result->status != SD_CALL_OK)
+		return;
+	if (!sd_call_decode_exchange(result->rows, &told, &names_version, &names))
+	{
+		ereport(LOG, (errmsg("schemadrift: region \"%s\" answered an exchange with nonsense", remote->region)));
+		return;
+	}
+	if (names)
+	{
+		if (remote->names)
+			pfree(remote->names);
+		remote->names = MemoryContextStrdup(remote->coordinator->context, names);
+		remote->names_version = names_version;
+	}
+	remote->names_us = now;
+	hear(remote, &told, now);
+}
+
+
+static void
+read_own(SdCoordinator *c, void *arg)
+{
+	sd_telemetry_own(c->db, arg);
+}
+
+static void
+exchange(SdRemote *remote, const SdTelemetry *own, int64 now)
+{
+	SdCoordinator *c = remote->coordinator;
+	SdCallHead	head = sd_gossip_head(c, remote);
+
+	remote->exchanging = true;
+	remote->next_exchange_us = now + (int64) sd_heartbeat_interval * SD_US_PER_MS;
+	sd_call_exchange(remote->peer, &head, own, remote->names_version, now + EXCHANGE_TIMEOUT_US, exchange_done, remote);
+}
+
+void
+sd_gossip_hurry(SdCoordinator *c)
+{
+	ListCell   *lc;
+
+	foreach(lc, c->remotes)
+		((SdRemote *) lfirst(lc))->next_exchange_us = 0;
+}
+
+/* ---- learn ---- */
+
+typedef struct Push
+{
+	SdRemote   *remote;
+	int64		version;
+	MemoryContext context;
+	SdEntryRef	entry;
+	SdChain		chain;
+	bytea	   *bytes;
+	bool		found;
+} Push;
+
+static void
+read_push(SdCoordinator *c, void *arg)
+{
+	Push	   *push = arg;
+	MemoryContext old;
+	SdEntry    *entry;
+
+	(void) c;
+	push->found = sd_log_find(push->version, &push->chain, &push->entry);
+	entry = push->found ? sd_log_entry(push->version) : NULL;
+	push->found = entry != NULL;
+	if (entry)
+	{
+		old = MemoryContextSwitchTo(push->context);
+		push->bytes = palloc(VARSIZE_ANY(entry->bytes));
+		memcpy(push->bytes, entry->bytes, VARSIZE_ANY(entry->bytes));
+		MemoryContextSwitchTo(old);
+	}
+}
+
+static void learn(Push *push, bool with_body);
+
+static void
+learn_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
+{
+	Push	   *push = arg;
+	SdRemote   *remote = push->remote;
+	SdAcceptorVerdict verdict;
+	int64		head;
+
+	(void) peer;
+	(void) call;
+	remote->learning = false;
+	if (result->status == SD_CALL_OK && sd_call_decode_learn(result->rows, &verdict, &head) &&
+		verdict == SD_ACCEPTOR_BODY_MISSING)
+	{
+		learn(push, true);
+		return;
+	}
+	if (result->status == SD_CALL_ERROR)
+		ereport(LOG,
+				(errmsg("schemadrift: region \"%s\" did not learn version " INT64_FORMAT ": %s",
+						remote->region, push->version, result->message)));
+	/* a region that is further behind fetches by itself: the call told it our head */
+	if (remote->push == push->version)
+		remote->push = 0;
+	MemoryContextDelete(push->context);
+}
+
+/* "The body is sent only if the peer does not hold it as accepted." */
+static void
+learn(Push *push, bool with_body)
+{
+	SdCallHead	head = sd_gossip_head(push->remote->coordinator, push->remote);
+
+	push->remote->learning = true;
+	sd_call_learn(push->remote->peer, &head, push->version, &push->entry, &push->chain,
+				  with_body ? push->bytes : NULL, sd_monotonic_us() + FETCH_TIMEOUT_US, learn_done, push);
+}
+
+static void
+start_learn(SdRemote *remote)
+{
+	MemoryContext context = AllocSetContextCreate(remote->coordinator->context, "schemadrift learn",
+												  ALLOCSET_SMALL_SIZES);
+	Push	   *push = MemoryContextAllocZero(context, sizeof(Push));
+
+	push->context = context;
+	push->remote = remote;
+	push->version = remote->push;
+	if (!sd_coordinator_transaction(remote->coordinator, read_push, push, false) || !push->found)
+	{
+		remote->push = 0;
+		MemoryContextDelete(context);
+		return;
+	}
+	learn(push, false);
+}
+
+void
+sd_gossip_push(SdCoordinator *c, int64 version)
+{
+	ListCell   *lc;
+
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+
+		if (remote->told.head < version)
+			remote->push = version;
+	}
+}
+
+/* ---- fetch ---- */
+
+static void
+fetch_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
+{
+	SdRemote   *remote = arg;
+	int64		before = remote->coordinator->head.version;
+	List	   *rows;
+
+	(void) peer;
+	(void) call;
+	remote->fetching = false;
+	remote->fetch_after_us = sd_monotonic_us() + SD_US_PER_S;	/* unless it brings us forward */
+	if (result->status != SD_CALL_OK)
+		return;
+	if (!sd_call_decode_rows(result->rows, &rows))
+	{
+		ereport(LOG, (errmsg("schemadrift: region \"%s\" answered a fetch with nonsense", remote->region)));
+		return;
+	}
+	sd_coordinator_learn(remote->coordinator, rows);
+	if (remote->coordinator->head.version > before)
+		remote->fetch_after_us = 0;
+}
+
+/* From the nearest of those that have what we lack; one fetch at a time. */
+static void
+start_fetch(SdCoordinator *c, int64 now)
+{
+	SdRemote   *best = NULL;
+	ListCell   *lc;
+
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+		SdPeerPhase phase = sd_peer_phase(remote->peer);
+
+		if (remote->fetching)
+			return;
+		if (phase != SD_PEER_READY && phase != SD_PEER_BUSY)
+			continue;
+		if (remote->told.head <= c->head.version || remote->fetch_after_us > now)
+			continue;
+		if (best == NULL || sd_peer_rtt(remote->peer) < sd_peer_rtt(best->peer))
+			best = remote;
+	}
+	if (best)
+	{
+		SdCallHead	head = sd_gossip_head(c, best);
+
+		best->fetching = true;
+		sd_call_fetch(best->peer, &head, c->head.version + 1, now + FETCH_TIMEOUT_US, fetch_done, best);
+	}
+}
+
+/* ---- one turn ---- */
+
+/* Copy what people may ask; and when a region called us, do not wait out our back-off. */
+static void
+show_peer(SdRemote *remote)
+{
+	SdDatabase *db = remote->coordinator->db;
+	SdPeerState *state;
+	int64		retry = sd_peer_retry_at(remote->peer);
+	bool		wake = false;
+
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	state = sd_shared_peer(db, remote->region);
+	if (state)
+	{
+		state->circuit = sd_peer_circuit(remote->peer);
+		state->rtt_us = (int32) sd_peer_rtt(remote->peer);
+		state->retry_at = retry == SD_NEVER ? 0 : GetCurrentTimestamp() + (retry - sd_monotonic_us());
+		strlcpy(state->last_error, sd_peer_last_error(remote->peer), SD_TEXT_SIZE);
+		if (state->circuit == SD_CIRCUIT_OPEN && state->last_called_us > remote->heard_us &&
+			sd_monotonic_us() - state->last_called_us < 2 * (int64) sd_heartbeat_interval * SD_US_PER_MS)
+			wake = true;
+		/* its own calls tell as much as its answers to ours */
+		if (state->last_heard_us > remote->heard_us)
+			remote->told = state->told;
+	}
+	LWLockRelease(&db->lock);
+	if (wake)
+		sd_peer_wake(remote->peer);
+}
+
+void
+sd_gossip_drive(SdCoordinator *c, int64 now)
+{
+	bool		known = false;
+	SdTelemetry own;
+	ListCell   *lc;
+
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+
+		show_peer(remote);
+		if (!remote->exchanging && remote->next_exchange_us <= now)
+		{
+			if (!known)
+				known = sd_coordinator_transaction(c, read_own, &own, false);
+			if (known)
+				exchange(remote, &own, now);
+		}
+		if (remote->push > 0 && !remote->learning)
+			start_learn(remote);
+	}
+	if (c->db->heard_head > c->head.version)
+		start_fetch(c, now);
+}
+
+int64
+sd_gossip_deadline(SdCoordinator *c)
+{
+	int64		deadline = SD_NEVER;
+	ListCell   *lc;
+
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+
+		if (!remote->exchanging)
+			deadline = Min(deadline, remote->next_exchange_us);
+	}
+	return deadline;
+}
