@@ -16,6 +16,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_authid.h"
@@ -335,6 +336,33 @@ transaction_event(XactEvent event, void *arg)
 		default:
 			break;
 	}
+}
+
+char *
+sd_databases_trouble(void)
+{
+	SdDatabase *db;
+	char		trouble[SD_TEXT_SIZE] = "";
+
+	if (sd_shared == NULL)
+		return NULL;
+	LWLockAcquire(&sd_shared->lock, LW_SHARED);
+	db = sd_shared_find(MyDatabaseId, false);
+	if (db != NULL && db->coordinator_pid != 0)
+		 /* all is well */ ;
+	else if (RecoveryInProgress())
+		strlcpy(trouble, "this server is a standby: workers start when it is promoted", sizeof(trouble));
+	else if (sd_shared->launcher_pid == 0)
+		strlcpy(trouble, "the launcher is not running: see the server's log, and max_worker_processes", sizeof(trouble));
+	else if (sd_shared->trouble[0] != '\0')
+		strlcpy(trouble, sd_shared->trouble, sizeof(trouble));
+	else if (db != NULL && db->held > 0)
+		strlcpy(trouble, "a database command is under way that needs this database free of workers", sizeof(trouble));
+	else if (db != NULL && db->failures > 0)
+		snprintf(trouble, sizeof(trouble), "the coordinator ended early %d times in a row: see the server's log",
+				 db->failures);
+	LWLockRelease(&sd_shared->lock);
+	return trouble[0] != '\0' ? pstrdup(trouble) : NULL;
 }
 
 void

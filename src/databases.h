@@ -17,4 +17,7 @@ extern void sd_databases_init(void);	/* from _PG_init: hooks and callbacks */
  */
 extern void sd_databases_before(Node *stmt, ProcessUtilityContext context);
 
+/* Why this database may be without its coordinator, in words, for `status` and SD009; NULL: no reason is known. */
+extern char *sd_databases_trouble(void);
+
 #endif							/* SD_DATABASES_H */

@@ -203,8 +203,9 @@ report_too_few(const char *database_name)
 	}
 	wanted += sd_shared->n_unplaced;
 	needed = Max(max_worker_processes - ours, 0) + 1 + 2 * Max(wanted, 1);
-	snprintf(trouble, sizeof(trouble), "max_worker_processes is %d; at least %d are needed for %d databases with schemadrift",
-			 max_worker_processes, needed, Max(wanted, 1));
+	snprintf(trouble, sizeof(trouble),
+			 "max_worker_processes is %d, at least %d are needed for %d database%s with schemadrift",
+			 max_worker_processes, needed, Max(wanted, 1), wanted > 1 ? "s" : "");
 	news = strcmp(trouble, sd_shared->trouble) != 0;
 	strlcpy(sd_shared->trouble, trouble, sizeof(sd_shared->trouble));
 	LWLockRelease(&sd_shared->lock);
