@@ -520,6 +520,50 @@ sd_role_text(SdRole role)
 	return "observer";
 }
 
+static void
+members_parse(const SdEntry *entry, int64 since, SdMembers *members)
+{
+	Jsonb	   *list = sd_json_object(sd_entry_payload(entry), "members");
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	memset(members, 0, sizeof(*members));
+	members->config.since = since;
+	if (list == NULL || !JB_ROOT_IS_ARRAY(list))
+		elog(ERROR, "config entry " INT64_FORMAT " has no members", since);
+
+	iterator = JsonbIteratorInit(&list->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		int			i = members->config.n;
+		SdMember   *member = &members->config.member[i];
+		Jsonb	   *one;
+		char	   *region;
+		char	   *role;
+		char	   *wants;
+
+		if (token != WJB_ELEM)
+			continue;
+		if (i >= SD_MAX_REGIONS)
+			elog(ERROR, "config entry " INT64_FORMAT " has more than %d members", since, SD_MAX_REGIONS);
+		one = JsonbValueToJsonb(&value);
+		region = sd_json_text(one, "region");
+		role = sd_json_text(one, "role");
+		wants = sd_json_text(one, "wants");
+		if (region == NULL || role == NULL)
+			elog(ERROR, "config entry " INT64_FORMAT " has a member without region or role", since);
+		strlcpy(member->region, region, SD_NAME_SIZE);
+		member->incarnation = (int32) sd_json_int64(one, "incarnation", 1);
+		member->role = role_from_text(role);
+		member->suspended = sd_json_int64(one, "suspended", 0) != 0;
+		members->conninfo[i] = sd_json_text(one, "conninfo");
+		members->priority[i] = (int32) sd_json_int64(one, "priority", 0);
+		members->wants[i] = wants ? role_from_text(wants) : member->role;
+		members->config.n++;
+	}
+}
+
 void
 sd_members_read(SdMembers *members)
 {
@@ -527,40 +571,43 @@ sd_members_read(SdMembers *members)
 		.sql = "SELECT version, body FROM schemadrift_store.log WHERE kind IN ('baseline', 'config') "
 		"ORDER BY version DESC LIMIT 1"
 	};
-	Jsonb	   *payload;
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	Jsonb	   *list;
 
 	memset(members, 0, sizeof(*members));
-	payload = newest_payload(&statement, &members->config.since);
-	if (payload == NULL)
+	if (sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) == 0)
 		return;
-	list = sd_json_object(payload, "members");
-	if (list == NULL || !JB_ROOT_IS_ARRAY(list))
-		elog(ERROR, "config entry " INT64_FORMAT " has no members", members->config.since);
+	members_parse(sd_entry_decode(sd_store_bytea(0, 2)), sd_store_int64(0, 1), members);
+}
 
-	iterator = JsonbIteratorInit(&list->root);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+void
+sd_members_history(const char *region, int32 incarnation, SdMemberHistory *history)
+{
+	static SdStatement statement = {
+		.sql = "SELECT version, body FROM schemadrift_store.log WHERE kind IN ('baseline', 'config') ORDER BY version"
+	};
+	uint64		rows = sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS);
+	SdMembers  *members = palloc(sizeof(SdMembers));
+	bool		was_in = false;
+
+	memset(history, 0, sizeof(*history));
+	for (uint64 i = 0; i < rows; i++)
 	{
-		Jsonb	   *one;
-		SdMember   *member;
+		bytea	   *bytes = sd_store_bytea(i, 2);
+		int			m;
+		bool		is_in;
 
-		if (token != WJB_ELEM)
-			continue;
-		if (members->config.n >= SD_MAX_REGIONS)
-			elog(ERROR, "config entry has more than %d members", SD_MAX_REGIONS);
-		one = JsonbValueToJsonb(&value);
-		member = &members->config.member[members->config.n];
-		strlcpy(member->region, sd_json_text(one, "region"), SD_NAME_SIZE);
-		member->incarnation = (int32) sd_json_int64(one, "incarnation", 1);
-		member->role = role_from_text(sd_json_text(one, "role"));
-		member->suspended = sd_json_int64(one, "suspended", 0) != 0;
-		members->conninfo[members->config.n] = sd_json_text(one, "conninfo");
-		members->priority[members->config.n] = (int32) sd_json_int64(one, "priority", 0);
-		members->config.n++;
+		members_parse(sd_entry_decode(bytes), sd_store_int64(i, 1), members);
+		m = sd_config_find(&members->config, region);
+		if (m >= 0)
+			history->last_incarnation = Max(history->last_incarnation, members->config.member[m].incarnation);
+		is_in = m >= 0 && members->config.member[m].incarnation == incarnation;
+		if (was_in && !is_in)
+			history->removed_by = members->config.since;
+		was_in = is_in;
+		pfree(bytes);
 	}
+	if (was_in)
+		history->removed_by = 0;
+	pfree(members);
 }
 
 void
@@ -587,6 +634,8 @@ sd_members_json(const SdMembers *members)
 		appendStringInfo(&out, ",\"incarnation\":%d,\"role\":\"%s\",\"suspended\":%d,\"priority\":%d,\"conninfo\":",
 						 member->incarnation, sd_role_text(member->role), member->suspended ? 1 : 0, members->priority[i]);
 		escape_json(&out, members->conninfo[i] ? members->conninfo[i] : "");
+		if (members->wants[i] != member->role)
+			appendStringInfo(&out, ",\"wants\":\"%s\"", sd_role_text(members->wants[i]));
 		appendStringInfoChar(&out, '}');
 	}
 	appendStringInfoChar(&out, ']');

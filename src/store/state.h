@@ -97,11 +97,21 @@ typedef struct SdMembers
 	SdConfig	config;
 	char	   *conninfo[SD_MAX_REGIONS];	/* as in config.member */
 	int32		priority[SD_MAX_REGIONS];
+	SdRole		wants[SD_MAX_REGIONS];	/* what it joined to be; differs from its role until it is promoted */
 } SdMembers;
 
 extern void sd_members_read(SdMembers *members);
 extern void sd_members_copy(SdMembers *to, const SdMembers *from);	/* texts to the current context */
 extern char *sd_members_json(const SdMembers *members);	/* the array of a config entry's payload */
+
+/* What all config entries of our log say of a region, and of one life of it. */
+typedef struct SdMemberHistory
+{
+	int32		last_incarnation;	/* the highest it ever had; 0: never a member */
+	int64		removed_by;		/* version of the entry that ended this incarnation; 0: a member, or never was one */
+} SdMemberHistory;
+
+extern void sd_members_history(const char *region, int32 incarnation, SdMemberHistory *history);
 
 extern const char *sd_role_text(SdRole role);
 

@@ -1,0 +1,320 @@
+/*
+ * client.c: a connection to another region, for functions; see client.h.
+ *
+ * Process: backends only.  No locking.
+ */
+#include "compat.h"
+
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+
+#include "clock.h"
+#include "peer/client.h"
+#include "peer/endpoint.h"
+#include "settings.h"
+#include "waits.h"
+
+/* A region that sends nothing for so long will not answer: hashing a large schema takes a few seconds. */
+#define SILENCE_US	(60 * SD_US_PER_S)
+
+struct SdClient
+{
+	PGconn	   *conn;
+	PGresult   *result;
+	SdLookup   *lookup;
+	bool		descriptor;		/* counted by AcquireExternalFD */
+	char	   *where;			/* for messages */
+	char		warning[256];	/* newest WARNING of the region; empty none */
+	MemoryContextCallback at_end;
+};
+
+static void
+release(void *arg)
+{
+	SdClient   *client = arg;
+
+	PQclear(client->result);
+	client->result = NULL;
+	PQfinish(client->conn);
+	client->conn = NULL;
+	if (client->lookup)
+		sd_lookup_release(client->lookup);
+	client->lookup = NULL;
+	if (client->descriptor)
+		ReleaseExternalFD();
+	client->descriptor = false;
+}
+
+/* What happened; 0: the deadline has passed. */
+static int
+wait_socket(pgsocket socket, int events, int64 deadline)
+{
+	int64		now = sd_monotonic_us();
+	int			seen;
+
+	if (now >= deadline)
+		return 0;
+	seen = WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | events, socket,
+							 sd_monotonic_timeout_ms(deadline, now), sd_wait_event(SD_WAIT_PEER));
+	if (seen & WL_LATCH_SET)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return seen;
+}
+
+static void
+note_warning(void *arg, const PGresult *result)
+{
+	SdClient   *client = arg;
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+	strlcpy(client->warning, message ? message : "", sizeof(client->warning));
+}
+
+/* ---- connecting ---- */
+
+static SdEndpoint *
+find_endpoints(SdClient *client, const SdConninfo *info, int *n, char **error)
+{
+	int64		deadline = sd_monotonic_us() + (int64) sd_connect_timeout * SD_US_PER_MS;
+	SdEndpoint *endpoints;
+
+	if (info->n_names > 0)
+	{
+		const char *reason = NULL;
+
+		client->lookup = sd_lookup_start(info->n_names, info->names, &reason);
+		if (client->lookup == NULL)
+		{
+			*error = pstrdup(reason);
+			*n = 0;
+			return NULL;
+		}
+		while (!sd_lookup_finished(client->lookup))
+			if (!wait_socket(sd_lookup_socket(client->lookup), WL_SOCKET_READABLE, deadline))
+			{
+				*error = pstrdup("the name server does not answer");
+				*n = 0;
+				return NULL;
+			}
+	}
+	endpoints = sd_conninfo_resolve(info, client->lookup, n, error);
+	if (client->lookup)
+		sd_lookup_release(client->lookup);
+	client->lookup = NULL;
+	return endpoints;
+}
+
+static bool
+try_endpoint(SdClient *client, const SdConninfo *info, const SdEndpoint *endpoint, const char *own_region,
+			 char **error)
+{
+	int64		deadline = sd_monotonic_us() + (int64) sd_connect_timeout * SD_US_PER_MS;
+	PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
+
+	client->conn = sd_endpoint_connect(info, endpoint, own_region);
+	if (client->conn == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	PQsetNoticeReceiver(client->conn, note_warning, client);
+
+	while (PQstatus(client->conn) != CONNECTION_BAD && polling != PGRES_POLLING_OK)
+	{
+		if (!wait_socket(PQsocket(client->conn),
+						 polling == PGRES_POLLING_READING ? WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE, deadline))
+		{
+			*error = pstrdup("it does not answer");
+			break;
+		}
+		polling = PQconnectPoll(client->conn);
+		if (polling == PGRES_POLLING_FAILED)
+			break;
+	}
+	if (PQstatus(client->conn) == CONNECTION_OK && polling == PGRES_POLLING_OK)
+		return true;
+
+	if (*error == NULL)
+	{
+		char		reason[256];
+
+		sd_libpq_reason(PQerrorMessage(client->conn), reason, sizeof(reason));
+		*error = pstrdup(reason);
+	}
+	PQfinish(client->conn);
+	client->conn = NULL;
+	return false;
+}
+
+SdClient *
+sd_client_connect(const char *conninfo, const char *own_region)
+{
+	SdClient   *client = palloc0(sizeof(SdClient));
+	char	   *error = NULL;
+	SdConninfo *info;
+	SdEndpoint *endpoints;
+	int			n;
+
+	client->at_end.func = release;
+	client->at_end.arg = client;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &client->at_end);
+
+	info = sd_conninfo_parse(conninfo, &error);
+	if (info == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("conninfo of the other region cannot be used"),
+				 errdetail_internal("%s", error)));
+	if (!AcquireExternalFD())
+		ereport(ERROR,
+				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+				 errmsg("could not connect to the other region"),
+				 errdetail("There are too many open files."),
+				 errhint("Raise max_files_per_process or the system's limit.")));
+	client->descriptor = true;
+
+	endpoints = find_endpoints(client, info, &n, &error);
+	for (int i = 0; i < n && client->conn == NULL; i++)
+	{
+		error = NULL;
+		(void) try_endpoint(client, info, &endpoints[i], own_region, &error);
+	}
+	if (client->conn == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+				 errmsg("could not connect to the other region"),
+				 errdetail_internal("%s", error ? error : "its conninfo names no place"),
+				 errhint("Connect with psql and the same conninfo, as the user the server runs as.")));
+	client->where = psprintf("%s, database %s", PQhost(client->conn), PQdb(client->conn));
+	return client;
+}
+
+void
+sd_client_set_region(SdClient *client, const char *region)
+{
+	pfree(client->where);
+	client->where = psprintf("region \"%s\"", region);
+}
+
+void
+sd_client_close(SdClient *client)
+{
+	release(client);
+}
+
+/* ---- asking ---- */
+
+static void
+pg_attribute_noreturn()
+raise_broken(SdClient *client, const char *reason)
+{
+	char	   *detail = pstrdup(reason);
+
+	/* what it did is unknown, and no answer to come is of use */
+	PQfinish(client->conn);
+	client->conn = NULL;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("lost the connection to %s", client->where),
+			 errdetail_internal("%s", detail)));
+}
+
+static void
+raise_libpq(SdClient *client)
+{
+	char		reason[256];
+
+	sd_libpq_reason(PQerrorMessage(client->conn), reason, sizeof(reason));
+	raise_broken(client, reason);
+}
+
+static char *
+field(const PGresult *result, int code)
+{
+	const char *text = PQresultErrorField(result, code);
+
+	return text ? pstrdup(text) : NULL;
+}
+
+/* The region's error as ours. */
+static void
+pg_attribute_noreturn()
+raise_remote(SdClient *client, const PGresult *result)
+{
+	char	   *state = field(result, PG_DIAG_SQLSTATE);
+	char	   *message = field(result, PG_DIAG_MESSAGE_PRIMARY);
+	char	   *detail = field(result, PG_DIAG_MESSAGE_DETAIL);
+	char	   *hint = field(result, PG_DIAG_MESSAGE_HINT);
+
+	if (message == NULL)
+		raise_libpq(client);
+	ereport(ERROR,
+			(errcode(state && strlen(state) == 5 ?
+					 MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]) : ERRCODE_CONNECTION_FAILURE),
+			 errmsg_internal("%s", message),
+			 detail ? errdetail_internal("%s", detail) : 0,
+			 hint ? errhint("%s", hint) : 0,
+			 errcontext("call to %s", client->where)));
+}
+
+/* Until the whole answer is here; data that comes, and data that goes, puts off the deadline. */
+static void
+wait_answer(SdClient *client)
+{
+	int64		deadline = sd_monotonic_us() + SILENCE_US;
+	int			unsent = 1;
+
+	for (;;)
+	{
+		int			seen;
+
+		if (unsent && (unsent = PQflush(client->conn)) < 0)
+			raise_libpq(client);
+		if (!unsent && !PQisBusy(client->conn))
+			return;
+		seen = wait_socket(PQsocket(client->conn), WL_SOCKET_READABLE | (unsent ? WL_SOCKET_WRITEABLE : 0), deadline);
+		if (seen == 0 || sd_monotonic_us() >= deadline)
+			raise_broken(client, "it sent nothing for a minute");
+		if (seen & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
+			deadline = sd_monotonic_us() + SILENCE_US;
+		if (!PQconsumeInput(client->conn))
+			raise_libpq(client);
+	}
+}
+
+const PGresult *
+sd_client_query(SdClient *client, const char *sql, int n_params, const Oid *types, const char *const *values,
+				bool binary_result)
+{
+	PGresult   *more;
+
+	Assert(client->conn != NULL);
+	PQclear(client->result);
+	client->result = NULL;
+	client->warning[0] = '\0';
+
+	if (!PQsendQueryParams(client->conn, sql, n_params, types, values, NULL, NULL, binary_result ? 1 : 0))
+		raise_libpq(client);
+	do
+	{
+		wait_answer(client);
+		more = PQgetResult(client->conn);
+		if (more && client->result == NULL)
+			client->result = more;
+		else
+			PQclear(more);
+	} while (more != NULL);
+
+	if (client->result == NULL)
+		raise_libpq(client);
+	if (PQresultStatus(client->result) != PGRES_TUPLES_OK)
+		raise_remote(client, client->result);
+	if (client->warning[0])
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg_internal("%s", client->warning),
+				 errcontext("call to %s", client->where)));
+	return client->result;
+}

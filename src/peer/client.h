@@ -1,0 +1,37 @@
+/*
+ * client.h: a connection to another region, for functions: ask, wait, read the answer.
+ *
+ * Process: backends only (the coordinator has connection.h, which never waits for one peer).  No locking.
+ *
+ * Every wait is on the latch and the socket, with an end, and can be cancelled.  Trouble is an error of ours:
+ * class 08 when the region cannot be reached or falls silent, else the region's own error with its SQLSTATE, DETAIL
+ * and HINT, and a context that names the region.  No message contains the conninfo.
+ *
+ * The connection and what it holds belong to the memory context that was current at sd_client_connect(); it is
+ * closed when that goes, so nothing is left open by an error.
+ */
+#ifndef SD_CLIENT_H
+#define SD_CLIENT_H
+
+#include "compat.h"
+
+#include <libpq-fe.h>
+
+typedef struct SdClient SdClient;
+
+/* own_region: becomes part of the application_name there.  Tries each place the conninfo names. */
+extern SdClient *sd_client_connect(const char *conninfo, const char *own_region);
+
+/* The name to use in messages from now on. */
+extern void sd_client_set_region(SdClient *client, const char *region);
+
+/*
+ * One statement, in a transaction of its own, with text parameters (types: NULL lets the region infer them).
+ * Returns its rows; they are valid until the next query or the close.
+ */
+extern const PGresult *sd_client_query(SdClient *client, const char *sql, int n_params, const Oid *types,
+									   const char *const *values, bool binary_result);
+
+extern void sd_client_close(SdClient *client);
+
+#endif							/* SD_CLIENT_H */
