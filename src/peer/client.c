@@ -115,6 +115,7 @@ try_endpoint(SdClient *client, const SdConninfo *info, const SdEndpoint *endpoin
 {
 	int64		deadline = sd_monotonic_us() + (int64) sd_connect_timeout * SD_US_PER_MS;
 	PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
+	int			seen;
 
 	client->conn = sd_endpoint_connect(info, endpoint, own_region);
 	if (client->conn == NULL)
@@ -123,12 +124,16 @@ try_endpoint(SdClient *client, const SdConninfo *info, const SdEndpoint *endpoin
 
 	while (PQstatus(client->conn) != CONNECTION_BAD && polling != PGRES_POLLING_OK)
 	{
-		if (!wait_socket(PQsocket(client->conn),
-						 polling == PGRES_POLLING_READING ? WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE, deadline))
+		seen = wait_socket(PQsocket(client->conn),
+						   polling == PGRES_POLLING_READING ? WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE, deadline);
+		if (seen == 0)
 		{
 			*error = pstrdup("it does not answer");
 			break;
 		}
+		/* libpq takes being called for "ready", and would send before it is connected */
+		if ((seen & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE)) == 0)
+			continue;
 		polling = PQconnectPoll(client->conn);
 		if (polling == PGRES_POLLING_FAILED)
 			break;
@@ -275,7 +280,7 @@ wait_answer(SdClient *client)
 		if (!unsent && !PQisBusy(client->conn))
 			return;
 		seen = wait_socket(PQsocket(client->conn), WL_SOCKET_READABLE | (unsent ? WL_SOCKET_WRITEABLE : 0), deadline);
-		if (seen == 0 || sd_monotonic_us() >= deadline)
+		if (seen == 0)
 			raise_broken(client, "it sent nothing for a minute");
 		if (seen & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
 			deadline = sd_monotonic_us() + SILENCE_US;
