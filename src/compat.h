@@ -17,6 +17,11 @@
 #include "utils/backend_status.h"
 #include "utils/wait_event.h"
 
+/* A half-dropped database; minor releases of 15 and 16 before 2023-08 have no name for it. */
+#ifndef DATCONNLIMIT_INVALID_DB
+#define DATCONNLIMIT_INVALID_DB		(-2)
+#endif
+
 /* Custom wait events have names since 17. */
 #if PG_VERSION_NUM >= 170000
 #define sd_compat_wait_event(name) WaitEventExtensionNew(name)

@@ -99,16 +99,24 @@ static bool
 may_hold(Oid database)
 {
 	HeapTuple	tuple;
-	bool		is_template;
+	bool		allowed;
 
 	if (sd_compat_owns_database(database, GetUserId()))
 		return true;
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	is_template = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	allowed = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
 	ReleaseSysCache(tuple);
-	return is_template && have_createdb_privilege();
+	if (!allowed)
+		return false;
+
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	allowed = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+	ReleaseSysCache(tuple);
+	return allowed;
 }
 
 /* Have the launcher look for the extension there.  Caller holds SdShared.lock. */

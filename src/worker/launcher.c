@@ -79,7 +79,7 @@ static char *
 connectable_name(Form_pg_database row)
 {
 	/* nobody is let into template0, and an interrupted DROP DATABASE leaves a row that nobody can connect to */
-	if (!row->datallowconn || database_is_invalid_form(row))
+	if (!row->datallowconn || row->datconnlimit == DATCONNLIMIT_INVALID_DB)
 		return NULL;
 	return pstrdup(NameStr(row->datname));
 }
