@@ -270,14 +270,11 @@ call_broken(SdPeer *peer, int64 now_us)
 	while (peer->current->error == NULL && PQstatus(peer->conn) == CONNECTION_BAD &&
 		   (res = PQgetResult(peer->conn)) != NULL)
 	{
-		/* with an SQLSTATE it is the server's, else libpq's own complaint, which we have */
+		/* with an SQLSTATE it is the server's, else rows, or libpq's own complaint, which we have */
 		if (PQresultErrorField(res, PG_DIAG_SQLSTATE))
 			peer->current->error = res;
 		else
-		{
 			PQclear(res);
-			break;
-		}
 	}
 	if (peer->current->error)
 		sd_libpq_reason(PQresultErrorField(peer->current->error, PG_DIAG_MESSAGE_PRIMARY),
@@ -286,12 +283,30 @@ call_broken(SdPeer *peer, int64 now_us)
 	sd_peer_lost(peer, reason, now_us);
 }
 
+/* Will libpq's send buffer be large after it? */
+static bool
+call_is_large(const SdCall *call)
+{
+	const SdCallSpec *spec = &call->spec;
+	Size		size = 0;
+
+	for (int i = 0; i < spec->n_params && size <= LARGE_CALL; i++)
+	{
+		if (spec->values[i] == NULL)
+			continue;
+		if (spec->formats && spec->formats[i])
+			size += spec->lengths[i];
+		else
+			size += strnlen(spec->values[i], LARGE_CALL + 1);
+	}
+	return size > LARGE_CALL;
+}
+
 /* ReadyForQuery was seen. */
 static void
 call_complete(SdPeer *peer, int64 now_us)
 {
 	SdCall	   *call;
-	bool		large;
 
 	if (PQtransactionStatus(peer->conn) != PQTRANS_IDLE)
 	{
@@ -303,8 +318,7 @@ call_complete(SdPeer *peer, int64 now_us)
 	call = call_detach(peer, now_us);
 	peer->phase = SD_PEER_READY;
 	peer->rtt = call->result.elapsed_us;
-	large = call->sent_size > LARGE_CALL || PQresultMemorySize(call->result.rows) > LARGE_CALL;
-	if (large)
+	if (call_is_large(call) || PQresultMemorySize(call->result.rows) > LARGE_CALL)
 		peer->recycle_at = now_us + RECYCLE_DELAY_US;
 	sd_peer_answered(peer);
 	if (call->error)
@@ -430,22 +444,6 @@ sd_peer_continue_call(SdPeer *peer, uint32 events, int64 now_us)
 
 /* ---- sending ---- */
 
-/* For what libpq will need, not exact. */
-static Size
-call_size(const SdCall *call)
-{
-	const SdCallSpec *spec = &call->spec;
-	Size		size = strlen(spec->sql);
-
-	for (int i = 0; i < spec->n_params; i++)
-	{
-		if (spec->values[i] == NULL)
-			continue;
-		size += spec->formats && spec->formats[i] ? (Size) spec->lengths[i] : strlen(spec->values[i]);
-	}
-	return size;
-}
-
 static SdCall *
 queue_first(SdPeer *peer)
 {
@@ -484,7 +482,6 @@ sd_peer_send_next(SdPeer *peer, int64 now_us)
 	peer->phase = SD_PEER_BUSY;
 	call->in_flight = true;
 	call->sent_us = now_us;
-	call->sent_size = call_size(call);
 	if (!PQsendQueryParams(peer->conn, spec->sql, spec->n_params, spec->types, spec->values,
 						   spec->lengths, spec->formats, spec->binary_result) ||
 		!call_flush(peer))

@@ -31,9 +31,11 @@ struct SdLoop
 	WaitEventSet *set;
 	WaitEvent  *events;
 	bool		stale;			/* entries were added or removed */
+	int			first;			/* whose turn it is */
 };
 
 #define FIXED_EVENTS	2		/* latch, postmaster */
+#define LONG_STEP_US	(5 * SD_US_PER_MS)
 
 static void
 loop_drop_set(SdLoop *loop)
@@ -155,10 +157,41 @@ loop_refresh_set(SdLoop *loop)
 	}
 }
 
+/*
+ * Step the peers that have an event or whose deadline had passed when the sockets were looked at.  A deadline that passed
+ * since then waits for the next look: the answer may have come while we were busy with another peer.
+ *
+ * To hand a body of many megabytes to libpq takes a tenth of a second.  After such a step the caller and the
+ * sockets get their turn first; who was not stepped still has its event, and is the first next time.
+ */
+static void
+loop_step_peers(SdLoop *loop, int64 looked_at)
+{
+	int			n = loop->n;	/* done() may add and remove peers: no pointer is kept across a step */
+
+	for (int k = 0; k < n; k++)
+	{
+		int			i = (loop->first + k) % n;
+		SdPeer	   *peer = loop->entries[i].peer;
+		uint32		fired = loop->entries[i].fired;
+		int64		begun = sd_monotonic_us();
+
+		if (peer == NULL || (fired == 0 && sd_peer_next_deadline(peer) > looked_at))
+			continue;
+		sd_peer_step(peer, fired, fired ? begun : looked_at);
+		if (sd_monotonic_us() - begun > LONG_STEP_US)
+		{
+			loop->first = (i + 1) % n;
+			return;
+		}
+	}
+}
+
 bool
 sd_loop_wait(SdLoop *loop, int64 deadline_us, uint32 wait_event_info)
 {
 	bool		latch_set = false;
+	int64		looked_at;
 	int			n_events;
 
 	loop_refresh_set(loop);
@@ -170,6 +203,7 @@ sd_loop_wait(SdLoop *loop, int64 deadline_us, uint32 wait_event_info)
 
 	n_events = WaitEventSetWait(loop->set, sd_monotonic_timeout_ms(deadline_us, sd_monotonic_us()),
 								loop->events, loop->n + FIXED_EVENTS, wait_event_info);
+	looked_at = sd_monotonic_us();
 	for (int i = 0; i < n_events; i++)
 	{
 		WaitEvent  *event = &loop->events[i];
@@ -183,15 +217,6 @@ sd_loop_wait(SdLoop *loop, int64 deadline_us, uint32 wait_event_info)
 			loop->entries[(intptr_t) event->user_data].fired = event->events;
 	}
 
-	/* done() may add and remove peers: no pointer into entries is kept across a step */
-	for (int i = 0; i < loop->n; i++)
-	{
-		SdPeer	   *peer = loop->entries[i].peer;
-		uint32		fired = loop->entries[i].fired;
-		int64		now_us = sd_monotonic_us();
-
-		if (peer && (fired != 0 || sd_peer_next_deadline(peer) <= now_us))
-			sd_peer_step(peer, fired, now_us);
-	}
+	loop_step_peers(loop, looked_at);
 	return latch_set;
 }

@@ -31,7 +31,6 @@ struct SdCall
 	SdCallSpec	spec;			/* arrays are ours, allocated with the call */
 	int64		sent_us;
 	bool		in_flight;
-	Size		sent_size;
 	PGresult   *error;			/* the first error of the answer */
 	SdCallResult result;
 	char		reason[SD_REASON_SIZE]; /* message of our own */
