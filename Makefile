@@ -12,7 +12,7 @@ OBJS        = $(SOURCES:.c=.o)
 SQL_PARTS   = $(sort $(wildcard src/sql/*.sql))
 SQL_INSTALL = src/sql/build/$(EXTENSION)--$(EXTVERSION).sql
 DATA_built  = $(SQL_INSTALL)
-EXTRA_CLEAN = src/sql/build
+EXTRA_CLEAN = src/sql/build build
 
 REGRESS      = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
 REGRESS_OPTS = --inputdir=. --load-extension=schemadrift
@@ -22,8 +22,13 @@ PG_CPPFLAGS = -Isrc -I$(shell $(PG_CONFIG) --includedir)
 PG_CFLAGS   = -std=gnu11 -Wall -Wextra -Werror $(if $(SD_TESTING),-DSD_TESTING)
 SHLIB_LINK  = -lpq -lpthread
 
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+# "test" and "demo" install PostgreSQL where it is missing: only they can do without it here.
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
+else ifeq ($(filter test demo,$(MAKECMDGOALS)),)
+$(error $(PG_CONFIG) --pgxs names no file: install PostgreSQL's server development files, or set PG_CONFIG)
+endif
 
 # Warnings are errors in our code only: the server's headers count as system headers.
 override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
@@ -35,5 +40,5 @@ $(SQL_INSTALL): $(SQL_PARTS) Makefile schemadrift.control
 	mkdir -p $(@D)
 	cat $(SQL_PARTS) > $@
 
-# Unit tests, simulator and model of the pure core.
-include t/core.mk
+# Unit tests, simulator and model of the pure core; everything else that tests.
+include t/core.mk t/test.mk

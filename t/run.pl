@@ -1,0 +1,242 @@
+#!/usr/bin/perl
+# run.pl [TAP FILE...]: builds, installs and tests everything; the last line counts what passed and failed.
+#
+# Runs in the source tree, as root or whoever may install into PostgreSQL's directories.  Nothing is built in the
+# source tree: copies go to build/testing (with -DSD_TESTING: wait points and planted mistakes) and build/release.
+# Servers and tests run in a fresh directory of an unprivileged user, in t/sandbox.  Every step's output is in
+# build/log, and there its last line of the form "name: N passed, N failed" is its result; a step without such a
+# line counts as one, by its exit status.
+#
+# STEPS="arrows unit ..." in the environment runs only these.  With TAP files: only the test build and these files.
+# SD_TEST_TMP (default: TMPDIR or /tmp) is where the fresh directory is made; it goes when all passed.
+use strict;
+use warnings;
+
+use Cwd 'getcwd';
+use File::Basename;
+use File::Copy 'copy';
+use File::Path qw(make_path remove_tree);
+use File::Temp 'tempdir';
+use Time::HiRes 'time';
+
+my @files = @ARGV;
+my $source = getcwd();
+my $log    = "$source/build/log";
+my $config = $ENV{PG_CONFIG} || 'pg_config';
+my $pgxs   = pg_config('--pgxs');
+my $bindir = pg_config('--bindir');
+my ($passed, $failed, @failures) = (0, 0);
+my $run;
+
+die "run.pl: start me in the source tree\n" if !-e 'schemadrift.control';
+$| = 1;
+delete @ENV{qw(MAKEFLAGS MAKELEVEL MFLAGS)};    # our makes have goals and variables of their own
+remove_tree($log);
+make_path($log);
+
+my @steps = (
+	[ arrows    => sub { run('arrows', 'perl', 't/arrows.pl', 'src', pg_config('--includedir-server')) } ],
+	[ unit      => sub { run('unit', 'make', '-s', 'unit') } ],
+	[ simulate  => sub { run('simulate', 'make', '-s', 'simulate') } ],
+	[ model     => sub { run('model', 'make', '-s', 'model') } ],
+	[ build     => sub { build('testing', 'SD_TESTING=1') } ],
+	[ regress   => sub { regress('regress', 'testing') } ],
+	[ isolation => sub { regress('isolation', 'testing') } ],
+	[ tap       => sub { tap('tap', @files ? @files : glob 't/[0-9]*.pl') } ],
+	[ release   => sub { build('release') && symbols() } ],
+	[ again     => sub { regress('regress', 'release') & tap('tap-release', glob 't/[0-9]*_main*.pl') } ],
+	[ demo      => sub { demo() } ]);
+my %wanted = map { $_ => 1 } split ' ',
+    $ENV{STEPS} ? $ENV{STEPS}
+  : @files      ? 'build tap'
+  :               join ' ', grep { $_ ne 'demo' } map { $_->[0] } @steps;
+
+$wanted{release} = 1 if $wanted{demo};
+foreach my $step (@steps)
+{
+	$step->[1]->() if $wanted{ $step->[0] };
+}
+remove_tree($run) if $run && !$failed;
+exit 0 if $ENV{STEPS} && $ENV{STEPS} eq 'demo' && !$failed;
+
+if (@failures)
+{
+	print "\nfailed: @failures\n";
+	print "logs are in build/log", $run ? ", data directories in $run\n" : "\n";
+}
+print "$passed passed, $failed failed\n";
+exit($failed ? 1 : 0);
+
+sub pg_config
+{
+	my ($what) = @_;
+	my $answer = qx{$config $what};
+
+	die "run.pl: $config $what failed\n" if $?;
+	chomp $answer;
+	return $answer;
+}
+
+# One step: its output to a log, its count to ours.
+sub run
+{
+	my ($name, @command) = @_;
+	my $start = time();
+
+	printf '%-16s ', $name;
+	my $status = logged($name, @command);
+	my ($p, $f, $more) = (0, 0, '');
+	open my $fh, '<', "$log/$name.log" or die "$log/$name.log: $!\n";
+	while (<$fh>)
+	{
+		($p, $f, $more) = ($1, $2, $3) if /^[\w-]+: (\d+) passed, (\d+) failed(.*)/;
+	}
+	$p = 1 if !$p && !$f && !$status;
+	$f = 1 if !$f && $status;
+	printf "%5d passed  %3d failed%s  %4.0f s\n", $p, $f, $more, time() - $start;
+	$passed += $p;
+	$failed += $f;
+	if ($f)
+	{
+		push @failures, $name;
+		show("$log/$name.log", 80);
+	}
+	return !$f;
+}
+
+sub logged
+{
+	my ($name, @command) = @_;
+	my $pid = fork() // die "fork: $!\n";
+
+	if (!$pid)
+	{
+		open STDIN,  '<',  '/dev/null'      or die "/dev/null: $!\n";
+		open STDOUT, '>>', "$log/$name.log" or die "$log/$name.log: $!\n";
+		open STDERR, '>&', \*STDOUT         or die "stderr: $!\n";
+		exec { $command[0] } @command or die "could not run $command[0]: $!\n";
+	}
+	waitpid $pid, 0;
+	return $?;
+}
+
+# The end of a log, for those who have nothing but this output.
+sub show
+{
+	my ($path, $lines) = @_;
+
+	open my $fh, '<', $path or return;
+	my @all = <$fh>;
+	splice @all, 0, @all - $lines if @all > $lines;
+	print "---- $path\n", @all, "----\n";
+	return;
+}
+
+# A copy of the sources, built and installed.  Objects stay from run to run: only what changed is built again.
+sub build
+{
+	my ($kind, @flags) = @_;
+	my $sudo = -w pg_config('--pkglibdir') ? '' : 'sudo --non-interactive';
+
+	return run("build-$kind", 'sh', '-e', '-c', <<"SH");
+		mkdir -p build/$kind
+		# objects of another PostgreSQL are no good
+		$config > build/$kind.new
+		cmp -s build/$kind.new build/$kind.pg || rm -rf build/$kind/src
+		mv build/$kind.new build/$kind.pg
+		cd build/$kind
+		find . -type f ! -name '*.o' -delete
+		tar -C ../.. --exclude='*.o' --exclude=src/sql/build -cf - Makefile META.json schemadrift.control src t |
+			tar -xf -
+		make -s PG_CONFIG='$config' @flags
+		$sudo make -s PG_CONFIG='$config' @flags install
+SH
+}
+
+# No wait point, no planted mistake in what people run.
+sub symbols
+{
+	return run('symbols', 'sh', '-c', 'symbols=$(nm build/release/schemadrift.so) || exit 1
+		! echo "$symbols" | grep -i sd_testing');
+}
+
+# The fresh directory, and the environment that tests find there.
+sub prepare
+{
+	my $tmp = $ENV{SD_TEST_TMP} || $ENV{TMPDIR} || '/tmp';
+
+	if (!$run)
+	{
+		$run = tempdir('schemadrift-test-XXXXXX', DIR => $tmp);
+		system('sh', '-c', 'for f in sql expected t; do [ ! -e $f ] || cp -a $f "$0"/ || exit 1; done', $run) == 0
+		  or die "could not copy the tests to $run\n";
+		my $user = $> ? undef : $ENV{SD_TEST_USER} || (defined getpwnam('postgres') ? 'postgres' : 'nobody');
+		system('chown', '-R', "$user:", $run) == 0 or die "could not give $run to $user\n" if $user;
+		chmod 0755, $run;
+	}
+	$ENV{PATH}             = "$bindir:$ENV{PATH}" if $ENV{PATH} !~ /^\Q$bindir\E:/;
+	$ENV{PERL5LIB}         = "$run/t/lib:" . dirname($pgxs) . '/../test/perl';
+	$ENV{PG_REGRESS}       = dirname($pgxs) . '/../test/regress/pg_regress';
+	$ENV{PG_ISOLATION}     = dirname($pgxs) . '/../test/isolation/pg_isolation_regress';
+	$ENV{SD_TEST_TEMPLATE} = "$run/template";
+	$ENV{HOME}             = $run;
+	return;
+}
+
+sub inside
+{
+	my ($name, @command) = @_;
+
+	prepare();
+	chdir $run or die "$run: $!\n";
+	my $ok = run($name, "$run/t/sandbox", @command);
+	chdir $source or die "$source: $!\n";
+	return $ok;
+}
+
+sub regress
+{
+	my ($kind, $build) = @_;
+	my $name = $build eq 'testing' ? $kind : "$kind-$build";
+
+	return 1 if !glob($kind eq 'isolation' ? 't/isolation/specs/*.spec' : 'sql/*.sql');
+	my $ok = inside($name, 'perl', 't/lib/regress.pl', $kind, $name);
+	keep("$run/$name");
+	show("$log/$name/regression.diffs", 400) if !$ok;
+	return $ok;
+}
+
+sub tap
+{
+	my ($name, @tests) = @_;
+
+	return 1 if !@tests;
+	my $ok = inside($name, 'perl', 't/lib/tap.pl', $name, @tests);
+	keep("$run/$name");
+	return $ok;
+}
+
+# Logs and differences of a step, out of the directory that goes.
+sub keep
+{
+	my ($from) = @_;
+	my $to = "$log/" . basename($from);
+
+	make_path($to);
+	copy($_, $to) foreach grep { -f } glob "$from/*.tap $from/*.out $from/*.diffs $from/tmp_check/log/* $from/*.log";
+	return;
+}
+
+sub demo
+{
+	return if $failed;
+	prepare();
+	chdir $run or die "$run: $!\n";
+	if ($ENV{KEEP})
+	{
+		exec 'perl', "$run/t/demo.pl", 'keep' or die "demo: $!\n";
+	}
+	system("$run/t/sandbox", 'perl', "$run/t/demo.pl") == 0 or $failed++;
+	chdir $source or die "$source: $!\n";
+	return;
+}

@@ -1,0 +1,17 @@
+# Targets for testing and showing: all of them can start on a machine that has nothing yet (t/setup.sh).
+#
+#   make test [ONLY="t/001_harness.pl ..."]    everything, or these TAP files with the test build
+#   make test [STEPS="arrows regress"]         some of t/run.pl's steps
+#   make demo [KEEP=1]                         the main case on three servers, to look at
+
+.PHONY: test demo arrows
+test:
+	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
+	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" perl t/run.pl $(ONLY)
+
+demo:
+	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
+	@PG_CONFIG="$(PG_CONFIG)" STEPS=demo KEEP="$(KEEP)" perl t/run.pl
+
+arrows:
+	@perl t/arrows.pl src
