@@ -278,8 +278,9 @@ sd_rpc_learn(PG_FUNCTION_ARGS)
 	Caller		caller = guard(fcinfo, true);
 	int64		version = PG_GETARG_INT64(7);
 	pg_uuid_t  *id = PG_GETARG_UUID_P(8);
-	SdChain		chain = chain_arg(fcinfo, 9);
-	SdEntry    *entry = PG_ARGISNULL(10) ? NULL : sd_entry_decode(PG_GETARG_BYTEA_P(10));
+	SdChain		hash = chain_arg(fcinfo, 9);
+	SdChain		chain = chain_arg(fcinfo, 10);
+	SdEntry    *entry = PG_ARGISNULL(11) ? NULL : sd_entry_decode(PG_GETARG_BYTEA_P(11));
 	SdEntryRef	ref;
 	SdScope		scope;
 	SdVote		vote;
@@ -290,18 +291,15 @@ sd_rpc_learn(PG_FUNCTION_ARGS)
 
 	(void) caller;
 	memcpy(ref.id, id->data, SD_ENTRY_ID_SIZE);
-	sd_store_enter(&scope);
+	memcpy(ref.sha, hash.sha, SD_SHA_SIZE);
 	if (entry)
-		ref = sd_entry_ref(entry);
-	else
 	{
-		/* without the bytes only the id is told: our own acceptance supplies the hash, the chain proves it */
-		List	   *accepted = sd_accepted_from(version);
+		SdEntryRef	sent = sd_entry_ref(entry);
 
-		memset(ref.sha, 0, SD_SHA_SIZE);
-		if (accepted != NIL && ((SdAccepted *) linitial(accepted))->version == version)
-			memcpy(ref.sha, ((SdAccepted *) linitial(accepted))->entry.sha, SD_SHA_SIZE);
+		if (!sd_entry_equal(&sent, &ref))
+			refuse(ERRCODE_PROTOCOL_VIOLATION, "the entry sent is not the one announced", NULL);
 	}
+	sd_store_enter(&scope);
 	vote = sd_vote_learn(version, &ref, &chain, entry);
 	if (vote.verdict == SD_ACCEPTOR_DIVERGED)
 		ereport(ERROR,

@@ -168,9 +168,10 @@ sd_call_learn(SdPeer *peer, const SdCallHead *head, int64 version, const SdEntry
 	put_head(p, peer, head);
 	put_int64(p, version);
 	put_copy(p, UUIDOID, entry->id, SD_ENTRY_ID_SIZE);
+	put_copy(p, BYTEAOID, entry->sha, SD_SHA_SIZE);
 	put_copy(p, BYTEAOID, chain->sha, SD_SHA_SIZE);
 	put_body(p, body);
-	return submit(peer, p, "SELECT * FROM schemadrift_rpc.learn($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)",
+	return submit(peer, p, "SELECT * FROM schemadrift_rpc.learn($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
 				  SD_PRIORITY_LEARN, deadline_us);
 }
 

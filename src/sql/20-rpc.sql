@@ -24,7 +24,7 @@ COMMENT ON FUNCTION schemadrift_rpc.accept IS 'phase 2: vote for an entry';
 
 CREATE FUNCTION schemadrift_rpc.learn(protocol integer, group_id uuid, generation integer, callee text,
 	caller text, caller_incarnation integer, known_vote_seq bigint,
-	version bigint, entry_id uuid, chain bytea, entry bytea,
+	version bigint, entry_id uuid, hash bytea, chain bytea, entry bytea,
 	OUT answer text, OUT head bigint)
 	RETURNS record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'sd_rpc_learn';

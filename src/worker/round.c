@@ -431,24 +431,33 @@ vote_here(SdRound *round, const SdEffect *effect)
 
 /* ---- effects ---- */
 
+typedef struct Chosen
+{
+	SdRound    *round;
+	const SdBody *body;
+	int64		version;
+} Chosen;
+
+static void
+learn_chosen(SdCoordinator *c, void *arg)
+{
+	Chosen	   *chosen = arg;
+	SdEntry    *entry = sd_entry_decode(chosen->body->bytes);
+	SdChain		chain = sd_entry_chain(&chosen->round->chain, entry);
+
+	(void) c;
+	(void) sd_vote_learn(chosen->version, &chosen->body->ref, &chain, entry);
+}
+
 /* Chosen: into our log, unless our own commit put it there, and to everybody. */
 static void
 put_chosen(SdRound *round, const SdEffect *effect)
 {
 	SdCoordinator *c = round->coordinator;
-	const SdBody *body = find_body(round, &effect->entry);
+	Chosen		chosen = {.round = round, .body = find_body(round, &effect->entry), .version = effect->version};
 
-	if (body && c->head.version < effect->version)
-	{
-		SdEntry		entry = {0};
-		SdLogRow   *row = palloc0(sizeof(SdLogRow));
-
-		memcpy(entry.hash, body->ref.sha, SD_SHA_SIZE);
-		row->version = effect->version;
-		row->chain = sd_entry_chain(&round->chain, &entry);
-		row->bytes = body->bytes;
-		sd_coordinator_learn(c, list_make1(row));
-	}
+	if (chosen.body && c->head.version < effect->version)
+		(void) sd_coordinator_transaction(c, learn_chosen, &chosen, true);
 	sd_gossip_push(c, effect->version);
 	c->look = true;
 }
