@@ -64,6 +64,17 @@ sd_compat_owns_database(Oid database, Oid role)
 #define sd_executor_run(query, direction, count) ExecutorRun(query, direction, count)
 #else
 #define sd_executor_run(query, direction, count) ExecutorRun(query, direction, count, true)
+
+/* pg_attribute.attstattarget became nullable and narrower in 17 */
+#if PG_VERSION_NUM < 170000
+#define sd_statistics_target(datum) ((int) DatumGetInt32(datum))
+#else
+#define sd_statistics_target(datum) ((int) DatumGetInt16(datum))
+#endif
+
+/* 18 keeps a second, compact form of each column in tuple descriptors */
+#if PG_VERSION_NUM < 180000
+#define populate_compact_attribute(descriptor, column) ((void) 0)
 #endif
 
 #endif							/* SD_COMPAT_H */

@@ -1,0 +1,391 @@
+/*
+ * describe.c: canonical definitions: what is covered, building blocks, schemas and extensions; see describe.h.
+ *
+ * describe_relation.c, describe_attached.c (constraints, triggers, rules, policies), describe_type.c and
+ * describe_function.c have the other kinds.  Backend and workers, inside a transaction.
+ */
+#include "compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/dependency.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "ddl/canonical.h"
+#include "ddl/describe.h"
+#include "ddl/names.h"
+
+static bool describe_schema(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+static bool describe_extension(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+
+typedef struct Catalog
+{
+	Oid			classid;
+	AttrNumber	oid_column;
+	bool		(*describe) (SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+} Catalog;
+
+/* A new kind of object is a row here. */
+static const Catalog catalogs[] = {
+	{NamespaceRelationId, Anum_pg_namespace_oid, describe_schema},
+	{RelationRelationId, Anum_pg_class_oid, sd_describe_relation},
+	{ConstraintRelationId, Anum_pg_constraint_oid, sd_describe_constraint},
+	{TriggerRelationId, Anum_pg_trigger_oid, sd_describe_trigger},
+	{RewriteRelationId, Anum_pg_rewrite_oid, sd_describe_rule},
+	{PolicyRelationId, Anum_pg_policy_oid, sd_describe_policy},
+	{TypeRelationId, Anum_pg_type_oid, sd_describe_type},
+	{ProcedureRelationId, Anum_pg_proc_oid, sd_describe_function},
+	{ExtensionRelationId, Anum_pg_extension_oid, describe_extension},
+};
+
+int
+sd_described_catalogs(const Oid **oids)
+{
+	static Oid	list[lengthof(catalogs)];
+
+	for (size_t i = 0; i < lengthof(catalogs); i++)
+		list[i] = catalogs[i].classid;
+	*oids = list;
+	return lengthof(catalogs);
+}
+
+typedef struct NamespaceEntry
+{
+	Oid			oid;
+	bool		covered;
+} NamespaceEntry;
+
+typedef struct MemberKey
+{
+	Oid			classid;
+	Oid			objid;
+} MemberKey;
+
+static bool
+is_covered_name(const char *name)
+{
+	/* also other sessions' temporary schemas, even abandoned ones, and pg_toast */
+	return strncmp(name, "pg_", 3) != 0 &&
+		strcmp(name, "information_schema") != 0 &&
+		strcmp(name, "schemadrift") != 0 &&
+		strncmp(name, "schemadrift_", 12) != 0;
+}
+
+bool
+sd_namespace_is_covered(SdDescriber *describer, Oid namespace)
+{
+	bool		found;
+	NamespaceEntry *entry = hash_search(describer->namespaces, &namespace, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(namespace));
+
+		entry->covered = HeapTupleIsValid(tuple) &&
+			is_covered_name(NameStr(((Form_pg_namespace) GETSTRUCT(tuple))->nspname));
+		if (HeapTupleIsValid(tuple))
+			ReleaseSysCache(tuple);
+	}
+	return entry->covered;
+}
+
+bool
+sd_is_extension_member(SdDescriber *describer, Oid classid, Oid objid)
+{
+	MemberKey	key = {classid, objid};
+
+	if (describer->members)
+		return hash_search(describer->members, &key, HASH_FIND, NULL) != NULL;
+	return OidIsValid(getExtensionOfObject(classid, objid));
+}
+
+static HTAB *
+read_members(void)
+{
+	HASHCTL		control = {.keysize = sizeof(MemberKey), .entrysize = sizeof(MemberKey), .hcxt = CurrentMemoryContext};
+	HTAB	   *members = hash_create("schemadrift extension members", 1024, &control,
+									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (depend->refclassid == ExtensionRelationId && depend->deptype == DEPENDENCY_EXTENSION)
+		{
+			MemberKey	key = {depend->classid, depend->objid};
+
+			(void) hash_search(members, &key, HASH_ENTER, NULL);
+		}
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return members;
+}
+
+SdDescriber *
+sd_describer_create(bool all_members)
+{
+	SdDescriber *describer = palloc0(sizeof(SdDescriber));
+	HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(NamespaceEntry), .hcxt = CurrentMemoryContext};
+
+	describer->namespaces = hash_create("schemadrift namespaces", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	if (all_members)
+		describer->members = read_members();
+	return describer;
+}
+
+static const Catalog *
+find_catalog(Oid classid)
+{
+	for (size_t i = 0; i < lengthof(catalogs); i++)
+		if (catalogs[i].classid == classid)
+			return &catalogs[i];
+	return NULL;
+}
+
+bool
+sd_describe_tuple(SdDescriber *describer, Oid classid, HeapTuple tuple, SdDescription *description)
+{
+	const Catalog *catalog = find_catalog(classid);
+
+	Assert(catalog != NULL);
+	resetStringInfo(&description->identity);
+	resetStringInfo(&description->definition);
+	description->kind = NULL;
+	description->classid = classid;
+	description->objid = InvalidOid;
+	description->names = 0;
+	if (!catalog->describe(describer, tuple, description))
+		return false;
+	Assert(description->kind != NULL && OidIsValid(description->objid));
+	sd_add_name(description, description->identity.data, 0);
+	return true;
+}
+
+bool
+sd_describe_object(SdDescriber *describer, Oid classid, Oid objid, SdDescription *description)
+{
+	const Catalog *catalog = find_catalog(classid);
+	Relation	relation;
+	HeapTuple	tuple;
+	bool		result;
+
+	if (catalog == NULL)
+		return false;
+	relation = table_open(classid, AccessShareLock);
+	tuple = get_catalog_object_by_oid(relation, catalog->oid_column, objid);
+	result = HeapTupleIsValid(tuple) && sd_describe_tuple(describer, classid, tuple, description);
+	table_close(relation, AccessShareLock);
+	return result;
+}
+
+/* --- building blocks --- */
+
+static void
+begin_property(SdDescription *description, const char *property)
+{
+	appendStringInfoString(&description->definition, property);
+	appendStringInfoString(&description->definition, ": ");
+}
+
+static void
+append_escaped(StringInfo out, const char *value)
+{
+	for (const char *rest = value; *rest;)
+	{
+		size_t		plain = strcspn(rest, "\n\\");
+
+		appendBinaryStringInfo(out, rest, plain);
+		rest += plain;
+		if (*rest)
+		{
+			appendStringInfoString(out, *rest == '\n' ? "\\n" : "\\\\");
+			rest++;
+		}
+	}
+}
+
+void
+sd_put(SdDescription *description, const char *property, const char *value)
+{
+	if (value == NULL || *value == '\0')
+		return;
+	begin_property(description, property);
+	append_escaped(&description->definition, value);
+	appendStringInfoChar(&description->definition, '\n');
+}
+
+void
+sd_put_flag(SdDescription *description, const char *property, bool value)
+{
+	if (value)
+		sd_put(description, property, "yes");
+}
+
+void
+sd_put_int(SdDescription *description, const char *property, int64 value, int64 usual)
+{
+	if (value != usual)
+		appendStringInfo(&description->definition, "%s: " INT64_FORMAT "\n", property, value);
+}
+
+void
+sd_put_char(SdDescription *description, const char *property, char value, char usual)
+{
+	if (value != usual && value != '\0')
+		appendStringInfo(&description->definition, "%s: %c\n", property, value);
+}
+
+void
+sd_put_name(SdDescription *description, const char *property, SdAppendName append, Oid oid)
+{
+	if (!OidIsValid(oid))
+		return;
+	begin_property(description, property);
+	append(&description->definition, oid);
+	appendStringInfoChar(&description->definition, '\n');
+}
+
+void
+sd_put_type(SdDescription *description, const char *property, Oid type, int32 typmod)
+{
+	if (!OidIsValid(type))
+		return;
+	begin_property(description, property);
+	sd_append_type(&description->definition, type, typmod);
+	appendStringInfoChar(&description->definition, '\n');
+}
+
+void
+sd_put_expression(SdDescription *description, const char *property, Datum tree, bool isnull, Oid relation)
+{
+	StringInfoData canonical;
+	char	   *stored;
+
+	if (isnull)
+		return;
+	stored = TextDatumGetCString(tree);
+	if (strcmp(stored, "<>") == 0)
+		return;
+	initStringInfo(&canonical);
+	sd_append_canonical(&canonical, stored, relation);
+	sd_put(description, property, canonical.data);
+	pfree(canonical.data);
+}
+
+static int
+compare_strings(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Sorted: the order in which options were set means nothing. */
+char *
+sd_join_options(Datum options, bool isnull)
+{
+	StringInfoData joined;
+	Datum	   *elements;
+	char	  **strings;
+	int			n;
+
+	if (isnull)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(options), TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, &n);
+	if (n == 0)
+		return NULL;
+	strings = palloc(n * sizeof(char *));
+	for (int i = 0; i < n; i++)
+		strings[i] = TextDatumGetCString(elements[i]);
+	qsort(strings, n, sizeof(char *), compare_strings);
+	initStringInfo(&joined);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&joined, "%s%s", i > 0 ? ", " : "", strings[i]);
+	return joined.data;
+}
+
+void
+sd_put_options(SdDescription *description, const char *property, Datum options, bool isnull)
+{
+	sd_put(description, property, sd_join_options(options, isnull));
+}
+
+char *
+sd_join_columns(Oid relation, const int16 *numbers, int n)
+{
+	StringInfoData joined;
+
+	initStringInfo(&joined);
+	for (int i = 0; i < n; i++)
+	{
+		if (i > 0)
+			appendStringInfoString(&joined, ", ");
+		sd_append_column(&joined, relation, numbers[i]);
+	}
+	return joined.data;
+}
+
+void
+sd_add_name(SdDescription *description, const char *name, int number)
+{
+	description->names = hash_combine64(description->names,
+										hash_bytes_extended((const unsigned char *) name, strlen(name), number));
+}
+
+/* --- schemas and extensions --- */
+
+static bool
+describe_schema(SdDescriber *describer, HeapTuple tuple, SdDescription *description)
+{
+	Form_pg_namespace namespace = (Form_pg_namespace) GETSTRUCT(tuple);
+
+	if (!is_covered_name(NameStr(namespace->nspname)) ||
+		sd_is_extension_member(describer, NamespaceRelationId, namespace->oid))
+		return false;
+	description->kind = "schema";
+	description->objid = namespace->oid;
+	sd_append_identifier(&description->identity, NameStr(namespace->nspname));
+	return true;
+}
+
+static bool
+describe_extension(SdDescriber *describer, HeapTuple tuple, SdDescription *description)
+{
+	Form_pg_extension extension = (Form_pg_extension) GETSTRUCT(tuple);
+	Relation	catalog;
+	Datum		version;
+	bool		isnull;
+
+	(void) describer;
+	if (strcmp(NameStr(extension->extname), "schemadrift") == 0)
+		return false;
+	description->kind = "extension";
+	description->objid = extension->oid;
+	sd_append_identifier(&description->identity, NameStr(extension->extname));
+	catalog = table_open(ExtensionRelationId, AccessShareLock);
+	version = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(catalog), &isnull);
+	if (!isnull)
+		sd_put(description, "version", TextDatumGetCString(version));
+	table_close(catalog, AccessShareLock);
+	sd_put_name(description, "schema", sd_append_namespace, extension->extnamespace);
+	return true;
+}

@@ -1,0 +1,260 @@
+/*
+ * digest.c: digests of the whole schema: scan, rebuild, root; see digest.h.
+ *
+ * Backend, coordinator and applier, inside a transaction.  Reads catalogs under AccessShareLock on themselves, which only VACUUM
+ * FULL and CLUSTER of a catalog conflict with; writes the digest tables, which only the holder of the DDL lock does.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "ddl/canonical.h"
+#include "ddl/digest.h"
+#include "ddl/hash.h"
+#include "store/object.h"
+#include "store/sql.h"
+
+typedef struct RowList
+{
+	SdObjectRow *rows;
+	int			n;
+	int			size;
+} RowList;
+
+static void
+collect(void *arg, const SdDescription *description, SdObjectRow *row)
+{
+	RowList    *list = arg;
+
+	(void) description;
+	if (list->n == list->size)
+	{
+		list->size *= 2;
+		list->rows = repalloc_huge(list->rows, list->size * sizeof(SdObjectRow));
+	}
+	list->rows[list->n++] = *row;
+}
+
+static RowList
+scan_rows(SdHasher *hasher)
+{
+	RowList		list = {.size = 1024};
+
+	list.rows = palloc(list.size * sizeof(SdObjectRow));
+	sd_scan_objects(hasher, collect, &list);
+	return list;
+}
+
+SdObjectDigest *
+sd_object_digest(const SdObjectRow *row, bool dropped)
+{
+	SdObjectDigest *object = palloc(sizeof(SdObjectDigest));
+
+	object->kind = pstrdup(row->kind);
+	object->identity = pstrdup(row->identity);
+	memcpy(object->hash.byte, row->hash, SD_DIGEST_LENGTH);
+	object->dropped = dropped;
+	return object;
+}
+
+List *
+sd_digest_scan(void)
+{
+	int			guc_level = sd_canonical_enter();
+	SdHasher   *hasher = sd_hasher_create();
+	RowList		list = scan_rows(hasher);
+	List	   *result = NIL;
+
+	for (int i = 0; i < list.n; i++)
+		result = lappend(result, sd_object_digest(&list.rows[i], false));
+	sd_hasher_free(hasher);
+	sd_canonical_leave(guc_level);
+	return result;
+}
+
+SdDigest
+sd_digest_root_of(List *objects)
+{
+	SdHasher   *hasher = sd_hasher_create();
+	SdDigest	root = {{0}};
+	ListCell   *cell;
+
+	foreach(cell, objects)
+	{
+		SdObjectDigest *object = lfirst(cell);
+		SdObjectRow row = {.kind = object->kind, .identity = object->identity};
+
+		memcpy(row.hash, object->hash.byte, SD_OBJECT_HASH_SIZE);
+		sd_root_add(hasher, &root, &row);
+	}
+	sd_hasher_free(hasher);
+	return root;
+}
+
+SdDigest
+sd_digest_root(void)
+{
+	SdScope		scope;
+	SdDigest	root = {{0}};
+	int			form;
+
+	sd_store_enter(&scope);
+	if (!sd_digest_row_read(&form, root.byte))
+		memset(&root, 0, sizeof(root));
+	sd_store_leave(&scope);
+	return root;
+}
+
+/* --- making the table equal to the schema --- */
+
+typedef struct Located
+{
+	Oid			key[2];			/* classid, objid */
+	const SdObjectRow *row;
+	bool		seen;
+} Located;
+
+static int
+compare_names(const void *a, const void *b)
+{
+	const SdObjectRow *left = *(const SdObjectRow *const *) a;
+	const SdObjectRow *right = *(const SdObjectRow *const *) b;
+	int			result = strcmp(left->kind, right->kind);
+
+	return result != 0 ? result : strcmp(left->identity, right->identity);
+}
+
+static const SdObjectRow **
+sort_by_name(const SdObjectRow *rows, int n)
+{
+	const SdObjectRow **sorted = palloc_extended(Max(n, 1) * sizeof(SdObjectRow *), MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < n; i++)
+		sorted[i] = &rows[i];
+	qsort(sorted, n, sizeof(SdObjectRow *), compare_names);
+	return sorted;
+}
+
+static bool
+same_row(const SdObjectRow *a, const SdObjectRow *b)
+{
+	return strcmp(a->kind, b->kind) == 0 && strcmp(a->identity, b->identity) == 0 &&
+		memcmp(a->hash, b->hash, SD_OBJECT_HASH_SIZE) == 0 && a->names == b->names;
+}
+
+/* Rows are compared by OID, because that is how they are stored ... */
+static void
+write_differences(const SdObjectRow *old, int nold, const RowList *now)
+{
+	HASHCTL		control = {.keysize = 2 * sizeof(Oid), .entrysize = sizeof(Located), .hcxt = CurrentMemoryContext};
+	HTAB	   *located = hash_create("schemadrift objects by OID", Max(nold, 16), &control,
+									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	SdObjectRow *put = palloc_extended(Max(now->n, 1) * sizeof(SdObjectRow), MCXT_ALLOC_HUGE);
+	Oid		   *classids = palloc(Max(nold, 1) * sizeof(Oid));
+	Oid		   *objids = palloc(Max(nold, 1) * sizeof(Oid));
+	int			nput = 0;
+	int			ndelete = 0;
+
+	for (int i = 0; i < nold; i++)
+	{
+		Oid			key[2] = {old[i].classid, old[i].objid};
+		Located    *entry = hash_search(located, key, HASH_ENTER, NULL);
+
+		entry->row = &old[i];
+		entry->seen = false;
+	}
+	for (int i = 0; i < now->n; i++)
+	{
+		Oid			key[2] = {now->rows[i].classid, now->rows[i].objid};
+		Located    *entry = hash_search(located, key, HASH_FIND, NULL);
+
+		if (entry)
+			entry->seen = true;
+		if (entry == NULL || !same_row(entry->row, &now->rows[i]))
+			put[nput++] = now->rows[i];
+	}
+	for (int i = 0; i < nold; i++)
+	{
+		Oid			key[2] = {old[i].classid, old[i].objid};
+		Located    *entry = hash_search(located, key, HASH_FIND, NULL);
+
+		if (!entry->seen)
+		{
+			classids[ndelete] = old[i].classid;
+			objids[ndelete++] = old[i].objid;
+		}
+	}
+	sd_objects_delete(classids, objids, ndelete);
+	sd_objects_put(put, nput);
+}
+
+/* ... but changes are named by name: an index that got another OID is no change. */
+static List *
+list_differences(const SdObjectRow *old, int nold, const RowList *now)
+{
+	const SdObjectRow **before = sort_by_name(old, nold);
+	const SdObjectRow **after = sort_by_name(now->rows, now->n);
+	List	   *changed = NIL;
+	int			i = 0;
+	int			j = 0;
+
+	while (i < nold || j < now->n)
+	{
+		int			order = i == nold ? 1 : j == now->n ? -1 : compare_names(&before[i], &after[j]);
+
+		if (order < 0)
+			changed = lappend(changed, sd_object_digest(before[i], true));
+		else if (order > 0 || memcmp(before[i]->hash, after[j]->hash, SD_OBJECT_HASH_SIZE) != 0)
+			changed = lappend(changed, sd_object_digest(after[j], false));
+		i += order <= 0;
+		j += order >= 0;
+	}
+	pfree(before);
+	pfree(after);
+	return changed;
+}
+
+SdDigest
+sd_digest_rebuild_changed(List **changed)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "schemadrift digest", ALLOCSET_DEFAULT_SIZES);
+	SdScope		scope;
+	int			guc_level;
+	SdHasher   *hasher;
+	SdObjectRow *old;
+	int			nold;
+	RowList		now;
+	SdDigest	root = {{0}};
+
+	MemoryContextSwitchTo(context);
+	CommandCounterIncrement();
+	sd_store_enter(&scope);
+	MemoryContextSwitchTo(context);
+	guc_level = sd_canonical_enter();
+	hasher = sd_hasher_create();
+
+	old = sd_objects_all(&nold);
+	now = scan_rows(hasher);
+	for (int i = 0; i < now.n; i++)
+		sd_root_add(hasher, &root, &now.rows[i]);
+	write_differences(old, nold, &now);
+	sd_digest_row_write(SD_DIGEST_FORM, root.byte);
+
+	sd_hasher_free(hasher);
+	sd_canonical_leave(guc_level);
+	sd_store_leave(&scope);
+	MemoryContextSwitchTo(caller);
+	if (changed)
+		*changed = list_differences(old, nold, &now);
+	MemoryContextDelete(context);
+	return root;
+}
+
+SdDigest
+sd_digest_rebuild(void)
+{
+	return sd_digest_rebuild_changed(NULL);
+}

@@ -1,0 +1,37 @@
+/*
+ * hash.h: from canonical definitions to digests, and their sum.
+ */
+#ifndef SD_DDL_HASH_H
+#define SD_DDL_HASH_H
+
+#include "compat.h"
+
+#include "ddl/describe.h"
+#include "ddl/digest.h"
+#include "store/object.h"
+
+/* One SHA-256 context for many hashes; freed with its memory context, or by sd_hasher_free() for the library's part. */
+typedef struct SdHasher SdHasher;
+
+extern SdHasher *sd_hasher_create(void);
+extern void sd_hasher_free(SdHasher *hasher);
+
+/* Of the text in UTF-8: the same whatever the database's encoding. */
+extern void sd_hash_text(SdHasher *hasher, const char *string, int length, SdDigest *digest);
+
+extern void sd_root_add(SdHasher *hasher, SdDigest *root, const SdObjectRow *row);
+extern void sd_root_subtract(SdHasher *hasher, SdDigest *root, const SdObjectRow *row);
+
+/* The row for a description, strings copied to the current memory context. */
+extern SdObjectRow sd_hash_description(SdHasher *hasher, const SdDescription *description);
+
+/* Every object of the schema, described and hashed; the description is valid during the call. */
+typedef void (*SdScanVisitor) (void *arg, const SdDescription *description, SdObjectRow *row);
+extern void sd_scan_objects(SdHasher *hasher, SdScanVisitor visit, void *arg);
+
+/* sd_digest_rebuild(), with what changed. */
+extern SdDigest sd_digest_rebuild_changed(List **changed);
+
+extern SdObjectDigest *sd_object_digest(const SdObjectRow *row, bool dropped);
+
+#endif							/* SD_DDL_HASH_H */

@@ -1,0 +1,337 @@
+/*
+ * names.c: catalog objects by name; see names.h.
+ *
+ * Backend and workers, inside a transaction.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/transam.h"
+#include "catalog/heap.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "ddl/names.h"
+
+static void
+append_unknown(StringInfo out, Oid oid)
+{
+	appendStringInfo(out, "?%u", oid);
+}
+
+void
+sd_append_identifier(StringInfo out, const char *name)
+{
+	const char *c = name;
+
+	if ((*c >= 'a' && *c <= 'z') || *c == '_')
+	{
+		while ((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '_')
+			c++;
+		if (*c == '\0')
+		{
+			appendStringInfoString(out, name);
+			return;
+		}
+	}
+	appendStringInfoChar(out, '"');
+	for (c = name; *c; c++)
+	{
+		if (*c == '"')
+			appendStringInfoChar(out, '"');
+		appendStringInfoChar(out, *c);
+	}
+	appendStringInfoChar(out, '"');
+}
+
+void
+sd_append_namespace(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(oid));
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	sd_append_identifier(out, NameStr(((Form_pg_namespace) GETSTRUCT(tuple))->nspname));
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_qualified(StringInfo out, Oid namespace, const char *name)
+{
+	sd_append_namespace(out, namespace);
+	appendStringInfoChar(out, '.');
+	sd_append_identifier(out, name);
+}
+
+void
+sd_append_relation(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	Form_pg_class relation;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	relation = (Form_pg_class) GETSTRUCT(tuple);
+	sd_append_qualified(out, relation->relnamespace, NameStr(relation->relname));
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_column(StringInfo out, Oid relation, AttrNumber number)
+{
+	char	   *name;
+
+	if (number == InvalidAttrNumber)
+		appendStringInfoChar(out, '*');
+	else if (number < 0)
+		sd_append_identifier(out, NameStr(SystemAttributeDefinition(number)->attname));
+	else if ((name = get_attname(relation, number, true)) != NULL)
+	{
+		sd_append_identifier(out, name);
+		pfree(name);
+	}
+	else
+		append_unknown(out, number);
+}
+
+static void
+append_typmod(StringInfo out, Form_pg_type type, int32 typmod)
+{
+	if (typmod < 0)
+		return;
+	if (OidIsValid(type->typmodout))
+	{
+		char	   *text = DatumGetCString(OidFunctionCall1(type->typmodout, Int32GetDatum(typmod)));
+
+		appendStringInfoString(out, text);
+		pfree(text);
+	}
+	else
+		appendStringInfo(out, "(%d)", typmod);
+}
+
+void
+sd_append_type(StringInfo out, Oid oid, int32 typmod)
+{
+	HeapTuple	tuple;
+	Form_pg_type type;
+
+	if (!OidIsValid(oid))
+	{
+		appendStringInfoChar(out, '-');
+		return;
+	}
+	if (oid < FirstGenbkiObjectId)
+	{
+		/* a built-in type: its SQL name, which is the same in every major */
+		char	   *name = format_type_extended(oid, typmod, FORMAT_TYPE_TYPEMOD_GIVEN |
+												FORMAT_TYPE_ALLOW_INVALID | FORMAT_TYPE_FORCE_QUALIFY);
+
+		appendStringInfoString(out, strncmp(name, "pg_catalog.", 11) == 0 ? name + 11 : name);
+		pfree(name);
+		return;
+	}
+	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	type = (Form_pg_type) GETSTRUCT(tuple);
+	/* array types are named after their elements: their own names are made up, and differ after renames */
+	if (type->typsubscript == F_ARRAY_SUBSCRIPT_HANDLER && OidIsValid(type->typelem))
+	{
+		sd_append_type(out, type->typelem, typmod);
+		appendStringInfoString(out, "[]");
+	}
+	else
+	{
+		sd_append_qualified(out, type->typnamespace, NameStr(type->typname));
+		append_typmod(out, type, typmod);
+	}
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_function(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	Form_pg_proc proc;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	sd_append_qualified(out, proc->pronamespace, NameStr(proc->proname));
+	appendStringInfoChar(out, '(');
+	for (int i = 0; i < proc->pronargs; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(out, ',');
+		sd_append_type(out, proc->proargtypes.values[i], -1);
+	}
+	appendStringInfoChar(out, ')');
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_operator(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(oid));
+	Form_pg_operator operator;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	operator = (Form_pg_operator) GETSTRUCT(tuple);
+	sd_append_namespace(out, operator->oprnamespace);
+	appendStringInfo(out, ".%s(", NameStr(operator->oprname));
+	sd_append_type(out, operator->oprleft, -1);
+	appendStringInfoChar(out, ',');
+	sd_append_type(out, operator->oprright, -1);
+	appendStringInfoChar(out, ')');
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_opclass(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(oid));
+	Form_pg_opclass opclass;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	opclass = (Form_pg_opclass) GETSTRUCT(tuple);
+	sd_append_qualified(out, opclass->opcnamespace, NameStr(opclass->opcname));
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_opfamily(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(OPFAMILYOID, ObjectIdGetDatum(oid));
+	Form_pg_opfamily opfamily;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	opfamily = (Form_pg_opfamily) GETSTRUCT(tuple);
+	sd_append_qualified(out, opfamily->opfnamespace, NameStr(opfamily->opfname));
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_collation(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(oid));
+	Form_pg_collation collation;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	collation = (Form_pg_collation) GETSTRUCT(tuple);
+	sd_append_qualified(out, collation->collnamespace, NameStr(collation->collname));
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_constraint(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
+	Form_pg_constraint constraint;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	constraint = (Form_pg_constraint) GETSTRUCT(tuple);
+	if (OidIsValid(constraint->conrelid))
+		sd_append_relation(out, constraint->conrelid);
+	else
+		sd_append_type(out, constraint->contypid, -1);
+	appendStringInfoChar(out, '.');
+	sd_append_identifier(out, NameStr(constraint->conname));
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_access_method(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(AMOID, ObjectIdGetDatum(oid));
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	sd_append_identifier(out, NameStr(((Form_pg_am) GETSTRUCT(tuple))->amname));
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_language(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(LANGOID, ObjectIdGetDatum(oid));
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	sd_append_identifier(out, NameStr(((Form_pg_language) GETSTRUCT(tuple))->lanname));
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_role(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple;
+
+	if (!OidIsValid(oid))
+	{
+		appendStringInfoString(out, "public");
+		return;
+	}
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	/* in quotes, unlike everybody */
+	appendStringInfo(out, "\"%s\"", NameStr(((Form_pg_authid) GETSTRUCT(tuple))->rolname));
+	ReleaseSysCache(tuple);
+}

@@ -1,0 +1,32 @@
+/*
+ * touched_set.h: the inside of SdTouched, for touched.c and update.c.
+ */
+#ifndef SD_DDL_TOUCHED_SET_H
+#define SD_DDL_TOUCHED_SET_H
+
+#include "compat.h"
+
+#include "utils/hsearch.h"
+
+typedef struct SdTouchedKey
+{
+	Oid			classid;
+	Oid			objid;
+} SdTouchedKey;
+
+typedef struct SdTouchedObject
+{
+	SdTouchedKey key;
+	bool		created;
+	bool		dropped;
+	bool		was_index;		/* dropped: it was an index that may have a row */
+} SdTouchedObject;
+
+struct SdTouched
+{
+	MemoryContext context;
+	HTAB	   *objects;		/* of SdTouchedObject */
+	bool		everything;
+};
+
+#endif							/* SD_DDL_TOUCHED_SET_H */

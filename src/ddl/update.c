@@ -1,0 +1,423 @@
+/*
+ * update.c: digests after a change: the touched objects, and what names them; see digest.h.
+ *
+ * Touched objects are described and hashed again.  Other objects follow in two cases, found in pg_depend: parts of
+ * a touched relation (its indexes, constraints, triggers ...), because commands change those without announcing it;
+ * and, when the names that definitions may contain have changed, everything that depends on the object.  So the work
+ * is proportional to what was touched, except that a new column of a table with a thousand views looks at these.
+ *
+ * Backend and applier, in the transaction that made the change.
+ */
+#include "compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "rewrite/rewriteSupport.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "ddl/canonical.h"
+#include "ddl/digest.h"
+#include "ddl/hash.h"
+#include "ddl/touched_set.h"
+#include "store/object.h"
+#include "store/sql.h"
+
+typedef struct Work
+{
+	SdTouchedKey key;
+	bool		touched;		/* by the transaction, not only reached from something touched */
+	bool		created;
+	bool		dropped;
+	bool		was_index;
+	bool		spread;			/* its name changed with another object's */
+	bool		exists;			/* and is covered: now is valid */
+	SdObjectRow *old;
+	SdObjectRow now;
+} Work;
+
+typedef struct Update
+{
+	HTAB	   *known;			/* of WorkEntry */
+	Work	  **queue;
+	int			n;
+	int			size;
+	bool		everything;		/* found on the way that it cannot be done in parts */
+	SdDescriber *describer;
+	SdHasher   *hasher;
+} Update;
+
+typedef struct WorkEntry
+{
+	SdTouchedKey key;
+	Work	   *work;
+} WorkEntry;
+
+/* A row of a catalog by OID, and what to look for in it. */
+static HeapTuple
+get_row(Oid catalog_oid, AttrNumber oid_column, Oid oid)
+{
+	Relation	catalog = table_open(catalog_oid, AccessShareLock);
+	HeapTuple	tuple = get_catalog_object_by_oid(catalog, oid_column, oid);
+
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	table_close(catalog, AccessShareLock);
+	return tuple;
+}
+
+/* The object of the schema that a catalog row is part of: a default is its table's, a view's rule is the view. */
+static void
+find_whole(Oid *classid, Oid *objid)
+{
+	if (*classid == AttrDefaultRelationId)
+	{
+		ObjectAddress column = GetAttrDefaultColumnAddress(*objid);
+
+		*classid = RelationRelationId;
+		*objid = column.objectId;
+	}
+	else if (*classid == RewriteRelationId)
+	{
+		HeapTuple	tuple = get_row(RewriteRelationId, Anum_pg_rewrite_oid, *objid);
+
+		if (HeapTupleIsValid(tuple) &&
+			strcmp(NameStr(((Form_pg_rewrite) GETSTRUCT(tuple))->rulename), ViewSelectRuleName) == 0)
+		{
+			*classid = RelationRelationId;
+			*objid = ((Form_pg_rewrite) GETSTRUCT(tuple))->ev_class;
+		}
+	}
+	else if (*classid == TriggerRelationId)
+	{
+		HeapTuple	tuple = get_row(TriggerRelationId, Anum_pg_trigger_oid, *objid);
+
+		if (HeapTupleIsValid(tuple) && ((Form_pg_trigger) GETSTRUCT(tuple))->tgisinternal &&
+			OidIsValid(((Form_pg_trigger) GETSTRUCT(tuple))->tgconstraint))
+		{
+			*classid = ConstraintRelationId;
+			*objid = ((Form_pg_trigger) GETSTRUCT(tuple))->tgconstraint;
+		}
+	}
+	else if (*classid == RelationRelationId && get_rel_relkind(*objid) == RELKIND_COMPOSITE_TYPE)
+	{
+		*classid = TypeRelationId;
+		*objid = get_rel_type_id(*objid);
+	}
+}
+
+static Work *
+add(Update *u, Oid classid, Oid objid, bool spread)
+{
+	SdTouchedKey key;
+	WorkEntry  *entry;
+	bool		found;
+
+	find_whole(&classid, &objid);
+	key.classid = classid;
+	key.objid = objid;
+	entry = hash_search(u->known, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->work = palloc0(sizeof(Work));
+		entry->work->key = key;
+	}
+	else if (!spread || entry->work->spread)
+		return entry->work;
+
+	/* one looked at already is looked at again if only now its dependents turn out to be concerned */
+	entry->work->spread = spread;
+	if (u->n == u->size)
+	{
+		u->size *= 2;
+		u->queue = repalloc(u->queue, u->size * sizeof(Work *));
+	}
+	u->queue[u->n++] = entry->work;
+	return entry->work;
+}
+
+/* Row types of tables, array types, multiranges: no objects by themselves, but named in others' definitions. */
+static bool
+is_shadow(Oid classid, char deptype)
+{
+	return classid == TypeRelationId && deptype == DEPENDENCY_INTERNAL;
+}
+
+static bool
+is_part(Oid classid, Oid objid, char deptype)
+{
+	char		relkind;
+
+	if (deptype == DEPENDENCY_NORMAL)
+		return false;
+	if (classid == ConstraintRelationId || classid == TriggerRelationId || classid == RewriteRelationId ||
+		classid == PolicyRelationId)
+		return true;
+	if (classid != RelationRelationId)
+		return false;
+	relkind = get_rel_relkind(objid);
+	return relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX || relkind == RELKIND_SEQUENCE;
+}
+
+static void
+add_dependents(Update *u, Oid classid, Oid objid, bool all)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(classid));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(objid));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (is_shadow(depend->classid, depend->deptype))
+		{
+			if (all)
+				(void) add(u, depend->classid, depend->objid, true);
+		}
+		else if (all || is_part(depend->classid, depend->objid, depend->deptype))
+			(void) add(u, depend->classid, depend->objid, false);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+static void
+follow(Update *u, Work *work, bool renamed)
+{
+	Oid			classid = work->key.classid;
+	Oid			objid = work->key.objid;
+
+	if (renamed || classid == RelationRelationId || classid == ConstraintRelationId || classid == TypeRelationId)
+		add_dependents(u, classid, objid, renamed);
+	if (classid == TypeRelationId && renamed)
+	{
+		/* who uses a composite type's columns depends on the relation behind it */
+		Oid			relation = get_typ_typrelid(objid);
+
+		if (OidIsValid(relation))
+			add_dependents(u, RelationRelationId, relation, true);
+	}
+	if (classid == RelationRelationId)
+	{
+		/* an index and its constraint are renamed together, and announced as one */
+		Oid			constraint = get_index_constraint(objid);
+
+		if (OidIsValid(constraint))
+			(void) add(u, ConstraintRelationId, constraint, false);
+	}
+}
+
+static void
+look_at(Update *u, Work *work, SdDescription *description)
+{
+	SdObjectRow *old = work->old;
+	bool		renamed;
+
+	/* REINDEX CONCURRENTLY, which is local, gives indexes other OIDs: then rows cannot be found by OID */
+	if (work->touched && !work->created && old == NULL && work->was_index)
+		u->everything = true;
+	if (work->dropped)
+		return;
+	work->exists = sd_describe_object(u->describer, work->key.classid, work->key.objid, description);
+	if (work->exists)
+	{
+		work->now = sd_hash_description(u->hasher, description);
+		if (old == NULL && !work->created && strcmp(work->now.kind, "index") == 0)
+			u->everything = true;
+	}
+
+	renamed = work->spread ||
+		(old && (!work->exists || old->names != work->now.names)) ||
+		(old == NULL && work->touched && !work->created);
+	follow(u, work, renamed);
+}
+
+static void
+load_rows(Update *u, int from, int to)
+{
+	int			n = to - from;
+	Oid		   *classids = palloc(n * sizeof(Oid));
+	Oid		   *objids = palloc(n * sizeof(Oid));
+	SdObjectRow *rows;
+	int			n_found;
+
+	for (int i = 0; i < n; i++)
+	{
+		classids[i] = u->queue[from + i]->key.classid;
+		objids[i] = u->queue[from + i]->key.objid;
+	}
+	rows = sd_objects_find(classids, objids, n, &n_found);
+	for (int i = 0; i < n_found; i++)
+	{
+		SdTouchedKey key = {rows[i].classid, rows[i].objid};
+		WorkEntry  *entry = hash_search(u->known, &key, HASH_FIND, NULL);
+
+		entry->work->old = &rows[i];
+	}
+}
+
+static void
+work_through(Update *u)
+{
+	SdDescription description;
+
+	initStringInfo(&description.identity);
+	initStringInfo(&description.definition);
+	for (int from = 0; from < u->n && !u->everything;)
+	{
+		int			to = u->n;
+
+		load_rows(u, from, to);
+		for (; from < to; from++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			look_at(u, u->queue[from], &description);
+		}
+	}
+}
+
+static void
+add_touched(Update *u, SdTouched *set)
+{
+	HASH_SEQ_STATUS status;
+	SdTouchedObject *object;
+
+	hash_seq_init(&status, set->objects);
+	while ((object = hash_seq_search(&status)) != NULL)
+	{
+		Work	   *work = add(u, object->key.classid, object->key.objid, false);
+
+		work->touched = true;
+		/* of the object itself, not of one that it is part of */
+		if (work->key.classid == object->key.classid && work->key.objid == object->key.objid)
+		{
+			work->created = object->created;
+			work->dropped = object->dropped;
+			work->was_index = object->was_index;
+		}
+	}
+}
+
+static void
+apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
+{
+	SdObjectRow *put = palloc(Max(u->n, 1) * sizeof(SdObjectRow));
+	Oid		   *classids = palloc(Max(u->n, 1) * sizeof(Oid));
+	Oid		   *objids = palloc(Max(u->n, 1) * sizeof(Oid));
+	int			nput = 0;
+	int			ndelete = 0;
+	HASH_SEQ_STATUS status;
+	WorkEntry  *entry;
+
+	hash_seq_init(&status, u->known);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		Work	   *work = entry->work;
+		SdObjectRow *old = work->old;
+		SdObjectRow *now = work->exists ? &work->now : NULL;
+		bool		same_name = old && now && strcmp(old->kind, now->kind) == 0 &&
+			strcmp(old->identity, now->identity) == 0;
+		bool		same_hash = old && now && memcmp(old->hash, now->hash, SD_OBJECT_HASH_SIZE) == 0;
+		MemoryContext saved;
+
+		if ((old == NULL && now == NULL) || (same_name && same_hash && old->names == now->names))
+			continue;
+		if (old)
+			sd_root_subtract(u->hasher, root, old);
+		if (now)
+		{
+			sd_root_add(u->hasher, root, now);
+			put[nput++] = *now;
+		}
+		else
+		{
+			classids[ndelete] = old->classid;
+			objids[ndelete++] = old->objid;
+		}
+		if (changed == NULL)
+			continue;
+		saved = MemoryContextSwitchTo(caller);
+		if (old && !same_name)
+			*changed = lappend(*changed, sd_object_digest(old, true));
+		if (now && !(same_name && same_hash))
+			*changed = lappend(*changed, sd_object_digest(now, false));
+		MemoryContextSwitchTo(saved);
+	}
+	sd_objects_delete(classids, objids, ndelete);
+	sd_objects_put(put, nput);
+}
+
+/* Returns false if everything has to be hashed again. */
+static bool
+update_parts(SdTouched *set, SdDigest *root, List **changed, MemoryContext caller)
+{
+	HASHCTL		control = {.keysize = sizeof(SdTouchedKey), .entrysize = sizeof(WorkEntry), .hcxt = CurrentMemoryContext};
+	Update		u = {.size = 64};
+	int			form;
+
+	if (set->everything || !sd_digest_row_read(&form, root->byte) || form != SD_DIGEST_FORM)
+		return false;
+	u.known = hash_create("schemadrift update", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	u.queue = palloc(u.size * sizeof(Work *));
+	u.describer = sd_describer_create(false);
+	u.hasher = sd_hasher_create();
+
+	add_touched(&u, set);
+	work_through(&u);
+	if (!u.everything)
+	{
+		apply_work(&u, root, changed, caller);
+		sd_digest_row_write(SD_DIGEST_FORM, root->byte);
+	}
+	sd_hasher_free(u.hasher);
+	return !u.everything;
+}
+
+SdDigest
+sd_digest_update(SdTouched *set, List **changed)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "schemadrift digest", ALLOCSET_DEFAULT_SIZES);
+	SdScope		scope;
+	SdDigest	root;
+	int			guc_level;
+	bool		done;
+
+	if (changed)
+		*changed = NIL;
+	MemoryContextSwitchTo(context);
+	CommandCounterIncrement();
+	sd_store_enter(&scope);
+	MemoryContextSwitchTo(context);
+	guc_level = sd_canonical_enter();
+	done = update_parts(set, &root, changed, caller);
+	sd_canonical_leave(guc_level);
+	sd_store_leave(&scope);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	if (!done)
+		root = sd_digest_rebuild_changed(changed);
+	return root;
+}

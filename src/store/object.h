@@ -1,0 +1,34 @@
+/*
+ * object.h: SQL on the tables of object digests.
+ *
+ * All functions need a scope (store/sql.h).  What they return is allocated in the context in which that was entered.
+ */
+#ifndef SD_STORE_OBJECT_H
+#define SD_STORE_OBJECT_H
+
+#include "compat.h"
+
+#define SD_OBJECT_HASH_SIZE	32
+
+typedef struct SdObjectRow
+{
+	Oid			classid;
+	Oid			objid;
+	char	   *kind;
+	char	   *identity;
+	uint8		hash[SD_OBJECT_HASH_SIZE];
+	int64		names;
+} SdObjectRow;
+
+/* The rows of these objects, as far as there are any; n_found says how many. */
+extern SdObjectRow *sd_objects_find(const Oid *classids, const Oid *objids, int n, int *n_found);
+extern SdObjectRow *sd_objects_all(int *n_found);
+
+extern void sd_objects_delete(const Oid *classids, const Oid *objids, int n);
+extern void sd_objects_put(const SdObjectRow *rows, int n);	/* inserts or overwrites */
+
+/* false if never written */
+extern bool sd_digest_row_read(int *form, uint8 *root);
+extern void sd_digest_row_write(int form, const uint8 *root);
+
+#endif							/* SD_STORE_OBJECT_H */
