@@ -64,12 +64,22 @@ sd_compat_owns_database(Oid database, Oid role)
 #define sd_executor_run(query, direction, count) ExecutorRun(query, direction, count)
 #else
 #define sd_executor_run(query, direction, count) ExecutorRun(query, direction, count, true)
+#endif
 
 /* pg_attribute.attstattarget became nullable and narrower in 17 */
 #if PG_VERSION_NUM < 170000
 #define sd_statistics_target(datum) ((int) DatumGetInt32(datum))
 #else
 #define sd_statistics_target(datum) ((int) DatumGetInt16(datum))
+#endif
+
+/*
+ * Minor releases since November 2026 keep a WAL position for each column in pg_attribute.attoptions, under a reserved key that
+ * pg_dump leaves out.  It may be there whatever minor this was compiled with.
+ */
+#include "catalog/pg_attribute.h"
+#ifndef ATTRIBUTE_VERSION_ATTOPTION
+#define ATTRIBUTE_VERSION_ATTOPTION "pg_attver"
 #endif
 
 /* 18 keeps a second, compact form of each column in tuple descriptors */

@@ -55,6 +55,8 @@ describe_composite(Oid relation)
 		if (!HeapTupleIsValid(tuple))
 			return NULL;
 		memcpy(TupleDescAttr(descriptor, i - 1), GETSTRUCT(tuple), ATTRIBUTE_FIXED_PART_SIZE);
+		/* a value older than a column lacks it: as for any composite value that reads as NULL, not as the table's default */
+		TupleDescAttr(descriptor, i - 1)->atthasmissing = false;
 		populate_compact_attribute(descriptor, i - 1);
 		ReleaseSysCache(tuple);
 	}

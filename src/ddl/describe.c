@@ -299,6 +299,13 @@ compare_strings(const void *a, const void *b)
 	return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
+/* The server's own note about a column, different in every region. */
+static bool
+is_attribute_version(const char *option)
+{
+	return strncmp(option, ATTRIBUTE_VERSION_ATTOPTION "=", sizeof(ATTRIBUTE_VERSION_ATTOPTION)) == 0;
+}
+
 /* Sorted: the order in which options were set means nothing. */
 char *
 sd_join_options(Datum options, bool isnull)
@@ -307,18 +314,23 @@ sd_join_options(Datum options, bool isnull)
 	Datum	   *elements;
 	char	  **strings;
 	int			n;
+	int			nstrings = 0;
 
 	if (isnull)
 		return NULL;
 	deconstruct_array(DatumGetArrayTypeP(options), TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, &n);
-	if (n == 0)
+	strings = palloc(Max(n, 1) * sizeof(char *));
+	for (int i = 0; i < n; i++)
+	{
+		strings[nstrings] = TextDatumGetCString(elements[i]);
+		if (!is_attribute_version(strings[nstrings]))
+			nstrings++;
+	}
+	if (nstrings == 0)
 		return NULL;
-	strings = palloc(n * sizeof(char *));
-	for (int i = 0; i < n; i++)
-		strings[i] = TextDatumGetCString(elements[i]);
-	qsort(strings, n, sizeof(char *), compare_strings);
+	qsort(strings, nstrings, sizeof(char *), compare_strings);
 	initStringInfo(&joined);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < nstrings; i++)
 		appendStringInfo(&joined, "%s%s", i > 0 ? ", " : "", strings[i]);
 	return joined.data;
 }
