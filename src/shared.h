@@ -171,6 +171,7 @@ typedef struct SdDatabase
 	bool		connected;		/* enough voters heard of to decide, ourselves included */
 	int64		undecided;		/* version accepted here and not learned; 0 none */
 	int64		foreign_promise_us; /* monotonic time of our newest promise to another region */
+	int64		foreign_promise_for;	/* the version it was for */
 	char		reason[SD_TEXT_SIZE];
 	char		remedy[SD_TEXT_SIZE];
 

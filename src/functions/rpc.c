@@ -225,7 +225,10 @@ note_call(const SdVote *vote, int64 version, bool promised)
 		return;
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
 	if (promised)
+	{
 		db->foreign_promise_us = sd_monotonic_us();
+		db->foreign_promise_for = version;
+	}
 	if (vote->behind && db->heard_head < version - 1)
 		db->heard_head = version - 1;
 	LWLockRelease(&db->lock);

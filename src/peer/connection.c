@@ -68,11 +68,14 @@ peer_release(void *arg)
 	peer_drop_lookup(peer);
 }
 
-/* 1 s, 2 s, 4 s ... retry_max_interval, each made up to a half shorter so that regions do not try in step. */
+/*
+ * 1 s, 2 s, 4 s ..., each made up to a half shorter so that regions do not try in step; at most five heartbeats,
+ * because a heal must be noticed soon: everybody is equal again within a bounded time after the last fault.
+ */
 static int64
 peer_backoff(int failures)
 {
-	int64		most = (int64) sd_retry_max_interval * SD_US_PER_MS;
+	int64		most = Min((int64) sd_retry_max_interval, 5 * (int64) sd_heartbeat_interval) * SD_US_PER_MS;
 	int64		wait = RETRY_MIN_US << Min(Max(failures - 1, 0), 20);
 
 	wait = Max(Min(wait, most), SD_US_PER_MS);

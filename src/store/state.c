@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "utils/inval.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 
@@ -692,6 +693,18 @@ sd_bypass_insert(int64 n, const char *author, const char *mode, const char *reas
 	sd_store_run(&statement, values, NULL, 1);
 }
 
+/* The tables are looked at again only when some relation's definition changed. */
+static bool tables_looked_at = false;
+static bool tables_fit;
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	(void) arg;
+	(void) relid;
+	tables_looked_at = false;
+}
+
 const char *
 sd_store_unfit(void)
 {
@@ -703,11 +716,18 @@ sd_store_unfit(void)
 		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'guard_row' AND t.tgenabled = 'R') <> 1 "
 		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'guard_truncate' AND t.tgenabled = 'A') <> 1)"
 	};
+	static bool registered = false;
 
+	if (!registered)
+		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	registered = true;
 	if (!enableFsync)
 		return "fsync is off: a vote would not survive a power cut";
-	sd_store_run(&statement, NULL, NULL, 1);
-	if (sd_store_int64(0, 1) > 0)
-		return "tables of schema schemadrift_store were changed: unlogged, or with other triggers or rules";
-	return NULL;
+	if (!tables_looked_at)
+	{
+		tables_looked_at = true;	/* before looking: a change meanwhile unsets it */
+		sd_store_run(&statement, NULL, NULL, 1);
+		tables_fit = sd_store_int64(0, 1) == 0;
+	}
+	return tables_fit ? NULL : "tables of schema schemadrift_store were changed: unlogged, or with other triggers or rules";
 }

@@ -713,7 +713,7 @@ drive_settle(SdCoordinator *c, int64 now)
 	if (c->change.active && (c->change.p.phase == SD_PHASE_ACCEPT || c->change.p.phase == SD_PHASE_OWN_VOTE))
 		return;
 	/* "look first (a live proposer with a higher promise -> wait)" */
-	if (c->db->foreign_promise_us > 0 && now - c->db->foreign_promise_us < YIELD_US)
+	if (c->db->foreign_promise_for == next && now - c->db->foreign_promise_us < YIELD_US)
 	{
 		c->settle_at_us = c->db->foreign_promise_us + YIELD_US;
 		return;
@@ -795,8 +795,8 @@ serve_grant(SdCoordinator *c, int64 now)
 		return;
 	else if (c->settle.active)
 		return;					/* what is undecided comes first */
-	else if (c->db->foreign_promise_us > 0 && now - c->db->foreign_promise_us < YIELD_US &&
-			 c->asked_us - c->db->foreign_promise_us < YIELD_US && now - c->asked_us < YIELD_US)
+	else if (c->db->foreign_promise_for == c->head.version + 1 &&
+			 now - c->db->foreign_promise_us < YIELD_US && now - c->asked_us < YIELD_US)
 		return;					/* wait for the live proposer, a moment */
 	else if (!c->change.active)
 		start(&c->change, SD_PROPOSER_CHANGE, c->asked.deadline_us, NULL);
