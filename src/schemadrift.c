@@ -5,6 +5,8 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/varlena.h"
 
 #include "databases.h"
 #include "gate/change.h"
@@ -18,6 +20,24 @@ PG_MODULE_MAGIC;
 
 void		_PG_init(void);
 
+/*
+ * Pre-commit callbacks run in the reverse order of registration, so only the library that is loaded first has the last
+ * word: one loaded earlier could still fail after the other regions have agreed.
+ */
+static void
+check_first(void)
+{
+	char	   *libraries = pstrdup(shared_preload_libraries_string);
+	List	   *names;
+
+	if (SplitDirectoriesString(libraries, ',', &names) && names != NIL &&
+		strstr((char *) linitial(names), "schemadrift") == NULL)
+		ereport(WARNING,
+				(errmsg("schemadrift is not first in shared_preload_libraries"),
+				 errdetail("A library loaded before it can fail a transaction after the other regions have agreed to its schema change."),
+				 errhint("Put schemadrift first.")));
+}
+
 void
 _PG_init(void)
 {
@@ -27,6 +47,7 @@ _PG_init(void)
 				 errmsg("schemadrift must be preloaded"),
 				 errdetail("The gate and the workers exist only in a server that loaded the library at its start."),
 				 errhint("Put schemadrift first in shared_preload_libraries and restart the server.")));
+	check_first();
 	sd_settings_init();
 #ifdef SD_TESTING
 	sd_testing_init();
