@@ -137,8 +137,8 @@ is_deeply([ map { /^Cap(?:Eff|Prm|Amb):\s+(\S+)/ ? $1 =~ tr/0//cdr eq $1 ? 'none
 my $bare = SchemaDrift::Region->make($g->net, 'bare', conf => "shared_preload_libraries = ''");
 $bare->start;
 $r = $bare->try('CREATE EXTENSION schemadrift');
-is("$r->{sqlstate} $r->{message}", '55000 schemadrift must be preloaded', 'CREATE EXTENSION without preloading');
-like($r->{hint}, qr/shared_preload_libraries/, 'and the hint says what to do');
+is(join(' ', $r->{sqlstate}, $r->{message} // ''), '55000 schemadrift must be preloaded', 'CREATE EXTENSION without preloading');
+like($r->{hint} // '', qr/shared_preload_libraries/, 'and the hint says what to do');
 
 # Databases as regions
 my $d = SchemaDrift::Group->new(regions => 5, databases => 1, extension => 0);

@@ -20,11 +20,9 @@ my ($passed, $failed, $skipped) = (0, 0, 0);
 my %running;
 
 $| = 1;
-make_path($name);
-$ENV{TESTDIR} = $name;    # of PostgreSQL::Test::Utils up to 15
-$ENV{TESTDATADIR} = "$name/tmp_check";
-$ENV{TESTLOGDIR} = "$name/tmp_check/log";
-make_path($ENV{TESTLOGDIR});
+make_path("$name/tmp_check/log");
+# where PostgreSQL::Test::Utils puts what it makes: the first up to 15, the others from 16 on
+@ENV{qw(TESTDIR TESTDATADIR TESTLOGDIR)} = ($name, "$name/tmp_check", "$name/tmp_check/log");
 
 while (@files || %running)
 {
@@ -102,6 +100,14 @@ sub show
 
 	open my $fh, '<', output($file) or return;
 	print "    $_" foreach grep { !/^ok / } <$fh>;
+	# PostgreSQL::Test::Utils keeps STDERR from the output: what perl said when it died
+	if (open my $in, '<', "$ENV{TESTLOGDIR}/regress_log_$base")
+	{
+		my @lines = <$in>;
+
+		print map { "    $_" } @lines[ $_ < 4 ? 0 : $_ - 4 .. $_ ]
+		  foreach grep { $lines[$_] =~ /^[^#\[].* at \S+ line \d+\.?$|^ at \S+ line/ } 0 .. $#lines;
+	}
 	foreach my $log (glob "$ENV{TESTLOGDIR}/${base}_*.log")
 	{
 		open my $in, '<', $log or next;

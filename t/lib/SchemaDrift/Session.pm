@@ -115,34 +115,42 @@ sub pid
 {
 	my ($self) = @_;
 
-	$self->{pid} //= $self->_from_outside('pid');
+	$self->{pid} //= $self->_from_outside('pid', 'true');
 	return $self->{pid};
 }
 
-# Cancel and terminate come from another session: a psql that reads a pipe leaves at SIGINT.
+# Cancel and terminate come from another session, once the statement has reached the server: a psql that reads a
+# pipe leaves at SIGINT.
 sub cancel
 {
 	my ($self) = @_;
 
-	return $self->_from_outside('pg_cancel_backend(pid)');
+	return $self->_from_outside('pg_cancel_backend(pid)', "state = 'active'");
 }
 
 sub terminate
 {
 	my ($self) = @_;
 
-	return $self->_from_outside('pg_terminate_backend(pid)');
+	return $self->_from_outside('pg_terminate_backend(pid)', 'true');
 }
 
 sub _from_outside
 {
-	my ($self, $what) = @_;
+	my ($self, $what, $condition) = @_;
 	my $other = SchemaDrift::Session->new(name => "$self->{name} (helper)", connstr => $self->{admin});
-	my $r = $other->query("SELECT $what FROM pg_stat_activity WHERE application_name = '$self->{application_name}';");
+	my $end   = time() + $timeout;
 
-	$other->quit;
-	croak "$self->{name}: $r->{err}" if !$r->{ok};
-	return $r->{out};
+	while (1)
+	{
+		my $r = $other->query("SELECT $what FROM pg_stat_activity
+			WHERE application_name = '$self->{application_name}' AND $condition;");
+
+		croak "$self->{name}: $r->{err}" if !$r->{ok};
+		return $r->{out} if $r->{out} ne '';
+		$self->_pump(0.01);
+		croak "$self->{name}: the server does not know this session: $self->{err}" if time() > $end || $self->{gone};
+	}
 }
 
 # The client vanishes without a word.
