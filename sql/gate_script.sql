@@ -62,6 +62,8 @@ SELECT script('VACUUM s');
 SELECT script('COPY s FROM STDIN');
 SELECT script('CREATE DATABASE x');
 SELECT script('REINDEX TABLE CONCURRENTLY s');
+SELECT script('CREATE ROLE x PASSWORD ''secret''');
+SELECT script('CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (password ''secret'')');
 -- and what the gate refuses when its turn comes
 SELECT script('CREATE TABLE x (a int); CREATE TABLE y AS TABLE x');
 SELECT script($$SET standard_conforming_strings = off; SELECT 'a\', '; COMMIT; --'$$);

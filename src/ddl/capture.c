@@ -51,6 +51,17 @@ static const char *const meaning[] =
 	"row_security",				/* which rows a constraint's or default's query sees */
 };
 
+bool
+sd_capture_takes_setting(const char *name)
+{
+	for (size_t i = 0; i < lengthof(meaning); i++)
+	{
+		if (pg_strcasecmp(meaning[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
 typedef struct Captured
 {
 	int			level;			/* subtransaction that owns it */

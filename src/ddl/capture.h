@@ -75,6 +75,9 @@ extern void sd_capture_add_needs(List *needs);
 /* the objects that this transaction's changes touched, whatever their disposition; made at first use */
 extern SdTouched *sd_capture_touched(void);
 
+/* does this setting travel with a command? */
+extern bool sd_capture_takes_setting(const char *name);
+
 /* who runs the current statement and under which settings: for a script's entry */
 extern SdRunAs *sd_capture_run_as(void);
 

@@ -28,6 +28,7 @@
 #include "tcop/utility.h"
 #include "utils/syscache.h"
 
+#include "ddl/capture.h"
 #include "ddl/classify.h"
 #include "ddl/targets.h"
 #include "errors.h"
@@ -273,6 +274,24 @@ classify_server_options(AlterForeignServerStmt *stmt, SdVerdict *verdict)
 		verdict->class = SD_CLASS_LOCAL;
 }
 
+/* SET x FROM CURRENT takes a value of this session, which is known elsewhere only for settings that are captured */
+static void
+classify_function_settings(List *options, SdVerdict *verdict)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, "set") == 0 && castNode(VariableSetStmt, option->arg)->kind == VAR_SET_CURRENT &&
+			!sd_capture_takes_setting(castNode(VariableSetStmt, option->arg)->name))
+			refuse(verdict, SD_CLASS_REFUSED,
+				   "SET ... FROM CURRENT takes a value that this session has and the other regions do not know.",
+				   "Write the value: SET name TO value.");
+	}
+}
+
 /* CREATE, ALTER and DROP EXTENSION schemadrift; COMMENT on it */
 static bool
 is_own_extension(Node *stmt)
@@ -378,6 +397,13 @@ classify_by_kind(Node *stmt, SdVerdict *verdict)
 			refuse(verdict, SD_CLASS_REFUSED,
 				   "EXPLAIN ANALYZE runs the statement that it explains.",
 				   "Use EXPLAIN without ANALYZE, or create a temporary table.");
+			break;
+
+		case T_CreateFunctionStmt:
+			classify_function_settings(((CreateFunctionStmt *) stmt)->options, verdict);
+			break;
+		case T_AlterFunctionStmt:
+			classify_function_settings(((AlterFunctionStmt *) stmt)->actions, verdict);
 			break;
 
 		case T_ImportForeignSchemaStmt:

@@ -160,6 +160,40 @@ refuse_statement(const char *what, const char *detail, const char *hint)
 			 errhint("%s", hint)));
 }
 
+static bool
+has_option(List *options, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, name) == 0 && option->arg != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* the log keeps a script's text for ever, and everybody who may see migrations sees it */
+static bool
+carries_secret(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_CreateRoleStmt:
+			return has_option(((CreateRoleStmt *) stmt)->options, "password");
+		case T_AlterRoleStmt:
+			return has_option(((AlterRoleStmt *) stmt)->options, "password");
+		case T_CreateUserMappingStmt:
+			return ((CreateUserMappingStmt *) stmt)->options != NIL;
+		case T_AlterUserMappingStmt:
+			return ((AlterUserMappingStmt *) stmt)->options != NIL;
+		default:
+			return false;
+	}
+}
+
 /* what can never be in a script, whatever the catalogs say; the rest is the gate's when the statement runs */
 static void
 check_statement(Node *stmt)
@@ -173,6 +207,9 @@ check_statement(Node *stmt)
 		refuse_statement(((CopyStmt *) stmt)->is_from ? "COPY FROM STDIN" : "COPY TO STDOUT",
 						 "A script has no client to send or receive rows.",
 						 "Use INSERT, or load the rows beside the migration.");
+	if (carries_secret(stmt))
+		refuse_statement(name, "It may carry a password, and the text of a migration is kept for ever.",
+						 "Run it by itself in each region where it is wanted.");
 	if (sd_classify_needs_no_block(stmt))
 		refuse_statement(name, "It cannot run inside a transaction.",
 						 "Run it by itself in each region where it is wanted.");

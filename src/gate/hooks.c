@@ -407,7 +407,8 @@ gate_statement(const SdUtility *u)
 		pass_on(u);
 		return;
 	}
-	if (!gate_applies() || in_own_script() || sd_gate_group_mode() == SD_MODE_DEFAULT)
+	/* PostgreSQL refuses DDL in a read-only transaction; nobody has to be asked */
+	if (!gate_applies() || XactReadOnly || in_own_script() || sd_gate_group_mode() == SD_MODE_DEFAULT)
 	{
 		pass_on(u);
 		return;
