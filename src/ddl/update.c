@@ -320,6 +320,44 @@ add_touched(Update *u, SdTouched *set)
 	}
 }
 
+static int
+compare_changes(const ListCell *a, const ListCell *b)
+{
+	const SdObjectDigest *left = lfirst(a);
+	const SdObjectDigest *right = lfirst(b);
+	int			result = strcmp(left->kind, right->kind);
+
+	if (result == 0)
+		result = strcmp(left->identity, right->identity);
+	return result != 0 ? result : (int) right->dropped - (int) left->dropped;
+}
+
+/* Dropped and made again under the same name, as ALTER TABLE does with indexes, is one change, or none. */
+static List *
+net_changes(List *changes)
+{
+	List	   *net = NIL;
+	SdObjectDigest *gone = NULL;
+	ListCell   *cell;
+
+	list_sort(changes, compare_changes);
+	foreach(cell, changes)
+	{
+		SdObjectDigest *object = lfirst(cell);
+
+		if (gone && strcmp(gone->kind, object->kind) == 0 && strcmp(gone->identity, object->identity) == 0)
+		{
+			net = list_delete_last(net);
+			if (!sd_digest_equal(&gone->hash, &object->hash))
+				net = lappend(net, object);
+		}
+		else
+			net = lappend(net, object);
+		gone = object->dropped ? object : NULL;
+	}
+	return net;
+}
+
 static void
 apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
 {
@@ -363,6 +401,13 @@ apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
 			*changed = lappend(*changed, sd_object_digest(old, true));
 		if (now && !(same_name && same_hash))
 			*changed = lappend(*changed, sd_object_digest(now, false));
+		MemoryContextSwitchTo(saved);
+	}
+	if (changed)
+	{
+		MemoryContext saved = MemoryContextSwitchTo(caller);
+
+		*changed = net_changes(*changed);
 		MemoryContextSwitchTo(saved);
 	}
 	sd_objects_delete(classids, objids, ndelete);
