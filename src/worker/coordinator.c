@@ -459,7 +459,7 @@ sd_coordinator_main(Datum main_arg)
 		MemoryContextReset(c->turn);
 		sd_worker_check(0);
 
-		sd_round_request(c);
+		sd_request_take(c);
 		if (c->look)
 		{
 			int64		since = c->members.config.since;
@@ -476,7 +476,10 @@ sd_coordinator_main(Datum main_arg)
 		now = sd_monotonic_us();
 		if (c->joined)
 		{
-			sd_round_drive(c, now);
+			sd_round_notice(&c->change, now);
+			sd_round_notice(&c->settle, now);
+			sd_request_drive(c, now);
+			sd_settle_drive(c, now);
 			sd_gossip_drive(c, now);
 		}
 		drive_applier(c);
@@ -486,10 +489,9 @@ sd_coordinator_main(Datum main_arg)
 		if (c->look)
 			continue;
 		now = sd_monotonic_us();
-		deadline = Min(sd_round_deadline(c), sd_gossip_deadline(c));
+		deadline = Min(sd_request_deadline(c), sd_settle_deadline(c, now));
+		deadline = Min(deadline, sd_gossip_deadline(c));
 		deadline = Min(deadline, applier_deadline(c, now));
-		if (c->undecided > 0)
-			deadline = Min(deadline, Max(c->settle_at_us, now + SD_US_PER_MS));
 		if (sd_loop_wait(c->loop, deadline, sd_wait_event(SD_WAIT_COORDINATOR)))
 			c->look = true;
 	}

@@ -5,7 +5,9 @@
  * they need it copies to shared memory (shared.h).
  *
  *	coordinator.c	the loop; reads the tables, serves requests, starts the applier, says how the region is
- *	round.c			carries out what consensus/proposer.h says: votes, the own acceptor, results
+ *	round.c			carries out what consensus/proposer.h says: votes, the own acceptor
+ *	request.c		what the local backend that changes the schema asks, and the results
+ *	settle.c		finishing what others began
  *	gossip.c		one connection a member: exchange, learn, fetch
  */
 #ifndef SD_WORKER_COORDINATOR_H
@@ -15,6 +17,7 @@
 
 #include "postmaster/bgworker.h"
 
+#include "clock.h"
 #include "consensus/proposer.h"
 #include "peer/calls.h"
 #include "peer/loop.h"
@@ -125,11 +128,41 @@ extern void sd_coordinator_learn(SdCoordinator *c, List *rows);
 
 extern int	sd_coordinator_reachable(SdCoordinator *c, bool *by_index);
 
+/* A call that takes longer than this is unanswered. */
+#define SD_CALL_TIMEOUT_US	(5 * SD_US_PER_S)
+
+/* A proposer that lives is left alone for so long: another region holds our fresh promise. */
+#define SD_YIELD_US			(400 * SD_US_PER_MS)
+
 /* round.c */
 extern void sd_round_init(SdRound *round, SdCoordinator *c);
-extern void sd_round_request(SdCoordinator *c);	/* take what a backend asks */
-extern void sd_round_drive(SdCoordinator *c, int64 now);	/* time passed, tables changed */
-extern int64 sd_round_deadline(SdCoordinator *c);
+
+/* Start for head + 1.  noop: SETTLE, to be proposed if nothing was accepted; its body is kept in the round already. */
+extern void sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntryRef *noop);
+extern void sd_round_forget_bodies(SdRound *round);
+extern void sd_round_keep_body(SdRound *round, const SdEntryRef *ref, const bytea *bytes);
+
+/* Take the proposer's effects and do them; after every event. */
+extern void sd_round_carry_out(SdRound *round);
+
+/* The log may have moved past the round's version: whatever brought it, that decides the round. */
+extern void sd_round_notice(SdRound *round, int64 now);
+
+extern char *sd_round_missing(SdRound *round, const char *lead);	/* a line for each voter that did not say yes */
+extern char *sd_round_votes(SdRound *round);	/* "2 of 3" */
+
+/* request.c */
+extern void sd_request_take(SdCoordinator *c);	/* what a backend asks */
+extern void sd_request_drive(SdCoordinator *c, int64 now);	/* time passed, tables changed */
+extern int64 sd_request_deadline(SdCoordinator *c);
+extern void sd_request_finish(SdCoordinator *c, SdResult result, const char *message, const char *detail,
+							  const char *hint);
+extern void sd_request_change_done(SdRound *round, SdOutcome outcome);
+
+/* settle.c */
+extern void sd_settle_drive(SdCoordinator *c, int64 now);
+extern int64 sd_settle_deadline(SdCoordinator *c, int64 now);
+extern void sd_settle_done(SdRound *round, SdOutcome outcome);
 
 /* gossip.c */
 extern void sd_gossip_members(SdCoordinator *c);	/* connections as the configuration says */

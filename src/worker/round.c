@@ -7,31 +7,16 @@
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
-#include "storage/dsm.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
-#include "clock.h"
-#include "settings.h"
-#include "store/names.h"
 #include "store/vote.h"
 #include "worker/coordinator.h"
 
-#define CALL_TIMEOUT_US		(5 * SD_US_PER_S)
 #define MAX_BALLOTS			8
 #define BACKOFF_BASE_US		(20 * SD_US_PER_MS)
 #define BACKOFF_MAX_US		(1 * SD_US_PER_S)
-
-/* Another region holds our fresh promise: it is about to change the schema, let it. */
-#define YIELD_US			(400 * SD_US_PER_MS)
-
-/* How long a missing role is looked for again before the change is refused. */
-#define NAMES_PATIENCE_US	(1500 * SD_US_PER_MS)
-
-static void carry_out(SdRound *round);
 
 void
 sd_round_init(SdRound *round, SdCoordinator *c)
@@ -58,8 +43,15 @@ find_body(SdRound *round, const SdEntryRef *ref)
 	return NULL;
 }
 
-static void
-keep_body(SdRound *round, const SdEntryRef *ref, const bytea *bytes)
+void
+sd_round_forget_bodies(SdRound *round)
+{
+	MemoryContextReset(round->context);
+	round->bodies = NIL;
+}
+
+void
+sd_round_keep_body(SdRound *round, const SdEntryRef *ref, const bytea *bytes)
 {
 	MemoryContext old;
 	SdBody	   *body;
@@ -76,46 +68,11 @@ keep_body(SdRound *round, const SdEntryRef *ref, const bytea *bytes)
 	MemoryContextSwitchTo(old);
 }
 
-/* ---- results for the backend ---- */
-
-static void
-finish_request(SdCoordinator *c, SdResult result, const char *message, const char *detail, const char *hint)
-{
-	SdProposal *p = &c->db->proposal;
-
-	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	p->version = c->asked.version;
-	if (result == SD_RESULT_GRANTED || result == SD_RESULT_ACCEPTED || result == SD_RESULT_CHOSEN)
-	{
-		p->version = c->change.p.version;
-		p->ballot = c->change.p.ballot;
-		p->chain = c->change.chain;
-	}
-	if (result == SD_RESULT_GRANTED)
-	{
-		c->db->ddl_pid = p->pid;
-		c->db->ddl_since = GetCurrentTimestamp();
-		c->db->doomed = false;
-	}
-	strlcpy(p->message, message ? message : "", sizeof(p->message));
-	strlcpy(p->detail, detail ? detail : "", sizeof(p->detail));
-	strlcpy(p->hint, hint ? hint : "", sizeof(p->hint));
-	p->result = result;
-	LWLockRelease(&c->db->lock);
-	c->serving = SD_REQUEST_NONE;
-	ConditionVariableBroadcast(&c->db->changed);
-}
-
-static void
-finish_again(SdCoordinator *c, int64 version)
-{
-	c->asked.version = version;
-	finish_request(c, SD_RESULT_AGAIN, NULL, NULL, NULL);
-}
+/* ---- how it stands, in words ---- */
 
 /* One line a voter that did not say yes, and why. */
-static char *
-missing_voters(SdRound *round, const char *lead)
+char *
+sd_round_missing(SdRound *round, const char *lead)
 {
 	SdCoordinator *c = round->coordinator;
 	StringInfoData out;
@@ -166,8 +123,8 @@ missing_voters(SdRound *round, const char *lead)
 	return out.data;
 }
 
-static char *
-votes_text(SdRound *round)
+char *
+sd_round_votes(SdRound *round)
 {
 	StringInfoData out;
 	int			yes = 0;
@@ -250,7 +207,7 @@ feed(SdRound *round, int voter, const SdBallot *ballot, bool accept, const char 
 			/* with alpha = 1 there are two at most */
 			if (n == MAX_REPORTS)
 				break;
-			keep_body(round, &report->entry, report->bytes);
+			sd_round_keep_body(round, &report->entry, report->bytes);
 			reports[n++] = (SdReport) {.version = report->version, .ballot = report->ballot, .entry = report->entry};
 		}
 		sd_proposer_promise(&round->p, &who, reports, n, now);
@@ -306,7 +263,7 @@ vote_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	}
 	else
 		feed(round, vote.voter, &vote.ballot, vote.accept, sd_peer_region(peer), &answer);
-	carry_out(round);
+	sd_round_carry_out(round);
 }
 
 static void
@@ -315,7 +272,7 @@ send_vote(SdRound *round, const SdEffect *effect)
 	SdCoordinator *c = round->coordinator;
 	SdRemote   *remote = sd_gossip_find(c, round->p.config.member[effect->voter].region);
 	bool		accept = effect->kind == SD_EFFECT_SEND_ACCEPT;
-	int64		deadline = sd_monotonic_us() + CALL_TIMEOUT_US;
+	int64		deadline = sd_monotonic_us() + SD_CALL_TIMEOUT_US;
 	SdCallHead	head;
 	VoteCall   *vote;
 
@@ -462,99 +419,8 @@ put_chosen(SdRound *round, const SdEffect *effect)
 	c->look = true;
 }
 
-static void
-close_attempt(SdCoordinator *c, void *arg)
-{
-	(void) c;
-	sd_attempt_close(arg);
-}
-
-static void
-change_done(SdRound *round, SdOutcome outcome)
-{
-	SdCoordinator *c = round->coordinator;
-	const char *subject = c->asked.subject;
-	SdRequest	serving = c->serving;
-
-	switch (outcome)
-	{
-		case SD_OUTCOME_SUCCESS:
-			sd_shared_decide(c->db, "change", subject, "chosen", votes_text(round), "");
-			return;
-		case SD_OUTCOME_NOTHING_SENT:
-			break;
-		case SD_OUTCOME_TAKEN:
-			if (serving == SD_REQUEST_GRANT)
-				finish_again(c, round->p.version);
-			else if (serving != SD_REQUEST_NONE)
-				finish_request(c, SD_RESULT_LOST, NULL, NULL, NULL);
-			else
-			{
-				/* the statements ran for a version that is taken: the transaction ends with 40001 */
-				LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-				c->db->doomed = c->db->ddl_pid != 0;
-				LWLockRelease(&c->db->lock);
-			}
-			sd_shared_decide(c->db, "preemption", subject, "taken", votes_text(round), "another region's entry has the version");
-			break;
-		case SD_OUTCOME_LOST:
-		case SD_OUTCOME_REFUSED:
-			if (serving != SD_REQUEST_NONE)
-				finish_request(c, SD_RESULT_LOST, NULL, NULL, NULL);
-			sd_shared_decide(c->db, "preemption", subject, "lost", votes_text(round), "another region changed the schema first");
-			break;
-		case SD_OUTCOME_NO_QUORUM:
-			if (serving != SD_REQUEST_NONE)
-				finish_request(c, SD_RESULT_NO_QUORUM, NULL, missing_voters(round, ""),
-							   "SELECT * FROM schemadrift.regions; then run the change again, or run it in a region of the majority.");
-			sd_shared_decide(c->db, "refusal", subject, "no_quorum", votes_text(round), missing_voters(round, ""));
-			break;
-		case SD_OUTCOME_PREEMPTED:
-			if (serving != SD_REQUEST_NONE)
-				finish_request(c, SD_RESULT_LOST, NULL, missing_voters(round, ""), NULL);
-			sd_shared_decide(c->db, "preemption", subject, "preempted", votes_text(round), missing_voters(round, ""));
-			break;
-		case SD_OUTCOME_UNKNOWN:
-			if (serving != SD_REQUEST_NONE)
-				finish_request(c, SD_RESULT_UNKNOWN, NULL, missing_voters(round, "no answer from enough voters"), NULL);
-			sd_shared_decide(c->db, "change", subject, "unknown", votes_text(round), "being settled");
-			c->doubt = round->p.version;
-			return;
-		case SD_OUTCOME_NONE:
-		case SD_OUTCOME_SETTLED:
-		case SD_OUTCOME_NOTHING:
-			break;
-	}
-	/* definite: outcome() says "rejected" from now on */
-	if (round->p.version > 0 && outcome != SD_OUTCOME_TAKEN)
-		(void) sd_coordinator_transaction(c, close_attempt, &c->asked.entry_id, false);
-}
-
-static void
-settle_done(SdRound *round, SdOutcome outcome)
-{
-	SdCoordinator *c = round->coordinator;
-	int64		now = sd_monotonic_us();
-
-	if (outcome == SD_OUTCOME_SETTLED)
-	{
-		sd_shared_decide(c->db, "settlement", psprintf("version " INT64_FORMAT, round->p.version), "chosen",
-						 votes_text(round), "finished what another attempt began");
-		if (c->doubt == round->p.version)
-			c->doubt = 0;
-	}
-	else
-	{
-		if (outcome == SD_OUTCOME_NOTHING && c->doubt == round->p.version)
-			c->doubt = 0;
-		/* again later, unless somebody else settles it meanwhile; random, so that two regions do not keep meeting */
-		c->settle_at_us = now + SD_US_PER_S + (int64) (pg_prng_double(&pg_global_prng_state) * 2 * SD_US_PER_S);
-	}
-	c->look = true;
-}
-
-static void
-carry_out(SdRound *round)
+void
+sd_round_carry_out(SdRound *round)
 {
 	SdCoordinator *c = round->coordinator;
 	SdEffect	effects[SD_PROPOSER_EFFECTS];
@@ -582,11 +448,11 @@ carry_out(SdRound *round)
 					send_vote(round, effect);
 					break;
 				case SD_EFFECT_GRANTED:
-					sd_shared_decide(c->db, "grant", c->asked.subject, "granted", votes_text(round), "");
-					finish_request(c, SD_RESULT_GRANTED, NULL, NULL, NULL);
+					sd_shared_decide(c->db, "grant", c->asked.subject, "granted", sd_round_votes(round), "");
+					sd_request_finish(c, SD_RESULT_GRANTED, NULL, NULL, NULL);
 					break;
 				case SD_EFFECT_READY:
-					finish_request(c, effect->chosen ? SD_RESULT_CHOSEN : SD_RESULT_ACCEPTED, NULL, NULL, NULL);
+					sd_request_finish(c, effect->chosen ? SD_RESULT_CHOSEN : SD_RESULT_ACCEPTED, NULL, NULL, NULL);
 					break;
 				case SD_EFFECT_CHOSEN:
 					put_chosen(round, effect);
@@ -604,9 +470,9 @@ carry_out(SdRound *round)
 					round->active = false;
 					round->outcome = effect->outcome;
 					if (round == &c->change)
-						change_done(round, effect->outcome);
+						sd_request_change_done(round, effect->outcome);
 					else
-						settle_done(round, effect->outcome);
+						sd_settle_done(round, effect->outcome);
 					break;
 			}
 		}
@@ -619,8 +485,8 @@ carry_out(SdRound *round)
 
 /* ---- starting rounds ---- */
 
-static void
-start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntryRef *noop)
+void
+sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntryRef *noop)
 {
 	SdCoordinator *c = round->coordinator;
 	SdProposerStart s = {
@@ -641,7 +507,7 @@ start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntryRef *noo
 	if (noop)
 		s.noop = *noop;
 	else
-		MemoryContextReset(round->context), round->bodies = NIL;
+		sd_round_forget_bodies(round);
 	if (!pg_strong_random(&s.seed, sizeof(s.seed)))
 		elog(ERROR, "could not generate random values");
 	round->number++;
@@ -651,341 +517,10 @@ start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntryRef *noo
 	round->chain = c->head.chain;
 	memset(round->errors, 0, sizeof(round->errors));
 	sd_proposer_start(&round->p, &s, sd_monotonic_us());
-	carry_out(round);
+	sd_round_carry_out(round);
 }
 
-typedef struct Noop
-{
-	MemoryContext context;
-	SdEntry		entry;
-} Noop;
-
-static void
-make_noop(SdCoordinator *c, void *arg)
-{
-	Noop	   *noop = arg;
-	MemoryContext old;
-	bytea	   *bytes;
-
-	sd_uuid_make(&noop->entry.id);
-	noop->entry.kind = SD_KIND_NOOP;
-	noop->entry.origin = c->self.region;
-	noop->entry.incarnation = c->self.incarnation;
-	noop->entry.n = sd_log_next_dot(c->self.region, c->self.incarnation);
-	noop->entry.hlc = (int64) c->db->hlc;
-	noop->entry.author = GetUserNameFromId(GetUserId(), false);
-	noop->entry.protocol = SD_PROTOCOL;
-	sd_entry_encode(&noop->entry, "{}");
-	old = MemoryContextSwitchTo(noop->context);
-	bytes = palloc(VARSIZE_ANY(noop->entry.bytes));
-	memcpy(bytes, noop->entry.bytes, VARSIZE_ANY(noop->entry.bytes));
-	MemoryContextSwitchTo(old);
-	noop->entry.bytes = bytes;
-}
-
-/*
- * Finish what others began: something is accepted here and not learned for longer than a bound, or a client
- * waits for a definite answer.
- */
-static void
-drive_settle(SdCoordinator *c, int64 now)
-{
-	SdRound    *round = &c->settle;
-	int64		next = c->head.version + 1;
-	Noop		noop = {.context = round->context};
-	SdEntryRef	ref;
-
-	if (round->active)
-	{
-		if (round->wake_us <= now)
-		{
-			sd_proposer_tick(&round->p, now);
-			carry_out(round);
-		}
-		return;
-	}
-	if (c->doubt > 0 && c->doubt < next)
-		c->doubt = 0;			/* decided meanwhile */
-	if ((c->undecided != next && c->doubt != next) || !c->self.valid || c->settle_at_us > now)
-		return;
-
-	/* our own change is at it: that is its round */
-	if (c->change.active && (c->change.p.phase == SD_PHASE_ACCEPT || c->change.p.phase == SD_PHASE_OWN_VOTE))
-		return;
-	/* "look first (a live proposer with a higher promise -> wait)" */
-	if (c->db->foreign_promise_for == next && now - c->db->foreign_promise_us < YIELD_US)
-	{
-		c->settle_at_us = c->db->foreign_promise_us + YIELD_US;
-		return;
-	}
-	if (c->doubt == next)
-	{
-		MemoryContextReset(round->context);
-		round->bodies = NIL;
-		if (!sd_coordinator_transaction(c, make_noop, &noop, false))
-			return;
-		ref = sd_entry_ref(&noop.entry);
-		keep_body(round, &ref, noop.entry.bytes);
-		start(round, SD_PROPOSER_SETTLE, now + CALL_TIMEOUT_US, &ref);
-	}
-	else
-		start(round, SD_PROPOSER_SETTLE, now + CALL_TIMEOUT_US, NULL);
-}
-
-/* ---- requests ---- */
-
-/* What the change needs and a serving region lacks: a sentence; NULL if nothing; *wait: ask there once more first. */
-static char *
-missing_names(SdCoordinator *c, bool *wait)
-{
-	int64		now = sd_monotonic_us();
-	ListCell   *lc;
-
-	*wait = false;
-	foreach(lc, c->remotes)
-	{
-		SdRemote   *remote = lfirst(lc);
-		const char *need;
-
-		if (remote->role == SD_ROLE_WITNESS || remote->names == NULL)
-			continue;
-		need = sd_names_missing(remote->names, c->needs);
-		if (need == NULL)
-			continue;
-		if (remote->names_us < c->asked_us && now - c->asked_us < NAMES_PATIENCE_US &&
-			sd_peer_circuit(remote->peer) == SD_CIRCUIT_CLOSED)
-		{
-			/* it may have been created since the last exchange */
-			if (!remote->exchanging)
-				remote->next_exchange_us = 0;
-			*wait = true;
-			continue;
-		}
-		return psprintf("%.*s \"%s\" does not exist in region %s",
-						(int) strcspn(need, ":"), need, strchr(need, ':') + 1, remote->region);
-	}
-	return NULL;
-}
-
-/* Step 1: may this region originate now?  Then phase 1. */
-static void
-serve_grant(SdCoordinator *c, int64 now)
-{
-	const SdMember *me = c->me >= 0 ? &c->members.config.member[c->me] : NULL;
-	char	   *missing;
-	bool		wait;
-
-	if (!c->joined)
-		finish_request(c, SD_RESULT_NOT_ORIGIN, "this database is in no group", "", "SELECT schemadrift.init(...) or schemadrift.join(...).");
-	else if (!c->self.valid)
-		finish_request(c, SD_RESULT_NOT_ORIGIN, "this region may not change the schema: its identity is void",
-					   psprintf("Nothing happened. Reason: %s.", c->self.mismatch),
-					   "SELECT * FROM schemadrift.status says what to do.");
-	else if (me == NULL)
-		finish_request(c, SD_RESULT_NOT_ORIGIN, "this region is not a member of the group any more", "Nothing happened.",
-					   "SELECT schemadrift.leave(), and join again.");
-	else if (me->role == SD_ROLE_WITNESS)
-		finish_request(c, SD_RESULT_NOT_ORIGIN, "this region is a witness: it has no schema", "Nothing happened.", "");
-	else if (c->applied.version < c->head.version && !c->asked.supersedes)
-		finish_again(c, c->head.version);
-	else if ((missing = missing_names(c, &wait)) != NULL)
-		finish_request(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.",
-					   "Create it there first, then run the change again.");
-	else if (wait)
-		return;
-	else if (c->settle.active)
-		return;					/* what is undecided comes first */
-	else if (c->db->foreign_promise_for == c->head.version + 1 &&
-			 now - c->db->foreign_promise_us < YIELD_US && now - c->asked_us < YIELD_US)
-		return;					/* wait for the live proposer, a moment */
-	else if (!c->change.active)
-		start(&c->change, SD_PROPOSER_CHANGE, c->asked.deadline_us, NULL);
-}
-
-static void
-serve_needs(SdCoordinator *c)
-{
-	bool		wait;
-	char	   *missing = missing_names(c, &wait);
-
-	if (missing)
-		finish_request(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.",
-					   "Create it there first, then run the change again.");
-	else if (!wait)
-		finish_request(c, SD_RESULT_NAMES_THERE, NULL, NULL, NULL);
-}
-
-/* Copy what the backend put into shared memory: names or an entry. */
-static char *
-attach(SdCoordinator *c, MemoryContext context)
-{
-	dsm_segment *segment;
-	char	   *copy;
-
-	if (c->asked.data == DSM_HANDLE_INVALID || c->asked.data_size == 0)
-		return NULL;
-	segment = dsm_attach(c->asked.data);
-	if (segment == NULL)
-		return NULL;			/* the backend is gone */
-	copy = MemoryContextAllocHuge(context, c->asked.data_size);
-	memcpy(copy, dsm_segment_address(segment), c->asked.data_size);
-	dsm_detach(segment);
-	return copy;
-}
-
-static void
-take_needs(SdCoordinator *c)
-{
-	MemoryContext old;
-	char	   *lines;
-
-	MemoryContextReset(c->needs_context);
-	c->needs = NIL;
-	lines = attach(c, c->needs_context);
-	old = MemoryContextSwitchTo(c->needs_context);
-	for (char *line = lines ? strtok(lines, "\n") : NULL; line; line = strtok(NULL, "\n"))
-		c->needs = lappend(c->needs, line);
-	MemoryContextSwitchTo(old);
-}
-
-typedef struct Proposed
-{
-	bytea	   *bytes;
-	SdEntryRef	ref;
-} Proposed;
-
-static void
-read_ref(SdCoordinator *c, void *arg)
-{
-	Proposed   *proposed = arg;
-
-	(void) c;
-	proposed->ref = sd_entry_ref(sd_entry_decode(proposed->bytes));
-}
-
-static void
-serve_accept(SdCoordinator *c, int64 now)
-{
-	SdRound    *round = &c->change;
-	Proposed	proposed;
-	char	   *data;
-
-	if (!round->active || round->p.phase != SD_PHASE_GRANTED)
-	{
-		/* taken meanwhile, or granted by a coordinator that is gone: nothing of this change was ever sent */
-		if (round->outcome == SD_OUTCOME_TAKEN)
-			finish_request(c, SD_RESULT_LOST, NULL, NULL, NULL);
-		else
-			finish_request(c, SD_RESULT_NO_COORDINATOR, NULL, NULL, NULL);
-		return;
-	}
-	data = attach(c, c->turn);
-	if (data == NULL)
-	{
-		finish_request(c, SD_RESULT_NO_COORDINATOR, NULL, NULL, NULL);
-		return;
-	}
-	proposed.bytes = MemoryContextAllocHuge(c->turn, c->asked.data_size + VARHDRSZ);
-	SET_VARSIZE(proposed.bytes, c->asked.data_size + VARHDRSZ);
-	memcpy(VARDATA(proposed.bytes), data, c->asked.data_size);
-	if (!sd_coordinator_transaction(c, read_ref, &proposed, false))
-	{
-		finish_request(c, SD_RESULT_NO_COORDINATOR, NULL, NULL, NULL);
-		return;
-	}
-	keep_body(round, &proposed.ref, proposed.bytes);
-	sd_proposer_propose(&round->p, &proposed.ref, c->asked.deadline_us, now);
-	carry_out(round);
-}
-
-/* The backend's transaction is over. */
-static void
-end_change(SdCoordinator *c, bool committed, int64 now)
-{
-	SdRound    *round = &c->change;
-
-	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	c->db->ddl_pid = 0;
-	c->db->doomed = false;
-	LWLockRelease(&c->db->lock);
-	c->serving = SD_REQUEST_NONE;
-	c->look = true;
-
-	if (round->active)
-	{
-		sd_proposer_own_vote(&round->p, committed ? SD_OWN_COMMITTED : SD_OWN_ABORTED, now);
-		carry_out(round);
-	}
-	else if (committed)
-		sd_gossip_push(c, round->p.version);
-	if (committed)
-		sd_gossip_hurry(c);
-}
-
-void
-sd_round_request(SdCoordinator *c)
-{
-	SdProposal *p = &c->db->proposal;
-	SdRequest	request;
-	int64		now = sd_monotonic_us();
-
-	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	request = p->request;
-	if (request != SD_REQUEST_NONE)
-	{
-		pg_uuid_t	granted = c->asked.entry_id;
-
-		c->asked = *p;
-		if (request == SD_REQUEST_COMMITTED || request == SD_REQUEST_ABORTED)
-			c->asked.entry_id = granted;
-		p->request = SD_REQUEST_NONE;
-	}
-	LWLockRelease(&c->db->lock);
-	if (request == SD_REQUEST_NONE)
-		return;
-	ConditionVariableBroadcast(&c->db->changed);
-
-	switch (request)
-	{
-		case SD_REQUEST_NONE:
-			break;
-		case SD_REQUEST_GRANT:
-		case SD_REQUEST_NEEDS:
-			take_needs(c);
-			c->serving = request;
-			c->asked_us = now;
-			c->look = true;		/* what the tables say now decides */
-			break;
-		case SD_REQUEST_ACCEPT:
-			c->serving = request;
-			serve_accept(c, now);
-			break;
-		case SD_REQUEST_PREEMPTED:
-			c->serving = SD_REQUEST_ACCEPT;
-			sd_proposer_own_vote(&c->change.p, SD_OWN_PREEMPTED, now);
-			carry_out(&c->change);
-			break;
-		case SD_REQUEST_CLOSE:
-			c->serving = SD_REQUEST_ACCEPT;
-			if (c->change.active)
-			{
-				sd_proposer_close(&c->change.p, now);
-				carry_out(&c->change);
-			}
-			if (c->serving != SD_REQUEST_NONE)
-				finish_request(c, sd_outcome_is_definite(c->change.outcome) ? SD_RESULT_LOST : SD_RESULT_UNKNOWN,
-							   NULL, NULL, NULL);
-			break;
-		case SD_REQUEST_COMMITTED:
-			end_change(c, true, now);
-			break;
-		case SD_REQUEST_ABORTED:
-			end_change(c, false, now);
-			break;
-	}
-}
-
-/* ---- one turn ---- */
+/* ---- the log moved ---- */
 
 typedef struct Decided
 {
@@ -1004,8 +539,8 @@ read_decided(SdCoordinator *c, void *arg)
 }
 
 /* The log moved past a round's version: whatever brought it, that decides the round. */
-static void
-notice_decided(SdRound *round, int64 now)
+void
+sd_round_notice(SdRound *round, int64 now)
 {
 	SdCoordinator *c = round->coordinator;
 	Decided		decided = {.version = round->p.version};
@@ -1015,44 +550,6 @@ notice_decided(SdRound *round, int64 now)
 	if (sd_coordinator_transaction(c, read_decided, &decided, false) && decided.found)
 	{
 		sd_proposer_chosen(&round->p, decided.version, &decided.entry, now);
-		carry_out(round);
+		sd_round_carry_out(round);
 	}
-}
-
-void
-sd_round_drive(SdCoordinator *c, int64 now)
-{
-	notice_decided(&c->change, now);
-	notice_decided(&c->settle, now);
-	if (c->serving == SD_REQUEST_GRANT && !c->change.active)
-		serve_grant(c, now);
-	else if (c->serving == SD_REQUEST_NEEDS)
-		serve_needs(c);
-	if (c->serving == SD_REQUEST_GRANT && !c->change.active && c->asked.deadline_us <= now)
-		finish_request(c, SD_RESULT_NO_QUORUM, NULL,
-					   c->settle.active ? missing_voters(&c->settle, "") : "An earlier change is not settled yet.",
-					   "SELECT * FROM schemadrift.regions; then run the change again.");
-	if (c->change.active && c->change.wake_us <= now)
-	{
-		sd_proposer_tick(&c->change.p, now);
-		carry_out(&c->change);
-	}
-	drive_settle(c, now);
-}
-
-int64
-sd_round_deadline(SdCoordinator *c)
-{
-	int64		deadline = SD_NEVER;
-
-	if (c->change.active)
-		deadline = Min(deadline, c->change.wake_us);
-	if (c->settle.active)
-		deadline = Min(deadline, c->settle.wake_us);
-	if ((c->serving == SD_REQUEST_GRANT && !c->change.active) || c->serving == SD_REQUEST_NEEDS)
-	{
-		deadline = Min(deadline, c->asked.deadline_us);
-		deadline = Min(deadline, sd_monotonic_us() + YIELD_US / 4);
-	}
-	return deadline;
 }

@@ -1,0 +1,407 @@
+/*
+ * request.c: what the local backend that changes the schema asks of its coordinator, and what it is told.
+ *
+ * Process: the coordinator.  Requests and results go through SdDatabase.proposal under SdDatabase.lock; the votes are
+ * round.c's.
+ */
+#include "compat.h"
+
+#include "storage/dsm.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "store/names.h"
+#include "store/vote.h"
+#include "worker/coordinator.h"
+
+/* How long a missing role is looked for again before the change is refused. */
+#define NAMES_PATIENCE_US	(1500 * SD_US_PER_MS)
+
+/* ---- results ---- */
+
+void
+sd_request_finish(SdCoordinator *c, SdResult result, const char *message, const char *detail, const char *hint)
+{
+	SdProposal *p = &c->db->proposal;
+
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	p->version = c->asked.version;
+	if (result == SD_RESULT_GRANTED || result == SD_RESULT_ACCEPTED || result == SD_RESULT_CHOSEN)
+	{
+		p->version = c->change.p.version;
+		p->ballot = c->change.p.ballot;
+		p->chain = c->change.chain;
+	}
+	if (result == SD_RESULT_GRANTED)
+	{
+		c->db->ddl_pid = p->pid;
+		c->db->ddl_since = GetCurrentTimestamp();
+		c->db->doomed = false;
+	}
+	strlcpy(p->message, message ? message : "", sizeof(p->message));
+	strlcpy(p->detail, detail ? detail : "", sizeof(p->detail));
+	strlcpy(p->hint, hint ? hint : "", sizeof(p->hint));
+	p->result = result;
+	LWLockRelease(&c->db->lock);
+	c->serving = SD_REQUEST_NONE;
+	ConditionVariableBroadcast(&c->db->changed);
+}
+
+static void
+finish_again(SdCoordinator *c, int64 version)
+{
+	c->asked.version = version;
+	sd_request_finish(c, SD_RESULT_AGAIN, NULL, NULL, NULL);
+}
+
+static void
+close_attempt(SdCoordinator *c, void *arg)
+{
+	(void) c;
+	sd_attempt_close(arg);
+}
+
+void
+sd_request_change_done(SdRound *round, SdOutcome outcome)
+{
+	SdCoordinator *c = round->coordinator;
+	const char *subject = c->asked.subject;
+	SdRequest	serving = c->serving;
+
+	switch (outcome)
+	{
+		case SD_OUTCOME_SUCCESS:
+			sd_shared_decide(c->db, "change", subject, "chosen", sd_round_votes(round), "");
+			return;
+		case SD_OUTCOME_NOTHING_SENT:
+			break;
+		case SD_OUTCOME_TAKEN:
+			if (serving == SD_REQUEST_GRANT)
+				finish_again(c, round->p.version);
+			else if (serving != SD_REQUEST_NONE)
+				sd_request_finish(c, SD_RESULT_LOST, NULL, NULL, NULL);
+			else
+			{
+				/* the statements ran for a version that is taken: the transaction ends with 40001 */
+				LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+				c->db->doomed = c->db->ddl_pid != 0;
+				LWLockRelease(&c->db->lock);
+			}
+			sd_shared_decide(c->db, "preemption", subject, "taken", sd_round_votes(round), "another region's entry has the version");
+			break;
+		case SD_OUTCOME_LOST:
+		case SD_OUTCOME_REFUSED:
+			if (serving != SD_REQUEST_NONE)
+				sd_request_finish(c, SD_RESULT_LOST, NULL, NULL, NULL);
+			sd_shared_decide(c->db, "preemption", subject, "lost", sd_round_votes(round), "another region changed the schema first");
+			break;
+		case SD_OUTCOME_NO_QUORUM:
+			if (serving != SD_REQUEST_NONE)
+				sd_request_finish(c, SD_RESULT_NO_QUORUM, NULL, sd_round_missing(round, ""),
+							   "SELECT * FROM schemadrift.regions; then run the change again, or run it in a region of the majority.");
+			sd_shared_decide(c->db, "refusal", subject, "no_quorum", sd_round_votes(round), sd_round_missing(round, ""));
+			break;
+		case SD_OUTCOME_PREEMPTED:
+			if (serving != SD_REQUEST_NONE)
+				sd_request_finish(c, SD_RESULT_LOST, NULL, sd_round_missing(round, ""), NULL);
+			sd_shared_decide(c->db, "preemption", subject, "preempted", sd_round_votes(round), sd_round_missing(round, ""));
+			break;
+		case SD_OUTCOME_UNKNOWN:
+			if (serving != SD_REQUEST_NONE)
+				sd_request_finish(c, SD_RESULT_UNKNOWN, NULL, sd_round_missing(round, "no answer from enough voters"), NULL);
+			sd_shared_decide(c->db, "change", subject, "unknown", sd_round_votes(round), "being settled");
+			c->doubt = round->p.version;
+			return;
+		case SD_OUTCOME_NONE:
+		case SD_OUTCOME_SETTLED:
+		case SD_OUTCOME_NOTHING:
+			break;
+	}
+	/* definite: outcome() says "rejected" from now on */
+	if (round->p.version > 0 && outcome != SD_OUTCOME_TAKEN)
+		(void) sd_coordinator_transaction(c, close_attempt, &c->asked.entry_id, false);
+}
+
+/* What the change needs and a serving region lacks: a sentence; NULL if nothing; *wait: ask there once more first. */
+static char *
+missing_names(SdCoordinator *c, bool *wait)
+{
+	int64		now = sd_monotonic_us();
+	ListCell   *lc;
+
+	*wait = false;
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+		const char *need;
+
+		if (remote->role == SD_ROLE_WITNESS || remote->names == NULL)
+			continue;
+		need = sd_names_missing(remote->names, c->needs);
+		if (need == NULL)
+			continue;
+		if (remote->names_us < c->asked_us && now - c->asked_us < NAMES_PATIENCE_US &&
+			sd_peer_circuit(remote->peer) == SD_CIRCUIT_CLOSED)
+		{
+			/* it may have been created since the last exchange */
+			if (!remote->exchanging)
+				remote->next_exchange_us = 0;
+			*wait = true;
+			continue;
+		}
+		return psprintf("%.*s \"%s\" does not exist in region %s",
+						(int) strcspn(need, ":"), need, strchr(need, ':') + 1, remote->region);
+	}
+	return NULL;
+}
+
+/* Step 1: may this region originate now?  Then phase 1. */
+static void
+serve_grant(SdCoordinator *c, int64 now)
+{
+	const SdMember *me = c->me >= 0 ? &c->members.config.member[c->me] : NULL;
+	char	   *missing;
+	bool		wait;
+
+	if (!c->joined)
+		sd_request_finish(c, SD_RESULT_NOT_ORIGIN, "this database is in no group", "", "SELECT schemadrift.init(...) or schemadrift.join(...).");
+	else if (!c->self.valid)
+		sd_request_finish(c, SD_RESULT_NOT_ORIGIN, "this region may not change the schema: its identity is void",
+					   psprintf("Nothing happened. Reason: %s.", c->self.mismatch),
+					   "SELECT * FROM schemadrift.status says what to do.");
+	else if (me == NULL)
+		sd_request_finish(c, SD_RESULT_NOT_ORIGIN, "this region is not a member of the group any more", "Nothing happened.",
+					   "SELECT schemadrift.leave(), and join again.");
+	else if (me->role == SD_ROLE_WITNESS)
+		sd_request_finish(c, SD_RESULT_NOT_ORIGIN, "this region is a witness: it has no schema", "Nothing happened.", "");
+	else if (c->applied.version < c->head.version && !c->asked.supersedes)
+		finish_again(c, c->head.version);
+	else if ((missing = missing_names(c, &wait)) != NULL)
+		sd_request_finish(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.",
+					   "Create it there first, then run the change again.");
+	else if (wait)
+		return;
+	else if (c->settle.active)
+		return;					/* what is undecided comes first */
+	else if (c->db->foreign_promise_for == c->head.version + 1 &&
+			 now - c->db->foreign_promise_us < SD_YIELD_US && now - c->asked_us < SD_YIELD_US)
+		return;					/* wait for the live proposer, a moment */
+	else if (!c->change.active)
+		sd_round_start(&c->change, SD_PROPOSER_CHANGE, c->asked.deadline_us, NULL);
+}
+
+static void
+serve_needs(SdCoordinator *c)
+{
+	bool		wait;
+	char	   *missing = missing_names(c, &wait);
+
+	if (missing)
+		sd_request_finish(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.",
+					   "Create it there first, then run the change again.");
+	else if (!wait)
+		sd_request_finish(c, SD_RESULT_NAMES_THERE, NULL, NULL, NULL);
+}
+
+/* Copy what the backend put into shared memory: names or an entry. */
+static char *
+attach(SdCoordinator *c, MemoryContext context)
+{
+	dsm_segment *segment;
+	char	   *copy;
+
+	if (c->asked.data == DSM_HANDLE_INVALID || c->asked.data_size == 0)
+		return NULL;
+	segment = dsm_attach(c->asked.data);
+	if (segment == NULL)
+		return NULL;			/* the backend is gone */
+	copy = MemoryContextAllocHuge(context, c->asked.data_size);
+	memcpy(copy, dsm_segment_address(segment), c->asked.data_size);
+	dsm_detach(segment);
+	return copy;
+}
+
+static void
+take_needs(SdCoordinator *c)
+{
+	MemoryContext old;
+	char	   *lines;
+
+	MemoryContextReset(c->needs_context);
+	c->needs = NIL;
+	lines = attach(c, c->needs_context);
+	old = MemoryContextSwitchTo(c->needs_context);
+	for (char *line = lines ? strtok(lines, "\n") : NULL; line; line = strtok(NULL, "\n"))
+		c->needs = lappend(c->needs, line);
+	MemoryContextSwitchTo(old);
+}
+
+typedef struct Proposed
+{
+	bytea	   *bytes;
+	SdEntryRef	ref;
+} Proposed;
+
+static void
+read_ref(SdCoordinator *c, void *arg)
+{
+	Proposed   *proposed = arg;
+
+	(void) c;
+	proposed->ref = sd_entry_ref(sd_entry_decode(proposed->bytes));
+}
+
+static void
+serve_accept(SdCoordinator *c, int64 now)
+{
+	SdRound    *round = &c->change;
+	Proposed	proposed;
+	char	   *data;
+
+	if (!round->active || round->p.phase != SD_PHASE_GRANTED)
+	{
+		/* taken meanwhile, or granted by a coordinator that is gone: nothing of this change was ever sent */
+		if (round->outcome == SD_OUTCOME_TAKEN)
+			sd_request_finish(c, SD_RESULT_LOST, NULL, NULL, NULL);
+		else
+			sd_request_finish(c, SD_RESULT_NO_COORDINATOR, NULL, NULL, NULL);
+		return;
+	}
+	data = attach(c, c->turn);
+	if (data == NULL)
+	{
+		sd_request_finish(c, SD_RESULT_NO_COORDINATOR, NULL, NULL, NULL);
+		return;
+	}
+	proposed.bytes = MemoryContextAllocHuge(c->turn, c->asked.data_size + VARHDRSZ);
+	SET_VARSIZE(proposed.bytes, c->asked.data_size + VARHDRSZ);
+	memcpy(VARDATA(proposed.bytes), data, c->asked.data_size);
+	if (!sd_coordinator_transaction(c, read_ref, &proposed, false))
+	{
+		sd_request_finish(c, SD_RESULT_NO_COORDINATOR, NULL, NULL, NULL);
+		return;
+	}
+	sd_round_keep_body(round, &proposed.ref, proposed.bytes);
+	sd_proposer_propose(&round->p, &proposed.ref, c->asked.deadline_us, now);
+	sd_round_carry_out(round);
+}
+
+/* The backend's transaction is over. */
+static void
+end_change(SdCoordinator *c, bool committed, int64 now)
+{
+	SdRound    *round = &c->change;
+
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	c->db->ddl_pid = 0;
+	c->db->doomed = false;
+	LWLockRelease(&c->db->lock);
+	c->serving = SD_REQUEST_NONE;
+	c->look = true;
+
+	if (round->active)
+	{
+		sd_proposer_own_vote(&round->p, committed ? SD_OWN_COMMITTED : SD_OWN_ABORTED, now);
+		sd_round_carry_out(round);
+	}
+	else if (committed)
+		sd_gossip_push(c, round->p.version);
+	if (committed)
+		sd_gossip_hurry(c);
+}
+
+void
+sd_request_take(SdCoordinator *c)
+{
+	SdProposal *p = &c->db->proposal;
+	SdRequest	request;
+	int64		now = sd_monotonic_us();
+
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	request = p->request;
+	if (request != SD_REQUEST_NONE)
+	{
+		pg_uuid_t	granted = c->asked.entry_id;
+
+		c->asked = *p;
+		if (request == SD_REQUEST_COMMITTED || request == SD_REQUEST_ABORTED)
+			c->asked.entry_id = granted;
+		p->request = SD_REQUEST_NONE;
+	}
+	LWLockRelease(&c->db->lock);
+	if (request == SD_REQUEST_NONE)
+		return;
+	ConditionVariableBroadcast(&c->db->changed);
+
+	switch (request)
+	{
+		case SD_REQUEST_NONE:
+			break;
+		case SD_REQUEST_GRANT:
+		case SD_REQUEST_NEEDS:
+			take_needs(c);
+			c->serving = request;
+			c->asked_us = now;
+			c->look = true;		/* what the tables say now decides */
+			break;
+		case SD_REQUEST_ACCEPT:
+			c->serving = request;
+			serve_accept(c, now);
+			break;
+		case SD_REQUEST_PREEMPTED:
+			c->serving = SD_REQUEST_ACCEPT;
+			sd_proposer_own_vote(&c->change.p, SD_OWN_PREEMPTED, now);
+			sd_round_carry_out(&c->change);
+			break;
+		case SD_REQUEST_CLOSE:
+			c->serving = SD_REQUEST_ACCEPT;
+			if (c->change.active)
+			{
+				sd_proposer_close(&c->change.p, now);
+				sd_round_carry_out(&c->change);
+			}
+			if (c->serving != SD_REQUEST_NONE)
+				sd_request_finish(c, sd_outcome_is_definite(c->change.outcome) ? SD_RESULT_LOST : SD_RESULT_UNKNOWN,
+							   NULL, NULL, NULL);
+			break;
+		case SD_REQUEST_COMMITTED:
+			end_change(c, true, now);
+			break;
+		case SD_REQUEST_ABORTED:
+			end_change(c, false, now);
+			break;
+	}
+}
+
+/* ---- one turn ---- */
+
+void
+sd_request_drive(SdCoordinator *c, int64 now)
+{
+	if (c->serving == SD_REQUEST_GRANT && !c->change.active)
+		serve_grant(c, now);
+	else if (c->serving == SD_REQUEST_NEEDS)
+		serve_needs(c);
+	if (c->serving == SD_REQUEST_GRANT && !c->change.active && c->asked.deadline_us <= now)
+		sd_request_finish(c, SD_RESULT_NO_QUORUM, NULL,
+						  c->settle.active ? sd_round_missing(&c->settle, "") : "An earlier change is not settled yet.",
+						  "SELECT * FROM schemadrift.regions; then run the change again.");
+	if (c->change.active && c->change.wake_us <= now)
+	{
+		sd_proposer_tick(&c->change.p, now);
+		sd_round_carry_out(&c->change);
+	}
+}
+
+int64
+sd_request_deadline(SdCoordinator *c)
+{
+	int64		deadline = c->change.active ? c->change.wake_us : SD_NEVER;
+
+	if ((c->serving == SD_REQUEST_GRANT && !c->change.active) || c->serving == SD_REQUEST_NEEDS)
+	{
+		deadline = Min(deadline, c->asked.deadline_us);
+		deadline = Min(deadline, sd_monotonic_us() + SD_YIELD_US / 4);
+	}
+	return deadline;
+}
