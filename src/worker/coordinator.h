@@ -100,6 +100,8 @@ struct SdCoordinator
 	bool		look;			/* the tables may have changed */
 
 	List	   *remotes;		/* of SdRemote */
+	bool		promoting;		/* we asked to become what we joined to be */
+	int64		promote_after_us;
 
 	/* the local backend's change */
 	SdRequest	serving;		/* GRANT, NEEDS or ACCEPT that has no result yet; else NONE */

@@ -385,6 +385,50 @@ start_fetch(SdCoordinator *c, int64 now)
 	}
 }
 
+/* ---- promotion ---- */
+
+static void
+promote_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
+{
+	SdCoordinator *c = arg;
+
+	(void) call;
+	c->promoting = false;
+	c->promote_after_us = sd_monotonic_us() + 2 * SD_US_PER_S;
+	if (result->status == SD_CALL_ERROR)
+		ereport(LOG,
+				(errmsg("schemadrift: region \"%s\" does not promote this region yet: %s",
+						sd_peer_region(peer), result->message)));
+}
+
+/*
+ * "Every join is admitted as observer and becomes voter by a second entry, once it has applied the head and both
+ * directions are connected": asked by the newcomer, judged by the member that is asked.
+ */
+static void
+ask_promotion(SdCoordinator *c, int64 now)
+{
+	ListCell   *lc;
+
+	if (c->promoting || c->promote_after_us > now || c->me < 0 || !c->self.valid ||
+		c->members.config.member[c->me].role == c->members.wants[c->me] ||
+		c->applied.version < c->head.version || c->db->heard_head > c->head.version)
+		return;
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+
+		if (remote->role == SD_ROLE_VOTER && remote->heard_us > 0 && sd_peer_phase(remote->peer) == SD_PEER_READY)
+		{
+			SdCallHead	head = sd_gossip_head(c, remote);
+
+			c->promoting = true;
+			sd_call_promote(remote->peer, &head, now + FETCH_TIMEOUT_US, promote_done, c);
+			return;
+		}
+	}
+}
+
 /* ---- one turn ---- */
 
 /* Copy what people may ask; and when a region called us, do not wait out our back-off. */
@@ -440,6 +484,7 @@ sd_gossip_drive(SdCoordinator *c, int64 now)
 	}
 	if (c->db->heard_head > c->head.version)
 		start_fetch(c, now);
+	ask_promotion(c, now);
 }
 
 int64
