@@ -110,6 +110,19 @@ SET search_path = pg_temp, classify_t;
 SELECT * FROM show(ARRAY['CREATE TABLE x (a int)', 'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS ''SELECT 1''', 'ALTER TABLE perm ADD b int', 'CREATE TYPE x AS ENUM ()']);
 SET search_path = classify_t;
 
+-- the policy's patterns
+CREATE FUNCTION local(pattern text) RETURNS void LANGUAGE c STRICT AS 'schemadrift', 'sd_testing_local';
+CREATE SCHEMA scratch;
+CREATE TABLE scratch.a (id int PRIMARY KEY);
+CREATE TABLE tmp_a (id int);
+BEGIN;
+SELECT local('scratch.*'), local('classify_t.tmp_*');
+SELECT * FROM show(ARRAY['CREATE TABLE scratch.b (a int)', 'CREATE TABLE tmp_b (a int)', 'ALTER TABLE tmp_a ADD b int', 'CREATE INDEX i ON tmp_a (id)', 'DROP INDEX scratch.a_pkey',
+	'CREATE FUNCTION scratch.f() RETURNS int LANGUAGE sql AS ''SELECT 1''', 'CREATE SCHEMA scratch', 'DROP SCHEMA scratch', 'GRANT SELECT ON ALL TABLES IN SCHEMA scratch TO PUBLIC', 'CREATE TABLE scratch.c AS SELECT 1',
+	'CREATE TABLE tm_b (a int)', 'CREATE TABLE scratchy.b (a int)', 'CREATE SCHEMA classify_t', 'DROP TABLE scratch.a, perm', 'DROP TABLE scratch.a, temp', 'DROP TABLE scratch.a, tmp_a']);
+COMMIT;
+DROP SCHEMA scratch CASCADE;
+
 -- what it needs in the other regions
 SELECT needs(s), s FROM unnest(ARRAY[
 	'ALTER TABLE perm OWNER TO bob', 'ALTER TABLE perm OWNER TO CURRENT_USER', 'ALTER FUNCTION f() OWNER TO bob', 'GRANT SELECT ON perm TO bob, alice, PUBLIC', 'CREATE SCHEMA AUTHORIZATION bob', 'CREATE SCHEMA x AUTHORIZATION bob GRANT SELECT ON perm TO alice',

@@ -197,6 +197,13 @@ PREPARE TRANSACTION 'sd';
 \set VERBOSITY terse
 ROLLBACK;
 
+-- a region does not vanish by accident
+DROP EXTENSION schemadrift;
+DROP SCHEMA schemadrift CASCADE;
+\set VERBOSITY default
+DROP EXTENSION IF EXISTS schemadrift CASCADE;
+\set VERBOSITY terse
+
 -- who ran it: SET ROLE, SECURITY DEFINER, settings
 CREATE ROLE sd_gate_owner;
 CREATE ROLE sd_gate_definer;

@@ -59,6 +59,11 @@ sd_compat_owns_database(Oid database, Oid role)
 #define sd_compat_wait_event_set(n_events)	CreateWaitEventSet(TopMemoryContext, (n_events))
 #endif
 
+/* 18 has pg_noreturn instead, which goes in front of a declaration; gcc and clang take this one at either end */
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
 /* 18 dropped ExecutorRun's "execute once" */
 #if PG_VERSION_NUM >= 180000
 #define sd_executor_run(query, direction, count) ExecutorRun(query, direction, count)

@@ -332,6 +332,12 @@ is_own_extension(Node *stmt)
 	return name && strcmp(name, "schemadrift") == 0;
 }
 
+bool
+sd_classify_drops_own(Node *stmt)
+{
+	return IsA(stmt, DropStmt) && is_own_extension(stmt);
+}
+
 /* what the kind of statement alone says; leaves COORDINATED where the objects have a say */
 static void
 classify_by_kind(Node *stmt, SdVerdict *verdict)

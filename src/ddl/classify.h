@@ -55,6 +55,9 @@ typedef enum SdNoop
 
 extern SdNoop sd_classify_noop(Node *stmt);
 
+/* DROP EXTENSION schemadrift */
+extern bool sd_classify_drops_own(Node *stmt);
+
 /* can it not run inside a function or transaction block, whatever its class (VACUUM, CREATE DATABASE ...)? */
 extern bool sd_classify_needs_no_block(Node *stmt);
 

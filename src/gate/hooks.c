@@ -29,6 +29,7 @@
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
@@ -201,6 +202,17 @@ settle_objects(SdRunning *statement)
 	statement->unsettled = NIL;
 }
 
+/* a member that vanishes without a word leaves the others one vote short */
+static void
+refuse_drop(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("cannot drop extension schemadrift while this database is a region of a group"),
+			 errdetail("The other regions would go on waiting for its vote."),
+			 errhint("SELECT schemadrift.leave() first, or schemadrift.remove_region() in another region.")));
+}
+
 static void
 sd_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
 {
@@ -209,6 +221,9 @@ sd_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_i
 
 	if (running == NULL && sd_executing() == SD_EXECUTING_NOTHING)
 		return;
+	/* by DROP OWNED or a CASCADE; the statement itself is looked at before it runs */
+	if (access == OAT_DROP && class_id == ExtensionRelationId && object_id == get_extension_oid("schemadrift", true))
+		refuse_drop();
 	if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP)
 		return;
 	if (running)
@@ -419,6 +434,8 @@ gate_statement(const SdUtility *u)
 	{
 		case SD_CLASS_NOT_DDL:
 		case SD_CLASS_LOCAL:
+			if (sd_classify_drops_own(stmt) && sd_gate_mode() != SD_MODE_OFF)
+				refuse_drop();
 			pass_on(u);
 			break;
 		case SD_CLASS_TEMPORARY:

@@ -37,6 +37,15 @@ sd_testing_set_group_mode(SdDdlMode mode)
 	testing_mode = mode;
 }
 
+void
+sd_testing_set_local(const char *pattern)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	policy.local = lappend(policy.local, pstrdup(pattern));
+	MemoryContextSwitchTo(old);
+}
+
 bool
 sd_testing_group_mode_is_set(void)
 {

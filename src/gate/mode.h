@@ -26,6 +26,7 @@ extern bool sd_gate_is_local_name(const char *schema, const char *name);
 #ifdef SD_TESTING
 extern void sd_testing_set_group_mode(SdDdlMode mode);
 extern bool sd_testing_group_mode_is_set(void);
+extern void sd_testing_set_local(const char *pattern);	/* one more, for this transaction */
 #endif
 
 #endif							/* SD_GATE_MODE_H */

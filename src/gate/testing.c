@@ -23,6 +23,7 @@
 PG_FUNCTION_INFO_V1(sd_testing_classify);
 PG_FUNCTION_INFO_V1(sd_testing_needs);
 PG_FUNCTION_INFO_V1(sd_testing_group_mode);
+PG_FUNCTION_INFO_V1(sd_testing_local);
 PG_FUNCTION_INFO_V1(sd_testing_captured);
 PG_FUNCTION_INFO_V1(sd_testing_captured_json);
 PG_FUNCTION_INFO_V1(sd_testing_script);
@@ -69,6 +70,14 @@ sd_testing_group_mode(PG_FUNCTION_ARGS)
 	sd_testing_set_group_mode(strcmp(mode, "observe") == 0 ? SD_MODE_OBSERVE :
 							  strcmp(mode, "coordinate") == 0 ? SD_MODE_COORDINATE :
 							  strcmp(mode, "require_apply") == 0 ? SD_MODE_REQUIRE_APPLY : SD_MODE_DEFAULT);
+	PG_RETURN_VOID();
+}
+
+/* local(pattern) */
+Datum
+sd_testing_local(PG_FUNCTION_ARGS)
+{
+	sd_testing_set_local(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	PG_RETURN_VOID();
 }
 
