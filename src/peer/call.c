@@ -67,6 +67,7 @@ call_end(SdCall *call, SdCallStatus status, const char *reason)
 {
 	SdPeer	   *peer = call->peer;
 
+	call->state = SD_CALL_ENDED;
 	call->result.status = status;
 	if (reason)
 	{
@@ -80,25 +81,18 @@ call_end(SdCall *call, SdCallStatus status, const char *reason)
 void
 sd_call_refuse(SdCall *call, const char *reason)
 {
-	Assert(!call->in_flight);
+	Assert(call->state == SD_CALL_QUEUED);
 	dlist_delete(&call->node);
 	call->peer->n_queued--;
 	call_end(call, SD_CALL_NOT_SENT, reason);
 }
 
-static bool
-call_is_queued(const SdCall *call)
-{
-	return !call->in_flight && call->result.message == NULL;
-}
-
 bool
 sd_call_withdraw(SdCall *call)
 {
-	if (!call_is_queued(call))
-		return call->result.status == SD_CALL_NOT_SENT && !call->in_flight;
-	sd_call_refuse(call, "withdrawn");
-	return true;
+	if (call->state == SD_CALL_QUEUED)
+		sd_call_refuse(call, "withdrawn");
+	return call->state == SD_CALL_ENDED && call->result.status == SD_CALL_NOT_SENT;
 }
 
 void *
@@ -237,7 +231,6 @@ call_detach(SdPeer *peer, int64 now_us)
 
 	peer->current = NULL;
 	peer->flushing = false;
-	call->in_flight = false;
 	call->result.elapsed_us = now_us - call->sent_us;
 	if (call->result.warning)
 		call->result.message = call->warning;
@@ -480,7 +473,7 @@ sd_peer_send_next(SdPeer *peer, int64 now_us)
 	peer->n_queued--;
 	peer->current = call;
 	peer->phase = SD_PEER_BUSY;
-	call->in_flight = true;
+	call->state = SD_CALL_IN_FLIGHT;
 	call->sent_us = now_us;
 	if (!PQsendQueryParams(peer->conn, spec->sql, spec->n_params, spec->types, spec->values,
 						   spec->lengths, spec->formats, spec->binary_result) ||

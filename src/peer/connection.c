@@ -32,7 +32,8 @@ peer_enter(SdPeer *peer, SdPeerPhase phase)
 static void
 peer_set_error(SdPeer *peer, const char *reason)
 {
-	strlcpy(peer->last_error, reason, sizeof(peer->last_error));
+	if (reason != peer->last_error)
+		strlcpy(peer->last_error, reason, sizeof(peer->last_error));
 }
 
 static void
@@ -100,7 +101,7 @@ static void
 peer_attempt_failed(SdPeer *peer, const char *reason, int64 now_us)
 {
 	peer_fail(peer, reason, now_us);
-	sd_peer_refuse_calls(peer, reason);
+	sd_peer_refuse_calls(peer, peer->last_error);
 }
 
 static void
@@ -150,7 +151,6 @@ void
 sd_peer_reconnect(SdPeer *peer, int64 now_us)
 {
 	Assert(peer->current == NULL);
-	peer->conninfo_changed = false;
 	peer_close(peer);
 	peer_enter(peer, SD_PEER_WAITING);
 	peer_begin_attempt(peer, now_us);
@@ -183,6 +183,7 @@ peer_begin_attempt(SdPeer *peer, int64 now_us)
 	Assert(peer->phase == SD_PEER_WAITING && peer->conn == NULL);
 	if (peer->failures > 0)
 		peer->circuit = SD_CIRCUIT_HALF_OPEN;
+	peer->conninfo_changed = false;
 	peer->phase_deadline = now_us + (int64) sd_connect_timeout * SD_US_PER_MS;
 
 	/* At most one lookup a peer: if the last one is still out, its answer is as good as a new one's. */
@@ -242,13 +243,17 @@ peer_resolved(SdPeer *peer, int64 now_us)
 static bool
 peer_start_connect(SdPeer *peer, const SdEndpoint *endpoint, int64 now_us)
 {
-	/* like PQconnectStart's own users in core: the descriptor is libpq's, the budget is fd.c's */
+	MemoryContext old;
+
+	/* as libpq's users in core do: the descriptor is libpq's, the budget is fd.c's */
 	if (!AcquireExternalFD())
 	{
 		peer_set_error(peer, "too many open files");
 		return false;
 	}
+	old = MemoryContextSwitchTo(peer->attempt_context);
 	peer->conn = sd_endpoint_connect(peer->info, endpoint, peer->own_region);
+	MemoryContextSwitchTo(old);
 	if (peer->conn == NULL)
 	{
 		ReleaseExternalFD();
@@ -279,7 +284,7 @@ peer_try_endpoints(SdPeer *peer, int64 now_us)
 		if (peer_start_connect(peer, &peer->endpoints[i], now_us))
 			return;
 	}
-	peer_attempt_failed(peer, pstrdup(peer->last_error), now_us);
+	peer_attempt_failed(peer, peer->last_error, now_us);
 }
 
 static void

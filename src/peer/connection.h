@@ -135,8 +135,8 @@ extern void sd_peer_step(SdPeer *peer, uint32 events, int64 now_us);
 extern SdCall *sd_peer_submit(SdPeer *peer, const SdCallSpec *spec);
 
 /*
- * No longer wanted.  True if it was not yet sent: done() follows with NOT_SENT.  False if it is in flight: it
- * stays there until answered or its deadline, because closing the connection would make its outcome unknown.
+ * No longer wanted.  True if it was not yet sent: done() follows with NOT_SENT.  False if it was sent: it ends
+ * when answered or at its deadline, because closing the connection would make its outcome unknown.
  */
 extern bool sd_call_withdraw(SdCall *call);
 

@@ -24,13 +24,20 @@
 
 #define SD_REASON_SIZE	256
 
+typedef enum SdCallState
+{
+	SD_CALL_QUEUED,				/* in queue[priority] */
+	SD_CALL_IN_FLIGHT,			/* the peer's current */
+	SD_CALL_ENDED				/* in ended, or inside its done() */
+} SdCallState;
+
 struct SdCall
 {
-	dlist_node	node;			/* in queue[priority] or ended; not while in flight */
+	dlist_node	node;
+	SdCallState state;
 	SdPeer	   *peer;
 	SdCallSpec	spec;			/* arrays are ours, allocated with the call */
 	int64		sent_us;
-	bool		in_flight;
 	PGresult   *error;			/* the first error of the answer */
 	SdCallResult result;
 	char		reason[SD_REASON_SIZE]; /* message of our own */

@@ -56,6 +56,7 @@ typedef struct Subject
 
 PG_FUNCTION_INFO_V1(sd_testing_peers);
 PG_FUNCTION_INFO_V1(sd_testing_conninfo);
+PG_FUNCTION_INFO_V1(sd_testing_rules);
 
 static void
 subject_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
@@ -268,6 +269,168 @@ sd_testing_conninfo(PG_FUNCTION_ARGS)
 {
 	sd_conninfo_check(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	PG_RETURN_VOID();
+}
+
+/* ---- the rules of connection.h, one after another ---- */
+
+typedef struct Trace
+{
+	StringInfoData text;
+	int			outstanding;
+	bool		raise;			/* the next done() raises an error */
+	bool		again;			/* the next done() submits another call */
+} Trace;
+
+static SdCall *trace_submit(SdPeer *peer, Trace *trace, SdPriority priority, const char *sql,
+							int timeout_ms);
+
+static void
+trace_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
+{
+	static const char *const statuses[] = {"ok", "error", "unanswered", "not sent"};
+	Trace	   *trace = arg;
+
+	trace->outstanding--;
+	appendStringInfoString(&trace->text, statuses[result->status]);
+	if (result->rows)
+		appendStringInfo(&trace->text, " %s", PQgetvalue(result->rows, 0, 0));
+	if (result->message)
+		appendStringInfo(&trace->text, " (%s)", result->message);
+	appendStringInfoString(&trace->text, "; ");
+	if (sd_call_withdraw(call) != (result->status == SD_CALL_NOT_SENT))
+		elog(ERROR, "a call that has ended was withdrawn");
+	if (trace->again)
+	{
+		trace->again = false;
+		trace_submit(peer, trace, SD_PRIORITY_VOTE, "SELECT 'again'", 1000);
+	}
+	if (trace->raise)
+	{
+		trace->raise = false;
+		elog(ERROR, "raised in done()");
+	}
+}
+
+static SdCall *
+trace_submit(SdPeer *peer, Trace *trace, SdPriority priority, const char *sql, int timeout_ms)
+{
+	SdCallSpec	spec = {
+		.sql = sql,
+		.priority = priority,
+		.deadline_us = sd_monotonic_us() + timeout_ms * SD_US_PER_MS,
+		.done = trace_done,
+		.arg = trace,
+	};
+
+	trace->outstanding++;
+	return sd_peer_submit(peer, &spec);
+}
+
+/* Wait until all calls have ended, or only until the phase is reached. */
+static void
+trace_wait(SdLoop *loop, SdPeer *peer, Trace *trace, int phase)
+{
+	int64		end = sd_monotonic_us() + 20 * SD_US_PER_S;
+
+	while (phase >= 0 ? (int) sd_peer_phase(peer) != phase : trace->outstanding > 0)
+	{
+		if (sd_monotonic_us() > end)
+			elog(ERROR, "waited in vain; so far: %s", trace->text.data);
+		if (sd_loop_wait(loop, end, PG_WAIT_EXTENSION))
+			CHECK_FOR_INTERRUPTS();
+	}
+}
+
+static void
+trace_wait_error(SdLoop *loop, SdPeer *peer, Trace *trace)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		trace_wait(loop, peer, trace, -1);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		appendStringInfoString(&trace->text, "caught; ");
+	}
+	PG_END_TRY();
+}
+
+/* sd_testing_rules(conninfo text, other_conninfo text) RETURNS text: a line a rule. */
+Datum
+sd_testing_rules(PG_FUNCTION_ARGS)
+{
+	char	   *conninfo = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *other = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "schemadrift testing",
+												  ALLOCSET_DEFAULT_SIZES);
+	SdLoop	   *loop = sd_loop_create(context);
+	SdPeer	   *peer = sd_peer_create(context, "here", "there", conninfo);
+	Trace		trace = {0};
+	SdCall	   *first;
+	SdCall	   *second;
+
+	sd_loop_add(loop, peer);
+	initStringInfo(&trace.text);
+
+	appendStringInfoString(&trace.text, "priorities: ");
+	trace_submit(peer, &trace, SD_PRIORITY_HEARTBEAT, "SELECT 'heartbeat'", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_LEARN, "SELECT 'learn'", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'vote'", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'vote 2'", 5000);
+	trace_wait(loop, peer, &trace, -1);
+
+	appendStringInfoString(&trace.text, "\nwithdraw: ");
+	first = trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'flying' FROM pg_sleep(0.3)", 5000);
+	trace_wait(loop, peer, &trace, SD_PEER_BUSY);
+	second = trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'queued'", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'late'", 100);
+	appendStringInfo(&trace.text, "%d; ", sd_call_withdraw(first));
+	appendStringInfo(&trace.text, "%d; ", sd_call_withdraw(second));
+	trace_wait(loop, peer, &trace, -1);
+
+	appendStringInfoString(&trace.text, "\nin done: ");
+	trace.again = true;
+	trace_submit(peer, &trace, SD_PRIORITY_FETCH, "SELECT 'once'", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_HEARTBEAT, "SELECT 'last'", 5000);
+	trace_wait(loop, peer, &trace, -1);
+	trace.raise = true;
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'raises'", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'next'", 5000);
+	trace_wait_error(loop, peer, &trace);
+	trace_wait(loop, peer, &trace, -1);
+
+	appendStringInfoString(&trace.text, "\nnew conninfo: ");
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT current_database() FROM pg_sleep(0.1)", 5000);
+	trace_wait(loop, peer, &trace, SD_PEER_BUSY);
+	sd_peer_set_conninfo(peer, other);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT current_database()", 5000);
+	trace_wait(loop, peer, &trace, -1);
+
+	appendStringInfoString(&trace.text, "\nwake: ");
+	sd_peer_set_conninfo(peer, "host=/nonexistent");
+	trace_wait(loop, peer, &trace, SD_PEER_WAITING);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 1", 5000);
+	trace_wait(loop, peer, &trace, -1);
+	sd_peer_wake(peer);
+	appendStringInfo(&trace.text, "%d; ", sd_peer_retry_at(peer) <= sd_monotonic_us() + SD_US_PER_S);
+	sd_peer_set_conninfo(peer, conninfo);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'found'", 5000);
+	trace_wait(loop, peer, &trace, -1);
+
+	appendStringInfoString(&trace.text, "\nfree: ");
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT pg_sleep(1)", 5000);
+	trace_wait(loop, peer, &trace, SD_PEER_BUSY);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 1", 5000);
+	sd_loop_remove(loop, peer);
+	sd_peer_free(peer);
+	if (trace.outstanding != 0)
+		elog(ERROR, "%d calls did not end", trace.outstanding);
+	MemoryContextDelete(context);
+	PG_RETURN_TEXT_P(cstring_to_text(trace.text.data));
 }
 
 #endif							/* SD_TESTING */
