@@ -20,6 +20,7 @@
 
 #include "clock.h"
 #include "errors.h"
+#include "functions/rpc.h"
 #include "shared.h"
 #include "store/names.h"
 #include "store/telemetry.h"
@@ -37,13 +38,6 @@ enum
 	ARG_PROTOCOL, ARG_GROUP, ARG_GENERATION, ARG_CALLEE, ARG_CALLER, ARG_INCARNATION, ARG_VOTE_SEQ, ARGS_COMMON
 };
 
-typedef struct Caller
-{
-	char	   *region;
-	int32		incarnation;
-	SdSelf		self;
-} Caller;
-
 static void
 refuse(int sqlstate, const char *message, const char *detail)
 {
@@ -53,27 +47,9 @@ refuse(int sqlstate, const char *message, const char *detail)
 			 detail ? errdetail("%s", detail) : 0));
 }
 
-/*
- * Before anything: what must hold for a call to be safe to answer.  vote: the answer is a promise or
- * an acceptance, so its commit must be flushed.
- */
-static Caller
-guard(FunctionCallInfo fcinfo, bool vote)
+void
+sd_rpc_guard_session(int32 protocol)
 {
-	Caller		caller;
-	SdScope		scope;
-	int32		protocol;
-
-	for (int i = 0; i < PG_NARGS(); i++)
-		if (i < ARGS_COMMON && PG_ARGISNULL(i))
-			refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks its first arguments", NULL);
-
-	protocol = PG_GETARG_INT32(ARG_PROTOCOL);
-	caller.region = text_to_cstring(PG_GETARG_TEXT_PP(ARG_CALLER));
-	caller.incarnation = PG_GETARG_INT32(ARG_INCARNATION);
-	if (strlen(caller.region) >= SD_NAME_SIZE)
-		refuse(ERRCODE_NAME_TOO_LONG, "region name is too long", NULL);
-
 	if (XactIsoLevel != XACT_READ_COMMITTED)
 		refuse(ERRCODE_ACTIVE_SQL_TRANSACTION, "calls between regions run in READ COMMITTED only",
 			   "An older snapshot would hide the newest promise.");
@@ -87,6 +63,23 @@ guard(FunctionCallInfo fcinfo, bool vote)
 	if (protocol < SD_PROTOCOL_OLDEST || protocol > SD_PROTOCOL + 1)
 		refuse(ERRCODE_PROTOCOL_VIOLATION, "the other region speaks another protocol",
 			   psprintf("It speaks %d; this library speaks %d to %d.", protocol, SD_PROTOCOL_OLDEST, SD_PROTOCOL));
+}
+
+SdCaller
+sd_rpc_guard(FunctionCallInfo fcinfo, bool vote)
+{
+	SdCaller	caller;
+	SdScope		scope;
+
+	for (int i = 0; i < PG_NARGS(); i++)
+		if (i < ARGS_COMMON && PG_ARGISNULL(i))
+			refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks its first arguments", NULL);
+
+	caller.region = text_to_cstring(PG_GETARG_TEXT_PP(ARG_CALLER));
+	caller.incarnation = PG_GETARG_INT32(ARG_INCARNATION);
+	if (strlen(caller.region) >= SD_NAME_SIZE)
+		refuse(ERRCODE_NAME_TOO_LONG, "region name is too long", NULL);
+	sd_rpc_guard_session(PG_GETARG_INT32(ARG_PROTOCOL));
 
 	/* undone with this transaction; nobody waits long for a row that another call holds */
 	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
@@ -109,7 +102,7 @@ guard(FunctionCallInfo fcinfo, bool vote)
 }
 
 static SdBallot
-ballot_of(const Caller *caller, int64 round, int64 nonce)
+ballot_of(const SdCaller *caller, int64 round, int64 nonce)
 {
 	SdBallot	ballot;
 
@@ -239,7 +232,7 @@ note_call(const SdVote *vote, int64 version, bool promised)
 Datum
 sd_rpc_prepare(PG_FUNCTION_ARGS)
 {
-	Caller		caller = guard(fcinfo, true);
+	SdCaller	caller = sd_rpc_guard(fcinfo, true);
 	SdBallot	ballot = ballot_of(&caller, PG_GETARG_INT64(7), PG_GETARG_INT64(8));
 	int64		version = PG_GETARG_INT64(9);
 	SdChain		chain = chain_arg(fcinfo, 10);
@@ -258,7 +251,7 @@ sd_rpc_prepare(PG_FUNCTION_ARGS)
 Datum
 sd_rpc_accept(PG_FUNCTION_ARGS)
 {
-	Caller		caller = guard(fcinfo, true);
+	SdCaller	caller = sd_rpc_guard(fcinfo, true);
 	SdBallot	ballot = ballot_of(&caller, PG_GETARG_INT64(7), PG_GETARG_INT64(8));
 	int64		version = PG_GETARG_INT64(9);
 	SdChain		chain = chain_arg(fcinfo, 10);
@@ -278,7 +271,7 @@ sd_rpc_accept(PG_FUNCTION_ARGS)
 Datum
 sd_rpc_learn(PG_FUNCTION_ARGS)
 {
-	Caller		caller = guard(fcinfo, true);
+	SdCaller	caller = sd_rpc_guard(fcinfo, true);
 	int64		version = PG_GETARG_INT64(7);
 	pg_uuid_t  *id = PG_GETARG_UUID_P(8);
 	SdChain		hash = chain_arg(fcinfo, 9);
@@ -326,23 +319,12 @@ sd_rpc_learn(PG_FUNCTION_ARGS)
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
 }
 
-Datum
-sd_rpc_fetch(PG_FUNCTION_ARGS)
+void
+sd_rpc_put_log(ReturnSetInfo *result, int64 from, int64 to, int64 max_bytes)
 {
-	Caller		caller = guard(fcinfo, false);
-	int64		version = PG_GETARG_INT64(7);
-	int64		max_bytes = PG_GETARG_INT64(8);
 	int64		sent = 0;
-	ReturnSetInfo *result;
-	SdScope		scope;
-	SdHead		head;
 
-	(void) caller;
-	InitMaterializedSRF(fcinfo, 0);
-	result = (ReturnSetInfo *) fcinfo->resultinfo;
-	sd_store_enter(&scope);
-	sd_log_head(&head);
-	for (int64 v = version; v <= head.version && (v == version || sent < max_bytes); v++)
+	for (int64 v = from; v <= to && (v == from || sent < max_bytes); v++)
 	{
 		SdEntry    *entry = sd_log_entry(v);
 		SdChain		chain;
@@ -357,6 +339,24 @@ sd_rpc_fetch(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 		sent += VARSIZE_ANY_EXHDR(entry->bytes);
 	}
+}
+
+Datum
+sd_rpc_fetch(PG_FUNCTION_ARGS)
+{
+	SdCaller	caller = sd_rpc_guard(fcinfo, false);
+	SdMemberHistory history;
+	SdScope		scope;
+	SdHead		head;
+
+	InitMaterializedSRF(fcinfo, 0);
+	sd_store_enter(&scope);
+	sd_log_head(&head);
+
+	/* a region that was removed learns of that, and of nothing that came after */
+	sd_members_history(caller.region, caller.incarnation, &history);
+	sd_rpc_put_log((ReturnSetInfo *) fcinfo->resultinfo, PG_GETARG_INT64(7),
+				   history.removed_by > 0 ? history.removed_by : head.version, PG_GETARG_INT64(8));
 	sd_store_leave(&scope);
 	return (Datum) 0;
 }
@@ -368,7 +368,7 @@ sd_rpc_fetch(PG_FUNCTION_ARGS)
 Datum
 sd_rpc_exchange(PG_FUNCTION_ARGS)
 {
-	Caller		caller = guard(fcinfo, false);
+	SdCaller	caller = sd_rpc_guard(fcinfo, false);
 	SdDatabase *db = sd_shared_mine();
 	int64		names_seen = PG_ARGISNULL(17) ? 0 : PG_GETARG_INT64(17);
 	int64		names_now;
@@ -377,6 +377,8 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	SdTelemetry told = {0};
 	SdTelemetry own;
 	bool		news = false;
+	bool		member;
+	SdMembers	members;
 	SdScope		scope;
 	TupleDesc	tupdesc;
 	Datum		values[13];
@@ -405,10 +407,15 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	sd_store_enter(&scope);
 	sd_telemetry_own(db, &own);
 	names = sd_names_own(&names_now);
+	sd_members_read(&members);
 	sd_store_leave(&scope);
 
+	/* another life of a member, or a region that was removed, is told what we know and is not counted */
+	member = sd_config_find(&members.config, caller.region) >= 0 &&
+		members.config.member[sd_config_find(&members.config, caller.region)].incarnation == caller.incarnation;
+
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
-	peer = sd_shared_peer(db, caller.region);
+	peer = member ? sd_shared_peer(db, caller.region) : NULL;
 	if (peer)
 	{
 		/* it is back: no need to wait for our next attempt to connect */

@@ -10,12 +10,11 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
 
 #include "gate/mode.h"
 #include "shared.h"
-#include "store/entry.h"
+#include "store/policy.h"
 #include "store/sql.h"
 #include "store/state.h"
 
@@ -85,44 +84,6 @@ sd_gate_mode_init(void)
 	RegisterSubXactCallback(forget_at_sub_end, NULL);
 }
 
-static SdDdlMode
-mode_of(Jsonb *json)
-{
-	char	   *mode = json ? sd_json_text(json, "mode") : NULL;
-
-	if (mode == NULL || strcmp(mode, "coordinate") == 0)
-		return SD_MODE_COORDINATE;
-	if (strcmp(mode, "observe") == 0)
-		return SD_MODE_OBSERVE;
-	if (strcmp(mode, "require_apply") == 0)
-		return SD_MODE_REQUIRE_APPLY;
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("the group's policy has an unknown mode \"%s\"", mode),
-			 errhint("Upgrade schemadrift in this region.")));
-}
-
-static List *
-patterns_of(Jsonb *json)
-{
-	Jsonb	   *array = json ? sd_json_object(json, "local") : NULL;
-	List	   *patterns = NIL;
-	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-
-	if (array && JB_ROOT_IS_ARRAY(array))
-	{
-		for (uint32 i = 0; i < JB_ROOT_COUNT(array); i++)
-		{
-			JsonbValue *value = getIthJsonbValueFromContainer(&array->root, i);
-
-			if (value && value->type == jbvString)
-				patterns = lappend(patterns, pnstrdup(value->val.string.val, value->val.string.len));
-		}
-	}
-	MemoryContextSwitchTo(old);
-	return patterns;
-}
-
 static int64
 shared_head(void)
 {
@@ -149,12 +110,14 @@ read_policy(void)
 		return;
 	sd_gate_forget_policy();
 	sd_store_enter(&scope);
-	if (sd_self_read(&self))
+	if (sd_self_read(&self) && sd_self_removed(&self) == 0)
 	{
 		Jsonb	   *json = sd_policy_read();
+		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 
-		policy.mode = mode_of(json);
-		policy.local = patterns_of(json);
+		policy.mode = sd_policy_mode(json);
+		policy.local = sd_policy_local(json);
+		MemoryContextSwitchTo(old);
 	}
 	sd_store_leave(&scope);
 	policy.head = head;

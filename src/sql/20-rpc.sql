@@ -63,7 +63,8 @@ CREATE FUNCTION schemadrift_rpc.promote(protocol integer, group_id uuid, generat
 COMMENT ON FUNCTION schemadrift_rpc.promote IS 'an observer that has caught up asks to become what it joined to be';
 
 CREATE FUNCTION schemadrift_rpc.describe(protocol integer,
-	OUT group_id uuid, OUT generation integer, OUT region text, OUT head bigint, OUT applied bigint, OUT digest bytea)
+	OUT group_id uuid, OUT generation integer, OUT region text, OUT head bigint, OUT applied bigint, OUT digest bytea,
+	OUT form integer)
 	RETURNS record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'sd_rpc_describe';
 COMMENT ON FUNCTION schemadrift_rpc.describe IS 'which group this is and how far it is; for compare and join';
@@ -73,3 +74,9 @@ CREATE FUNCTION schemadrift_rpc.objects(protocol integer,
 	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'sd_rpc_objects';
 COMMENT ON FUNCTION schemadrift_rpc.objects IS 'the digest of every object; for compare and join';
+
+CREATE FUNCTION schemadrift_rpc.history(protocol integer, group_id uuid, from_version bigint, max_bytes bigint,
+	OUT version bigint, OUT entry_chain bytea, OUT body bytea)
+	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'sd_rpc_history';
+COMMENT ON FUNCTION schemadrift_rpc.history IS 'log rows from a version on, for who is about to join';

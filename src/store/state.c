@@ -496,6 +496,26 @@ newest_payload(SdStatement *statement, int64 *version)
 	return sd_entry_payload(sd_entry_decode(bytes));
 }
 
+int64
+sd_self_removed(const SdSelf *self)
+{
+	SdMembers  *members = palloc(sizeof(SdMembers));
+	int64		removed = 0;
+	int			me;
+
+	sd_members_read(members);
+	me = sd_config_find(&members->config, self->region);
+	if (members->config.n > 0 && (me < 0 || members->config.member[me].incarnation != self->incarnation))
+	{
+		SdMemberHistory history;
+
+		sd_members_history(self->region, self->incarnation, &history);
+		removed = history.removed_by;
+	}
+	pfree(members);
+	return removed;
+}
+
 static SdRole
 role_from_text(const char *text)
 {

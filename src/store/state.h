@@ -111,6 +111,9 @@ typedef struct SdMemberHistory
 	int64		removed_by;		/* version of the entry that ended this incarnation; 0: a member, or never was one */
 } SdMemberHistory;
 
+/* Version of the entry that removed this region from its group, in its own log; 0: it is a member. */
+extern int64 sd_self_removed(const SdSelf *self);
+
 extern void sd_members_history(const char *region, int32 incarnation, SdMemberHistory *history);
 
 extern const char *sd_role_text(SdRole role);

@@ -1,0 +1,200 @@
+/*
+ * compare.c: this database's schema beside another region's; see compare.h.
+ *
+ * Runs in backends.  Takes no lock; both sides are hashed as their snapshots show them.
+ */
+#include "compat.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+#include "errors.h"
+#include "functions/compare.h"
+#include "functions/group.h"
+
+PG_FUNCTION_INFO_V1(sd_compare);
+
+static const char *
+protocol_text(void)
+{
+	return psprintf("%d", SD_PROTOCOL);
+}
+
+/* The other side has no such function or schema, or not for us: say what to do about it. */
+static const PGresult *
+ask_describe(SdClient *client)
+{
+	const char *values[] = {protocol_text()};
+	const PGresult *volatile result = NULL;
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		result = sd_client_query(client, "SELECT group_id, generation, region, head, applied, form FROM schemadrift_rpc.describe($1)",
+								 1, NULL, values, false);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (error->sqlerrcode == ERRCODE_INVALID_SCHEMA_NAME || error->sqlerrcode == ERRCODE_UNDEFINED_FUNCTION)
+		{
+			error->detail = psprintf("The other database answered: %s", error->message);
+			error->message = pstrdup("the other database has no schemadrift of this version");
+			error->hint = pstrdup("CREATE EXTENSION schemadrift there, then schemadrift.init().");
+		}
+		else if (error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE && error->hint == NULL)
+			error->hint = pstrdup("GRANT schemadrift_peer to the role that the conninfo names, in the other region.");
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	return result;
+}
+
+SdClient *
+sd_compare_connect(const char *via, SdGroupInfo *info)
+{
+	SdDatabase *db = sd_shared_mine();
+	char		own[SD_NAME_SIZE] = "";
+	SdClient   *client;
+	const PGresult *result;
+
+	if (db)
+	{
+		LWLockAcquire(&db->lock, LW_SHARED);
+		strlcpy(own, db->region, sizeof(own));
+		LWLockRelease(&db->lock);
+	}
+	client = sd_client_connect(via, own[0] ? own : "(new)");
+	result = ask_describe(client);
+	if (PQntuples(result) != 1 || PQgetisnull(result, 0, 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the other database is in no group"),
+				 errhint("Make one there: SELECT schemadrift.init(region, conninfo).")));
+	info->group_id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(PQgetvalue(result, 0, 0))));
+	info->generation = atoi(PQgetvalue(result, 0, 1));
+	info->region = pstrdup(PQgetvalue(result, 0, 2));
+	info->head = strtoll(PQgetvalue(result, 0, 3), NULL, 10);
+	info->applied = strtoll(PQgetvalue(result, 0, 4), NULL, 10);
+	if (atoi(PQgetvalue(result, 0, 5)) != SD_DIGEST_FORM)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the schemas cannot be compared"),
+				 errdetail("Region \"%s\" makes digests of form %s, this one of form %d.",
+						   info->region, PQgetvalue(result, 0, 5), SD_DIGEST_FORM),
+				 errhint("Bring both to the same version of schemadrift.")));
+	sd_client_set_region(client, info->region);
+	return client;
+}
+
+/* ---- differences ---- */
+
+static int
+compare_objects(const ListCell *a, const ListCell *b)
+{
+	const SdObjectDigest *x = lfirst(a);
+	const SdObjectDigest *y = lfirst(b);
+	int			order = strcmp(x->kind, y->kind);
+
+	return order ? order : strcmp(x->identity, y->identity);
+}
+
+static List *
+read_objects(const PGresult *result)
+{
+	List	   *objects = NIL;
+
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		SdObjectDigest *object = palloc0(sizeof(SdObjectDigest));
+
+		if (PQnfields(result) != 3 || PQgetlength(result, i, 2) != SD_DIGEST_LENGTH)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROTOCOL_VIOLATION),
+					 errmsg("the other region answered with nonsense")));
+		object->kind = pstrdup(PQgetvalue(result, i, 0));
+		object->identity = pstrdup(PQgetvalue(result, i, 1));
+		memcpy(object->hash.byte, PQgetvalue(result, i, 2), SD_DIGEST_LENGTH);
+		objects = lappend(objects, object);
+	}
+	return objects;
+}
+
+static List *
+add_difference(List *list, const SdObjectDigest *object, const char *difference)
+{
+	SdDifference *d = palloc(sizeof(SdDifference));
+
+	d->kind = object->kind;
+	d->identity = object->identity;
+	d->difference = difference;
+	return lappend(list, d);
+}
+
+List *
+sd_compare_differences(SdClient *client)
+{
+	const char *values[] = {protocol_text()};
+	List	   *theirs = read_objects(sd_client_query(client, "SELECT kind, identity, hash FROM schemadrift_rpc.objects($1)",
+													  1, NULL, values, true));
+	List	   *ours;
+	List	   *differences = NIL;
+	SdScope		scope;
+	int			i = 0;
+	int			j = 0;
+
+	sd_store_enter(&scope);
+	MemoryContextSwitchTo(scope.caller);
+	ours = sd_digest_scan();
+	sd_store_leave(&scope);
+
+	list_sort(ours, compare_objects);
+	list_sort(theirs, compare_objects);
+	while (i < list_length(ours) || j < list_length(theirs))
+	{
+		int			order = i >= list_length(ours) ? 1 : j >= list_length(theirs) ? -1 :
+			compare_objects(list_nth_cell(ours, i), list_nth_cell(theirs, j));
+
+		if (order < 0)
+			differences = add_difference(differences, list_nth(ours, i), "extra");
+		else if (order > 0)
+			differences = add_difference(differences, list_nth(theirs, j), "missing");
+		else if (!sd_digest_equal(&((SdObjectDigest *) list_nth(ours, i))->hash,
+								  &((SdObjectDigest *) list_nth(theirs, j))->hash))
+			differences = add_difference(differences, list_nth(ours, i), "changed");
+		i += order <= 0;
+		j += order >= 0;
+	}
+	return differences;
+}
+
+Datum
+sd_compare(PG_FUNCTION_ARGS)
+{
+	char	   *via = sd_group_text_arg(fcinfo, 0, "via");
+	SdGroupInfo info;
+	SdClient   *client = sd_compare_connect(via, &info);
+	List	   *differences = sd_compare_differences(client);
+	ReturnSetInfo *result;
+	ListCell   *lc;
+
+	sd_client_close(client);
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+	foreach(lc, differences)
+	{
+		SdDifference *d = lfirst(lc);
+		Datum		values[] = {
+			CStringGetTextDatum(d->kind), CStringGetTextDatum(d->identity), CStringGetTextDatum(d->difference)
+		};
+		bool		nulls[lengthof(values)] = {false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,40 @@
+/*
+ * compare.h: this database's schema beside another region's, object by object.
+ *
+ * Runs in backends; reads, and changes nothing.
+ */
+#ifndef SD_FUNCTIONS_COMPARE_H
+#define SD_FUNCTIONS_COMPARE_H
+
+#include "compat.h"
+
+#include "nodes/pg_list.h"
+#include "utils/uuid.h"
+
+#include "ddl/digest.h"
+#include "peer/client.h"
+
+/* What a region tells to who is not a member yet. */
+typedef struct SdGroupInfo
+{
+	pg_uuid_t	group_id;
+	int32		generation;
+	char	   *region;
+	int64		head;
+	int64		applied;
+} SdGroupInfo;
+
+/* Connects; the client is the caller's to close. */
+extern SdClient *sd_compare_connect(const char *via, SdGroupInfo *info);
+
+typedef struct SdDifference
+{
+	char	   *kind;
+	char	   *identity;
+	const char *difference;		/* missing (here), extra (here), changed */
+} SdDifference;
+
+/* List of SdDifference, ordered by kind and identity.  Needs no scope. */
+extern List *sd_compare_differences(SdClient *client);
+
+#endif							/* SD_FUNCTIONS_COMPARE_H */

@@ -1,0 +1,36 @@
+/*
+ * rpc.h: what the calls of other regions have in common.
+ *
+ * Runs in backends that another region's coordinator, or a person's join() there, connected to.
+ */
+#ifndef SD_FUNCTIONS_RPC_H
+#define SD_FUNCTIONS_RPC_H
+
+#include "compat.h"
+
+#include "fmgr.h"
+#include "nodes/execnodes.h"
+
+#include "store/state.h"
+
+/* Who calls, and who we are. */
+typedef struct SdCaller
+{
+	char	   *region;
+	int32		incarnation;
+	SdSelf		self;
+} SdCaller;
+
+/*
+ * Before anything: what must hold for a call to be safe to answer; an error if it does not.  Reads the first
+ * seven arguments.  vote: the answer is a promise or an acceptance, so its commit must be flushed.
+ */
+extern SdCaller sd_rpc_guard(FunctionCallInfo fcinfo, bool vote);
+
+/* The part of it that needs no identity: for callers that are not members yet. */
+extern void sd_rpc_guard_session(int32 protocol);
+
+/* Rows (version, chain, bytes) of our log into a result set, at least one if there is one, up to max_bytes. */
+extern void sd_rpc_put_log(ReturnSetInfo *result, int64 from, int64 to, int64 max_bytes);
+
+#endif							/* SD_FUNCTIONS_RPC_H */

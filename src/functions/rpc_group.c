@@ -1,0 +1,316 @@
+/*
+ * rpc_group.c: calls by regions that want to become members, or more than they are.
+ *
+ * Runs in a backend that the other region's coordinator, or a person's join() there, connected to.  describe,
+ * objects and history only read.  admit and promote make a config entry of this call's transaction: it commits with a
+ * quorum, or nothing happened.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#include "clock.h"
+#include "ddl/digest.h"
+#include "functions/group.h"
+#include "functions/rpc.h"
+#include "settings.h"
+
+PG_FUNCTION_INFO_V1(sd_rpc_describe);
+PG_FUNCTION_INFO_V1(sd_rpc_objects);
+PG_FUNCTION_INFO_V1(sd_rpc_history);
+PG_FUNCTION_INFO_V1(sd_rpc_admit);
+PG_FUNCTION_INFO_V1(sd_rpc_promote);
+
+static void
+refuse_null_args(FunctionCallInfo fcinfo)
+{
+	for (int i = 0; i < PG_NARGS(); i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("a call between regions lacks an argument")));
+}
+
+static Datum
+row_datum(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+{
+	TupleDesc	tupdesc;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
+}
+
+static Datum
+digest_datum(const uint8 *digest)
+{
+	bytea	   *bytes = palloc(VARHDRSZ + SD_DIGEST_LENGTH);
+
+	SET_VARSIZE(bytes, VARHDRSZ + SD_DIGEST_LENGTH);
+	memcpy(VARDATA(bytes), digest, SD_DIGEST_LENGTH);
+	return PointerGetDatum(bytes);
+}
+
+/* ---- reading ---- */
+
+Datum
+sd_rpc_describe(PG_FUNCTION_ARGS)
+{
+	SdScope		scope;
+	SdSelf		self;
+	SdHead		head;
+	SdApplied	applied;
+	Datum		values[7] = {0};
+	bool		nulls[7] = {true, true, true, true, true, true, false};
+
+	refuse_null_args(fcinfo);
+	sd_rpc_guard_session(PG_GETARG_INT32(0));
+	values[6] = Int32GetDatum(SD_DIGEST_FORM);
+
+	sd_store_enter(&scope);
+	if (sd_self_read(&self) && sd_self_removed(&self) == 0)
+	{
+		sd_log_head(&head);
+		sd_applied_read(&applied);
+		MemoryContextSwitchTo(scope.caller);
+		memset(nulls, false, sizeof(nulls));
+		values[0] = UUIDPGetDatum(&self.group_id);
+		values[1] = Int32GetDatum(self.generation);
+		values[2] = CStringGetTextDatum(self.region);
+		values[3] = Int64GetDatum(head.version);
+		values[4] = Int64GetDatum(applied.version);
+		values[5] = digest_datum(applied.digest);
+	}
+	sd_store_leave(&scope);
+	return row_datum(fcinfo, values, nulls);
+}
+
+Datum
+sd_rpc_objects(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result;
+	SdScope		scope;
+	List	   *objects;
+	ListCell   *lc;
+
+	refuse_null_args(fcinfo);
+	sd_rpc_guard_session(PG_GETARG_INT32(0));
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	sd_store_enter(&scope);
+	MemoryContextSwitchTo(scope.caller);
+	objects = sd_digest_scan();
+	sd_store_leave(&scope);
+	foreach(lc, objects)
+	{
+		SdObjectDigest *object = lfirst(lc);
+		Datum		values[] = {
+			CStringGetTextDatum(object->kind), CStringGetTextDatum(object->identity), digest_datum(object->hash.byte)
+		};
+		bool		nulls[lengthof(values)] = {false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+static void
+require_group(const SdSelf *self, const pg_uuid_t *group_id)
+{
+	if (memcmp(&self->group_id, group_id, UUID_LEN) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this region is in another group")));
+}
+
+/* The log for who is about to join. */
+Datum
+sd_rpc_history(PG_FUNCTION_ARGS)
+{
+	SdScope		scope;
+	SdSelf		self;
+	SdMembers	members;
+	SdHead		head;
+
+	refuse_null_args(fcinfo);
+	sd_rpc_guard_session(PG_GETARG_INT32(0));
+	sd_group_require(&self, &members);
+	require_group(&self, PG_GETARG_UUID_P(1));
+	InitMaterializedSRF(fcinfo, 0);
+
+	sd_store_enter(&scope);
+	sd_log_head(&head);
+	sd_rpc_put_log((ReturnSetInfo *) fcinfo->resultinfo, PG_GETARG_INT64(2), head.version, PG_GETARG_INT64(3));
+	sd_store_leave(&scope);
+	return (Datum) 0;
+}
+
+/* ---- admit ---- */
+
+/*
+ * May a region of this name come in?  A name that is in the group already may be there of a join that failed after
+ * its admission: nothing of that life has ever been heard, so a new one takes its place.
+ */
+static void
+check_admission(const SdSelf *self, const SdMembers *members, const char *region)
+{
+	int			i = sd_config_find(&members->config, region);
+	const char *why;
+
+	if (i >= 0)
+	{
+		const SdMember *member = &members->config.member[i];
+
+		if (members->wants[i] == member->role || sd_group_reaches(self, member, &why))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("region \"%s\" is in the group already", region),
+					 errdetail("It is incarnation %d, a%s %s.", member->incarnation,
+							   member->role == SD_ROLE_OBSERVER ? "n" : "", sd_role_text(member->role)),
+					 errhint("Choose another name; if that region is gone, SELECT schemadrift.remove_region('%s') in region \"%s\".",
+							 region, self->region)));
+	}
+	else if (members->config.n >= Min(sd_max_regions, SD_MAX_REGIONS))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("the group has %d regions already", members->config.n),
+				 errhint("Raise schemadrift.max_regions in every region; %d is the limit.", SD_MAX_REGIONS)));
+}
+
+/* The new member, an observer: "every join is admitted as observer and becomes voter by a second entry". */
+static int32
+put_member(SdMembers *members, const char *region, const char *conninfo, SdRole wants)
+{
+	int			i = sd_config_find(&members->config, region);
+	SdMemberHistory history;
+	SdScope		scope;
+
+	sd_store_enter(&scope);
+	sd_members_history(region, 0, &history);
+	sd_store_leave(&scope);
+
+	if (i < 0)
+		i = members->config.n++;
+	memset(&members->config.member[i], 0, sizeof(SdMember));
+	strlcpy(members->config.member[i].region, region, SD_NAME_SIZE);
+	members->config.member[i].incarnation = history.last_incarnation + 1;
+	members->config.member[i].role = SD_ROLE_OBSERVER;
+	members->conninfo[i] = pstrdup(conninfo);
+	members->priority[i] = 0;
+	members->wants[i] = wants;
+	return history.last_incarnation + 1;
+}
+
+static void
+wait_a_while_only(void)
+{
+	char		timeout[32];
+
+	/* who asked gives up some time, and must not be admitted afterwards */
+	snprintf(timeout, sizeof(timeout), "%dms", sd_quorum_timeout);
+	(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+Datum
+sd_rpc_admit(PG_FUNCTION_ARGS)
+{
+	char	   *region;
+	char	   *conninfo;
+	SdRole		wants;
+	SdSelf		self;
+	SdMembers	members;
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+
+	refuse_null_args(fcinfo);
+	sd_rpc_guard_session(PG_GETARG_INT32(0));
+	region = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	conninfo = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	sd_group_check_region(region);
+	sd_group_check_conninfo(conninfo);
+	wants = sd_group_check_role(text_to_cstring(PG_GETARG_TEXT_PP(4)));
+	wait_a_while_only();
+
+	for (int pass = 1; pass <= 2; pass++)
+	{
+		if (pass == 2)
+			sd_group_begin("join", region);
+		sd_group_require(&self, &members);
+		require_group(&self, PG_GETARG_UUID_P(1));
+		check_admission(&self, &members, region);
+	}
+	values[1] = Int32GetDatum(put_member(&members, region, conninfo, wants));
+	values[0] = Int64GetDatum(sd_group_propose(&members, "join", region));
+	return row_datum(fcinfo, values, nulls);
+}
+
+/* ---- promote ---- */
+
+/* "Once it has applied the head and both directions are connected." */
+static void
+check_promotion(const SdSelf *self, SdMembers *members, const char *region, int i)
+{
+	SdDatabase *db = sd_shared_mine();
+	const char *why;
+	int64		applied = 0;
+	int64		needed = 0;
+	bool		calls_us = false;
+
+	if (!sd_group_reaches(self, &members->config.member[i], &why))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("region \"%s\" cannot become a voter yet", region),
+				 errdetail("Region \"%s\" does not reach it: %s.", self->region, why)));
+
+	LWLockAcquire(&db->lock, LW_SHARED);
+	needed = db->applied;
+	for (int p = 0; p < db->n_peers; p++)
+		if (strcmp(db->peers[p].region, region) == 0)
+		{
+			applied = db->peers[p].told.applied;
+			calls_us = db->peers[p].last_called_us > 0;
+		}
+	LWLockRelease(&db->lock);
+	if (applied < needed || !calls_us)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("region \"%s\" cannot become a voter yet", region),
+				 calls_us ? errdetail("It has applied version " INT64_FORMAT " of " INT64_FORMAT ".", applied, needed)
+				 : errdetail("It has not reached region \"%s\" by a call of its own.", self->region)));
+
+	members->config.member[i].role = members->wants[i];
+	sd_group_require_quorum(self, members, psprintf("making region \"%s\" a voter", region));
+}
+
+Datum
+sd_rpc_promote(PG_FUNCTION_ARGS)
+{
+	SdCaller	caller = sd_rpc_guard(fcinfo, false);
+	SdSelf		self;
+	SdMembers	members;
+
+	wait_a_while_only();
+	for (int pass = 1; pass <= 2; pass++)
+	{
+		int			i;
+
+		if (pass == 2)
+			sd_group_begin("promote", caller.region);
+		sd_group_require(&self, &members);
+		i = sd_config_find(&members.config, caller.region);
+		if (i < 0 || members.config.member[i].incarnation != caller.incarnation)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("region \"%s\", incarnation %d, is no member of this group", caller.region, caller.incarnation)));
+
+		/* asked before: it has not learned of the answer yet */
+		if (members.config.member[i].role == members.wants[i])
+			PG_RETURN_INT64(members.config.since);
+		check_promotion(&self, &members, caller.region, i);
+	}
+	PG_RETURN_INT64(sd_group_propose(&members, "promote", caller.region));
+}

@@ -1,0 +1,216 @@
+/*
+ * set_policy.c: the group's policy, changed and shown.
+ *
+ * Runs in backends.  A change is an entry of the log with the whole resulting policy (store/policy.h).
+ */
+#include "compat.h"
+
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "functions/group.h"
+#include "gate/change.h"
+#include "store/policy.h"
+
+PG_FUNCTION_INFO_V1(sd_set_policy);
+PG_FUNCTION_INFO_V1(sd_policy_rows);
+
+static char *
+known_keys(void)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	for (int i = 0; i < sd_policy_n_keys; i++)
+		appendStringInfo(&out, "%s\"%s\"", i > 0 ? ", " : "", sd_policy_keys[i].name);
+	return out.data;
+}
+
+/* Every key known, every value legal or null. */
+static void
+check_changes(Jsonb *changes)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(changes))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("policy must be a JSON object"),
+				 errhint("Its keys may be: %s.", known_keys())));
+
+	iterator = JsonbIteratorInit(&changes->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		const SdPolicyKey *key;
+		Jsonb	   *wanted;
+		char	   *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(value.val.string.val, value.val.string.len);
+		key = sd_policy_key(name);
+		if (key == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unknown policy key \"%s\"", name),
+					 errhint("Keys are: %s.", known_keys())));
+		wanted = sd_json_object(changes, name);
+		if (wanted && !key->legal(wanted))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid value for policy key \"%s\": %s", name,
+							JsonbToCString(NULL, &wanted->root, VARSIZE(wanted))),
+					 errhint("It must be %s; null takes it back to %s.", key->wanted, key->initial)));
+	}
+}
+
+static bool
+mentions(Jsonb *changes, const char *key)
+{
+	JsonbValue	value;
+
+	return getKeyJsonValueFromContainer(&changes->root, key, strlen(key), &value) != NULL;
+}
+
+static void
+append_key(StringInfo out, const char *key, Jsonb *value, int64 version, const char *by, const char *at)
+{
+	appendStringInfoString(out, out->data[out->len - 1] == '{' ? "" : ",");
+	escape_json(out, key);
+	appendStringInfo(out, ":{\"value\":%s,\"version\":" INT64_FORMAT ",\"by\":",
+					 JsonbToCString(NULL, &value->root, VARSIZE(value)), version);
+	escape_json(out, by);
+	appendStringInfoString(out, ",\"at\":");
+	escape_json(out, at);
+	appendStringInfoChar(out, '}');
+}
+
+/* "Merged by key, null removes."  Keys that only a newer library knows stay as they are. */
+static char *
+merged(Jsonb *current, Jsonb *changes, int64 version)
+{
+	const char *by = GetUserNameFromId(GetSessionUserId(), false);
+	char	   *at = pstrdup(timestamptz_to_str(GetCurrentTimestamp()));
+	StringInfoData out;
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "\"policy\":{");
+	iterator = current ? JsonbIteratorInit(&current->root) : NULL;
+	while (iterator && (token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		char	   *name;
+		Jsonb	   *item;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(value.val.string.val, value.val.string.len);
+		item = sd_json_object(current, name);
+		if (mentions(changes, name) || item == NULL)
+			continue;
+		appendStringInfoString(&out, out.data[out.len - 1] == '{' ? "" : ",");
+		escape_json(&out, name);
+		appendStringInfo(&out, ":%s", JsonbToCString(NULL, &item->root, VARSIZE(item)));
+	}
+	for (int i = 0; i < sd_policy_n_keys; i++)
+	{
+		Jsonb	   *wanted = sd_json_object(changes, sd_policy_keys[i].name);
+
+		if (wanted)
+			append_key(&out, sd_policy_keys[i].name, wanted, version, by, at);
+	}
+	appendStringInfoChar(&out, '}');
+	return out.data;
+}
+
+/* The policy in force, in the current context; NULL: none.  False: no member of a group. */
+static bool
+read_policy(Jsonb **policy)
+{
+	SdScope		scope;
+	SdSelf		self;
+	Jsonb	   *read;
+	bool		joined;
+
+	*policy = NULL;
+	sd_store_enter(&scope);
+	joined = sd_self_read(&self) && sd_self_removed(&self) == 0;
+	read = joined ? sd_policy_read() : NULL;
+	if (read)
+	{
+		*policy = MemoryContextAlloc(scope.caller, VARSIZE(read));
+		memcpy(*policy, read, VARSIZE(read));
+	}
+	sd_store_leave(&scope);
+	return joined;
+}
+
+Datum
+sd_set_policy(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *changes;
+	Jsonb	   *current;
+	SdSelf		self;
+	SdMembers	members;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "policy")));
+	changes = PG_GETARG_JSONB_P(0);
+	sd_group_check_session("set_policy");
+	check_changes(changes);
+	sd_group_require(&self, &members);
+	sd_group_begin("set_policy", "set_policy");
+
+	(void) read_policy(&current);
+	sd_change_describe(SD_KIND_POLICY, NULL, 0, merged(current, changes, sd_change_version()), true);
+	sd_change_set_subject("policy");
+	PG_RETURN_INT64(sd_change_version());
+}
+
+/* The view "policy": every key, as set or as it is without. */
+Datum
+sd_policy_rows(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result;
+	Jsonb	   *policy;
+	bool		joined;
+
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+	joined = read_policy(&policy);
+
+	for (int i = 0; joined && i < sd_policy_n_keys; i++)
+	{
+		const SdPolicyKey *key = &sd_policy_keys[i];
+		SdPolicyValue value;
+		bool		set = sd_policy_value(policy, key, &value);
+		Datum		values[] = {
+			CStringGetTextDatum(key->name),
+			JsonbPGetDatum(value.value),
+			Int64GetDatum(value.since),
+			value.by ? CStringGetTextDatum(value.by) : (Datum) 0,
+			value.at ? DirectFunctionCall3(timestamptz_in, CStringGetDatum(value.at), ObjectIdGetDatum(InvalidOid),
+										   Int32GetDatum(-1)) : (Datum) 0,
+			CStringGetTextDatum(key->description)
+		};
+		bool		nulls[lengthof(values)] = {
+			false, false, !set, value.by == NULL, value.at == NULL, false
+		};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
