@@ -103,6 +103,7 @@ static const FieldRule field_rules[] = {
 	{"endInRangeFunc", FUNCTION},
 	{"eqop", OPERATOR},
 	{"eref", SKIP},
+	{"exclRelTlist", SKIP},
 	{"extraUpdatedCols", SKIP},
 	{"funccolcollations", SKIP},
 	{"funccolcount", SKIP},
@@ -467,8 +468,14 @@ write_var(Writer *w, const SdNode *node)
 	{
 		const SdNode *names = sd_node_field(sd_node_field(rte, "eref"), "colnames");
 
-		if (names)
-			appendBinaryStringInfo(w->out, names->text, names->length);
+		for (int i = 0; names && i < names->nitems; i++)
+		{
+			/* dropped columns have no name */
+			if (atom_is(&names->items[i], "\"\""))
+				continue;
+			appendStringInfoChar(w->out, ' ');
+			appendBinaryStringInfo(w->out, names->items[i].text, names->items[i].length);
+		}
 	}
 	close_struct(w);
 }
@@ -676,7 +683,10 @@ write_targets(Writer *w, const SdNode *list, Oid target, bool names)
 			bool		is_number = value->field_length == 5 && memcmp(value->field, "resno", 5) == 0;
 			bool		is_name = value->field_length == 7 && memcmp(value->field, "resname", 7) == 0;
 
-			if (is_number && OidIsValid(target) && !junk)
+			/* columns for internal use are found by ressortgroupref; where they stand depends on dropped columns */
+			if (is_number && junk)
+				continue;
+			if (is_number && OidIsValid(target))
 			{
 				write_label(w, value);
 				sd_append_column(w->out, target, sd_node_int(value));
