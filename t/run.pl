@@ -17,6 +17,7 @@ use File::Basename;
 use File::Copy 'copy';
 use File::Path qw(make_path remove_tree);
 use File::Temp 'tempdir';
+use POSIX 'WNOHANG';
 use Time::HiRes 'time';
 
 my @files = @ARGV;
@@ -229,16 +230,28 @@ sub keep
 	return;
 }
 
+# The demonstration has the terminal.  With KEEP=1 its sandbox stays behind, and this tells how to end it.
 sub demo
 {
 	return if $failed;
 	prepare();
 	chdir $run or die "$run: $!\n";
-	if ($ENV{KEEP})
+	local $ENV{SD_COLOR} = -t STDOUT && !$ENV{NO_COLOR} ? 1 : 0;
+	local $ENV{SD_SANDBOX_KEEP} = $ENV{KEEP} ? 1 : 0;
+	local @ENV{qw(TESTDIR TESTDATADIR TESTLOGDIR)} = ('.', './tmp_check', './tmp_check/log');
+	my $pid = open my $out, '-|', 'setsid', "$run/t/sandbox", 'perl', "$run/t/demo.pl" or die "demo: $!\n";
+	local $SIG{INT} = local $SIG{TERM} = sub { kill 'TERM', -$pid; };
+	print while sysread $out, $_, 8192;
+	if ($ENV{KEEP} && !waitpid $pid, WNOHANG)
 	{
-		exec 'perl', "$run/t/demo.pl", 'keep' or die "demo: $!\n";
+		print "To end it all: kill $pid; rm -r $run\n";
+		undef $run;
+		POSIX::_exit(0);    # not to wait for it
 	}
-	system("$run/t/sandbox", 'perl', "$run/t/demo.pl") == 0 or $failed++;
+	close $out;
+	$failed++ if $?;
 	chdir $source or die "$source: $!\n";
+	make_path("$log/demo");
+	copy($_, "$log/demo") foreach glob "$run/tmp_check/log/*";
 	return;
 }
