@@ -401,7 +401,7 @@ check_text(const char *text, Node *stmt, CommandTag tag)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_CANNOT_COORDINATE),
 				 errmsg("%s cannot be coordinated: its text does not say what it does", GetCommandTagName(tag)),
-				 errdetail("The statement was built or changed by an extension, or standard_conforming_strings changed after it was parsed."),
+				 errdetail("It was built or changed by an extension, or standard_conforming_strings changed since it was parsed."),
 				 errhint("Run the change as text, for example by schemadrift.apply().")));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);

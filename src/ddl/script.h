@@ -22,8 +22,8 @@ extern SdExecuting sd_executing(void);
 
 /*
  * Parse a script and refuse, by statement and line, what can never be in one (transaction control, CONCURRENTLY,
- * VACUUM, COPY FROM STDIN, passwords ...).  Runs nothing, so it comes before the quorum.  Lives in the current memory context, and
- * points into the text.
+ * VACUUM, COPY FROM STDIN, passwords ...).  Runs nothing, so it comes before the quorum.  Lives in the current
+ * memory context, and points into the text.
  */
 extern SdScript *sd_script_parse(const char *text);
 extern List *sd_script_needs(const SdScript *script);	/* as sd_classify_needs(), of all its statements */

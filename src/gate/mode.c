@@ -12,6 +12,7 @@
 #include "utils/acl.h"
 #include "utils/memutils.h"
 
+#include "ddl/local.h"
 #include "gate/mode.h"
 #include "shared.h"
 #include "store/policy.h"
@@ -137,53 +138,10 @@ sd_gate_group_mode(void)
 	return policy.mode;
 }
 
-/* "*" is any number of any characters, all else is itself */
-static bool
-matches(const char *text, const char *pattern)
-{
-	const char *star = NULL;
-	const char *resume = NULL;
-
-	while (*text)
-	{
-		if (*pattern == '*')
-		{
-			star = pattern++;
-			resume = text;
-		}
-		else if (*pattern == *text)
-		{
-			pattern++;
-			text++;
-		}
-		else if (star)
-		{
-			/* let the last star swallow one more */
-			pattern = star + 1;
-			text = ++resume;
-		}
-		else
-			return false;
-	}
-	while (*pattern == '*')
-		pattern++;
-	return *pattern == '\0';
-}
-
 bool
 sd_gate_is_local_name(const char *schema, const char *name)
 {
-	char	   *full;
-	bool		found = false;
-	ListCell   *cell;
-
-	if (policy.local == NIL)
-		return false;
-	full = psprintf("%s.%s", schema, name);
-	foreach(cell, policy.local)
-		found = found || matches(full, lfirst(cell));
-	pfree(full);
-	return found;
+	return sd_local_matches(policy.local, schema, name);
 }
 
 static void

@@ -17,10 +17,7 @@ extern void sd_gate_forget_policy(void);
 
 extern void sd_gate_mode_init(void);
 
-/*
- * Does the policy that sd_gate_group_mode() read last call this object local?  A pattern is matched with
- * "schema.name"; "*" stands for anything; a schema itself is local if "schema." matches.
- */
+/* does the policy that sd_gate_group_mode() read last call this object local?  See ddl/local.h */
 extern bool sd_gate_is_local_name(const char *schema, const char *name);
 
 #ifdef SD_TESTING
