@@ -331,12 +331,15 @@ ask_admission(Joining *join)
 static void
 write_state(Joining *join, SdMembers *members)
 {
-	SdApplied	applied = {.version = join->match.version, .chain = join->match.chain};
+	SdApplied	applied = {0};
 	SdDatabase *db = sd_shared_mine();
 	SdScope		scope;
 	int			me;
 
+	/* may move the match on: an entry that leaves the schema as it is needs not be applied */
 	copy_log(join, join->version);
+	applied.version = join->match.version;
+	applied.chain = join->match.chain;
 	memcpy(applied.digest, join->digest.byte, SD_DIGEST_LENGTH);
 	sd_store_enter(&scope);
 	sd_applied_insert(&applied);
