@@ -14,16 +14,13 @@
 #include "settings.h"
 #include "peer/peer.h"
 
-/* The first wait after a failure, and the least time between a failure and an attempt that somebody asks for. */
-#define RETRY_MIN_US	SD_US_PER_S
-
 static void peer_begin_attempt(SdPeer *peer, int64 now_us);
 static void peer_try_endpoints(SdPeer *peer, int64 now_us);
 
 /* ---- small parts ---- */
 
-static void
-peer_enter(SdPeer *peer, SdPeerPhase phase)
+void
+sd_peer_enter(SdPeer *peer, SdPeerPhase phase)
 {
 	peer->phase = phase;
 	peer->generation++;
@@ -36,8 +33,8 @@ peer_set_error(SdPeer *peer, const char *reason)
 		strlcpy(peer->last_error, reason, sizeof(peer->last_error));
 }
 
-static void
-peer_close(SdPeer *peer)
+void
+sd_peer_close(SdPeer *peer)
 {
 	if (peer->conn == NULL)
 		return;
@@ -50,23 +47,12 @@ peer_close(SdPeer *peer)
 	peer->generation++;
 }
 
-static void
-peer_drop_lookup(SdPeer *peer)
+void
+sd_peer_drop_lookup(SdPeer *peer)
 {
 	if (peer->lookup)
 		sd_lookup_release(peer->lookup);
 	peer->lookup = NULL;
-}
-
-/* Reset callback of the peer's context. */
-static void
-peer_release(void *arg)
-{
-	SdPeer	   *peer = arg;
-
-	sd_peer_clear_results(peer);
-	peer_close(peer);
-	peer_drop_lookup(peer);
 }
 
 /*
@@ -77,7 +63,7 @@ static int64
 peer_backoff(int failures)
 {
 	int64		most = Min((int64) sd_retry_max_interval, 5 * (int64) sd_heartbeat_interval) * SD_US_PER_MS;
-	int64		wait = RETRY_MIN_US << Min(Max(failures - 1, 0), 20);
+	int64		wait = SD_RETRY_MIN_US << Min(Max(failures - 1, 0), 20);
 
 	wait = Max(Min(wait, most), SD_US_PER_MS);
 	return wait - (int64) (pg_prng_double(&pg_global_prng_state) * wait / 2);
@@ -92,8 +78,8 @@ peer_fail(SdPeer *peer, const char *reason, int64 now_us)
 	peer->failed_at = now_us;
 	peer->circuit = SD_CIRCUIT_OPEN;
 	peer->retry_at = now_us + peer_backoff(peer->failures);
-	peer_close(peer);
-	peer_enter(peer, SD_PEER_WAITING);
+	sd_peer_close(peer);
+	sd_peer_enter(peer, SD_PEER_WAITING);
 }
 
 /* An attempt has come to nothing. */
@@ -102,13 +88,6 @@ peer_attempt_failed(SdPeer *peer, const char *reason, int64 now_us)
 {
 	peer_fail(peer, reason, now_us);
 	sd_peer_refuse_calls(peer, peer->last_error);
-}
-
-static void
-peer_try_soon(SdPeer *peer)
-{
-	peer->retry_at = Min(peer->retry_at,
-						 peer->failures > 0 ? peer->failed_at + RETRY_MIN_US : 0);
 }
 
 /* ---- the circuit, as calls see it ---- */
@@ -147,12 +126,13 @@ sd_peer_lost(SdPeer *peer, const char *reason, int64 now_us)
 		peer_attempt_failed(peer, text, now_us);
 }
 
-void
-sd_peer_reconnect(SdPeer *peer, int64 now_us)
+/* Close and connect again at once; no failure. */
+static void
+peer_reconnect(SdPeer *peer, int64 now_us)
 {
 	Assert(peer->current == NULL);
-	peer_close(peer);
-	peer_enter(peer, SD_PEER_WAITING);
+	sd_peer_close(peer);
+	sd_peer_enter(peer, SD_PEER_WAITING);
 	peer_begin_attempt(peer, now_us);
 }
 
@@ -165,7 +145,7 @@ sd_peer_admit(SdPeer *peer, SdCall *call)
 	if (peer->phase != SD_PEER_WAITING || peer->failures == 0)
 		return;
 	now_us = sd_monotonic_us();
-	if (call->spec.probe && now_us >= peer->failed_at + RETRY_MIN_US)
+	if (call->spec.probe && now_us >= peer->failed_at + SD_RETRY_MIN_US)
 		peer->retry_at = now_us;
 	if (peer->retry_at > now_us)
 		sd_call_refuse(call, peer->last_error);
@@ -189,7 +169,7 @@ peer_begin_attempt(SdPeer *peer, int64 now_us)
 	/* At most one lookup a peer: if the last one is still out, its answer is as good as a new one's. */
 	if (peer->lookup)
 	{
-		peer_enter(peer, SD_PEER_RESOLVING);
+		sd_peer_enter(peer, SD_PEER_RESOLVING);
 		return;
 	}
 
@@ -213,7 +193,7 @@ peer_begin_attempt(SdPeer *peer, int64 now_us)
 	}
 	peer->lookup = sd_lookup_start(peer->info->n_names, peer->info->names, &reason);
 	if (peer->lookup)
-		peer_enter(peer, SD_PEER_RESOLVING);
+		sd_peer_enter(peer, SD_PEER_RESOLVING);
 	else
 		peer_attempt_failed(peer, reason, now_us);
 }
@@ -228,7 +208,7 @@ peer_resolved(SdPeer *peer, int64 now_us)
 	peer->endpoints = sd_conninfo_resolve(peer->info, peer->lookup, &peer->n_endpoints, &error);
 	MemoryContextSwitchTo(old);
 	peer->tried = 0;
-	peer_drop_lookup(peer);
+	sd_peer_drop_lookup(peer);
 	if (peer->n_endpoints == 0)
 		peer_attempt_failed(peer, error, now_us);
 	else
@@ -264,12 +244,12 @@ peer_start_connect(SdPeer *peer, const SdEndpoint *endpoint, int64 now_us)
 	if (PQstatus(peer->conn) == CONNECTION_BAD)
 	{
 		sd_libpq_reason(PQerrorMessage(peer->conn), peer->last_error, sizeof(peer->last_error));
-		peer_close(peer);
+		sd_peer_close(peer);
 		return false;
 	}
 	peer->poll_events = WL_SOCKET_WRITEABLE;
 	peer->phase_deadline = now_us + (int64) sd_connect_timeout * SD_US_PER_MS;
-	peer_enter(peer, SD_PEER_CONNECTING);
+	sd_peer_enter(peer, SD_PEER_CONNECTING);
 	return true;
 }
 
@@ -294,7 +274,7 @@ peer_endpoint_failed(SdPeer *peer, const char *reason, int64 now_us)
 		peer_set_error(peer, reason);
 	else
 		sd_libpq_reason(PQerrorMessage(peer->conn), peer->last_error, sizeof(peer->last_error));
-	peer_close(peer);
+	sd_peer_close(peer);
 	peer->tried++;
 	peer_try_endpoints(peer, now_us);
 }
@@ -311,7 +291,7 @@ peer_connected(SdPeer *peer, int64 now_us)
 	peer->farewell[0] = '\0';
 	if (peer->failures == 0)
 		peer->last_error[0] = '\0'; /* of a place tried before this one */
-	peer_enter(peer, SD_PEER_READY);
+	sd_peer_enter(peer, SD_PEER_READY);
 }
 
 static void
@@ -392,7 +372,7 @@ step_ready(SdPeer *peer, uint32 events, int64 now_us)
 		}
 	}
 	if (peer->conninfo_changed || (peer->recycle_at <= now_us && peer->n_queued == 0))
-		sd_peer_reconnect(peer, now_us);
+		peer_reconnect(peer, now_us);
 }
 
 void
@@ -431,179 +411,4 @@ sd_peer_step(SdPeer *peer, uint32 events, int64 now_us)
 		peer->in_step = false;
 	}
 	PG_END_TRY();
-}
-
-/* ---- for the loop ---- */
-
-uint32
-sd_peer_generation(const SdPeer *peer)
-{
-	return peer->generation;
-}
-
-pgsocket
-sd_peer_socket(const SdPeer *peer)
-{
-	if (peer->conn)
-		return PQsocket(peer->conn);
-	if (peer->lookup)
-		return sd_lookup_socket(peer->lookup);
-	return PGINVALID_SOCKET;
-}
-
-uint32
-sd_peer_wait_events(const SdPeer *peer)
-{
-	if (peer->phase == SD_PEER_CONNECTING)
-		return peer->poll_events;
-	return WL_SOCKET_READABLE | (peer->flushing ? WL_SOCKET_WRITEABLE : 0);
-}
-
-int64
-sd_peer_next_deadline(const SdPeer *peer)
-{
-	int64		least = sd_peer_calls_deadline(peer);
-
-	switch (peer->phase)
-	{
-		case SD_PEER_WAITING:
-			return Min(least, peer->retry_at);
-		case SD_PEER_RESOLVING:
-		case SD_PEER_CONNECTING:
-			return Min(least, peer->phase_deadline);
-		case SD_PEER_READY:
-			if (peer->n_queued > 0 || peer->conninfo_changed)
-				return 0;
-			return Min(least, peer->recycle_at);
-		case SD_PEER_BUSY:
-			break;
-	}
-	return least;
-}
-
-/* ---- for the owner ---- */
-
-SdPeer *
-sd_peer_create(MemoryContext parent, const char *own_region, const char *region, const char *conninfo)
-{
-	MemoryContext context = AllocSetContextCreate(parent, "schemadrift peer", ALLOCSET_SMALL_SIZES);
-	SdPeer	   *peer = MemoryContextAllocZero(context, sizeof(SdPeer));
-
-	peer->context = context;
-	peer->attempt_context = AllocSetContextCreate(context, "schemadrift connection attempt",
-												  ALLOCSET_SMALL_SIZES);
-	peer->region = MemoryContextStrdup(context, region);
-	peer->own_region = MemoryContextStrdup(context, own_region);
-	peer->conninfo = MemoryContextStrdup(context, conninfo);
-	peer->phase = SD_PEER_WAITING;
-	peer->circuit = SD_CIRCUIT_CLOSED;
-	peer->recycle_at = SD_NEVER;
-	peer->rtt = -1;
-	for (int i = 0; i < SD_PRIORITIES; i++)
-		dlist_init(&peer->queue[i]);
-	dlist_init(&peer->ended);
-	peer->release.func = peer_release;
-	peer->release.arg = peer;
-	MemoryContextRegisterResetCallback(context, &peer->release);
-	return peer;
-}
-
-void
-sd_peer_free(SdPeer *peer)
-{
-	Assert(!peer->in_step);
-	sd_peer_abandon_call(peer, "the connection was closed here", sd_monotonic_us());
-	sd_peer_refuse_calls(peer, "the connection was closed here");
-	sd_peer_deliver(peer);
-	MemoryContextDelete(peer->context);
-}
-
-void
-sd_peer_set_conninfo(SdPeer *peer, const char *conninfo)
-{
-	char	   *before = peer->conninfo;
-
-	if (strcmp(before, conninfo) == 0)
-		return;
-	peer->conninfo = MemoryContextStrdup(peer->context, conninfo);
-	pfree(before);
-	peer->preferred = 0;
-	peer->failures = 0;
-	peer->circuit = SD_CIRCUIT_CLOSED;
-	peer_drop_lookup(peer);
-	if (peer->phase == SD_PEER_READY || peer->phase == SD_PEER_BUSY)
-	{
-		peer->conninfo_changed = true;
-		return;
-	}
-	peer_close(peer);
-	peer->retry_at = 0;
-	peer_enter(peer, SD_PEER_WAITING);
-}
-
-void
-sd_peer_wake(SdPeer *peer)
-{
-	if (peer->phase == SD_PEER_WAITING)
-		peer_try_soon(peer);
-}
-
-void
-sd_peer_set_arg(SdPeer *peer, void *arg)
-{
-	peer->arg = arg;
-}
-
-void *
-sd_peer_arg(const SdPeer *peer)
-{
-	return peer->arg;
-}
-
-const char *
-sd_peer_region(const SdPeer *peer)
-{
-	return peer->region;
-}
-
-SdPeerPhase
-sd_peer_phase(const SdPeer *peer)
-{
-	return peer->phase;
-}
-
-SdCircuit
-sd_peer_circuit(const SdPeer *peer)
-{
-	return peer->circuit;
-}
-
-const char *
-sd_peer_last_error(const SdPeer *peer)
-{
-	return peer->last_error;
-}
-
-int
-sd_peer_failures(const SdPeer *peer)
-{
-	return peer->failures;
-}
-
-int64
-sd_peer_retry_at(const SdPeer *peer)
-{
-	return peer->phase == SD_PEER_WAITING ? peer->retry_at : SD_NEVER;
-}
-
-int64
-sd_peer_rtt(const SdPeer *peer)
-{
-	return peer->rtt;
-}
-
-int
-sd_peer_queued(const SdPeer *peer)
-{
-	return peer->n_queued;
 }

@@ -1,5 +1,6 @@
 /*
- * peer.h: SdPeer from the inside, for connection.c (connecting, circuit) and call.c (calls) only.
+ * peer.h: SdPeer from the inside, for connection.c (connecting, circuit), call.c (calls) and peer.c (the rest)
+ * only.
  *
  * Phases and what makes them change:
  *
@@ -23,6 +24,9 @@
 #include "peer/endpoint.h"
 
 #define SD_REASON_SIZE	256
+
+/* The first wait after a failure, and the least time between a failure and an attempt that somebody asks for. */
+#define SD_RETRY_MIN_US	SD_US_PER_S
 
 typedef enum SdCallState
 {
@@ -93,6 +97,10 @@ struct SdPeer
 
 /* ---- connection.c ---- */
 
+extern void sd_peer_enter(SdPeer *peer, SdPeerPhase phase);
+extern void sd_peer_close(SdPeer *peer);
+extern void sd_peer_drop_lookup(SdPeer *peer);
+
 /* The connection is of no use any more: close it, decide when to try again.  A call in flight has been ended before. */
 extern void sd_peer_lost(SdPeer *peer, const char *reason, int64 now_us);
 
@@ -101,9 +109,6 @@ extern void sd_peer_admit(SdPeer *peer, SdCall *call);
 
 /* A call was answered completely: the circuit closes. */
 extern void sd_peer_answered(SdPeer *peer);
-
-/* Close and connect again at once without calling it a failure. */
-extern void sd_peer_reconnect(SdPeer *peer, int64 now_us);
 
 /* ---- call.c ---- */
 

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "libpq/pqcomm.h"
 #include "storage/fd.h"
 
 #include "peer/resolve.h"
