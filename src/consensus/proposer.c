@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "consensus/mistakes.h"
+#include "consensus/outcome.h"
 
 /* ---------- helpers ---------- */
 
@@ -103,67 +104,15 @@ proposer_end_event(SdProposer *p)
 	proposer_emit(p, SD_EFFECT_WAIT)->until = until;
 }
 
-/* ---------- the entry that was sent and may come back ---------- */
-
-static bool
-voter_first_answer_is_harmless(const SdProposerVoter *v)
-{
-	return v->first_accept == SD_VOTER_IDLE || v->first_accept == SD_VOTER_UNSENT ||
-		v->first_accept == SD_VOTER_REFUSED;
-}
-
-/*
- * Did every other voter's *first* answer at the ballot under way refuse with a higher promise?  A voter to
- * whom no copy ever left this process cannot have accepted one.
- */
-static bool
-proposer_ballot_is_harmless(const SdProposer *p)
-{
-	int			refused = 0;
-	bool		harmless = true;
-
-	for (int i = 0; i < p->config.n; i++)
-	{
-		const SdProposerVoter *v = &p->voter[i];
-
-		if (!v->votes)
-			continue;
-		if (v->first_accept == SD_VOTER_REFUSED)
-			refused++;
-		if (!v->self && !voter_first_answer_is_harmless(v))
-			harmless = false;
-	}
-	if (SD_MISTAKE(REF_MAJ) && refused > sd_config_voters(&p->config) - sd_config_quorum(&p->config))
-		return true;
-	return harmless;
-}
+/* ---------- giving up, and what that means ---------- */
 
 /* The ballot under way is given up: remember whether our entry may live on under it. */
 static void
 proposer_leave_ballot(SdProposer *p)
 {
 	/* "at every ballot under which this entry was ever sent" */
-	if (p->sent && !proposer_ballot_is_harmless(p) && !SD_MISTAKE(REF_LAST))
+	if (p->sent && !sd_outcome_ballot_is_harmless(p) && !SD_MISTAKE(REF_LAST))
 		p->tainted = true;
-}
-
-/*
- * Outcome of a closed attempt.
- *
- * "Definite, nothing happened: no accept sent; or another entry chosen at s; or, at every ballot under which
- * this entry was ever sent, every other voter's first answer was a refusal carrying a promise higher than that
- * ballot, no copy went unanswered, own vote not cast, and the attempt is closed.  Unknown: anything else."
- */
-static SdOutcome
-proposer_verdict(const SdProposer *p)
-{
-	if (!p->sent || SD_MISTAKE(LIE_ABORT))
-		return SD_OUTCOME_NOTHING_SENT;
-	if (p->chosen_known)
-		return proposer_is_ours(p, &p->chosen) ? SD_OUTCOME_UNKNOWN : SD_OUTCOME_LOST;
-	if (!p->tainted && proposer_ballot_is_harmless(p))
-		return SD_OUTCOME_REFUSED;
-	return SD_OUTCOME_UNKNOWN;
 }
 
 static void
@@ -188,7 +137,7 @@ proposer_give_up(SdProposer *p, SdOutcome otherwise)
 		proposer_done(p, otherwise);
 		return;
 	}
-	verdict = proposer_verdict(p);
+	verdict = sd_outcome_judge(p);
 	if (sd_outcome_is_definite(verdict))
 		proposer_done(p, verdict);
 	else
@@ -448,8 +397,6 @@ proposer_repeat_accepts(SdProposer *p)
 	}
 }
 
-/* ---------- verdicts ---------- */
-
 static void
 proposer_judge(SdProposer *p)
 {
@@ -457,29 +404,7 @@ proposer_judge(SdProposer *p)
 	if (p->mode == SD_PROPOSER_SETTLE)
 		proposer_done(p, p->phase == SD_PHASE_BACKOFF ? SD_OUTCOME_PREEMPTED : SD_OUTCOME_NO_QUORUM);
 	else
-		proposer_done(p, proposer_verdict(p));
-}
-
-bool
-sd_outcome_is_definite(SdOutcome outcome)
-{
-	switch (outcome)
-	{
-		case SD_OUTCOME_NOTHING_SENT:
-		case SD_OUTCOME_TAKEN:
-		case SD_OUTCOME_LOST:
-		case SD_OUTCOME_REFUSED:
-		case SD_OUTCOME_NO_QUORUM:
-		case SD_OUTCOME_PREEMPTED:
-			return true;
-		case SD_OUTCOME_NONE:
-		case SD_OUTCOME_SUCCESS:
-		case SD_OUTCOME_UNKNOWN:
-		case SD_OUTCOME_SETTLED:
-		case SD_OUTCOME_NOTHING:
-			break;
-	}
-	return false;
+		proposer_done(p, sd_outcome_judge(p));
 }
 
 /* ---------- events ---------- */

@@ -250,7 +250,7 @@ extern void sd_proposer_tick(SdProposer *p, int64_t now);
 /* Take the next effect; false when there is none. */
 extern bool sd_proposer_next(SdProposer *p, SdEffect *effect);
 
-/* "definite" in the sense of step 5: nothing happened, and nothing will. */
+/* "definite" in the sense of step 5: nothing happened, and nothing will.  (outcome.c) */
 extern bool sd_outcome_is_definite(SdOutcome outcome);
 
 #endif							/* SD_PROPOSER_H */

@@ -209,8 +209,8 @@ choose_chaos(World *w)
 static void
 choose_members(World *w)
 {
-	static const char *const shapes[] = {"vvv", "vvv", "vvv", "vvvvv", "vvvvv", "vvvvv", "vvvo", "vvw", "vv", "vvvv"};
-	const char *shape = shapes[sim_below(w, 10)];
+	static const char *const shapes[] = {"vvv", "vvv", "vvv", "vvvvv", "vvvvv", "vvvvv", "vvvo", "vvw", "vv", "vvvv", "v", "vo"};
+	const char *shape = shapes[sim_below(w, sizeof(shapes) / sizeof(shapes[0]))];
 
 	w->n = (int) strlen(shape);
 	w->config.n = w->n;
@@ -332,13 +332,14 @@ check_healed(World *w)
 
 /* True if no invariant was violated.  The caller frees the world. */
 bool
-sim_run(World *w, uint64_t seed, uint32_t mistakes, FILE *trace)
+sim_run(World *w, uint64_t seed, uint32_t mistakes, bool harm_only, FILE *trace)
 {
 	memset(w, 0, sizeof(*w));
 	w->seed = seed;
 	w->random = seed * UINT64_C(0xD1342543DE82EF95) + 1;
 	w->mistakes = mistakes;
 	sd_mistakes = mistakes & 0xFFFF;
+	w->harm_only = harm_only;
 	w->trace = trace;
 
 	choose_members(w);

@@ -315,6 +315,7 @@ struct World
 
 	FILE	   *trace;
 	int			violated;		/* number of the invariant, 0 = none */
+	bool		harm_only;		/* overlook broken evidence (2 to 5): wait for what a user would notice */
 	char		violation[300];
 };
 
@@ -383,6 +384,6 @@ extern void sim_applier_wake(World *w, int region);
 
 /* schedule.c */
 extern void sim_crash(World *w, int region, const char *why);
-extern bool sim_run(World *w, uint64_t seed, uint32_t mistakes, FILE *trace);
+extern bool sim_run(World *w, uint64_t seed, uint32_t mistakes, bool harm_only, FILE *trace);
 
 #endif							/* SD_SIM_H */

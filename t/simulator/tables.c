@@ -14,7 +14,7 @@ sim_violation(World *w, int invariant, const char *format,...)
 {
 	va_list		args;
 
-	if (w->violated != 0)
+	if (w->violated != 0 || (w->harm_only && invariant >= 2 && invariant <= 5))
 		return;
 	w->violated = invariant;
 	va_start(args, format);
