@@ -13,6 +13,7 @@
 #endif
 
 #include "catalog/pg_database.h"
+#include "postmaster/bgworker.h"
 #include "utils/acl.h"
 #include "utils/backend_status.h"
 #include "utils/wait_event.h"
@@ -91,5 +92,35 @@ sd_compat_owns_database(Oid database, Oid role)
 #if PG_VERSION_NUM < 180000
 #define populate_compact_attribute(descriptor, column) ((void) 0)
 #endif
+
+/* 17: a worker may be connected as a role that cannot log in. */
+#ifdef BGWORKER_BYPASS_ROLELOGINCHECK
+#define SD_COMPAT_ANY_ROLE_FLAG		BGWORKER_BYPASS_ROLELOGINCHECK
+#define SD_COMPAT_ANY_ROLE			true
+#else
+#define SD_COMPAT_ANY_ROLE_FLAG		0
+#define SD_COMPAT_ANY_ROLE			false
+#endif
+
+static inline bool
+sd_compat_may_connect(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) == ACLCHECK_OK;
+#else
+	return pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK;
+#endif
+}
+
+/* May this role SET ROLE to that one?  16 made it a right of its own. */
+static inline bool
+sd_compat_may_set_role(Oid member, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return member_can_set_role(member, role);
+#else
+	return is_member_of_role(member, role);
+#endif
+}
 
 #endif							/* SD_COMPAT_H */

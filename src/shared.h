@@ -116,7 +116,7 @@ typedef struct SdProposal
 	SdRequest	request;
 	int			pid;
 	pg_uuid_t	entry_id;
-	char		subject[SD_NAME_SIZE];	/* migration name, for messages and decisions */
+	char		subject[SD_TEXT_SIZE];	/* migration name, for messages, decisions and outcome(name) */
 	bool		supersedes;		/* may be proposed while this region is halted */
 	int64		deadline_us;	/* monotonic */
 	dsm_handle	data;			/* GRANT, NEEDS: names, a line each; ACCEPT: the entry's bytes */

@@ -437,7 +437,7 @@ become(const SdRunAs *run_as)
 }
 
 void
-sd_script_execute_as(const char *text, const SdRunAs *run_as)
+sd_script_execute_as(const char *text, const SdRunAs *run_as, SdExecuting as)
 {
 	SdExecuting before = executing;
 	int			nest_level = NewGUCNestLevel();
@@ -446,7 +446,7 @@ sd_script_execute_as(const char *text, const SdRunAs *run_as)
 
 	GetUserIdAndSecContext(&user, &security);
 	become(run_as);
-	sd_script_execute(text, SD_EXECUTING_ENTRY);
+	sd_script_execute(text, as);
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, security);
 	Assert(executing == before);
@@ -456,5 +456,5 @@ sd_script_execute_as(const char *text, const SdRunAs *run_as)
 void
 sd_command_execute(const SdCommand *command)
 {
-	sd_script_execute_as(command->text, command->run_as);
+	sd_script_execute_as(command->text, command->run_as, SD_EXECUTING_ENTRY);
 }

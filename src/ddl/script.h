@@ -43,6 +43,6 @@ extern void sd_script_execute(const char *text, SdExecuting as);
  * transaction's or subtransaction's abort.
  */
 extern void sd_command_execute(const SdCommand *command);
-extern void sd_script_execute_as(const char *text, const SdRunAs *run_as);
+extern void sd_script_execute_as(const char *text, const SdRunAs *run_as, SdExecuting as);
 
 #endif							/* SD_DDL_SCRIPT_H */

@@ -52,12 +52,13 @@ static struct
 	bool		supersedes;
 
 	/* what the entry will be; in TopTransactionContext */
-	char		subject[SD_NAME_SIZE];
+	char		subject[SD_TEXT_SIZE];
 	char	   *kind;			/* NULL: the captured commands of plain DDL */
 	char	   *name;
 	int64		target;
 	char	   *payload;
 	bool		applies;
+	int			level;			/* of the subtransaction that described it */
 }			change;
 
 /* ---- talking to the coordinator ---- */
@@ -439,6 +440,7 @@ sd_change_describe(const char *kind, const char *name, int64 target, const char 
 	change.target = target;
 	change.payload = pstrdup(payload);
 	change.applies = applies;
+	change.level = GetCurrentTransactionNestLevel();
 	sd_change_set_subject(name);
 	MemoryContextSwitchTo(old);
 }
@@ -763,8 +765,31 @@ at_transaction_event(XactEvent event, void *arg)
 	}
 }
 
+/* What was described in a subtransaction that is rolled back has not happened and must not be proposed. */
+static void
+at_subtransaction_event(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	(void) mine;
+	(void) parent;
+	(void) arg;
+	if (change.kind == NULL || change.level < level)
+		return;
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		change.level = level - 1;
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		change.kind = NULL;
+		change.name = NULL;
+		change.payload = NULL;
+		change.target = 0;
+	}
+}
+
 void
 sd_change_init(void)
 {
+	RegisterSubXactCallback(at_subtransaction_event, NULL);
 	RegisterXactCallback(at_transaction_event, NULL);
 }

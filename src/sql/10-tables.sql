@@ -98,8 +98,11 @@ CREATE TABLE schemadrift_store.attempt
 (
 	entry_id uuid PRIMARY KEY,
 	version bigint NOT NULL,
+	name text,
+	at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	closed boolean NOT NULL DEFAULT false
 );
+CREATE INDEX attempt_name ON schemadrift_store.attempt (name) WHERE name IS NOT NULL;
 COMMENT ON TABLE schemadrift_store.attempt IS
 	'entries this region set out to propose, so that outcome() can answer after a crash';
 

@@ -460,15 +460,16 @@ sd_execution_insert(int64 version, const char *state, TimestampTz since, int att
 /* ---- attempts ---- */
 
 void
-sd_attempt_insert(const pg_uuid_t *entry_id, int64 version)
+sd_attempt_insert(const pg_uuid_t *entry_id, int64 version, const char *name)
 {
 	static SdStatement statement = {
-		.sql = "INSERT INTO schemadrift_store.attempt (entry_id, version) VALUES ($1, $2) "
-		"ON CONFLICT (entry_id) DO UPDATE SET version = excluded.version",
-		.nargs = 2, .types = {UUIDOID, INT8OID}
+		.sql = "INSERT INTO schemadrift_store.attempt (entry_id, version, name) VALUES ($1, $2, nullif($3, '')) "
+		"ON CONFLICT (entry_id) DO UPDATE SET version = excluded.version, at = excluded.at",
+		.nargs = 3, .types = {UUIDOID, INT8OID, TEXTOID}
 	};
+	Datum		values[] = {UUID(entry_id), Int64GetDatum(version), CStringGetTextDatum(name)};
 
-	sd_store_run(&statement, (Datum[]) {UUID(entry_id), Int64GetDatum(version)}, NULL, 1);
+	sd_store_run(&statement, values, NULL, 1);
 }
 
 void

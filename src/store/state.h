@@ -88,7 +88,7 @@ extern void sd_applied_set_digest(const uint8 *digest);
 extern void sd_execution_insert(int64 version, const char *state, TimestampTz since, int attempts, const char *reason);
 
 /* attempts of this region */
-extern void sd_attempt_insert(const pg_uuid_t *entry_id, int64 version);
+extern void sd_attempt_insert(const pg_uuid_t *entry_id, int64 version, const char *name);	/* "": not known yet */
 extern void sd_attempt_close(const pg_uuid_t *entry_id);
 
 /* the configuration in force for the next version, and members' addresses */

@@ -1,15 +1,20 @@
 /*
- * applier.h: the process that brings this region's schema forward, one entry of the log after the other.
+ * applier.h: the process that carries out the log in this region.
  */
 #ifndef SD_WORKER_APPLIER_H
 #define SD_WORKER_APPLIER_H
 
+#include "compat.h"
+
 #include "postmaster/bgworker.h"
 
 /*
- * Start it, connected as the author's role.  In a transaction; the handle is allocated in the current memory
- * context; NULL: every background worker of the server is in use.
+ * Start the applier for the next version, whose author is this session user of its origin.  Called by the coordinator,
+ * in a transaction; its latch is set when the applier starts and ends.  NULL: every background worker is in use.
+ * The handle is allocated in the current memory context.
  */
 extern BackgroundWorkerHandle *sd_applier_start(Oid database, const char *author);
+
+extern PGDLLEXPORT void sd_applier_main(Datum main_arg);
 
 #endif							/* SD_WORKER_APPLIER_H */

@@ -336,7 +336,7 @@ own_vote(SdCoordinator *c, void *arg)
 	{
 		vote = sd_vote_prepare(&effect->ballot, effect->version, &round->chain);
 		if (round == &c->change)
-			sd_attempt_insert(&c->asked.entry_id, effect->version);
+			sd_attempt_insert(&c->asked.entry_id, effect->version, c->asked.subject);
 	}
 
 	/* out of this transaction's memory */

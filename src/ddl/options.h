@@ -1,0 +1,28 @@
+/*
+ * options.h: the options of a migration, as apply() takes them and its entry carries them.
+ */
+#ifndef SD_DDL_OPTIONS_H
+#define SD_DDL_OPTIONS_H
+
+#include "utils/jsonb.h"
+
+/* Error for a key that is unknown or a value that cannot be; NULL options are none. */
+extern void sd_options_check(Jsonb *options);
+
+/*
+ * "timeout": the longest that the migration's text may run, in each region; 0: none.  Armed by the same clock as
+ * statement_timeout, which a longer one does not weaken.
+ */
+extern int	sd_options_timeout_ms(Jsonb *options);
+
+typedef struct SdTimeLimit
+{
+	bool		armed;
+	TimestampTz restore;		/* statement_timeout's own end; 0: it was not running */
+} SdTimeLimit;
+
+/* An error in between leaves the timer to the abort, which disarms it. */
+extern SdTimeLimit sd_time_limit_start(int timeout_ms);
+extern void sd_time_limit_end(const SdTimeLimit *limit);
+
+#endif							/* SD_DDL_OPTIONS_H */

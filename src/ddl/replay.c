@@ -1,0 +1,222 @@
+/*
+ * replay.c: one version of the log, carried out in this region; see replay.h.
+ *
+ * Runs in the applier, and in the backend that calls mark_applied().  The entry's text runs with the rights of its author and no others; our own tables are written in
+ * a scope.  Both are one transaction: a version is applied, with its digest verified, or nothing of it happened.
+ */
+#include "compat.h"
+
+#include "utils/snapmgr.h"
+
+#include "ddl/capture.h"
+#include "ddl/digest.h"
+#include "ddl/options.h"
+#include "ddl/script.h"
+#include "ddl/verify.h"
+#include "store/history.h"
+#include "ddl/replay.h"
+
+typedef enum KindAction
+{
+	KIND_ADVANCE,
+	KIND_RUN,
+	KIND_TAKE_BACK				/* run, where its target was applied */
+} KindAction;
+
+/* The kinds of entries this library knows.  A new kind is a new row. */
+static const struct
+{
+	const char *kind;
+	KindAction	action;
+}			kinds[] = {
+	{SD_KIND_BASELINE, KIND_ADVANCE},
+	{SD_KIND_CONFIG, KIND_ADVANCE},
+	{SD_KIND_POLICY, KIND_ADVANCE},
+	{SD_KIND_NOOP, KIND_ADVANCE},
+	{SD_KIND_MIGRATION, KIND_RUN},
+	{SD_KIND_REVERT, KIND_RUN},
+	{SD_KIND_SUPERSEDE, KIND_TAKE_BACK},
+};
+
+static KindAction
+action_of(const SdEntry *entry)
+{
+	if (entry->protocol <= SD_PROTOCOL)
+		for (size_t i = 0; i < lengthof(kinds); i++)
+			if (strcmp(kinds[i].kind, entry->kind) == 0)
+				return kinds[i].action;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("entry of kind \"%s\", protocol %d, is newer than this region's schemadrift", entry->kind, entry->protocol),
+			 errdetail("This library knows protocol %d.", SD_PROTOCOL),
+			 errhint("Upgrade this region: install the newer package, restart, ALTER EXTENSION schemadrift UPDATE.")));
+}
+
+/* Out of the scope's memory; the bytes, which may be many, are outside already. */
+static SdEntry *
+copy_entry(const SdEntry *entry)
+{
+	SdEntry    *copy = palloc(sizeof(SdEntry));
+
+	*copy = *entry;
+	copy->kind = pstrdup(entry->kind);
+	copy->name = entry->name ? pstrdup(entry->name) : NULL;
+	copy->origin = pstrdup(entry->origin);
+	copy->author = pstrdup(entry->author);
+	return copy;
+}
+
+bool
+sd_replay_plan(const SdApplied *applied, MemoryContext context, SdPlan *plan)
+{
+	int64		by;
+	MemoryContext scope = CurrentMemoryContext;
+
+	memset(plan, 0, sizeof(*plan));
+	plan->version = applied->version + 1;
+	if (!sd_log_find(plan->version, &plan->chain, NULL))
+		return false;
+	plan->entry = sd_log_entry(plan->version);
+	if (plan->entry == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the text of version " INT64_FORMAT " is not kept in this region any more", plan->version),
+				 errhint("Join the group again from a dump of a region that has applied it.")));
+
+	plan->action = SD_REPLAY_ADVANCE;
+	switch (action_of(plan->entry))
+	{
+		case KIND_ADVANCE:
+			break;
+		case KIND_RUN:
+			plan->action = SD_REPLAY_RUN;
+			break;
+		case KIND_TAKE_BACK:
+			{
+				const char *target = sd_history_execution(plan->entry->target);
+
+				plan->action = SD_REPLAY_RUN;
+				if (target && strcmp(target, "skipped") == 0)
+				{
+					plan->action = SD_REPLAY_SKIP;
+					plan->reason = psprintf("version " INT64_FORMAT " was never run here", plan->entry->target);
+				}
+				break;
+			}
+	}
+	/* look ahead: what is taken back later and cannot be applied would otherwise halt us for ever */
+	if (plan->action == SD_REPLAY_RUN && sd_log_superseded(plan->version, &by))
+	{
+		plan->action = SD_REPLAY_SKIP;
+		plan->reason = psprintf("taken back by version " INT64_FORMAT, by);
+	}
+	MemoryContextSwitchTo(context);
+	plan->entry = copy_entry(plan->entry);
+	plan->reason = plan->reason ? pstrdup(plan->reason) : NULL;
+	MemoryContextSwitchTo(scope);
+	return true;
+}
+
+/*
+ * What the text left for the end of the transaction runs now, as the user who left it: at commit it would run as the
+ * session's user, who may have more rights (deferred triggers, cursors WITH HOLD).
+ */
+static void
+settle(const SdRunAs *run_as)
+{
+	sd_script_execute_as("SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL", run_as, SD_EXECUTING_ENTRY);
+}
+
+static char *
+json_text(Jsonb *json)
+{
+	return JsonbToCString(NULL, &json->root, VARSIZE(json));
+}
+
+static void
+run_payload(const SdEntry *entry, Jsonb *payload)
+{
+	Jsonb	   *commands = sd_json_object(payload, "commands");
+	Jsonb	   *run_as = sd_json_object(payload, "run_as");
+	char	   *up = sd_json_text(payload, "up");
+
+	if (commands)
+	{
+		ListCell   *lc;
+
+		foreach(lc, sd_commands_from_json(json_text(commands)))
+		{
+			SdCommand  *command = lfirst(lc);
+
+			sd_command_execute(command);
+			settle(command->run_as);
+		}
+	}
+	else if (up && run_as)
+	{
+		SdRunAs    *as = sd_run_as_from_json(json_text(run_as));
+
+		sd_script_execute_as(up, as, SD_EXECUTING_ENTRY);
+		settle(as);
+	}
+	else if (strcmp(entry->kind, SD_KIND_SUPERSEDE) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version " INT64_FORMAT " was applied here and has no recorded down", entry->target),
+				 errdetail("It was taken back when no region was known to have applied it."),
+				 errhint("Undo it by hand with schemadrift.ddl_mode = off, then SELECT schemadrift.mark_applied().")));
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the entry says nothing that could be run"),
+				 errdetail("It is a %s of \"%s\" by region \"%s\".", entry->kind, entry->name ? entry->name : "", entry->origin)));
+}
+
+static void
+run(const SdPlan *plan, const SdApplied *applied, SdDigest *after)
+{
+	Jsonb	   *payload = sd_entry_payload(plan->entry);
+	SdTimeLimit limit = sd_time_limit_start(sd_options_timeout_ms(sd_json_object(payload, "options")));
+	SdScope		scope;
+
+	run_payload(plan->entry, payload);
+	sd_time_limit_end(&limit);
+
+	sd_store_enter(&scope);
+	*after = sd_digest_update(sd_capture_touched(), NULL);
+	sd_verify_entry(plan->version, payload, applied->digest, after);
+	sd_store_leave(&scope);
+}
+
+void
+sd_replay_execute(const SdPlan *plan, const SdApplied *applied, TimestampTz since, int attempts)
+{
+	SdScope		scope;
+	SdDigest	after;
+
+	memcpy(after.byte, applied->digest, SD_DIGEST_LENGTH);
+	if (plan->action == SD_REPLAY_RUN)
+		run(plan, applied, &after);
+
+	sd_store_enter(&scope);
+	sd_applied_advance(plan->version, &plan->chain, after.byte);
+	sd_execution_insert(plan->version, plan->action == SD_REPLAY_SKIP ? "skipped" : "applied", since, attempts,
+						plan->reason);
+	sd_store_leave(&scope);
+}
+
+void
+sd_replay_mark(const SdPlan *plan, TimestampTz since, int attempts, const char *reason)
+{
+	SdScope		scope;
+	SdDigest	after;
+
+	sd_store_enter(&scope);
+	/* whoever did it by hand may have done it past our hooks */
+	after = sd_digest_rebuild();
+	if (plan->action == SD_REPLAY_RUN)
+		sd_verify_entry(plan->version, sd_entry_payload(plan->entry), NULL, &after);
+	sd_applied_advance(plan->version, &plan->chain, after.byte);
+	sd_execution_insert(plan->version, plan->action == SD_REPLAY_SKIP ? "skipped" : "applied", since, attempts, reason);
+	sd_store_leave(&scope);
+}

@@ -1,0 +1,44 @@
+/*
+ * replay.h: one version of the log, carried out in this region.
+ */
+#ifndef SD_DDL_REPLAY_H
+#define SD_DDL_REPLAY_H
+
+#include "compat.h"
+
+#include "utils/jsonb.h"
+
+#include "store/state.h"
+
+typedef enum SdReplay
+{
+	SD_REPLAY_ADVANCE,			/* nothing of it changes the schema */
+	SD_REPLAY_RUN,				/* text to run, as its author */
+	SD_REPLAY_SKIP				/* taken back by a version in our log before it was run here */
+} SdReplay;
+
+typedef struct SdPlan
+{
+	int64		version;
+	SdReplay	action;
+	SdEntry    *entry;
+	SdChain		chain;			/* of this version */
+	char	   *reason;			/* of a skip, for people */
+} SdPlan;
+
+/*
+ * What to do with the next version; false: this region has applied its whole log.  Needs a scope, and a
+ * context for what outlives it; errors if the entry is one that this library does not know.
+ */
+extern bool sd_replay_plan(const SdApplied *applied, MemoryContext context, SdPlan *plan);
+
+/*
+ * Do it, in the current transaction, outside of any scope, as the session's user; the caller holds the DDL lock and the
+ * applied row.  attempts: how many this one makes.
+ */
+extern void sd_replay_execute(const SdPlan *plan, const SdApplied *applied, TimestampTz since, int attempts);
+
+/* The same where it was done by hand: runs nothing, verifies that the schema is what the entry says, advances. */
+extern void sd_replay_mark(const SdPlan *plan, TimestampTz since, int attempts, const char *reason);
+
+#endif							/* SD_DDL_REPLAY_H */

@@ -1,0 +1,251 @@
+/*
+ * change.c: schemadrift.apply().
+ *
+ * Runs in a backend, in the caller's transaction and with the caller's rights: the text runs here and now, the other
+ * regions are asked at commit (gate/change.c).  Locks: the DDL lock through sd_change_begin(), before anything of the
+ * caller's.
+ */
+#include "compat.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "ddl/options.h"
+#include "ddl/script.h"
+#include "errors.h"
+#include "functions/change.h"
+#include "gate/change.h"
+#include "gate/mode.h"
+#include "settings.h"
+#include "store/history.h"
+#include "store/state.h"
+
+PG_FUNCTION_INFO_V1(sd_apply);
+
+/* bytes: a name travels in shared memory, too */
+#define NAME_LENGTH 200
+
+/* ---- what these functions have in common ---- */
+
+char *
+sd_change_name_arg(FunctionCallInfo fcinfo, int arg)
+{
+	char	   *name;
+
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a migration needs a name")));
+	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	if (name[0] == '\0' || strlen(name) > NAME_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a migration's name must have 1 to %d bytes", NAME_LENGTH),
+				 errdetail("This one has %zu.", strlen(name))));
+	for (const char *c = name; *c; c++)
+		if ((unsigned char) *c < ' ' || *c == 0x7f)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a migration's name may not contain control characters")));
+	return name;
+}
+
+void
+sd_change_require_group(void)
+{
+	SdScope		scope;
+	SdSelf		self;
+	bool		joined;
+
+	sd_store_enter(&scope);
+	joined = sd_self_read(&self);
+	sd_store_leave(&scope);
+	if (!joined)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this database is in no group of regions"),
+				 errhint("SELECT schemadrift.init(region, conninfo) starts a group, SELECT schemadrift.join(via, region, conninfo) enters one.")));
+}
+
+void
+sd_change_require(const char *function)
+{
+	if (sd_executing() != SD_EXECUTING_NOTHING)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+				 errmsg("schemadrift.%s() cannot be part of a migration's text", function),
+				 errhint("Call it by itself.")));
+	sd_change_require_group();
+	switch (sd_gate_mode())
+	{
+		case SD_MODE_OBSERVE:
+			ereport(ERROR,
+					(errcode(SD_ERRCODE_POLICY),
+					 errmsg("schemadrift.%s() is refused: the group only observes", function),
+					 errdetail("In mode \"observe\" nothing is sent to other regions, so a migration would happen here alone."),
+					 errhint("SELECT schemadrift.set_policy('{\"mode\": \"coordinate\"}'), or run the statements as plain DDL.")));
+		case SD_MODE_OFF:
+			ereport(ERROR,
+					(errcode(SD_ERRCODE_POLICY),
+					 errmsg("schemadrift.%s() is refused: this session has switched schemadrift off", function),
+					 errhint("RESET schemadrift.ddl_mode, or run the statements as plain DDL.")));
+		default:
+			break;
+	}
+}
+
+List *
+sd_change_needs(List *needs, const SdRunAs *run_as)
+{
+	needs = lappend(needs, psprintf("role:%s", run_as->session_user));
+	if (strcmp(run_as->user, run_as->session_user) != 0)
+		needs = lappend(needs, psprintf("role:%s", run_as->user));
+	return needs;
+}
+
+void
+sd_change_notice(void)
+{
+	char	   *id = sd_uuid_text(sd_change_entry_id());
+
+	ereport(NOTICE,
+			(errmsg("entry %s for version " INT64_FORMAT, id, sd_change_version()),
+			 errdetail("SELECT schemadrift.outcome('%s') tells what became of it.", id)));
+}
+
+/* ---- apply ---- */
+
+static bool
+is_blank(const char *text)
+{
+	return text[strspn(text, " \t\r\n\f\v")] == '\0';
+}
+
+/*
+ * Is it in the log already, and not taken back?  Then its version, with a NOTICE; 0 if not; an error if the name
+ * carries another text.
+ */
+static int64
+already_there(const char *name, const char *up)
+{
+	SdScope		scope;
+	SdApplied	applied;
+	SdEntry    *entry;
+	int64		version;
+	int64		taken_back;
+	char	   *recorded = NULL;
+
+	sd_store_enter(&scope);
+	version = sd_history_newest(name, &taken_back);
+	if (version > 0 && taken_back == 0)
+	{
+		sd_applied_read(&applied);
+		entry = sd_log_entry(version);
+		if (entry)
+			recorded = sd_json_text(sd_entry_payload(entry), "up");
+	}
+	else
+		version = 0;
+	/* compared in the scope: a text of many megabytes is not copied again */
+	if (version > 0 && (recorded == NULL || strcmp(recorded, up) != 0))
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_NAME_USED),
+				 errmsg("migration \"%s\" is version " INT64_FORMAT " already, with another text", name, version),
+				 recorded ? errdetail("The recorded text has %zu bytes, this one %zu.", strlen(recorded), strlen(up)) :
+				 errdetail("That version was made by plain DDL, or its text is not kept here any more."),
+				 errhint("A migration that was applied is never changed: give the new one a name of its own.")));
+	sd_store_leave(&scope);
+	if (version > 0)
+		ereport(NOTICE,
+				(errmsg("migration \"%s\" is version " INT64_FORMAT " already, nothing was run", name, version),
+				 applied.version < version ? errdetail("This region has not applied it yet.") : 0));
+	return version;
+}
+
+static void
+check_size(const char *up, const char *down)
+{
+	size_t		size = strlen(up) + (down ? strlen(down) : 0);
+
+	if (size > (size_t) sd_max_entry_size * 1024)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("migration is too large"),
+				 errdetail("It has %zu bytes; the limit is %d kB.", size, sd_max_entry_size),
+				 errhint("Split it into several migrations, or raise schemadrift.max_entry_size in every region.")));
+}
+
+/* The fields of the entry's payload that are ours. */
+static char *
+make_payload(const char *up, const char *down, Jsonb *options, const SdRunAs *run_as)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "\"up\":");
+	escape_json(&out, up);
+	if (down)
+	{
+		appendStringInfoString(&out, ",\"down\":");
+		escape_json(&out, down);
+	}
+	if (options && JB_ROOT_COUNT(options) > 0)
+		appendStringInfo(&out, ",\"options\":%s", JsonbToCString(NULL, &options->root, VARSIZE(options)));
+	appendStringInfo(&out, ",\"run_as\":%s", sd_run_as_to_json(run_as));
+	return out.data;
+}
+
+/*
+ * apply(name, up, down, options): everything that can be refused without asking anybody is refused first; then the
+ * grant; then the text runs; what it is becomes the entry at commit.  Described only after the text has run: an error
+ * that the caller catches leaves a grant without an entry, which proposes nothing.
+ */
+Datum
+sd_apply(PG_FUNCTION_ARGS)
+{
+	char	   *name = sd_change_name_arg(fcinfo, 0);
+	char	   *up = PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *down = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	Jsonb	   *options = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
+	SdScript   *script;
+	SdRunAs    *run_as;
+	SdTimeLimit limit;
+	int64		version;
+
+	if (is_blank(up))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("migration \"%s\" has no text", name)));
+	/* a tool without a down file passes an empty text: that is no way back */
+	if (down && is_blank(down))
+		down = NULL;
+	check_size(up, down);
+	sd_options_check(options);
+	sd_change_require("apply");
+
+	version = already_there(name, up);
+	if (version > 0)
+		PG_RETURN_INT64(version);
+
+	script = sd_script_parse(up);
+	if (down)
+		(void) sd_script_parse(down);
+	run_as = sd_capture_run_as();
+
+	sd_change_set_subject(name);
+	sd_capture_begin_script();
+	sd_change_begin(sd_change_needs(sd_script_needs(script), run_as));
+	/* the log may have grown while we waited for the grant */
+	version = already_there(name, up);
+	if (version > 0)
+		PG_RETURN_INT64(version);
+	sd_change_notice();
+
+	limit = sd_time_limit_start(sd_options_timeout_ms(options));
+	sd_script_run(script, SD_EXECUTING_SCRIPT);
+	sd_time_limit_end(&limit);
+
+	sd_change_describe(SD_KIND_MIGRATION, name, 0, make_payload(up, down, options, run_as), true);
+	PG_RETURN_INT64(sd_change_version());
+}

@@ -1,0 +1,248 @@
+/*
+ * outcome.c: what became of a change: outcome(), and wait_for() it in other regions.
+ *
+ * Runs in backends; reads tables, and what other regions told in shared memory (SdDatabase.lock).
+ */
+#include "compat.h"
+
+#include <limits.h>
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "nodes/parsenodes.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "clock.h"
+#include "errors.h"
+#include "functions/change.h"
+#include "shared.h"
+#include "store/history.h"
+#include "store/state.h"
+#include "waits.h"
+
+PG_FUNCTION_INFO_V1(sd_outcome_id);
+PG_FUNCTION_INFO_V1(sd_outcome_name);
+PG_FUNCTION_INFO_V1(sd_wait_for);
+
+Datum
+sd_outcome_id(PG_FUNCTION_ARGS)
+{
+	SdScope		scope;
+	const char *outcome;
+
+	sd_store_enter(&scope);
+	outcome = sd_history_outcome(PG_GETARG_UUID_P(0));
+	sd_store_leave(&scope);
+	if (outcome == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(outcome));
+}
+
+Datum
+sd_outcome_name(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	const char *outcome = NULL;
+	SdScope		scope;
+	pg_uuid_t	id;
+
+	sd_store_enter(&scope);
+	if (sd_history_find_attempt(name, &id))
+		outcome = sd_history_outcome(&id);
+	sd_store_leave(&scope);
+	if (outcome == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(outcome));
+}
+
+/* ---- wait_for ---- */
+
+typedef struct Waited
+{
+	int			n;
+	char		region[SD_MAX_REGIONS][SD_NAME_SIZE];
+	char		own[SD_NAME_SIZE];
+} Waited;
+
+static void
+add_region(Waited *waited, const char *region)
+{
+	for (int i = 0; i < waited->n; i++)
+		if (strcmp(waited->region[i], region) == 0)
+			return;
+	strlcpy(waited->region[waited->n++], region, SD_NAME_SIZE);
+}
+
+/* Those named, which must be members that have the schema; or all that serve. */
+static void
+choose_regions(FunctionCallInfo fcinfo, int arg, Waited *waited)
+{
+	SdScope		scope;
+	SdSelf		self;
+	SdMembers	members;
+	Datum	   *names;
+	bool	   *nulls;
+	int			n;
+
+	sd_change_require_group();
+	sd_store_enter(&scope);
+	(void) sd_self_read(&self);
+	sd_members_read(&members);
+	sd_store_leave(&scope);
+	strlcpy(waited->own, self.region, SD_NAME_SIZE);
+
+	if (PG_ARGISNULL(arg))
+	{
+		for (int i = 0; i < members.config.n; i++)
+			if (members.config.member[i].role != SD_ROLE_WITNESS && !members.config.member[i].suspended)
+				add_region(waited, members.config.member[i].region);
+		return;
+	}
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *region = nulls[i] ? "" : TextDatumGetCString(names[i]);
+		int			at = sd_config_find(&members.config, region);
+
+		if (at < 0 || members.config.member[at].role == SD_ROLE_WITNESS)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 at < 0 ? errmsg("there is no region \"%s\" in the group", region)
+					 : errmsg("region \"%s\" is a witness: it applies nothing", region),
+					 errhint("SELECT region, role FROM schemadrift.regions.")));
+		add_region(waited, members.config.member[at].region);
+	}
+}
+
+/* A line for each region that is behind; "" if none is.  Caller holds db->lock. */
+static void
+who_is_behind(SdDatabase *db, const Waited *waited, int64 version, char *lines, Size size)
+{
+	lines[0] = '\0';
+	for (int i = 0; i < waited->n; i++)
+	{
+		const char *region = waited->region[i];
+		SdPeerState *peer = NULL;
+		int64		applied = db->applied;
+		int64		halted_at = db->halted_at;
+		const char *error = db->halt_error;
+		char		line[SD_TEXT_SIZE * 2];
+
+		if (strcmp(region, waited->own) != 0)
+		{
+			for (int p = 0; p < db->n_peers; p++)
+				if (strcmp(db->peers[p].region, region) == 0)
+					peer = &db->peers[p];
+			applied = peer ? peer->told.applied : 0;
+			halted_at = peer ? peer->told.halted_at : 0;
+			error = peer ? peer->told.halt_error : "";
+		}
+		if (applied >= version)
+			continue;
+		if (halted_at > 0)
+			snprintf(line, sizeof(line), "%s is halted at version " INT64_FORMAT ": %s", region, halted_at, error);
+		else if (strcmp(region, waited->own) != 0 && (peer == NULL || peer->last_heard == 0))
+			snprintf(line, sizeof(line), "%s was not heard of since this region's start", region);
+		else
+			snprintf(line, sizeof(line), "%s has applied version " INT64_FORMAT "%s%s", region, applied,
+					 peer && peer->last_error[0] ? ", and cannot be reached: " : "", peer ? peer->last_error : "");
+		if (lines[0])
+			strlcat(lines, "\n", size);
+		strlcat(lines, line, size);
+	}
+}
+
+static int64
+timeout_us(FunctionCallInfo fcinfo, int arg)
+{
+	Interval   *timeout;
+	double		us;
+
+	if (PG_ARGISNULL(arg))
+		return (int64) INT_MAX * SD_US_PER_S;
+	timeout = PG_GETARG_INTERVAL_P(arg);
+	us = timeout->time + (timeout->day + timeout->month * (double) DAYS_PER_MONTH) * USECS_PER_DAY;
+	if (us < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a timeout cannot be negative")));
+	return (int64) Min(us, (double) INT_MAX * SD_US_PER_S);
+}
+
+/*
+ * End the transaction in which the CALL began, and with it its snapshot: what waits for snapshots to end, anywhere on the
+ * server, must not wait for us.
+ */
+static void
+let_go_of_snapshot(FunctionCallInfo fcinfo)
+{
+	CallContext *call = fcinfo->context && IsA(fcinfo->context, CallContext) ? (CallContext *) fcinfo->context : NULL;
+
+	if (call == NULL || call->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("schemadrift.wait_for() cannot run inside a transaction block"),
+				 errdetail("It would hold a snapshot, and a lock perhaps, for which other regions' changes wait."),
+				 errhint("COMMIT first.")));
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	SPI_commit();
+	SPI_finish();
+}
+
+Datum
+sd_wait_for(PG_FUNCTION_ARGS)
+{
+	SdDatabase *db = sd_shared_mine();
+	Waited		waited = {0};
+	int64		version;
+	int64		deadline;
+	char		behind[SD_DETAIL_SIZE];
+	bool		runs;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("wait_for() needs a version")));
+	version = PG_GETARG_INT64(0);
+	deadline = sd_monotonic_us() + timeout_us(fcinfo, 2);
+	choose_regions(fcinfo, 1, &waited);
+	if (db)
+	{
+		LWLockAcquire(&sd_shared->lock, LW_SHARED);
+		runs = db->coordinator_pid != 0;
+		LWLockRelease(&sd_shared->lock);
+	}
+	if (db == NULL || !runs)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_NO_COORDINATOR),
+				 errmsg("schemadrift's coordinator is not running in this database"),
+				 errhint("SELECT * FROM schemadrift.status.")));
+	let_go_of_snapshot(fcinfo);
+
+	ConditionVariablePrepareToSleep(&db->changed);
+	for (;;)
+	{
+		int64		left;
+
+		LWLockAcquire(&db->lock, LW_SHARED);
+		who_is_behind(db, &waited, version, behind, sizeof(behind));
+		LWLockRelease(&db->lock);
+		if (behind[0] == '\0')
+			break;
+		left = deadline - sd_monotonic_us();
+		if (left <= 0)
+			ereport(ERROR,
+					(errcode(SD_ERRCODE_BEHIND),
+					 errmsg("version " INT64_FORMAT " is not applied everywhere yet", version),
+					 errdetail_internal("%s", behind),
+					 errhint("SELECT * FROM schemadrift.migration_status WHERE version = " INT64_FORMAT ".", version)));
+		ConditionVariableTimedSleep(&db->changed, Min(left / SD_US_PER_MS + 1, INT_MAX), sd_wait_event(SD_WAIT_APPLIED));
+	}
+	ConditionVariableCancelSleep();
+	PG_RETURN_VOID();
+}

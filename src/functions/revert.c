@@ -1,0 +1,306 @@
+/*
+ * revert.c: schemadrift.revert(): a migration taken back, as a new version.
+ *
+ * Runs in a backend, in the caller's transaction.  The recorded text runs with the rights of who wrote it, never with the
+ * caller's: a superuser who takes back a user's migration must not run that user's text as superuser.
+ */
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/json.h"
+
+#include "ddl/options.h"
+#include "ddl/script.h"
+#include "errors.h"
+#include "functions/change.h"
+#include "gate/change.h"
+#include "shared.h"
+#include "store/history.h"
+#include "store/state.h"
+
+PG_FUNCTION_INFO_V1(sd_revert);
+
+/* A migration that is in the log, and what taking it back needs. */
+typedef struct Target
+{
+	const char *name;
+	int64		version;
+	char	   *down;			/* NULL: none recorded */
+	SdRunAs    *run_as;
+	Jsonb	   *options;
+	bool		applied_here;
+	bool		applied_everywhere;
+	bool		applied_nowhere;	/* as far as every serving region told us */
+} Target;
+
+static char *
+json_text(Jsonb *json)
+{
+	return JsonbToCString(NULL, &json->root, VARSIZE(json));
+}
+
+/* "retry and revert run text as its original author: the caller must be allowed to SET ROLE to that author" */
+static void
+check_author(const Target *target)
+{
+	const char *roles[] = {target->run_as->session_user, target->run_as->user};
+
+	for (int i = 0; i < (int) lengthof(roles); i++)
+		if (!sd_compat_may_set_role(GetUserId(), get_role_oid(roles[i], false)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to revert migration \"%s\"", target->name),
+					 errdetail("Its text runs as role \"%s\", to which \"%s\" may not SET ROLE.",
+							   roles[i], GetUserNameFromId(GetUserId(), false))));
+}
+
+/* Who has applied it: our tables for ourselves, what the others told for them. */
+static void
+look_around(Target *target)
+{
+	SdDatabase *db = sd_shared_mine();
+	SdMembers	members;
+	SdApplied	applied;
+	SdSelf		self;
+
+	if (!sd_self_read(&self))
+		elog(ERROR, "this database is in no group");
+	sd_members_read(&members);
+	sd_applied_read(&applied);
+	target->applied_here = applied.version >= target->version;
+	target->applied_everywhere = target->applied_here;
+	target->applied_nowhere = !target->applied_here;
+	for (int i = 0; i < members.config.n; i++)
+	{
+		const SdMember *member = &members.config.member[i];
+		int64		told = -1;
+
+		if (member->role == SD_ROLE_WITNESS || strcmp(member->region, self.region) == 0)
+			continue;
+		if (db)
+		{
+			LWLockAcquire(&db->lock, LW_SHARED);
+			for (int p = 0; p < db->n_peers; p++)
+				if (strcmp(db->peers[p].region, member->region) == 0 && db->peers[p].last_heard != 0 &&
+					db->peers[p].told.incarnation == member->incarnation)
+					told = db->peers[p].told.applied;
+			LWLockRelease(&db->lock);
+		}
+		/* "region r has applied x" is stable; of a region that we have not heard, nothing is known */
+		if (told < target->version)
+			target->applied_everywhere = false;
+		if (told < 0 || told >= target->version)
+			target->applied_nowhere = false;
+	}
+}
+
+/* The newest later migration that changed one of the objects and is not taken back; 0: none. */
+static int64
+later_on_same_objects(const Target *target, Jsonb *objects, char **name, char **object)
+{
+	static SdStatement later = {
+		.sql = "SELECT l.version, l.name FROM schemadrift_store.log l WHERE l.version > $1 AND l.kind = 'migration' "
+		"AND NOT EXISTS (SELECT FROM schemadrift_store.log t WHERE t.target = l.version AND t.kind IN ('revert', 'supersede')) "
+		"ORDER BY l.version DESC",
+		.nargs = 1, .types = {INT8OID}
+	};
+	/* a table's indexes, constraints and the like carry its name and a dot before their own */
+	static SdStatement common = {
+		.sql = "SELECT a.kind || ' ' || a.identity FROM jsonb_to_recordset($1) AS a(kind text, identity text), "
+		"jsonb_to_recordset($2) AS b(kind text, identity text) WHERE a.identity = b.identity "
+		"OR starts_with(a.identity, b.identity || '.') OR starts_with(b.identity, a.identity || '.') LIMIT 1",
+		.nargs = 2, .types = {JSONBOID, JSONBOID}
+	};
+	uint64		n = sd_store_run(&later, (Datum[]) {Int64GetDatum(target->version)}, NULL, SD_ANY_ROWS);
+	int64	   *versions = palloc(sizeof(int64) * Max(n, 1));
+	char	  **names = palloc(sizeof(char *) * Max(n, 1));
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		versions[i] = sd_store_int64(i, 1);
+		names[i] = sd_store_text(i, 2);
+	}
+	for (uint64 i = 0; i < n; i++)
+	{
+		SdEntry    *entry = sd_log_entry(versions[i]);
+		Jsonb	   *theirs = entry ? sd_json_object(sd_entry_payload(entry), "objects") : NULL;
+
+		*name = names[i];
+		*object = NULL;
+		if (objects == NULL || theirs == NULL)
+			return versions[i];	/* not known what it changed: it may be the same */
+		if (sd_store_run(&common, (Datum[]) {JsonbPGetDatum(objects), JsonbPGetDatum(theirs)}, NULL, SD_ANY_ROWS) > 0)
+		{
+			*object = sd_store_text(0, 1);
+			return versions[i];
+		}
+	}
+	return 0;
+}
+
+/*
+ * Find it and refuse what cannot be taken back.  Returns the version that has taken it back already, else 0.
+ */
+static int64
+find_target(Target *target)
+{
+	SdScope		scope;
+	SdEntry    *entry;
+	Jsonb	   *payload;
+	Jsonb	   *run_as;
+	int64		taken_back;
+	int64		later;
+	char	   *later_name = NULL;
+	char	   *object = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+
+	sd_store_enter(&scope);
+	target->version = sd_history_newest(target->name, &taken_back);
+	if (target->version == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no migration \"%s\"", target->name),
+				 errhint("SELECT version, name FROM schemadrift.migrations.")));
+	if (taken_back > 0)
+	{
+		sd_store_leave(&scope);
+		return taken_back;
+	}
+	entry = sd_log_entry(target->version);
+	if (entry == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the text of migration \"%s\" is not kept in this region any more", target->name)));
+	payload = sd_entry_payload(entry);
+	later = later_on_same_objects(target, sd_json_object(payload, "objects"), &later_name, &object);
+	if (later > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot revert migration \"%s\" before version " INT64_FORMAT " \"%s\"",
+						target->name, later, later_name),
+				 object ? errdetail("Both changed %s.", object) :
+				 errdetail("It is not recorded which objects they changed."),
+				 errhint("Newest first: SELECT schemadrift.revert('%s').", later_name)));
+	look_around(target);
+
+	MemoryContextSwitchTo(caller);
+	target->down = sd_json_text(payload, "down");
+	target->options = sd_json_object(payload, "options");
+	run_as = sd_json_object(payload, "run_as");
+	target->run_as = run_as ? sd_run_as_from_json(json_text(run_as)) : NULL;
+	sd_store_leave(&scope);
+
+	if (target->down == NULL && !target->applied_nowhere)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration \"%s\" has no recorded way back", target->name),
+				 target->run_as ? errdetail("It was applied without \"down\".") :
+				 errdetail("It was made by plain DDL, which records no way back."),
+				 errhint("Apply a new migration that undoes it.")));
+	if (target->down)
+		check_author(target);
+	return 0;
+}
+
+static int
+holdable_cursors(void)
+{
+	static SdStatement statement = {.sql = "SELECT count(*)::int FROM pg_cursors WHERE is_holdable"};
+	SdScope		scope;
+	int			n;
+
+	sd_store_enter(&scope);
+	sd_store_run(&statement, NULL, NULL, 1);
+	n = sd_store_int32(0, 1);
+	sd_store_leave(&scope);
+	return n;
+}
+
+/*
+ * The recorded text, as its author.  What it leaves for the commit would run there as the caller: deferred triggers run
+ * now instead, a cursor WITH HOLD is refused.
+ */
+static void
+run_down(const Target *target)
+{
+	int			cursors = holdable_cursors();
+	SdTimeLimit limit = sd_time_limit_start(sd_options_timeout_ms(target->options));
+
+	sd_script_execute_as(target->down, target->run_as, SD_EXECUTING_SCRIPT);
+	sd_time_limit_end(&limit);
+	sd_script_execute_as("SET CONSTRAINTS ALL IMMEDIATE", target->run_as, SD_EXECUTING_SCRIPT);
+	if (holdable_cursors() != cursors)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("the way back of migration \"%s\" leaves a cursor WITH HOLD", target->name),
+				 errdetail("It would run at commit with the rights of who reverts, not of who wrote it.")));
+}
+
+static char *
+make_payload(const Target *target)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfo(&out, "\"reverts\":" INT64_FORMAT, target->version);
+	if (target->down)
+	{
+		appendStringInfoString(&out, ",\"up\":");
+		escape_json(&out, target->down);
+		appendStringInfo(&out, ",\"run_as\":%s", sd_run_as_to_json(target->run_as));
+	}
+	if (target->options)
+		appendStringInfo(&out, ",\"options\":%s", json_text(target->options));
+	return out.data;
+}
+
+/*
+ * revert(name): where every serving region has applied it, the way back is run everywhere.  Otherwise it is a supersede:
+ * a region that has not applied it skips both, one that has runs the way back; so a region that cannot apply it gets past
+ * it, and may itself be the one that proposes.
+ */
+Datum
+sd_revert(PG_FUNCTION_ARGS)
+{
+	Target		target = {.name = sd_change_name_arg(fcinfo, 0)};
+	List	   *needs = NIL;
+	int64		taken_back;
+	bool		applied_here;
+
+	sd_change_require("revert");
+	taken_back = find_target(&target);
+	if (taken_back == 0)
+	{
+		if (target.down)
+			needs = sd_change_needs(sd_script_needs(sd_script_parse(target.down)), target.run_as);
+		applied_here = target.applied_here;
+		sd_change_set_subject(target.name);
+		sd_capture_begin_script();
+		if (applied_here)
+			sd_change_begin(needs);
+		else
+			sd_change_begin_supersede(needs);
+		/* the log, and what regions have applied, may have moved while we waited */
+		taken_back = find_target(&target);
+		if (taken_back == 0 && target.applied_here != applied_here)
+			ereport(ERROR,
+					(errcode(SD_ERRCODE_PREEMPTED),
+					 errmsg("this region has applied migration \"%s\" meanwhile", target.name),
+					 errhint("Nothing happened. Run the transaction again.")));
+	}
+	if (taken_back > 0)
+	{
+		ereport(NOTICE,
+				(errmsg("migration \"%s\" was taken back by version " INT64_FORMAT " already, nothing was run",
+						target.name, taken_back)));
+		PG_RETURN_INT64(taken_back);
+	}
+	sd_change_notice();
+	if (target.applied_here)
+		run_down(&target);
+	sd_change_describe(target.applied_everywhere ? SD_KIND_REVERT : SD_KIND_SUPERSEDE, target.name, target.version,
+					   make_payload(&target), target.applied_here);
+	PG_RETURN_INT64(sd_change_version());
+}

@@ -1,0 +1,33 @@
+/*
+ * progress.h: how far this region's schema has followed the log, told to the other processes of the database.
+ *
+ * Tables decide (schemadrift_store.applied, .execution); this is their shadow in shared memory: it wakes whoever waits
+ * and shows people why a version cannot be applied.  Every function takes db->lock, none may be called with it held.
+ */
+#ifndef SD_PROGRESS_H
+#define SD_PROGRESS_H
+
+#include "shared.h"
+
+/* Attempts of one version after which a passing trouble (a lock, a full disk) counts as a halt. */
+#define SD_PASSING_ATTEMPTS 3
+
+/* The applier starts an attempt; returns how many failed before it. */
+extern int	sd_progress_start(SdDatabase *db, int64 version);
+
+/* The applier is idle, or ends. */
+extern void sd_progress_stop(SdDatabase *db);
+
+/* Committed: the region is at this version, and whatever halted it is over. */
+extern void sd_progress_applied(SdDatabase *db, int64 version);
+
+/* The same once the current transaction commits. */
+extern void sd_progress_applied_at_commit(SdDatabase *db, int64 version);
+
+/* The attempt failed: sets when to try again.  True if this halted the region, which it was not before. */
+extern bool sd_progress_failed(SdDatabase *db, int64 version, const ErrorData *error);
+
+/* A trouble that may pass by itself, and says nothing about the entry. */
+extern bool sd_error_passes(int sqlstate);
+
+#endif							/* SD_PROGRESS_H */

@@ -1,0 +1,132 @@
+/*
+ * history.c: what was proposed and what became of it; see history.h.
+ */
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "store/history.h"
+#include "store/state.h"
+
+int64
+sd_history_newest(const char *name, int64 *taken_back)
+{
+	static SdStatement statement = {
+		.sql = "SELECT l.version, t.version FROM schemadrift_store.log l "
+		"LEFT JOIN schemadrift_store.log t ON t.target = l.version AND t.kind IN ('revert', 'supersede') "
+		"WHERE l.name = $1 AND l.kind = 'migration' ORDER BY l.version DESC, t.version LIMIT 1",
+		.nargs = 1, .types = {TEXTOID}
+	};
+
+	*taken_back = 0;
+	if (sd_store_run(&statement, (Datum[]) {CStringGetTextDatum(name)}, NULL, SD_ANY_ROWS) == 0)
+		return 0;
+	*taken_back = sd_store_int64(0, 2);
+	return sd_store_int64(0, 1);
+}
+
+int64
+sd_history_taken_back(int64 version)
+{
+	static SdStatement statement = {
+		.sql = "SELECT min(version) FROM schemadrift_store.log WHERE target = $1 AND kind IN ('revert', 'supersede')",
+		.nargs = 1, .types = {INT8OID}
+	};
+
+	sd_store_run(&statement, (Datum[]) {Int64GetDatum(version)}, NULL, 1);
+	return sd_store_int64(0, 1);
+}
+
+const char *
+sd_history_execution(int64 version)
+{
+	static SdStatement statement = {
+		.sql = "SELECT state FROM schemadrift_store.execution WHERE version = $1", .nargs = 1, .types = {INT8OID}
+	};
+
+	if (sd_store_run(&statement, (Datum[]) {Int64GetDatum(version)}, NULL, SD_ANY_ROWS) == 0)
+		return NULL;
+	return sd_store_text(0, 1);
+}
+
+/*
+ * In the log: chosen, for ever.  A version that holds another entry can never hold this one, and an entry is never
+ * moved to another version by us; an attempt is closed only where every vote that could count was refused.  So what
+ * this answers for an id changes only from undecided to one of the others, and from chosen to applied.
+ */
+const char *
+sd_history_outcome(const pg_uuid_t *entry_id)
+{
+	static SdStatement tried = {
+		.sql = "SELECT version, bool_or(closed) FROM ("
+		"SELECT version, closed FROM schemadrift_store.attempt WHERE entry_id = $1 "
+		"UNION ALL SELECT version, false FROM schemadrift_store.accepted WHERE entry_id = $1) t "
+		"GROUP BY version ORDER BY version DESC LIMIT 1",
+		.nargs = 1, .types = {UUIDOID}
+	};
+	Datum		values[] = {UUIDPGetDatum((pg_uuid_t *) entry_id)};
+	int64		version = sd_log_find_id(entry_id);
+	SdApplied	applied;
+	SdHead		head;
+	bool		isnull;
+
+	if (version > 0)
+	{
+		sd_applied_read(&applied);
+		return applied.version >= version ? "applied" : "chosen";
+	}
+	if (sd_store_run(&tried, values, NULL, SD_ANY_ROWS) == 0)
+		return NULL;
+	version = sd_store_int64(0, 1);
+	if (DatumGetBool(sd_store_value(0, 2, &isnull)))
+		return "rejected";
+	sd_log_head(&head);
+	if (head.version < version)
+		return "undecided";
+
+	/* learned between our two looks? */
+	return sd_log_find_id(entry_id) > 0 ? "chosen" : "rejected";
+}
+
+bool
+sd_history_find_attempt(const char *name, pg_uuid_t *entry_id)
+{
+	static SdStatement statement = {
+		.sql = "SELECT entry_id FROM ("
+		"SELECT entry_id, version, NULL::timestamptz AS at FROM schemadrift_store.log WHERE name = $1 AND kind = 'migration' "
+		"UNION ALL SELECT entry_id, version, at FROM schemadrift_store.attempt WHERE name = $1) t "
+		"ORDER BY version DESC, at DESC NULLS LAST LIMIT 1",
+		.nargs = 1, .types = {TEXTOID}
+	};
+	bool		isnull;
+
+	if (sd_store_run(&statement, (Datum[]) {CStringGetTextDatum(name)}, NULL, SD_ANY_ROWS) == 0)
+		return false;
+	*entry_id = *DatumGetUUIDP(sd_store_value(0, 1, &isnull));
+	return true;
+}
+
+char *
+sd_history_differences(Jsonb *objects, int lines)
+{
+	/* an object that was made again under its old name is listed as dropped, too */
+	static SdStatement statement = {
+		.sql = "WITH entry AS (SELECT * FROM jsonb_to_recordset($1) AS e(kind text, identity text, hash text, dropped int)), "
+		"differ AS (SELECT e.kind, e.identity, CASE WHEN e.dropped = 1 THEN 'still exists here' "
+		"WHEN h.hash IS NULL THEN 'does not exist here' ELSE 'is defined differently here' END AS how "
+		"FROM entry e LEFT JOIN schemadrift_store.object h ON h.kind = e.kind AND h.identity = e.identity "
+		"WHERE CASE WHEN e.dropped = 1 THEN h.hash IS NOT NULL AND NOT EXISTS "
+		"(SELECT FROM entry a WHERE a.kind = e.kind AND a.identity = e.identity AND a.dropped IS NULL) "
+		"ELSE h.hash IS DISTINCT FROM decode(e.hash, 'hex') END) "
+		"SELECT string_agg(line, E'\\n' ORDER BY n) || CASE WHEN max(total) > $2 THEN format(E'\\nand %s more', max(total) - $2) "
+		"ELSE '' END FROM (SELECT format('%s %s %s', kind, identity, how) AS line, row_number() OVER w AS n, "
+		"count(*) OVER () AS total FROM differ WINDOW w AS (ORDER BY kind, identity)) l WHERE n <= $2",
+		.nargs = 2, .types = {JSONBOID, INT4OID}
+	};
+
+	if (objects == NULL || !JB_ROOT_IS_ARRAY(objects))
+		return NULL;
+	sd_store_run(&statement, (Datum[]) {JsonbPGetDatum(objects), Int32GetDatum(lines)}, NULL, 1);
+	return sd_store_text(0, 1);
+}

@@ -1,0 +1,36 @@
+/*
+ * history.h: questions about what was proposed and what became of it in this region.
+ *
+ * All of them need a scope (sql.h) and lock nothing.
+ */
+#ifndef SD_STORE_HISTORY_H
+#define SD_STORE_HISTORY_H
+
+#include "compat.h"
+
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+
+/* The newest migration of a name; taken_back: the version that reverts or supersedes it, else 0.  0: none. */
+extern int64 sd_history_newest(const char *name, int64 *taken_back);
+
+/* The version that takes this one back; 0: none. */
+extern int64 sd_history_taken_back(int64 version);
+
+/* 'applied', 'skipped'; NULL: before this region's time, or not dealt with yet. */
+extern const char *sd_history_execution(int64 version);
+
+/* What became of an entry: applied, chosen, rejected, undecided; NULL: never heard of. */
+extern const char *sd_history_outcome(const pg_uuid_t *entry_id);
+
+/* The newest entry or attempt of that name; false: never heard of. */
+extern bool sd_history_find_attempt(const char *name, pg_uuid_t *entry_id);
+
+/*
+ * How this region's digests differ from what an entry says of the objects it changed (the array "objects" of its payload):
+ * a line for each, at most `lines` of them.  NULL: they do not.
+ */
+extern char *sd_history_differences(Jsonb *objects, int lines);
+
+#endif							/* SD_STORE_HISTORY_H */

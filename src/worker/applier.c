@@ -1,0 +1,494 @@
+/*
+ * applier.c: the process that carries out the log in this region.
+ *
+ * A dynamic background worker, one at a time a database, started by the coordinator when the log is ahead of what is
+ * applied.  It is connected as the author of the next version, so that RESET ROLE in a migration reaches nobody else, or
+ * as the bootstrap superuser where that role cannot connect: then the text runs under a local change of user, in which
+ * SET and RESET ROLE fail (ddl/script.c).  It goes on while the author stays the same and ends at another one, when the
+ * log is applied, or when an attempt failed; why, and when to try again, it leaves in shared memory.
+ *
+ * Locking: the DDL lock, then the applied row, then what the migration locks, all within lock_timeout.  Rows of self,
+ * acceptor and accepted are never locked here, so a region that applies, or cannot, goes on voting and learning.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "commands/dbcommands.h"
+#include "commands/prepare.h"
+#include "commands/sequence.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "clock.h"
+#include "ddl/lock.h"
+#include "progress.h"
+#include "settings.h"
+#include "store/vote.h"
+#include "worker/applier.h"
+#include "ddl/replay.h"
+#include "worker/worker.h"
+
+/* After an open transaction was told to end: how long it may take before it is told again, more firmly. */
+#define ENDING_MS	1000
+
+/* travels in bgw_extra */
+typedef struct SdApplierFor
+{
+	Oid			role;			/* to connect as */
+	char		author[NAMEDATALEN];
+} SdApplierFor;
+
+StaticAssertDecl(sizeof(SdApplierFor) <= BGW_EXTRALEN, "the author's name fits");
+
+/* ---- starting it ---- */
+
+/* The author, if a worker can be connected as that role; else the bootstrap superuser. */
+static Oid
+role_to_connect(Oid database, const char *author)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHNAME, CStringGetDatum(author));
+	Oid			role = BOOTSTRAP_SUPERUSERID;
+
+	/* a role that is missing here fails where its text is to be run, with an error that says so */
+	if (!HeapTupleIsValid(tuple))
+		return role;
+	{
+		Form_pg_authid row = (Form_pg_authid) GETSTRUCT(tuple);
+
+		if ((row->rolcanlogin || SD_COMPAT_ANY_ROLE) && sd_compat_may_connect(database, row->oid))
+			role = row->oid;
+	}
+	ReleaseSysCache(tuple);
+	return role;
+}
+
+BackgroundWorkerHandle *
+sd_applier_start(Oid database, const char *author)
+{
+	BackgroundWorker worker;
+	BackgroundWorkerHandle *handle;
+	SdApplierFor who = {0};
+
+	Assert(IsTransactionState());
+	who.role = role_to_connect(database, author);
+	strlcpy(who.author, author, sizeof(who.author));
+
+	memset(&worker, 0, sizeof(worker));
+	snprintf(worker.bgw_name, BGW_MAXLEN, "schemadrift applier for %s", get_database_name(database));
+	strlcpy(worker.bgw_type, "schemadrift applier", BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;	/* the coordinator knows when */
+	strlcpy(worker.bgw_library_name, "schemadrift", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "sd_applier_main", sizeof(worker.bgw_function_name));
+	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	memcpy(worker.bgw_extra, &who, sizeof(who));
+	worker.bgw_notify_pid = MyProcPid;
+	return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : NULL;
+}
+
+/* ---- a local transaction in the way ---- */
+
+/* The backend that holds the DDL lock for a version which another entry has taken; 0: none. */
+static int
+doomed_backend(SdDatabase *db)
+{
+	int			pid;
+
+	LWLockAcquire(&db->lock, LW_SHARED);
+	pid = db->doomed ? db->ddl_pid : 0;
+	LWLockRelease(&db->lock);
+	return pid;
+}
+
+/*
+ * Its transaction can only fail, and all regions' changes wait for this one here: end it.  Cancelled if it runs a
+ * statement, terminated if it idles or was told before.
+ */
+static void
+end_backend(SdDatabase *db, int pid, bool firmly)
+{
+	static SdStatement statement = {
+		.sql = "SELECT CASE WHEN state = 'active' AND NOT $2 THEN pg_cancel_backend(pid) ELSE pg_terminate_backend(pid) END, "
+		"usename::text, state FROM pg_stat_activity WHERE pid = $1",
+		.nargs = 2, .types = {INT4OID, BOOLOID}
+	};
+	SdScope		scope;
+
+	StartTransactionCommand();
+	sd_store_enter(&scope);
+	if (doomed_backend(db) == pid &&
+		sd_store_run(&statement, (Datum[]) {Int32GetDatum(pid), BoolGetDatum(firmly)}, NULL, SD_ANY_ROWS) > 0)
+	{
+		char	   *reason = psprintf("pid %d of role %s was %s and held the DDL lock for a version that is taken",
+									  pid, sd_store_text(0, 2), sd_store_text(0, 3));
+
+		sd_shared_decide(db, "handover", NULL, "ended", NULL, reason);
+		ereport(LOG, (errmsg("schemadrift applier ends an open schema change: %s", reason)));
+	}
+	sd_store_leave(&scope);
+	CommitTransactionCommand();
+}
+
+static void
+begin_transaction(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	/* what others rely on as applied must not be lost to a crash */
+	sd_vote_force_sync();
+}
+
+static void
+set_lock_timeout(int64 ms)
+{
+	char		value[32];
+
+	snprintf(value, sizeof(value), INT64_FORMAT "ms", Max(ms, 1));
+	(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/* false: somebody held it all that time; then no transaction is open. */
+static bool
+try_ddl_lock(int64 ms)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool taken = false;
+
+	begin_transaction();
+	set_lock_timeout(ms);
+	PG_TRY();
+	{
+		sd_ddl_lock();
+		set_lock_timeout(sd_lock_timeout);
+		taken = true;
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+	return taken;
+}
+
+/*
+ * Begin the transaction with the DDL lock taken.  A client's transaction that has it may finish what it does; but one
+ * whose version is taken by another entry has handover_grace, from when we first see it.
+ */
+static void
+begin_with_ddl_lock(SdDatabase *db)
+{
+	int64		give_up = 0;
+	int64		grace_ends = 0;
+	int			told = 0;		/* a backend that was told to end */
+
+	for (;;)
+	{
+		int64		now = sd_monotonic_us();
+		int			pid = doomed_backend(db);
+
+		if (pid == 0)
+		{
+			give_up = give_up ? give_up : now + sd_lock_timeout * SD_US_PER_MS;
+			if (try_ddl_lock((give_up - now) / SD_US_PER_MS))
+				return;
+			if (doomed_backend(db) == 0 && sd_monotonic_us() >= give_up)
+				ereport(ERROR,
+						(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						 errmsg("could not get the DDL lock of this region within %d ms", sd_lock_timeout),
+						 errhint("SELECT * FROM schemadrift.status shows who changes the schema here.")));
+			continue;
+		}
+
+		grace_ends = grace_ends ? grace_ends : now + sd_handover_grace * SD_US_PER_MS;
+		if (now < grace_ends)
+		{
+			if (try_ddl_lock((grace_ends - now) / SD_US_PER_MS))
+				return;
+			continue;
+		}
+		end_backend(db, pid, told == pid);
+		told = pid;
+		if (try_ddl_lock(ENDING_MS))
+			return;
+	}
+}
+
+/* ---- one version ---- */
+
+static void
+show(const SdPlan *plan)
+{
+	char	   *what = psprintf("version " INT64_FORMAT "%s%s", plan->version,
+								plan->entry->name ? " " : "", plan->entry->name ? plan->entry->name : "");
+	char	   *application = psprintf("schemadrift applier: %s", what);
+
+	SetConfigOption("application_name", application, PGC_USERSET, PGC_S_OVERRIDE);
+	pgstat_report_activity(STATE_RUNNING, psprintf("%s %s (%s by %s of %s)",
+												   plan->action == SD_REPLAY_SKIP ? "skipping" : "applying", what,
+												   plan->entry->kind, plan->entry->author, plan->entry->origin));
+}
+
+static void
+notify(const char *event, int64 version, const char *name, const char *error)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"event\":\"%s\",\"version\":" INT64_FORMAT, event, version);
+	if (name)
+	{
+		appendStringInfoString(&json, ",\"name\":");
+		escape_json(&json, name);
+	}
+	if (error)
+	{
+		appendStringInfoString(&json, ",\"error\":");
+		escape_json(&json, error);
+	}
+	appendStringInfoChar(&json, '}');
+	Async_Notify("schemadrift", json.data);
+}
+
+/* Nothing of an entry's session may reach into the next one: each was written in a session of its own. */
+static void
+forget_session(void)
+{
+	PortalHashTableDeleteAll();
+	DropAllPreparedStatements();
+	Async_UnlistenAll();
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	ResetSequenceCaches();
+	StartTransactionCommand();
+	ResetTempTableNamespace();
+	CommitTransactionCommand();
+}
+
+/* What the next version needs, looked at without any lock. */
+static bool
+peek(SdPlan *plan)
+{
+	SdScope		scope;
+	SdApplied	applied;
+	bool		found;
+
+	sd_store_enter(&scope);
+	sd_applied_read(&applied);
+	found = sd_replay_plan(&applied, scope.caller, plan);
+	sd_store_leave(&scope);
+	return found;
+}
+
+/* What is being applied; in memory that outlives the transaction. */
+typedef struct SdUnderWay
+{
+	MemoryContext context;		/* emptied before each version */
+	int64		version;		/* 0: not known yet */
+	char	   *name;
+} SdUnderWay;
+
+/* One version; false: there is none, or it is not for this process.  *now is for whoever catches an error. */
+static bool
+apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
+{
+	TimestampTz since;
+	SdScope		scope;
+	SdApplied	applied;
+	SdPlan		plan = {0};
+	bool		found;
+	int			attempts;
+
+	begin_transaction();
+	PG_TRY();
+	{
+		found = peek(&plan);
+	}
+	PG_CATCH();
+	{
+		/* not even planned: an unknown kind, for example */
+		now->version = plan.version;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (!found || (plan.action == SD_REPLAY_RUN && strcmp(plan.entry->author, who->author) != 0))
+	{
+		CommitTransactionCommand();
+		return false;
+	}
+	now->version = plan.version;
+	now->name = MemoryContextStrdup(now->context, plan.entry->name ? plan.entry->name : plan.entry->kind);
+	attempts = sd_progress_start(db, plan.version) + 1;
+	show(&plan);
+	CommitTransactionCommand();
+
+	begin_with_ddl_lock(db);
+	since = GetCurrentTimestamp();
+	sd_store_enter(&scope);
+	sd_applied_lock(&applied);
+	found = applied.version == now->version - 1 && sd_replay_plan(&applied, scope.caller, &plan);
+	sd_store_leave(&scope);
+	if (!found)
+	{
+		/* mark_applied() was quicker */
+		CommitTransactionCommand();
+		return true;
+	}
+	sd_replay_execute(&plan, &applied, since, attempts);
+	notify(plan.action == SD_REPLAY_SKIP ? "skipped" : "applied", plan.version, plan.entry->name, NULL);
+	CommitTransactionCommand();
+
+	sd_progress_applied(db, now->version);
+	ereport(LOG,
+			(errmsg("schemadrift %s version " INT64_FORMAT " \"%s\" in %ld ms",
+					plan.action == SD_REPLAY_SKIP ? "skipped" : "applied", now->version, now->name,
+					TimestampDifferenceMilliseconds(since, GetCurrentTimestamp()))));
+	if (plan.action == SD_REPLAY_RUN)
+		forget_session();
+	return true;
+}
+
+/* ---- failures ---- */
+
+/* As the main loop of a backend does after an error. */
+static ErrorData *
+recover(MemoryContext context)
+{
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	disable_all_timeouts(false);
+	QueryCancelPending = false;
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	MemoryContextSwitchTo(context);
+	RESUME_INTERRUPTS();
+	return error;
+}
+
+/* A payload of NOTIFY must be shorter than 8000 bytes. */
+static void
+tell_halted(const SdUnderWay *now, const ErrorData *error)
+{
+	int			length = pg_mbcliplen(error->message, strlen(error->message), 1000);
+
+	StartTransactionCommand();
+	notify("halted", now->version, now->name, pnstrdup(error->message, length));
+	CommitTransactionCommand();
+}
+
+static void
+fail(SdDatabase *db, const SdUnderWay *now, const ErrorData *error)
+{
+	bool		halts = sd_progress_failed(db, now->version, error);
+
+	ereport(halts ? WARNING : LOG,
+			(errcode(error->sqlerrcode),
+			 halts ? errmsg("schemadrift is halted in this database: version " INT64_FORMAT " \"%s\" cannot be applied: %s",
+							now->version, now->name, error->message)
+			 : errmsg("schemadrift could not apply version " INT64_FORMAT " \"%s\": %s",
+					  now->version, now->name, error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint ? errhint("%s", error->hint) : 0,
+			 error->context ? errcontext("%s", error->context) : 0));
+	if (halts)
+		tell_halted(now, error);
+}
+
+/* ---- the process ---- */
+
+static void
+at_exit(int code, Datum arg)
+{
+	(void) code;
+	sd_progress_stop((SdDatabase *) DatumGetPointer(arg));
+}
+
+/* ALTER ROLE and ALTER DATABASE ... SET are for the author's own sessions; an entry carries the settings it needs. */
+static void
+pin_settings(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			pinned[] = {
+		{"role", "none"},
+		{"session_replication_role", "origin"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"statement_timeout", "0"},
+		{"transaction_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"schemadrift.ddl_mode", "default"},
+	};
+
+	for (size_t i = 0; i < lengthof(pinned); i++)
+		if (GetConfigOption(pinned[i].name, true, false) != NULL)
+			SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void
+sd_applier_main(Datum main_arg)
+{
+	Oid			database = DatumGetObjectId(main_arg);
+	SdApplierFor who;
+	SdDatabase *db;
+	SdUnderWay	now = {0};
+	volatile bool more = true;
+
+	memcpy(&who, MyBgworkerEntry->bgw_extra, sizeof(who));
+	sd_worker_signals();
+	db = sd_worker_claim(SD_WORKER_APPLIER, database);
+	BackgroundWorkerInitializeConnectionByOid(database, who.role, SD_COMPAT_ANY_ROLE_FLAG);
+	before_shmem_exit(at_exit, PointerGetDatum(db));
+	pin_settings();
+	if (!sd_worker_has_extension(db))
+		proc_exit(0);
+
+	now.context = AllocSetContextCreate(TopMemoryContext, "schemadrift applier", ALLOCSET_DEFAULT_SIZES);
+	while (more)
+	{
+		MemoryContextReset(now.context);
+		MemoryContextSwitchTo(now.context);
+		now.version = 0;
+		now.name = "";
+		sd_worker_check(0);
+		PG_TRY();
+		{
+			more = apply_next(db, &who, &now);
+		}
+		PG_CATCH();
+		{
+			ErrorData  *error = recover(now.context);
+
+			fail(db, &now, error);
+			more = false;
+		}
+		PG_END_TRY();
+	}
+	proc_exit(0);
+}
