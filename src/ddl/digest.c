@@ -232,11 +232,12 @@ sd_digest_rebuild_changed(List **changed)
 	MemoryContextSwitchTo(context);
 	CommandCounterIncrement();
 	sd_store_enter(&scope);
-	MemoryContextSwitchTo(context);
 	guc_level = sd_canonical_enter();
 	hasher = sd_hasher_create();
 
 	old = sd_objects_all(&nold);
+	/* SPI leaves its own context behind, and what is found now is needed after SPI is gone */
+	MemoryContextSwitchTo(context);
 	now = scan_rows(hasher);
 	for (int i = 0; i < now.n; i++)
 		sd_root_add(hasher, &root, &now.rows[i]);

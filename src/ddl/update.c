@@ -455,7 +455,6 @@ sd_digest_update(SdTouched *set, List **changed)
 	MemoryContextSwitchTo(context);
 	CommandCounterIncrement();
 	sd_store_enter(&scope);
-	MemoryContextSwitchTo(context);
 	guc_level = sd_canonical_enter();
 	done = update_parts(set, &root, changed, caller);
 	sd_canonical_leave(guc_level);

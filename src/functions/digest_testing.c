@@ -1,7 +1,7 @@
 /*
  * digest_testing.c: test build only: a statement between two digests, without gate or group.
  *
- * t/0*_digest.pl declares the function for itself; a release has no such symbol.
+ * t/030_digest.pl declares the function for itself; a release has no such symbol.
  */
 #ifdef SD_TESTING
 
@@ -20,7 +20,7 @@
 
 #include "ddl/digest.h"
 
-PG_FUNCTION_INFO_V1(sd_test_digest_step);
+PG_FUNCTION_INFO_V1(sd_testing_digest_step);
 
 static object_access_hook_type previous_hook;
 static SdTouched *current_set;
@@ -46,7 +46,7 @@ run(const char *sql)
 
 /* (sql) -> (kind, identity, dropped) of what it changed, the last row being (NULL, microseconds of the update, NULL) */
 Datum
-sd_test_digest_step(PG_FUNCTION_ARGS)
+sd_testing_digest_step(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	List	   *changed;
