@@ -355,7 +355,7 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 		return true;
 	}
 	sd_replay_execute(&plan, &applied, since, attempts);
-	notify(plan.action == SD_REPLAY_SKIP ? "skipped" : "applied", plan.version, plan.entry->name, NULL);
+	notify(plan.action == SD_REPLAY_SKIP ? "skipped" : "applied", now->version, now->name, NULL);
 	CommitTransactionCommand();
 
 	sd_progress_applied(db, now->version);
