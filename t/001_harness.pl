@@ -26,7 +26,7 @@ is($g->sql($us, 'SHOW fsync'), 'on', 'servers flush');
 
 SKIP:
 {
-	skip 'needs network namespaces', 15 if !$g->net->is_real;
+	skip 'needs network namespaces', 17 if !$g->net->is_real;
 
 	foreach my $from ($g->names)
 	{
@@ -54,10 +54,29 @@ SKIP:
 	$g->net->plug($ap);
 	ok(reaches($us, $ap), 'and put back');
 
+	is(within_a_second($us, 'IO::Socket::INET->new(PeerAddr => shift, PeerPort => 1) or print $!', $g->net->black_hole),
+		'no answer', 'a black hole answers nothing');
+	$g->net->silence_resolver($us, $g->region($us)->basedir);
+	is(within_a_second($us, 'print gethostbyname("nobody.example") ? "found" : "not found"'),
+		'no answer', 'nor does a silent name server');
+	$g->region($us)->restart;
+
 	# One-way: what us-east sends vanishes, what eu-west sends arrives.  A datagram tells the two apart.
 	$g->cut($us, $eu, one_way => 1);
 	is(join('', map { datagram(@$_) } [ $us, $eu ], [ $eu, $us ]), '01', 'a one-way cut is one-way');
 	$g->heal_all;
+}
+
+# What a piece of perl prints in a region's network, if it does so in time.
+sub within_a_second
+{
+	my ($name, $code, @args) = @_;
+
+	open my $out, '-|', $g->net->prefix($name), 'timeout', 1, $^X, '-MIO::Socket::INET', '-e', $code, @args
+	  or die "perl: $!";
+	my $answer = readline $out;
+	close $out;
+	return $answer // ($? >> 8 == 124 ? 'no answer' : "status $?");
 }
 
 # Send a datagram from one region's network to another's; did it arrive?

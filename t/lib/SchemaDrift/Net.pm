@@ -8,6 +8,8 @@
 #   $net->cut('us-east', 'eu-west', reset => 1);      # connections are reset, new ones refused
 #   $net->heal('us-east', 'eu-west');  $net->heal_all;
 #   $net->quality('us-east', 'eu-west', latency => 0.05, rate => 1e6, stall => 0, refuse => 0);
+#   $net->black_hole;                         # an address that swallows everything (in the sandbox only)
+#   $net->silence_resolver('us-east', $dir);  # names are not resolved, and that takes its time (in the sandbox only)
 #   $net->drop('us-east', 'eu-west');         # reset the connections that us-east has to eu-west, now
 #
 # quality() is for what us-east sends to eu-west: seconds one way, bytes a second, stand still, refuse new
@@ -117,6 +119,7 @@ use IPC::Open2;
 
 my $proxy_port = 7077;
 my $proxy_mark = 77;
+my $black_hole = '10.77.0.250';
 
 sub _new
 {
@@ -126,6 +129,8 @@ sub _new
 	$self->{hub} = _hold();
 	_inside($self->{hub}, 'ip', 'link', 'add', 'bridge', 'type', 'bridge');
 	_inside($self->{hub}, 'ip', 'link', 'set', 'bridge', 'up');
+	_inside($self->{hub}, 'ip', 'address', 'add', "$black_hole/24", 'dev', 'bridge');
+	_inside($self->{hub}, 'iptables', '-w', '-A', 'INPUT', '-j', 'DROP');
 	return $self;
 }
 
@@ -178,7 +183,29 @@ sub prefix
 	my ($self, $name) = @_;
 	my $ns = $self->{regions}{$name} // croak "no region $name";
 
-	return (_enter($ns), qw(setpriv --inh-caps=-all --ambient-caps=-all --no-new-privs));
+	return (_enter($ns), $ns->{resolver} ? ('unshare', '--mount', $ns->{resolver}) : (),
+		qw(setpriv --inh-caps=-all --ambient-caps=-all --no-new-privs));
+}
+
+# An address that takes everything and answers nothing.
+sub black_hole
+{
+	return $black_hole;
+}
+
+# From its next start on the region's server asks a name server that never answers.
+sub silence_resolver
+{
+	my ($self, $name, $dir) = @_;
+	my $script = "$dir/silent-resolver";
+
+	PostgreSQL::Test::Utils::append_to_file("$script.conf", "nameserver $black_hole\n");
+	# without new privileges mount(8), which is set-user-ID, keeps the capability we have
+	PostgreSQL::Test::Utils::append_to_file($script,
+		"#!/bin/sh\nsetpriv --no-new-privs mount --bind $script.conf /etc/resolv.conf && exec \"\$@\"\n");
+	chmod 0755, $script or croak "$script: $!";
+	$self->{regions}{$name}{resolver} = $script;
+	return;
 }
 
 # The cable out, and in again.

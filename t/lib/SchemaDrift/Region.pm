@@ -31,7 +31,8 @@ sub make
 	$self->{sd_dbname} = $o{dbname} // 'postgres';
 	$self->{sd_link}   = $net->add($name, $self->port, $self->data_dir);
 	$self->{sd_bin}    = $self->basedir . '/bin';
-	$self->_write_command('pg_ctl', $net->prefix($name));
+	$self->{sd_name}   = $name;
+	mkdir $self->{sd_bin} or die "$self->{sd_bin}: $!";
 	$self->{sd_template} = _template();
 	$self->init(allows_streaming => $o{streaming} // 0);
 
@@ -208,10 +209,11 @@ sub resume
 	return;
 }
 
+# start and restart call pg_ctl by its name: here that is one which first goes into the region's network.
 sub start
 {
 	my ($self, @args) = @_;
-	local $ENV{PATH} = "$self->{sd_bin}:$ENV{PATH}";
+	local $ENV{PATH} = $self->_path(pg_ctl => $self->{sd_net}->prefix($self->{sd_name}), _installed('pg_ctl'));
 
 	return $self->SUPER::start(@args);
 }
@@ -219,7 +221,7 @@ sub start
 sub restart
 {
 	my ($self, @args) = @_;
-	local $ENV{PATH} = "$self->{sd_bin}:$ENV{PATH}";
+	local $ENV{PATH} = $self->_path(pg_ctl => $self->{sd_net}->prefix($self->{sd_name}), _installed('pg_ctl'));
 
 	return $self->SUPER::restart(@args);
 }
@@ -232,18 +234,25 @@ sub teardown_node
 	return $self->SUPER::teardown_node(@args);
 }
 
-# Give the server's pg_ctl another command to run before it, for start and restart: see start.
-sub _write_command
+sub _installed
 {
-	my ($self, $command, @prefix) = @_;
-	my ($real) = grep { -x } map { "$_/$command" } split /:/, $ENV{PATH};
+	my ($command) = @_;
+	my ($path) = grep { -x } map { "$_/$command" } split /:/, $ENV{PATH};
 
-	mkdir $self->{sd_bin};
-	open my $fh, '>', "$self->{sd_bin}/$command" or die "$self->{sd_bin}/$command: $!";
-	print $fh "#!/bin/sh\nexec @prefix $real \"\$@\"\n";
-	close $fh or die "$self->{sd_bin}/$command: $!";
-	chmod 0755, "$self->{sd_bin}/$command" or die "$self->{sd_bin}/$command: $!";
-	return;
+	return $path // die "no $command in PATH\n";
+}
+
+# A PATH in which a command stands for other words.
+sub _path
+{
+	my ($self, $command, @words) = @_;
+	my $path = "$self->{sd_bin}/$command";
+
+	open my $fh, '>', $path or die "$path: $!";
+	print $fh "#!/bin/sh\nexec @words \"\$@\"\n";
+	close $fh or die "$path: $!";
+	chmod 0755, $path or die "$path: $!";
+	return "$self->{sd_bin}:$ENV{PATH}";
 }
 
 # initdb takes a good part of a second, a copy a tenth: the first region of all tests makes the template, under a lock.
@@ -262,18 +271,16 @@ sub _template
 	return $template;
 }
 
-# init() calls initdb by its name: here that is a copy of the template, which then gets an identity of its own.
+# init calls initdb by its name: here that is a copy of the template, which then gets an identity of its own.
 sub init
 {
 	my ($self, @args) = @_;
 
-	open my $fh, '>', "$self->{sd_bin}/initdb" or die "$self->{sd_bin}/initdb: $!";
-	print $fh qq{#!/bin/sh\nexec cp -a "$self->{sd_template}" "} . $self->data_dir . qq{"\n};
-	close $fh or die "$self->{sd_bin}/initdb: $!";
-	chmod 0755, "$self->{sd_bin}/initdb" or die "$self->{sd_bin}/initdb: $!";
 	{
-		local $ENV{PATH} = "$self->{sd_bin}:$ENV{PATH}";
-		local $ENV{INITDB_TEMPLATE};    # 16 and newer: their own way to copy
+		# the copy ignores initdb's own arguments, which differ between versions
+		my $copy = "cp -a $self->{sd_template} " . $self->data_dir;
+		local $ENV{PATH} = $self->_path(initdb => 'sh', '-c', "'$copy'");
+		local $ENV{INITDB_TEMPLATE};    # 16 and newer have a way of their own to copy
 		delete $ENV{INITDB_TEMPLATE};
 		$self->SUPER::init(@args);
 	}
