@@ -37,7 +37,7 @@ my $bad  = PostgreSQL::Test::Cluster->new('bad');
 
 foreach my $node ($here, $good, $bad)
 {
-	$node->init;
+	$node->init(allows_streaming => 1);
 	$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\nmax_connections = 30\n");
 	$node->append_conf('pg_hba.conf', "host all all 127.0.0.1/32 trust\n");
 }
@@ -50,6 +50,7 @@ schemadrift.retry_max_interval = 1s
 CONF
 {
 	local $ENV{PGSERVICEFILE} = $service;
+	local $ENV{HOME} = abs_path($here->basedir);    # where libpq looks for certificates
 	$here->start;
 }
 $_->start foreach $good, $bad;
@@ -122,10 +123,10 @@ is($p->{unanswered}, 1, 'nor is COPY');
 $p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_terminate_backend(pg_backend_pid())' ], calls => 2);
 is("$p->{ok} $p->{unanswered} $p->{sqlstate}", '1 1 57P01', 'a backend killed during a call leaves it unanswered');
 
-$p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_sleep(3)' ], timeout => 300, calls => 4);
+$p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_sleep(1)' ], timeout => 300, calls => 4);
 is("$p->{ok} $p->{unanswered} $p->{text}", '2 2 timed out after 0.3 s (no answer to a call)||',
 	'a deadline leaves it unanswered, and the next call has a new connection');
-$good->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3)%'
+$good->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1)%'
 	AND pid <> pg_backend_pid())}) or die;
 unlike(slurp_file($good->logfile), qr/canceling statement/, 'nothing was cancelled');
 
@@ -210,6 +211,20 @@ is($p->{ok}, 1, 'a service');
 is($here->psql('postgres', q{SELECT conninfo_check('host=a sslmode=perhaps')}), 3, 'a conninfo is checked');
 is($here->psql('postgres', q{SELECT conninfo_check('host=a,b dbname=c')}), 0, 'without connecting');
 
+SKIP:
+{
+	my $certificate = abs_path($good->data_dir) . '/server.crt';
+	skip 'no TLS here', 2
+	  if system("cd '" . $good->data_dir . "' && openssl req -new -x509 -nodes -subj /CN=localhost -keyout server.key"
+		  . ' -out server.crt && chmod 600 server.key') != 0
+	  || $good->psql('postgres', 'ALTER SYSTEM SET ssl = on') != 0;
+	$good->reload;
+	$good->poll_query_until('postgres', q{SELECT current_setting('ssl') = 'on'}) or die;
+	my $p = one([ sprintf 'host=localhost port=%d dbname=postgres sslmode=verify-full sslrootcert=%s', $good->port,
+		$certificate ], calls => 1, sqls => ['SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()']);
+	is("$p->{value} $p->{last_error}", 't ', 'a certificate is checked against the name, not the address');
+}
+
 # ---- the circuit ----
 
 $p = one([ $bad{'refused port'}[0] ], calls => 20, interval => 1, no_probe => 1);
@@ -269,6 +284,20 @@ $p = $report->{peers}[1];
 cmp_ok($p->{unanswered}, '<=', 1, 'a restart leaves at most the call in flight unanswered');
 is("$p->{circuit} $p->{last_error}", 'closed ', 'and is found again');
 
+# A standby cannot vote.
+$bad->stop;
+$bad->set_standby_mode;
+$bad->start;
+$p = one([ conninfo($bad, '') ], calls => 1);
+is("$p->{not_sent} $p->{last_error}", '1 server is in hot standby mode', 'a standby is no peer');
+$p = one([ sprintf 'host=127.0.0.1,127.0.0.1 port=%d,%d dbname=postgres', $bad->port, $good->port ], calls => 1,
+	sqls => ['SHOW port']);
+is($p->{value}, $good->port, 'the primary behind it in the list is');
+$bad->promote;
+$p = one([ conninfo($bad, '') ], calls => 1);
+is($p->{ok}, 1, 'once promoted it is');
+
+unlike(slurp_file($here->logfile), qr/was terminated by signal|PANIC/, 'no backend died with a lookup under way');
 $_->stop foreach $here, $good, $bad;
 done_testing();
 
