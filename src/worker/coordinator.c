@@ -126,7 +126,11 @@ look(SdCoordinator *c, void *arg)
 
 	(void) arg;
 	joined = sd_self_read(&self);
-	if (!joined)
+
+	/* it left, and perhaps it is in another group already: what we know of the old one goes first */
+	if (!joined || (c->joined && (memcmp(&self.group_id, &c->self.group_id, UUID_LEN) != 0 ||
+								  self.incarnation != c->self.incarnation ||
+								  strcmp(self.region, c->self.region) != 0)))
 	{
 		c->joined = false;
 		return;
@@ -176,7 +180,7 @@ look(SdCoordinator *c, void *arg)
 	sd_promise_read(&promised);
 	c->max_round = Max(c->max_round, promised.round);
 
-	accepted = sd_accepted_from(head.version + 1);
+	accepted = c->me >= 0 ? sd_accepted_from(head.version + 1) : NIL;
 	if (accepted != NIL && ((SdAccepted *) linitial(accepted))->version == head.version + 1)
 	{
 		SdAccepted *first = linitial(accepted);
@@ -192,6 +196,26 @@ look(SdCoordinator *c, void *arg)
 	}
 	else
 		c->undecided = 0;
+}
+
+/* The group that this region was in means nothing to it any more. */
+static void
+forget(SdCoordinator *c)
+{
+	sd_gossip_members(c);		/* closes the connections, so every call ends */
+	c->change.active = c->settle.active = false;
+	c->undecided = c->doubt = 0;
+	c->promoting = false;
+	c->promote_after_us = 0;
+	c->me = -1;
+
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	c->db->heard_head = 0;
+	c->db->halted_at = 0;
+	c->db->retry_at = 0;
+	c->db->attempts = 0;
+	c->db->halt_error[0] = c->db->halt_detail[0] = '\0';
+	LWLockRelease(&c->db->lock);
 }
 
 static void
@@ -258,6 +282,13 @@ describe(SdCoordinator *c)
 
 	if (!c->joined)
 		state = SD_REGION_NOT_JOINED;
+	else if (c->me < 0)
+	{
+		state = SD_REGION_NOT_JOINED;
+		snprintf(reason, sizeof(reason), "region \"%s\" was taken out of its group by version " INT64_FORMAT " or before",
+				 c->self.region, c->members.config.since);
+		strlcpy(remedy, "SELECT schemadrift.leave() forgets the group; schemadrift.join() joins it again", sizeof(remedy));
+	}
 	else if (!c->self.valid)
 	{
 		state = SD_REGION_VOID;
@@ -376,7 +407,7 @@ applier_deadline(SdCoordinator *c, int64 now)
 {
 	int64		deadline = SD_NEVER;
 
-	if (c->applier || !c->joined || c->applied.version >= c->head.version)
+	if (c->applier || !c->joined || c->me < 0 || c->applied.version >= c->head.version)
 		return deadline;
 	LWLockAcquire(&c->db->lock, LW_SHARED);
 	deadline = now + Max(c->db->retry_at - GetCurrentTimestamp(), 0);
@@ -468,7 +499,12 @@ sd_coordinator_main(Datum main_arg)
 			c->look = false;
 			if (sd_coordinator_transaction(c, look, NULL, false))
 			{
-				if (was != c->joined || since != c->members.config.since)
+				if (was && !c->joined)
+				{
+					forget(c);
+					c->look = true;	/* there may be another group already */
+				}
+				else if (was != c->joined || since != c->members.config.since)
 					sd_gossip_members(c);
 				publish(c);
 			}

@@ -431,6 +431,13 @@ ask_promotion(SdCoordinator *c, int64 now)
 
 /* ---- one turn ---- */
 
+/* A region that was removed tells that to who does not know it yet, and then falls silent. */
+static bool
+has_news_for(SdCoordinator *c, SdRemote *remote)
+{
+	return c->me >= 0 || remote->heard_us == 0 || remote->told.head < c->members.config.since;
+}
+
 /* Copy what people may ask; and when a region called us, do not wait out our back-off. */
 static void
 show_peer(SdRemote *remote)
@@ -472,7 +479,7 @@ sd_gossip_drive(SdCoordinator *c, int64 now)
 		SdRemote   *remote = lfirst(lc);
 
 		show_peer(remote);
-		if (!remote->exchanging && remote->next_exchange_us <= now)
+		if (!remote->exchanging && remote->next_exchange_us <= now && has_news_for(c, remote))
 		{
 			if (!known)
 				known = sd_coordinator_transaction(c, read_own, &own, false);
@@ -482,7 +489,7 @@ sd_gossip_drive(SdCoordinator *c, int64 now)
 		if (remote->push > 0 && !remote->learning)
 			start_learn(remote);
 	}
-	if (c->db->heard_head > c->head.version)
+	if (c->me >= 0 && c->db->heard_head > c->head.version)
 		start_fetch(c, now);
 	ask_promotion(c, now);
 }
@@ -497,7 +504,7 @@ sd_gossip_deadline(SdCoordinator *c)
 	{
 		SdRemote   *remote = lfirst(lc);
 
-		if (!remote->exchanging)
+		if (!remote->exchanging && has_news_for(c, remote))
 			deadline = Min(deadline, remote->next_exchange_us);
 	}
 	return deadline;
