@@ -32,6 +32,9 @@ sd_store_enter(SdScope *scope)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	PushActiveSnapshot(GetTransactionSnapshot());
+
+	/* not in SPI's memory, which ends with the scope: what is read from rows is used after it */
+	MemoryContextSwitchTo(scope->caller);
 }
 
 void
@@ -48,6 +51,7 @@ sd_store_leave(SdScope *scope)
 uint64
 sd_store_run(SdStatement *statement, const Datum *values, const bool *nulls, int rows)
 {
+	MemoryContext context = CurrentMemoryContext;
 	char		flags[SD_STATEMENT_MAX_ARGS];
 	int			result;
 
@@ -65,6 +69,7 @@ sd_store_run(SdStatement *statement, const Datum *values, const bool *nulls, int
 
 	/* not read-only: each statement takes a new snapshot, so rows that others changed are seen as they are now */
 	result = SPI_execute_plan(statement->plan, (Datum *) values, flags, false, 0);
+	MemoryContextSwitchTo(context); /* SPI leaves its own behind */
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement->sql, SPI_result_code_string(result));
 	if (rows >= 0 && SPI_processed != (uint64) rows)
