@@ -1,0 +1,116 @@
+-- How this region and its group are.  None of these views shows a migration's text or a conninfo.
+
+CREATE FUNCTION schemadrift_store.status(OUT region text, OUT state text, OUT version bigint, OUT head bigint, OUT mode text,
+	OUT blocked_by text, OUT reason text, OUT remedy text)
+	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'sd_status_rows';
+COMMENT ON FUNCTION schemadrift_store.status() IS 'row of view schemadrift.status';
+
+CREATE FUNCTION schemadrift_store.regions(OUT region text, OUT role text, OUT incarnation integer, OUT state text,
+	OUT applied_version bigint, OUT last_heard timestamptz, OUT rtt_ms double precision, OUT circuit text, OUT error text)
+	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'sd_region_rows';
+COMMENT ON FUNCTION schemadrift_store.regions() IS 'rows of view schemadrift.regions';
+
+CREATE FUNCTION schemadrift_store.progress(OUT region text, OUT own boolean, OUT applied bigint, OUT halted_at bigint,
+	OUT attempts integer, OUT error text, OUT applying bigint, OUT applying_since timestamptz)
+	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'sd_progress_rows';
+COMMENT ON FUNCTION schemadrift_store.progress() IS 'how far each region has applied the log, as this region knows it';
+
+CREATE FUNCTION schemadrift_store.decisions(OUT at timestamptz, OUT hlc bigint, OUT kind text, OUT subject text,
+	OUT outcome text, OUT votes text, OUT reason text)
+	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'sd_decision_rows';
+COMMENT ON FUNCTION schemadrift_store.decisions() IS 'rows of view schemadrift.decisions';
+
+CREATE VIEW schemadrift.status AS SELECT * FROM schemadrift_store.status();
+COMMENT ON VIEW schemadrift.status IS 'this region: how it is, what is wrong, what to type';
+COMMENT ON COLUMN schemadrift.status.region IS 'name of this region; null: in no group';
+COMMENT ON COLUMN schemadrift.status.state IS 'not_joined, healthy, degraded, no_quorum, halted or void';
+COMMENT ON COLUMN schemadrift.status.version IS 'version of the log that this region''s schema has followed to';
+COMMENT ON COLUMN schemadrift.status.head IS 'newest version in this region''s log';
+COMMENT ON COLUMN schemadrift.status.mode IS 'what the group''s policy does with plain DDL: observe, coordinate, require_apply';
+COMMENT ON COLUMN schemadrift.status.blocked_by IS 'who changes the schema here just now';
+COMMENT ON COLUMN schemadrift.status.reason IS 'what is wrong, in words';
+COMMENT ON COLUMN schemadrift.status.remedy IS 'what to do or type';
+
+CREATE VIEW schemadrift.regions AS SELECT * FROM schemadrift_store.regions();
+COMMENT ON VIEW schemadrift.regions IS 'the regions of the group, as this one knows them';
+COMMENT ON COLUMN schemadrift.regions.region IS 'name of the region';
+COMMENT ON COLUMN schemadrift.regions.role IS 'voter, observer or witness';
+COMMENT ON COLUMN schemadrift.regions.incarnation IS 'which uninterrupted life of the region this is, from 1';
+COMMENT ON COLUMN schemadrift.regions.state IS 'what it says of itself, as in view status; unreachable: not heard of lately';
+COMMENT ON COLUMN schemadrift.regions.applied_version IS 'version that its schema has followed the log to';
+COMMENT ON COLUMN schemadrift.regions.last_heard IS 'when it last told how far it is';
+COMMENT ON COLUMN schemadrift.regions.rtt_ms IS 'round-trip time of our calls to it, smoothed';
+COMMENT ON COLUMN schemadrift.regions.circuit IS 'our connection to it: closed (works), half_open (being tried), open (waits before the next try)';
+COMMENT ON COLUMN schemadrift.regions.error IS 'why our calls fail, or why it is halted';
+
+CREATE VIEW schemadrift.migrations AS
+	SELECT l.version, l.name, l.kind,
+		CASE WHEN e.state = 'skipped' THEN 'skipped'
+			WHEN t.version <= a.version THEN 'reverted'
+			WHEN l.version <= a.version THEN 'applied'
+			WHEN l.version = p.halted_at THEN 'failed'
+			ELSE 'chosen' END AS state,
+		l.author, l.origin, pg_catalog.to_timestamp((l.hlc >> 16) / 1000.0) AS at, l.entry_id
+	FROM schemadrift_store.log l
+		CROSS JOIN schemadrift_store.applied a
+		LEFT JOIN schemadrift_store.execution e ON e.version = l.version
+		LEFT JOIN LATERAL (SELECT pg_catalog.min(b.version) AS version FROM schemadrift_store.log b
+			WHERE b.target = l.version AND b.kind IN ('revert', 'supersede')) t ON true
+		LEFT JOIN schemadrift_store.progress() p ON p.own
+	ORDER BY l.version;
+COMMENT ON VIEW schemadrift.migrations IS 'the log, a row a version, and what became of it in this region';
+COMMENT ON COLUMN schemadrift.migrations.version IS 'position in the log';
+COMMENT ON COLUMN schemadrift.migrations.name IS 'the migration''s name; of a revert or supersede: that of what it takes back';
+COMMENT ON COLUMN schemadrift.migrations.kind IS 'baseline, migration, revert, supersede, config, policy or noop';
+COMMENT ON COLUMN schemadrift.migrations.state IS
+	'here: chosen (not applied yet), failed, applied, skipped, reverted (taken back by a later version)';
+COMMENT ON COLUMN schemadrift.migrations.author IS 'session user who made it';
+COMMENT ON COLUMN schemadrift.migrations.origin IS 'region in which it was made';
+COMMENT ON COLUMN schemadrift.migrations.at IS 'when it was made, by the group''s hybrid clock';
+COMMENT ON COLUMN schemadrift.migrations.entry_id IS 'id, for outcome()';
+
+CREATE VIEW schemadrift.migration_status AS
+	SELECT l.version, l.name, p.region,
+		CASE WHEN p.own AND e.state IS NOT NULL THEN e.state
+			WHEN l.version <= p.applied THEN 'applied'
+			WHEN l.version = p.applying THEN 'applying'
+			WHEN l.version = p.halted_at THEN 'failed'
+			ELSE 'pending' END AS state,
+		CASE WHEN p.own AND l.version <= p.applied THEN e.attempts
+			WHEN l.version = p.applied + 1 THEN p.attempts END AS attempts,
+		CASE WHEN p.own AND l.version <= p.applied THEN e.at
+			WHEN l.version = p.applying THEN p.applying_since END AS started,
+		CASE WHEN p.own THEN e.duration_ms END AS duration_ms,
+		CASE WHEN l.version = p.applied + 1 THEN p.error END AS error,
+		CASE WHEN l.version = p.halted_at AND l.version > p.applied THEN
+			pg_catalog.format('in %s: mend the cause, then SELECT schemadrift.retry(%L); or anywhere: SELECT schemadrift.revert(%L)',
+				p.region, l.name, l.name) END AS remedy
+	FROM schemadrift_store.log l
+		CROSS JOIN schemadrift_store.progress() p
+		LEFT JOIN schemadrift_store.execution e ON e.version = l.version
+	ORDER BY l.version, p.region;
+COMMENT ON VIEW schemadrift.migration_status IS 'each version in each region, as this region knows it';
+COMMENT ON COLUMN schemadrift.migration_status.version IS 'position in the log';
+COMMENT ON COLUMN schemadrift.migration_status.name IS 'the migration''s name';
+COMMENT ON COLUMN schemadrift.migration_status.region IS 'name of the region';
+COMMENT ON COLUMN schemadrift.migration_status.state IS 'pending, applying, applied, skipped or failed; skipped is known of this region only';
+COMMENT ON COLUMN schemadrift.migration_status.attempts IS 'how often it was tried; of the next version: how often it failed';
+COMMENT ON COLUMN schemadrift.migration_status.started IS 'when the last attempt began; known of this region only';
+COMMENT ON COLUMN schemadrift.migration_status.duration_ms IS 'how long it took; known of this region only';
+COMMENT ON COLUMN schemadrift.migration_status.error IS 'why the last attempt failed';
+COMMENT ON COLUMN schemadrift.migration_status.remedy IS 'what to do or type, and where';
+
+CREATE VIEW schemadrift.decisions AS SELECT * FROM schemadrift_store.decisions();
+COMMENT ON VIEW schemadrift.decisions IS 'the newest decisions of this region since its server''s start, oldest first';
+COMMENT ON COLUMN schemadrift.decisions.at IS 'when, by this server''s clock';
+COMMENT ON COLUMN schemadrift.decisions.hlc IS 'when, by the group''s hybrid clock';
+COMMENT ON COLUMN schemadrift.decisions.kind IS 'grant, refusal, change, preemption, settlement, bypass, would-have ...';
+COMMENT ON COLUMN schemadrift.decisions.subject IS 'migration or command that it was about';
+COMMENT ON COLUMN schemadrift.decisions.outcome IS 'what was decided';
+COMMENT ON COLUMN schemadrift.decisions.votes IS 'who answered what';
+COMMENT ON COLUMN schemadrift.decisions.reason IS 'why, in words';
+
+GRANT SELECT ON schemadrift.status, schemadrift.regions, schemadrift.migrations, schemadrift.migration_status,
+	schemadrift.decisions TO schemadrift_admin, schemadrift_migrator, schemadrift_monitor;
+GRANT EXECUTE ON FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadrift_store.progress(),
+	schemadrift_store.decisions() TO schemadrift_admin, schemadrift_migrator, schemadrift_monitor;
