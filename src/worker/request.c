@@ -286,6 +286,13 @@ serve_accept(SdCoordinator *c, int64 now)
 	sd_round_carry_out(round);
 }
 
+/* What is known of a change whose round is over, or was closed. */
+static void
+finish_by_outcome(SdCoordinator *c)
+{
+	sd_request_finish(c, sd_outcome_is_definite(c->change.outcome) ? SD_RESULT_LOST : SD_RESULT_UNKNOWN, NULL, NULL, NULL);
+}
+
 /* The backend's transaction is over. */
 static void
 end_change(SdCoordinator *c, bool committed, int64 now)
@@ -350,8 +357,13 @@ sd_request_take(SdCoordinator *c)
 			break;
 		case SD_REQUEST_PREEMPTED:
 			c->serving = SD_REQUEST_ACCEPT;
-			sd_proposer_own_vote(&c->change.p, SD_OWN_PREEMPTED, now);
-			sd_round_carry_out(&c->change);
+			if (c->change.active)
+			{
+				sd_proposer_own_vote(&c->change.p, SD_OWN_PREEMPTED, now);
+				sd_round_carry_out(&c->change);
+			}
+			else
+				finish_by_outcome(c);	/* it was decided while the backend looked */
 			break;
 		case SD_REQUEST_CLOSE:
 			c->serving = SD_REQUEST_ACCEPT;
@@ -361,8 +373,7 @@ sd_request_take(SdCoordinator *c)
 				sd_round_carry_out(&c->change);
 			}
 			if (c->serving != SD_REQUEST_NONE)
-				sd_request_finish(c, sd_outcome_is_definite(c->change.outcome) ? SD_RESULT_LOST : SD_RESULT_UNKNOWN,
-							   NULL, NULL, NULL);
+				finish_by_outcome(c);
 			break;
 		case SD_REQUEST_COMMITTED:
 			end_change(c, true, now);
