@@ -14,9 +14,11 @@
 
 #include "clock.h"
 #include "ddl/digest.h"
+#include "errors.h"
 #include "functions/group.h"
 #include "functions/rpc.h"
 #include "settings.h"
+#include "waits.h"
 
 PG_FUNCTION_INFO_V1(sd_rpc_describe);
 PG_FUNCTION_INFO_V1(sd_rpc_objects);
@@ -250,40 +252,64 @@ sd_rpc_admit(PG_FUNCTION_ARGS)
 
 /* ---- promote ---- */
 
-/* "Once it has applied the head and both directions are connected." */
-static void
-check_promotion(const SdSelf *self, SdMembers *members, const char *region, int i)
+/* What we heard of an observer, for the judgement. */
+typedef struct Progress
 {
-	SdDatabase *db = sd_shared_mine();
-	const char *why;
-	int64		applied = 0;
-	int64		needed = 0;
-	bool		calls_us = false;
+	const char *why;			/* not reached, NULL: reached */
+	bool		calls_us;
+	int64		applied;
+	int64		needed;
+} Progress;
 
-	if (!sd_group_reaches(self, &members->config.member[i], &why))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("region \"%s\" cannot become a voter yet", region),
-				 errdetail("Region \"%s\" does not reach it: %s.", self->region, why)));
-
+static bool
+look_at(const SdSelf *self, const SdMember *member, SdDatabase *db, Progress *progress)
+{
+	memset(progress, 0, sizeof(*progress));
+	(void) sd_group_reaches(self, member, &progress->why);
 	LWLockAcquire(&db->lock, LW_SHARED);
-	needed = db->applied;
+	progress->needed = db->applied;
 	for (int p = 0; p < db->n_peers; p++)
-		if (strcmp(db->peers[p].region, region) == 0)
+		if (strcmp(db->peers[p].region, member->region) == 0)
 		{
-			applied = db->peers[p].told.applied;
-			calls_us = db->peers[p].last_called_us > 0;
+			progress->applied = db->peers[p].told.applied;
+			progress->calls_us = db->peers[p].last_called_us > 0;
 		}
 	LWLockRelease(&db->lock);
-	if (applied < needed || !calls_us)
+	return progress->why == NULL && progress->calls_us && progress->applied >= progress->needed;
+}
+
+/*
+ * "Once it has applied the head and both directions are connected."  It asks as soon as it has applied the head, and
+ * its next exchange, which tells us so, may still be under way: wait for that, a moment.
+ */
+static void
+check_promotion(const SdSelf *self, SdMembers *members, int i)
+{
+	SdDatabase *db = sd_shared_mine();
+	const SdMember *member = &members->config.member[i];
+	int64		deadline = sd_monotonic_us() + 2 * SD_US_PER_S;
+	Progress	progress;
+	bool		ready;
+
+	if (db == NULL)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_NO_COORDINATOR),
+				 errmsg("no coordinator runs in this region")));
+	ConditionVariablePrepareToSleep(&db->changed);
+	while (!(ready = look_at(self, member, db, &progress)) && sd_monotonic_us() < deadline)
+		ConditionVariableTimedSleep(&db->changed, sd_monotonic_timeout_ms(deadline, sd_monotonic_us()),
+									sd_wait_event(SD_WAIT_APPLIED));
+	ConditionVariableCancelSleep();
+
+	if (!ready)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("region \"%s\" cannot become a voter yet", region),
-				 calls_us ? errdetail("It has applied version " INT64_FORMAT " of " INT64_FORMAT ".", applied, needed)
-				 : errdetail("It has not reached region \"%s\" by a call of its own.", self->region)));
-
+				 errmsg("region \"%s\" cannot become a voter yet", member->region),
+				 progress.why ? errdetail("Region \"%s\" does not reach it: %s.", self->region, progress.why)
+				 : !progress.calls_us ? errdetail("It has not reached region \"%s\" by a call of its own.", self->region)
+				 : errdetail("It has applied version " INT64_FORMAT " of " INT64_FORMAT ".", progress.applied, progress.needed)));
 	members->config.member[i].role = members->wants[i];
-	sd_group_require_quorum(self, members, psprintf("making region \"%s\" a voter", region));
+	sd_group_require_quorum(self, members, psprintf("making region \"%s\" a voter", member->region));
 }
 
 Datum
@@ -310,7 +336,7 @@ sd_rpc_promote(PG_FUNCTION_ARGS)
 		/* asked before: it has not learned of the answer yet */
 		if (members.config.member[i].role == members.wants[i])
 			PG_RETURN_INT64(members.config.since);
-		check_promotion(&self, &members, caller.region, i);
+		check_promotion(&self, &members, i);
 	}
 	PG_RETURN_INT64(sd_group_propose(&members, "promote", caller.region));
 }
