@@ -104,6 +104,17 @@ put_head(Params *p, SdPeer *peer, const SdCallHead *head)
 	put_int64(p, head->known_vote_seq);
 }
 
+/* what prepare and accept have in common */
+static void
+put_vote(Params *p, SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version, const SdChain *chain)
+{
+	put_head(p, peer, head);
+	put_int64(p, ballot->round);
+	put_int64(p, (int64) ballot->nonce);
+	put_int64(p, version);
+	put_copy(p, BYTEAOID, chain->sha, SD_SHA_SIZE);
+}
+
 static void
 finish(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 {
@@ -134,11 +145,7 @@ sd_call_prepare(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, in
 {
 	Params	   *p = params_create(done, arg);
 
-	put_head(p, peer, head);
-	put_int64(p, ballot->round);
-	put_int64(p, (int64) ballot->nonce);
-	put_int64(p, version);
-	put_copy(p, BYTEAOID, chain->sha, SD_SHA_SIZE);
+	put_vote(p, peer, head, ballot, version, chain);
 	return submit(peer, p, "SELECT * FROM schemadrift_rpc.prepare($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)",
 				  SD_PRIORITY_VOTE, deadline_us);
 }
@@ -149,11 +156,7 @@ sd_call_accept(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int
 {
 	Params	   *p = params_create(done, arg);
 
-	put_head(p, peer, head);
-	put_int64(p, ballot->round);
-	put_int64(p, (int64) ballot->nonce);
-	put_int64(p, version);
-	put_copy(p, BYTEAOID, chain->sha, SD_SHA_SIZE);
+	put_vote(p, peer, head, ballot, version, chain);
 	put_body(p, body);
 	return submit(peer, p, "SELECT * FROM schemadrift_rpc.accept($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
 				  SD_PRIORITY_VOTE, deadline_us);

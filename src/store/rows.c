@@ -1,0 +1,47 @@
+/*
+ * rows.c: cells of our tables; see rows.h.
+ */
+#include "compat.h"
+
+#include "store/rows.h"
+
+Datum
+sd_row_hash_datum(const uint8 *hash)
+{
+	bytea	   *bytes = palloc(VARHDRSZ + SD_SHA_SIZE);
+
+	SET_VARSIZE(bytes, VARHDRSZ + SD_SHA_SIZE);
+	memcpy(VARDATA(bytes), hash, SD_SHA_SIZE);
+	return PointerGetDatum(bytes);
+}
+
+void
+sd_row_hash(uint64 row, int column, uint8 *hash)
+{
+	bytea	   *bytes = sd_store_bytea(row, column);
+
+	if (bytes == NULL || VARSIZE_ANY_EXHDR(bytes) != SD_SHA_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a hash in schema schemadrift_store has the wrong size")));
+	memcpy(hash, VARDATA_ANY(bytes), SD_SHA_SIZE);
+	pfree(bytes);
+}
+
+pg_uuid_t
+sd_row_uuid(uint64 row, int column)
+{
+	bool		isnull;
+
+	return *DatumGetUUIDP(sd_store_value(row, column, &isnull));
+}
+
+/* two columns: entry id, hash */
+void
+sd_row_ref(uint64 row, int column, SdEntryRef *ref)
+{
+	pg_uuid_t	id = sd_row_uuid(row, column);
+
+	memcpy(ref->id, id.data, SD_ENTRY_ID_SIZE);
+	sd_row_hash(row, column + 1, ref->sha);
+}

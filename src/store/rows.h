@@ -1,0 +1,23 @@
+/*
+ * rows.h: cells of our tables that are more than a number or a text.  Needs a scope (sql.h).
+ */
+#ifndef SD_STORE_ROWS_H
+#define SD_STORE_ROWS_H
+
+#include "compat.h"
+
+#include "consensus/ballot.h"
+#include "store/sql.h"
+#include "utils/uuid.h"
+
+#define SD_UUID(u) UUIDPGetDatum((pg_uuid_t *) (u))
+
+/* 32 bytes, as a bytea parameter */
+extern Datum sd_row_hash_datum(const uint8 *hash);
+
+/* of the last result, row and column; a hash of another size is corruption */
+extern void sd_row_hash(uint64 row, int column, uint8 *hash);
+extern pg_uuid_t sd_row_uuid(uint64 row, int column);
+extern void sd_row_ref(uint64 row, int column, SdEntryRef *ref);	/* two columns: entry id, hash */
+
+#endif							/* SD_STORE_ROWS_H */
