@@ -151,7 +151,8 @@ extern void sd_round_carry_out(SdRound *round);
 extern void sd_round_notice(SdRound *round, int64 now);
 
 extern char *sd_round_missing(SdRound *round, const char *lead);	/* a line for each voter that did not say yes */
-extern char *sd_round_votes(SdRound *round);	/* "2 of 3" */
+/* "2 of 3" voters said yes; own_commit: the commit that has just happened is one of them */
+extern char *sd_round_votes(SdRound *round, bool own_commit);
 
 /* request.c */
 extern void sd_request_take(SdCoordinator *c);	/* what a backend asks */

@@ -71,7 +71,7 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 	switch (outcome)
 	{
 		case SD_OUTCOME_SUCCESS:
-			sd_shared_decide(c->db, "change", subject, "chosen", sd_round_votes(round), "");
+			sd_shared_decide(c->db, "change", subject, "chosen", sd_round_votes(round, true), "");
 			return;
 		case SD_OUTCOME_NOTHING_SENT:
 			break;
@@ -87,29 +87,29 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 				c->db->doomed = c->db->ddl_pid != 0;
 				LWLockRelease(&c->db->lock);
 			}
-			sd_shared_decide(c->db, "preemption", subject, "taken", sd_round_votes(round), "another region's entry has the version");
+			sd_shared_decide(c->db, "preemption", subject, "taken", sd_round_votes(round, false), "another region's entry has the version");
 			break;
 		case SD_OUTCOME_LOST:
 		case SD_OUTCOME_REFUSED:
 			if (serving != SD_REQUEST_NONE)
 				sd_request_finish(c, SD_RESULT_LOST, NULL, NULL, NULL);
-			sd_shared_decide(c->db, "preemption", subject, "lost", sd_round_votes(round), "another region changed the schema first");
+			sd_shared_decide(c->db, "preemption", subject, "lost", sd_round_votes(round, false), "another region changed the schema first");
 			break;
 		case SD_OUTCOME_NO_QUORUM:
 			if (serving != SD_REQUEST_NONE)
 				sd_request_finish(c, SD_RESULT_NO_QUORUM, NULL, sd_round_missing(round, ""),
 							   "SELECT * FROM schemadrift.regions; then run the change again, or run it in a region of the majority.");
-			sd_shared_decide(c->db, "refusal", subject, "no_quorum", sd_round_votes(round), sd_round_missing(round, ""));
+			sd_shared_decide(c->db, "refusal", subject, "no_quorum", sd_round_votes(round, false), sd_round_missing(round, ""));
 			break;
 		case SD_OUTCOME_PREEMPTED:
 			if (serving != SD_REQUEST_NONE)
 				sd_request_finish(c, SD_RESULT_LOST, NULL, sd_round_missing(round, ""), NULL);
-			sd_shared_decide(c->db, "preemption", subject, "preempted", sd_round_votes(round), sd_round_missing(round, ""));
+			sd_shared_decide(c->db, "preemption", subject, "preempted", sd_round_votes(round, false), sd_round_missing(round, ""));
 			break;
 		case SD_OUTCOME_UNKNOWN:
 			if (serving != SD_REQUEST_NONE)
 				sd_request_finish(c, SD_RESULT_UNKNOWN, NULL, sd_round_missing(round, "no answer from enough voters"), NULL);
-			sd_shared_decide(c->db, "change", subject, "unknown", sd_round_votes(round), "being settled");
+			sd_shared_decide(c->db, "change", subject, "unknown", sd_round_votes(round, false), "being settled");
 			c->doubt = round->p.version;
 			return;
 		case SD_OUTCOME_NONE:

@@ -124,18 +124,15 @@ sd_round_missing(SdRound *round, const char *lead)
 }
 
 char *
-sd_round_votes(SdRound *round)
+sd_round_votes(SdRound *round, bool own_commit)
 {
-	StringInfoData out;
-	int			yes = 0;
+	int			yes = own_commit && sd_config_find_voter(&round->p.config, round->p.region, round->p.incarnation) >= 0 ? 1 : 0;
 
-	initStringInfo(&out);
 	for (int i = 0; i < round->p.config.n; i++)
-		if (round->p.voter[i].votes &&
+		if (round->p.voter[i].votes && !(own_commit && round->p.voter[i].self) &&
 			(round->p.voter[i].status == SD_VOTER_PROMISED || round->p.voter[i].status == SD_VOTER_ACCEPTED))
 			yes++;
-	appendStringInfo(&out, "%d of %d", yes, sd_config_voters(&round->p.config));
-	return out.data;
+	return psprintf("%d of %d", yes, sd_config_voters(&round->p.config));
 }
 
 /* ---- votes ---- */
@@ -448,7 +445,7 @@ sd_round_carry_out(SdRound *round)
 					send_vote(round, effect);
 					break;
 				case SD_EFFECT_GRANTED:
-					sd_shared_decide(c->db, "grant", c->asked.subject, "granted", sd_round_votes(round), "");
+					sd_shared_decide(c->db, "grant", c->asked.subject, "granted", sd_round_votes(round, false), "");
 					sd_request_finish(c, SD_RESULT_GRANTED, NULL, NULL, NULL);
 					break;
 				case SD_EFFECT_READY:

@@ -101,7 +101,7 @@ sd_settle_done(SdRound *round, SdOutcome outcome)
 	if (outcome == SD_OUTCOME_SETTLED)
 	{
 		sd_shared_decide(c->db, "settlement", psprintf("version " INT64_FORMAT, round->p.version), "chosen",
-						 sd_round_votes(round), "finished what another attempt began");
+						 sd_round_votes(round, false), "finished what another attempt began");
 		if (c->doubt == round->p.version)
 			c->doubt = 0;
 	}
