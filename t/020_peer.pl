@@ -140,7 +140,7 @@ withdraw: 0; 1; not sent (withdrawn); not sent (timed out behind an earlier call
 in done: ok once; ok again; ok last; ok raises; caught; ok next; 
 new conninfo: ok postgres; ok other; 
 wake: not sent (no such file or directory); 1; ok found; 
-free: unanswered (the connection was closed here); not sent (the connection was closed here); 
+free: unanswered (the connection was closed here); not sent (the connection was closed here); not sent (the connection was closed here); 
 END
 
 # ---- large bodies ----

@@ -142,6 +142,11 @@ sd_peer_admit(SdPeer *peer, SdCall *call)
 {
 	int64		now_us;
 
+	if (peer->closing)
+	{
+		sd_call_refuse(call, "the connection was closed here");
+		return;
+	}
 	if (peer->phase != SD_PEER_WAITING || peer->failures == 0)
 		return;
 	now_us = sd_monotonic_us();

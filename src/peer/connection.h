@@ -103,7 +103,10 @@ typedef struct SdCallSpec
 extern SdPeer *sd_peer_create(MemoryContext parent, const char *own_region,
 							  const char *region, const char *conninfo);
 
-/* Close and free.  Calls end here: NOT_SENT if queued, UNANSWERED if in flight.  Not from within its step. */
+/*
+ * Close and free.  Calls end here: NOT_SENT if queued or submitted by a done() meanwhile, UNANSWERED if in flight.  Not
+ * from within its step.
+ */
 extern void sd_peer_free(SdPeer *peer);
 
 /* Another conninfo: used from the next attempt on, which is at once unless a call is in flight. */

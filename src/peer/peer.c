@@ -51,9 +51,12 @@ void
 sd_peer_free(SdPeer *peer)
 {
 	Assert(!peer->in_step);
+	peer->closing = true;
 	sd_peer_abandon_call(peer, "the connection was closed here", sd_monotonic_us());
 	sd_peer_refuse_calls(peer, "the connection was closed here");
-	sd_peer_deliver(peer);
+	/* done() may submit again: such a call comes back NOT_SENT, too */
+	while (!dlist_is_empty(&peer->ended))
+		sd_peer_deliver(peer);
 	MemoryContextDelete(peer->context);
 }
 

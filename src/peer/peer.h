@@ -57,6 +57,7 @@ struct SdPeer
 	char	   *conninfo;
 	void	   *arg;
 	bool		in_step;
+	bool		closing;		/* inside sd_peer_free */
 
 	SdPeerPhase phase;
 	uint32		generation;

@@ -426,6 +426,7 @@ sd_testing_rules(PG_FUNCTION_ARGS)
 	trace_wait(loop, peer, &trace, SD_PEER_BUSY);
 	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 1", 5000);
 	sd_loop_remove(loop, peer);
+	trace.again = true;
 	sd_peer_free(peer);
 	if (trace.outstanding != 0)
 		elog(ERROR, "%d calls did not end", trace.outstanding);
