@@ -13,6 +13,7 @@
 #include "nodes/parsenodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -42,6 +43,19 @@ sd_outcome_id(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(outcome));
 }
 
+/* Only what uuid_out() writes. */
+static bool
+looks_like_id(const char *text)
+{
+	for (int i = 0; i < 36; i++)
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-' : !isxdigit((unsigned char) text[i]))
+			return false;
+	return text[36] == '\0';
+}
+
+/*
+ * By name.  An id in quotes comes here, too: PostgreSQL takes a literal of no stated type for a text.
+ */
 Datum
 sd_outcome_name(PG_FUNCTION_ARGS)
 {
@@ -51,7 +65,9 @@ sd_outcome_name(PG_FUNCTION_ARGS)
 	pg_uuid_t	id;
 
 	sd_store_enter(&scope);
-	if (sd_history_find_attempt(name, &id))
+	if (looks_like_id(name))
+		outcome = sd_history_outcome(DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(name))));
+	if (outcome == NULL && sd_history_find_attempt(name, &id))
 		outcome = sd_history_outcome(&id);
 	sd_store_leave(&scope);
 	if (outcome == NULL)

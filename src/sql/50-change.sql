@@ -27,7 +27,7 @@ COMMENT ON FUNCTION schemadrift.outcome(uuid) IS
 
 CREATE FUNCTION schemadrift.outcome(name text) RETURNS text
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sd_outcome_name';
-COMMENT ON FUNCTION schemadrift.outcome(text) IS 'the same for the newest attempt of a migration, by its name';
+COMMENT ON FUNCTION schemadrift.outcome(text) IS 'the same for the newest attempt of a migration, by its name; or by an entry''s id, where it looks like one';
 
 CREATE PROCEDURE schemadrift.wait_for(version bigint, regions text[] DEFAULT NULL, timeout interval DEFAULT '1 min')
 	LANGUAGE c AS 'MODULE_PATHNAME', 'sd_wait_for';

@@ -1,0 +1,289 @@
+# apply, revert and the applier: the same change in every region, as its author, exactly once; and the ways on when a
+# region cannot apply.  Three databases of one server are the regions.
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use SchemaDrift::Group;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $g = SchemaDrift::Group->new(
+	regions   => [qw(r1 r2 r3)],
+	databases => 1,
+	conf      => <<'CONF');
+schemadrift.heartbeat_interval = 200ms
+schemadrift.lock_timeout = 300ms
+schemadrift.retry_max_interval = 60s
+schemadrift.handover_grace = 500ms
+schemadrift.quorum_timeout = 3s
+CONF
+$g->sql($_, 'GRANT ALL ON SCHEMA public TO PUBLIC; CREATE TABLE t (a int, b text)') foreach $g->names;
+$g->sql('r1', 'CREATE ROLE alice LOGIN; CREATE ROLE bob NOLOGIN; CREATE ROLE carol LOGIN;
+	GRANT schemadrift_migrator TO alice, bob, carol');
+$g->make_group(mode => 'coordinate');
+
+sub applied { my ($name) = @_; return $g->sql($name, 'SELECT version FROM schemadrift_store.applied'); }
+sub state_of { my ($where, $name) = @_;
+	return $g->sql($where, "SELECT state FROM schemadrift.migrations WHERE name = '$name' AND kind = 'migration' ORDER BY version DESC LIMIT 1"); }
+
+sub halts
+{
+	my ($where, $name) = @_;
+	return $g->wait_until($where, "SELECT state FROM schemadrift.migration_status WHERE name = '$name' AND region = '$where'
+		ORDER BY version DESC LIMIT 1", 'failed');
+}
+
+sub is_everywhere
+{
+	my ($sql, $expected, $what) = @_;
+	is_deeply([ map { $g->sql($_, $sql) } $g->names ], [ ($expected) x 3 ], $what);
+}
+
+# ---- apply ----
+
+my $r = $g->try('r1', q{SELECT schemadrift.apply('add c', 'ALTER TABLE t ADD c int; CREATE INDEX t_c ON t (c)', 'ALTER TABLE t DROP c')});
+ok($r->{ok}, 'apply works') or diag $r->{err};
+my $version = $r->{out};
+like($r->{err}, qr/entry ([0-9a-f-]{36}) for version $version/, 'it tells the entry id');
+my ($id) = $r->{err} =~ /entry ([0-9a-f-]{36})/;
+$g->sql('r1', "CALL schemadrift.wait_for($version)");
+ok($g->converged, 'all regions have the same version, chain and digest');
+is_everywhere("SELECT count(*) FROM pg_indexes WHERE indexname = 't_c'", 1, 'the index is everywhere');
+is_everywhere("SELECT schemadrift.outcome('$id')", 'applied', 'outcome by id');
+is_everywhere("SELECT schemadrift.outcome('add c')", 'applied', 'outcome by name');
+is($g->sql('r1', q{SELECT schemadrift.outcome('nothing') IS NULL AND schemadrift.outcome(gen_random_uuid()) IS NULL}), 't',
+	'no outcome of what was never heard of');
+
+$r = $g->try('r2', q{SELECT schemadrift.apply('add c', 'ALTER TABLE t ADD c int; CREATE INDEX t_c ON t (c)')});
+is($r->{out}, $version, 'the same again: the same version, from any region');
+like($r->{err}, qr/NOTICE.*nothing was run/s, 'and a notice');
+is($g->try('r2', q{SELECT schemadrift.apply('add c', 'SELECT 1')})->{sqlstate}, 'SD007', 'another text under the name is refused');
+
+# ---- what is rolled back is nowhere ----
+
+my $head = applied('r1');
+$g->sql('r1', q{BEGIN; SELECT schemadrift.apply('gone', 'CREATE TABLE gone ()'); ROLLBACK});
+$g->sql('r1', q{BEGIN; SAVEPOINT s; SELECT schemadrift.apply('gone', 'CREATE TABLE gone ()'); ROLLBACK TO s; COMMIT});
+$g->sql('r1', q{DO $$ BEGIN PERFORM schemadrift.apply('gone', 'CREATE TABLE gone (); SELECT 1/0');
+	EXCEPTION WHEN division_by_zero THEN NULL; END $$});
+is($g->try('r1', q{SELECT schemadrift.apply('gone', 'CREATE TABLE gone (); SELECT 1/0')})->{sqlstate}, '22012', 'an error is passed on');
+is(applied('r1'), $head, 'nothing of it became a version');
+is($g->sql('r1', q{SELECT coalesce(schemadrift.outcome('gone'), 'null') IN ('rejected', 'undecided', 'null')}), 't', 'nor was it chosen');
+$r = $g->try('r1', q{BEGIN; SAVEPOINT s; SELECT schemadrift.apply('one', 'CREATE TABLE one ()'); ROLLBACK TO s;
+	SELECT schemadrift.apply('two', 'CREATE TABLE two ()'); COMMIT});
+ok($r->{ok}, 'another one after ROLLBACK TO') or diag $r->{err};
+is($g->sql('r1', "SELECT to_regclass('one') IS NULL AND to_regclass('two') IS NOT NULL"), 't', 'only that one happened');
+is($g->sql('r1', q{SELECT schemadrift.outcome('two')}), 'applied', 'and it is in the log');
+is($g->try('r1', q{BEGIN; SELECT schemadrift.apply('three', 'CREATE TABLE three ()'); CREATE TABLE four (); COMMIT})->{sqlstate},
+	'SD004', 'one migration a transaction');
+is($g->try('r1', q{SELECT schemadrift.apply('nested', $$SELECT schemadrift.apply('inner', 'SELECT 1')$$)})->{sqlstate}, 'SD004',
+	'no apply in apply');
+is($g->try('r1', q{SELECT schemadrift.apply('slow', 'SELECT pg_sleep(60)', options => '{"timeout": "50ms"}')})->{sqlstate}, '57014',
+	'option timeout');
+
+# ---- as its author ----
+
+$r = $g->try('r1', q{ALTER ROLE alice SET default_transaction_read_only = on; ALTER ROLE alice SET search_path = nowhere;
+	ALTER ROLE alice SET statement_timeout = '1ms'});
+ok($r->{ok}, 'settings of the role') or diag $r->{err};
+$g->sql('r1', q{SET default_transaction_read_only = off; SET search_path = public; SET statement_timeout = 0;
+	SELECT schemadrift.apply('hers', 'CREATE TABLE hers (a int PRIMARY KEY); RESET ROLE; CREATE TABLE hers2 ()')}, user => 'alice');
+ok($g->converged, 'a migration by a plain role');
+is_everywhere("SELECT string_agg(tableowner, ',') FROM pg_tables WHERE tablename IN ('hers', 'hers2')", 'alice,alice', 'is hers everywhere');
+$g->sql('r1', 'ALTER ROLE alice RESET ALL');
+
+$g->sql('r1', q{SET SESSION AUTHORIZATION bob; SELECT schemadrift.apply('his', 'CREATE TABLE his (who text, id int PRIMARY KEY)')});
+ok($g->converged, 'a migration by a role that cannot log in');
+is_everywhere("SELECT tableowner FROM pg_tables WHERE tablename = 'his'", 'bob', 'is his everywhere');
+
+# what is left for the commit runs with the author's rights, too
+$g->sql('r1', q{SET SESSION AUTHORIZATION bob; SELECT schemadrift.apply('trap', $m$
+	CREATE FUNCTION trap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		INSERT INTO his VALUES (current_user, NEW.id + 100); RETURN NULL; END $$;
+	CREATE TABLE traps (id int);
+	CREATE CONSTRAINT TRIGGER trap AFTER INSERT ON traps DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trap();
+	INSERT INTO traps VALUES (1);
+	CREATE FUNCTION held() RETURNS text LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+		INSERT INTO his VALUES (current_user, 200); RETURN 'x'; END $$;
+	DECLARE c CURSOR WITH HOLD FOR SELECT held()$m$)});
+ok($g->converged, 'a migration that leaves work for its commit');
+is_everywhere("SELECT count(*) FROM his WHERE who <> 'bob'", 0, 'nobody else ran it');
+is_everywhere("SELECT count(*) FROM his WHERE id = 101", 1, 'the deferred trigger ran');
+
+$g->sql('r1', q{CREATE FUNCTION make_it() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS
+	$$ BEGIN EXECUTE 'CREATE TABLE definers ()'; END $$});
+$g->sql('r1', 'SELECT make_it()', user => 'alice');
+ok($g->converged, 'DDL in a SECURITY DEFINER function');
+is_everywhere("SELECT tableowner = (SELECT rolname FROM pg_roles WHERE oid = 10) FROM pg_tables WHERE tablename = 'definers'", 't',
+	'belongs to its definer');
+
+# nothing of one entry's session is seen by the next
+$g->sql('r1', q{SELECT schemadrift.apply('temp', 'CREATE TEMP TABLE t (x int); CREATE TABLE real1 ()')});
+$g->sql('r1', q{SELECT schemadrift.apply('real', 'ALTER TABLE t ADD d int')});
+ok($g->converged, 'a temporary table does not outlive its entry');
+
+# ---- one region cannot ----
+
+$g->sql('r2', 'INSERT INTO t (a) VALUES (1), (1)');
+$g->sql('r1', q{SELECT schemadrift.apply('uniq', 'ALTER TABLE t ADD CONSTRAINT t_a UNIQUE (a)', 'ALTER TABLE t DROP CONSTRAINT t_a')});
+ok(halts('r2', 'uniq'), 'a region whose data differs halts');
+$g->sql('r1', 'CREATE TABLE after_halt ()');
+$version = $g->sql('r1', 'SELECT max(version) FROM schemadrift_store.log');
+$g->sql('r1', "CALL schemadrift.wait_for($version, '{r1,r3}')");
+ok($g->converged('r1', 'r3'), 'the others go on');
+$g->wait_until('r2', 'SELECT state FROM schemadrift.status', 'halted');
+like($g->sql('r2', 'SELECT reason FROM schemadrift.status'), qr/could not create unique index/, 'status says why');
+$g->wait_until('r1', "SELECT state FROM schemadrift.regions WHERE region = 'r2'", 'halted');
+pass('and the others know');
+like($g->sql('r1', "SELECT error || remedy FROM schemadrift.migration_status WHERE name = 'uniq' AND region = 'r2'"),
+	qr/could not create unique index.*retry/s, 'with the error and the remedy');
+is($g->sql('r2', "SELECT schemadrift.outcome('uniq')"), 'chosen', 'there it is chosen');
+$r = $g->try('r2', 'CREATE TABLE not_now ()');
+is($r->{sqlstate}, 'SD003', 'a halted region originates nothing') or diag $r->{err};
+$r = $g->try('r1', "CALL schemadrift.wait_for($version, timeout => '100ms')");
+is($r->{sqlstate}, 'SD003', 'wait_for says');
+like($r->{detail}, qr/^r2 is halted at version \d+: could not create unique index/, 'who is behind, and why');
+
+is($g->try('r2', "SELECT schemadrift.retry('other')")->{sqlstate}, '22023', 'retry of another name');
+is($g->try('r1', 'SELECT schemadrift.retry()')->{sqlstate}, '55000', 'retry where nothing is halted');
+is($g->try('r2', "SELECT schemadrift.retry()", user => 'carol')->{sqlstate}, '42501', 'retry by who may not be the author');
+is($g->try('r2', "SELECT schemadrift.mark_applied('uniq', 'by hand')")->{sqlstate}, 'SD008', 'not done by hand yet');
+$g->sql('r2', 'DELETE FROM t');
+$g->sql('r2', "SELECT schemadrift.retry('uniq')");
+ok($g->converged, 'mended and retried: equal again');
+is(state_of('r2', 'uniq'), 'applied', 'applied');
+$g->wait_until('r2', 'SELECT state FROM schemadrift.status', 'healthy');
+pass('and healthy');
+
+# by hand
+$g->sql('r2', 'INSERT INTO t (b) VALUES (NULL)');
+$g->sql('r1', q{SELECT schemadrift.apply('notnull', 'ALTER TABLE t ALTER b SET NOT NULL')});
+ok(halts('r2', 'notnull'), 'halted again');
+$r = $g->try('r2', "SELECT schemadrift.mark_applied('notnull', 'cleaned')");
+is($r->{sqlstate}, 'SD008', 'the digest does not fit');
+like($r->{detail}, qr/public\.t/, 'and it names the object');
+$g->sql('r2', q{SET schemadrift.bypass_reason = 'mending'; SET schemadrift.ddl_mode = off; DELETE FROM t; ALTER TABLE t ALTER b SET NOT NULL});
+$g->sql('r2', "SELECT schemadrift.mark_applied('notnull', 'cleaned')");
+ok($g->converged, 'done by hand and marked: equal again');
+is($g->sql('r2', "SELECT reason FROM schemadrift_store.execution ORDER BY version DESC LIMIT 1"), 'by hand: cleaned', 'the reason is kept');
+
+# taken back, from a region that has applied it
+$g->sql('r3', 'INSERT INTO t (a, b) VALUES (7, $$x$$)');
+$g->sql('r1', q{SELECT schemadrift.apply('check', 'ALTER TABLE t ADD CHECK (a < 5)', 'ALTER TABLE t DROP CONSTRAINT t_a_check')});
+ok(halts('r3', 'check'), 'another region halts');
+$g->sql('r2', "SELECT schemadrift.revert('check')");
+is($g->sql('r2', "SELECT kind FROM schemadrift_store.log ORDER BY version DESC LIMIT 1"), 'supersede', 'a supersede');
+ok($g->converged, 'equal again');
+is(state_of('r3', 'check'), 'skipped', 'the halted region skipped it');
+is(state_of('r1', 'check'), 'reverted', 'the others reverted it');
+
+# taken back, from the halted region itself
+$g->sql('r1', q{SELECT schemadrift.apply('check', 'ALTER TABLE t ADD CHECK (a < 6)', 'ALTER TABLE t DROP CONSTRAINT t_a_check')});
+ok(halts('r3', 'check'), 'applied again under its name, with another text: it halts');
+$r = $g->try('r3', "SELECT schemadrift.revert('check')");
+ok($r->{ok}, 'revert in the halted region') or diag $r->{err};
+ok($g->converged, 'equal again');
+is(state_of('r3', 'check'), 'skipped', 'skipped');
+$g->sql('r3', 'CREATE TABLE from_r3 ()');
+ok($g->converged, 'and that region changes the schema again');
+
+# ---- revert ----
+
+$g->sql('r1', q{SELECT schemadrift.apply('m1', 'CREATE TABLE m (a int)', 'DROP TABLE m')});
+$g->sql('r1', q{SELECT schemadrift.apply('m2', 'ALTER TABLE m ADD b int', 'ALTER TABLE m DROP b')});
+ok($g->converged, 'two migrations');
+$r = $g->try('r2', "SELECT schemadrift.revert('m1')");
+is($r->{sqlstate}, '2BP01', 'not below a later one');
+like($r->{message}, qr/"m2"/, 'which it names');
+is($g->try('r2', "SELECT schemadrift.revert('m2')", user => 'carol')->{sqlstate}, '42501', 'not by who may not be the author');
+$version = $g->sql('r1', 'SELECT max(version) FROM schemadrift_store.log');
+$g->wait_until('r2', "SELECT bool_and(applied_version >= $version) FROM schemadrift.regions", 't');
+$g->sql('r2', "SELECT schemadrift.revert('m2')");
+is($g->sql('r2', "SELECT kind FROM schemadrift_store.log ORDER BY version DESC LIMIT 1"), 'revert', 'where all have applied it: a revert');
+ok($g->converged, 'equal');
+$g->sql('r3', "SELECT schemadrift.revert('m1')");
+ok($g->converged, 'equal');
+is_everywhere("SELECT to_regclass('m') IS NULL", 't', 'gone everywhere');
+like($g->try('r1', "SELECT schemadrift.revert('m1')")->{err}, qr/NOTICE.*taken back/s, 'once more: a notice');
+is($g->try('r1', "SELECT schemadrift.revert('notnull')")->{sqlstate}, '55000', 'no way back was recorded');
+is($g->try('r1', "SELECT schemadrift.revert('no such')")->{sqlstate}, '42704', 'no such migration');
+is_everywhere("SELECT state FROM schemadrift.migrations WHERE name = 'm1' AND kind = 'migration'", 'reverted', 'state');
+
+# a superuser takes back what a user wrote: with the user's rights
+$g->sql('r1', q{SELECT schemadrift.apply('evil', 'CREATE TABLE evil ()', 'DROP TABLE evil; CREATE ROLE conquered SUPERUSER')}, user => 'alice');
+ok($g->converged, 'equal');
+is($g->try('r1', "SELECT schemadrift.revert('evil')")->{sqlstate}, '42501', 'the way back runs as its author');
+
+# ---- drift is noticed ----
+
+$g->sql('r3', q{SET schemadrift.bypass_reason = 'testing'; SET schemadrift.ddl_mode = off; ALTER TABLE two ADD local_only int});
+$g->sql('r1', q{CREATE TABLE elsewhere ()});
+ok($g->wait_until('r3', "SELECT to_regclass('elsewhere') IS NOT NULL", 't'), 'an object that did not drift');
+$g->sql('r1', q{SELECT schemadrift.apply('on drifted', 'ALTER TABLE two ADD x int')});
+ok(halts('r3', 'on drifted'), 'one that did');
+like($g->sql('r3', "SELECT error FROM schemadrift.migration_status WHERE name = 'on drifted' AND region = 'r3'"),
+	qr/does not leave here what it left at its origin/, 'says so');
+$g->sql('r3', q{SET schemadrift.bypass_reason = 'testing'; SET schemadrift.ddl_mode = off; ALTER TABLE two DROP local_only});
+$g->sql('r3', 'SELECT schemadrift.retry()');
+ok($g->converged, 'taken back by hand: equal again');
+
+# ---- locks ----
+
+my $locker = $g->session('r2');
+$locker->query('BEGIN; LOCK TABLE two;');
+$g->sql('r1', q{SELECT schemadrift.apply('locked', 'ALTER TABLE two ADD y int')});
+ok($g->wait_until('r2', "SELECT attempts > 0 AND error LIKE '%lock timeout%' FROM schemadrift.migration_status
+	WHERE name = 'locked' AND region = 'r2'", 't'), 'an attempt fails on a lock');
+isnt(state_of('r2', 'locked'), 'failed', 'which is no halt yet');
+$locker->query('COMMIT;');
+$g->sql('r2', 'SELECT schemadrift.retry()') if applied('r2') < applied('r1');
+ok($g->converged, 'then it is applied');
+
+# a client's open change whose version another region takes
+my $open = $g->session('r2');
+$open->query('BEGIN; CREATE TABLE mine_open ();');
+my $since = time;
+$r = $g->try('r1', 'CREATE TABLE mine_r1 ()');
+ok($r->{ok}, 'an open transaction elsewhere blocks nobody') or diag $r->{err};
+ok($g->converged, 'its region applies what was chosen');
+ok(time - $since < 15, 'soon');
+ok(!$open->query('COMMIT;')->{ok} || $g->sql('r2', "SELECT to_regclass('mine_open') IS NULL") eq 't', 'and it was ended');
+
+# ---- the process ----
+
+$locker->query('BEGIN; LOCK TABLE two;');
+$g->sql('r1', q{SELECT schemadrift.apply('killed', 'ALTER TABLE two ADD z int')});
+ok($g->wait_until('r2', "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'schemadrift applier'
+	AND application_name ~ 'version [0-9]+ killed' AND query ~ 'applying version' AND datname = 'r2'", 't'),
+	'pg_stat_activity shows what is applied');
+$g->sql('r2', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'schemadrift applier' AND datname = 'r2'");
+$locker->query('COMMIT;');
+ok($g->wait_until('r2', "SELECT count(*) FROM information_schema.columns WHERE table_name = 'two' AND column_name = 'z'", 1),
+	'a killed applier is started again');
+ok($g->converged, 'equal');
+
+my $listener = $g->session('r3');
+$listener->query('LISTEN schemadrift;');
+$version = $g->sql('r1', q{SELECT schemadrift.apply('heard', 'CREATE TABLE heard ()')});
+$g->sql('r1', "CALL schemadrift.wait_for($version)");
+like($listener->query('SELECT 1;')->{out}, qr/"event":"applied","version":$version,"name":"heard"/, 'NOTIFY schemadrift');
+
+# ---- size ----
+
+my $large = join '', map { "INSERT INTO large VALUES ($_, '" . ('x' x 1000) . "');\n" } 1 .. 20000;
+$since = time;
+$r = $g->try('r1', "CREATE TABLE large (a int, b text);\nSELECT schemadrift.apply('large', \$large\$$large\$large\$);", timeout => 120);
+ok($r->{ok}, sprintf('a script of %.0f MB: %.1f s at its origin', length($large) / 1e6, time - $since)) or diag substr $r->{err}, 0, 2000;
+ok($g->converged, sprintf('%.1f s everywhere', time - $since));
+is_everywhere('SELECT count(*) FROM large', 20000, 'all of it');
+
+# ---- wait_for ----
+
+is($g->try('r1', "CALL schemadrift.wait_for(1, '{nowhere}')")->{sqlstate}, '42704', 'wait_for an unknown region');
+is($g->try('r1', 'BEGIN; CALL schemadrift.wait_for(1); COMMIT')->{sqlstate}, '25001', 'wait_for in a transaction block');
+ok($g->try('r1', "CALL schemadrift.wait_for(1, '{r2}')")->{ok}, 'wait_for what is long done');
+
+$_->quit foreach $locker, $open, $listener;
+done_testing();
