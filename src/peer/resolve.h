@@ -11,12 +11,13 @@
  *	 is the process's and sees what was sent to the process.  The same is true in 15 to 18.
  * - State.  It calls getaddrinfo(), close() and free(); no palloc, no elog, no errno message, no PostgreSQL
  *	 function or variable.  glibc's malloc and resolver are made for this.
- * - Fork.  Only the postmaster forks servers, and only the postmaster checks that it has no second
- *	 thread; we never start a lookup there.  The coordinator does not fork (no system(), no
- *	 COPY FROM PROGRAM).  A child would have our locks but not our thread.
+ * - Fork.  Only the postmaster forks servers, and only the postmaster checks that it has no second thread
+ *	 (pthread_is_threaded_np(), macOS); we never start a lookup there.  The coordinator does not fork; a
+ *	 backend's popen() for COPY ... PROGRAM is a fork followed by exec, which threads do not harm.
  * - Environment.  getaddrinfo() may read RES_OPTIONS and the like with getenv().  PostgreSQL sets the
  *	 environment at start, later only when lc_messages changes by a reload.
- * - Exit.  A thread that is still waiting for its name server does not keep the process: it ends with it.
+ * - Exit.  A thread that is still waiting for its name server does not keep the process: it ends with it.  It
+ *	 touches nothing that an exit callback frees.
  *
  * Ownership: an SdLookup belongs to two, the loop and the thread, counted; whoever lets go last frees it.
  * The thread owns the pipe's write end and says "finished" by closing it; the loop owns the read end.
@@ -26,7 +27,7 @@
  * At most SD_LOOKUP_MAX threads exist in a process, forgotten ones counted: a name server that never answers
  * costs a bounded number of threads, and peers that need no lookup go on without it.
  *
- * Process: the coordinator.  No locking besides the counts, which are atomic.
+ * Process: the coordinator, and backends for client.c.  No locking besides the counts, which are atomic.
  */
 #ifndef SD_RESOLVE_H
 #define SD_RESOLVE_H
