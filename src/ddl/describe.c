@@ -25,11 +25,14 @@
 #include "common/hashfn.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "ddl/canonical.h"
+#include "ddl/classify.h"
 #include "ddl/describe.h"
+#include "ddl/local.h"
 #include "ddl/names.h"
 
 static bool describe_schema(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
@@ -84,12 +87,11 @@ is_covered_name(const char *name)
 	/* also other sessions' temporary schemas, even abandoned ones, and pg_toast */
 	return strncmp(name, "pg_", 3) != 0 &&
 		strcmp(name, "information_schema") != 0 &&
-		strcmp(name, "schemadrift") != 0 &&
-		strncmp(name, "schemadrift_", 12) != 0;
+		!sd_is_own_schema(name);
 }
 
 bool
-sd_namespace_is_covered(SdDescriber *describer, Oid namespace)
+sd_name_is_covered(SdDescriber *describer, Oid namespace, const char *name)
 {
 	bool		found;
 	NamespaceEntry *entry = hash_search(describer->namespaces, &namespace, HASH_ENTER, &found);
@@ -103,7 +105,8 @@ sd_namespace_is_covered(SdDescriber *describer, Oid namespace)
 		if (HeapTupleIsValid(tuple))
 			ReleaseSysCache(tuple);
 	}
-	return entry->covered;
+	return entry->covered &&
+		(describer->local == NIL || !sd_local_matches(describer->local, get_namespace_name(namespace), name));
 }
 
 bool
@@ -143,12 +146,13 @@ read_members(void)
 }
 
 SdDescriber *
-sd_describer_create(bool all_members)
+sd_describer_create(bool all_members, List *local)
 {
 	SdDescriber *describer = palloc0(sizeof(SdDescriber));
 	HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(NamespaceEntry), .hcxt = CurrentMemoryContext};
 
 	describer->namespaces = hash_create("schemadrift namespaces", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	describer->local = local;
 	if (all_members)
 		describer->members = read_members();
 	return describer;
@@ -370,7 +374,7 @@ describe_schema(SdDescriber *describer, HeapTuple tuple, SdDescription *descript
 {
 	Form_pg_namespace namespace = (Form_pg_namespace) GETSTRUCT(tuple);
 
-	if (!is_covered_name(NameStr(namespace->nspname)) ||
+	if (!sd_name_is_covered(describer, namespace->oid, "") ||
 		sd_is_extension_member(describer, NamespaceRelationId, namespace->oid))
 		return false;
 	description->kind = "schema";

@@ -11,6 +11,7 @@
 
 #include "access/htup.h"
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 #include "utils/hsearch.h"
 
 /* What several descriptions share: create one, describe, let its memory context go. */
@@ -18,6 +19,7 @@ typedef struct SdDescriber
 {
 	HTAB	   *namespaces;		/* by oid: is what lies in it covered? */
 	HTAB	   *members;		/* objects that belong to extensions; NULL: looked up one by one */
+	List	   *local;			/* the policy's patterns of local objects */
 } SdDescriber;
 
 typedef struct SdDescription
@@ -31,7 +33,7 @@ typedef struct SdDescription
 } SdDescription;
 
 /* all_members: for describing everything, read once which objects are members of extensions. */
-extern SdDescriber *sd_describer_create(bool all_members);
+extern SdDescriber *sd_describer_create(bool all_members, List *local);
 
 /* The catalogs whose rows are objects of the schema. */
 extern int	sd_described_catalogs(const Oid **catalogs);
@@ -45,7 +47,8 @@ extern bool sd_describe_tuple(SdDescriber *describer, Oid classid, HeapTuple tup
 /* The same by OID, and false also if there is no such object. */
 extern bool sd_describe_object(SdDescriber *describer, Oid classid, Oid objid, SdDescription *description);
 
-extern bool sd_namespace_is_covered(SdDescriber *describer, Oid namespace);
+/* name: of the object in it, or of the table that it hangs on */
+extern bool sd_name_is_covered(SdDescriber *describer, Oid namespace, const char *name);
 extern bool sd_is_extension_member(SdDescriber *describer, Oid classid, Oid objid);
 
 /* Building blocks for definitions. */

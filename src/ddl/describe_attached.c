@@ -43,7 +43,7 @@ begin_attached(SdDescriber *describer, SdDescription *description, Oid relation,
 		return false;
 	class = (Form_pg_class) GETSTRUCT(tuple);
 	covered = class->relpersistence != RELPERSISTENCE_TEMP &&
-		sd_namespace_is_covered(describer, class->relnamespace) &&
+		sd_name_is_covered(describer, class->relnamespace, NameStr(class->relname)) &&
 		!sd_is_extension_member(describer, RelationRelationId, relation);
 	if (covered)
 	{
@@ -65,7 +65,7 @@ begin_domain_constraint(SdDescriber *describer, SdDescription *description, Oid 
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	type = (Form_pg_type) GETSTRUCT(tuple);
-	covered = sd_namespace_is_covered(describer, type->typnamespace) &&
+	covered = sd_name_is_covered(describer, type->typnamespace, NameStr(type->typname)) &&
 		!sd_is_extension_member(describer, TypeRelationId, domain);
 	if (covered)
 	{

@@ -134,7 +134,7 @@ sd_describe_function(SdDescriber *describer, HeapTuple tuple, SdDescription *des
 	Datum		value;
 	bool		isnull;
 
-	if (!sd_namespace_is_covered(describer, proc->pronamespace) ||
+	if (!sd_name_is_covered(describer, proc->pronamespace, NameStr(proc->proname)) ||
 		sd_is_extension_member(describer, ProcedureRelationId, proc->oid))
 		return false;
 	switch (proc->prokind)

@@ -477,21 +477,33 @@ relation_kind(char relkind)
 }
 
 static bool
-is_member(SdDescriber *describer, Form_pg_class class)
+is_covered(SdDescriber *describer, Form_pg_class class)
 {
 	HeapTuple	index;
-	bool		member;
+	HeapTuple	table;
+	bool		covered = false;
 
+	if (class->relpersistence == RELPERSISTENCE_TEMP)
+		return false;
 	if (class->relkind != RELKIND_INDEX && class->relkind != RELKIND_PARTITIONED_INDEX)
-		return sd_is_extension_member(describer, RelationRelationId, class->oid);
+		return sd_name_is_covered(describer, class->relnamespace, NameStr(class->relname)) &&
+			!sd_is_extension_member(describer, RelationRelationId, class->oid);
 
 	/* indexes are the business of whoever has the table */
 	index = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(class->oid));
 	if (!HeapTupleIsValid(index))
-		return true;
-	member = sd_is_extension_member(describer, RelationRelationId, ((Form_pg_index) GETSTRUCT(index))->indrelid);
+		return false;
+	table = SearchSysCache1(RELOID, ObjectIdGetDatum(((Form_pg_index) GETSTRUCT(index))->indrelid));
+	if (HeapTupleIsValid(table))
+	{
+		Form_pg_class of = (Form_pg_class) GETSTRUCT(table);
+
+		covered = sd_name_is_covered(describer, of->relnamespace, NameStr(of->relname)) &&
+			!sd_is_extension_member(describer, RelationRelationId, of->oid);
+		ReleaseSysCache(table);
+	}
 	ReleaseSysCache(index);
-	return member;
+	return covered;
 }
 
 bool
@@ -502,8 +514,7 @@ sd_describe_relation(SdDescriber *describer, HeapTuple tuple, SdDescription *des
 	Datum		options;
 	bool		isnull;
 
-	if (kind == NULL || class->relpersistence == RELPERSISTENCE_TEMP ||
-		!sd_namespace_is_covered(describer, class->relnamespace) || is_member(describer, class))
+	if (kind == NULL || !is_covered(describer, class))
 		return false;
 	description->kind = kind;
 	description->objid = class->oid;

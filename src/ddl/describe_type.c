@@ -216,7 +216,7 @@ sd_describe_type(SdDescriber *describer, HeapTuple tuple, SdDescription *descrip
 {
 	Form_pg_type type = (Form_pg_type) GETSTRUCT(tuple);
 
-	if (!sd_namespace_is_covered(describer, type->typnamespace) || is_derived(type) ||
+	if (!sd_name_is_covered(describer, type->typnamespace, NameStr(type->typname)) || is_derived(type) ||
 		sd_is_extension_member(describer, TypeRelationId, type->oid))
 		return false;
 	description->kind = type->typtype == TYPTYPE_DOMAIN ? "domain" : "type";

@@ -97,12 +97,12 @@ SdDigest
 sd_digest_root(void)
 {
 	SdScope		scope;
+	SdDigestRow row;
 	SdDigest	root = {{0}};
-	int			form;
 
 	sd_store_enter(&scope);
-	if (!sd_digest_row_read(&form, root.byte))
-		memset(&root, 0, sizeof(root));
+	if (sd_digest_row_read(&row))
+		memcpy(root.byte, row.root, SD_DIGEST_LENGTH);
 	sd_store_leave(&scope);
 	return root;
 }
@@ -228,6 +228,7 @@ sd_digest_rebuild_changed(List **changed)
 	int			nold;
 	RowList		now;
 	SdDigest	root = {{0}};
+	SdDigestRow row = {.form = SD_DIGEST_FORM};
 
 	MemoryContextSwitchTo(context);
 	CommandCounterIncrement();
@@ -242,7 +243,9 @@ sd_digest_rebuild_changed(List **changed)
 	for (int i = 0; i < now.n; i++)
 		sd_root_add(hasher, &root, &now.rows[i]);
 	write_differences(old, nold, &now);
-	sd_digest_row_write(SD_DIGEST_FORM, root.byte);
+	(void) sd_local_patterns(&row.local);
+	memcpy(row.root, root.byte, SD_DIGEST_LENGTH);
+	sd_digest_row_write(&row);
 
 	sd_hasher_free(hasher);
 	sd_canonical_leave(guc_level);

@@ -15,6 +15,9 @@
 #include "utils/rel.h"
 
 #include "ddl/hash.h"
+#include "store/policy.h"
+#include "store/sql.h"
+#include "store/state.h"
 
 struct SdHasher
 {
@@ -134,12 +137,38 @@ sd_hash_description(SdHasher *hasher, const SdDescription *description)
 	return row;
 }
 
+List *
+sd_local_patterns(char **joined)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	SdScope		scope;
+	Jsonb	   *policy;
+	List	   *patterns;
+
+	sd_store_enter(&scope);
+	policy = sd_policy_applied();
+	MemoryContextSwitchTo(caller);
+	patterns = sd_policy_local(policy);
+	sd_store_leave(&scope);
+	if (joined)
+	{
+		StringInfoData text;
+		ListCell   *cell;
+
+		initStringInfo(&text);
+		foreach(cell, patterns)
+			appendStringInfo(&text, "%s\n", (char *) lfirst(cell));
+		*joined = text.data;
+	}
+	return patterns;
+}
+
 void
 sd_scan_objects(SdHasher *hasher, SdScanVisitor visit, void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(caller, "schemadrift object", ALLOCSET_DEFAULT_SIZES);
-	SdDescriber *describer = sd_describer_create(true);
+	SdDescriber *describer = sd_describer_create(true, sd_local_patterns(NULL));
 	SdDescription description;
 	const Oid  *catalogs;
 	int			ncatalogs = sd_described_catalogs(&catalogs);

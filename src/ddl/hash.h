@@ -29,6 +29,9 @@ extern SdObjectRow sd_hash_description(SdHasher *hasher, const SdDescription *de
 typedef void (*SdScanVisitor) (void *arg, const SdDescription *description, SdObjectRow *row);
 extern void sd_scan_objects(SdHasher *hasher, SdScanVisitor visit, void *arg);
 
+/* The patterns of local objects as of the applied version: for sd_describer_create(), and as one string to compare. */
+extern List *sd_local_patterns(char **joined);
+
 /* sd_digest_rebuild(), with what changed. */
 extern SdDigest sd_digest_rebuild_changed(List **changed);
 

@@ -420,13 +420,16 @@ update_parts(SdTouched *set, SdDigest *root, List **changed, MemoryContext calle
 {
 	HASHCTL		control = {.keysize = sizeof(SdTouchedKey), .entrysize = sizeof(WorkEntry), .hcxt = CurrentMemoryContext};
 	Update		u = {.size = 64};
-	int			form;
+	SdDigestRow row;
+	char	   *joined;
+	List	   *local = sd_local_patterns(&joined);
 
-	if (set->everything || !sd_digest_row_read(&form, root->byte) || form != SD_DIGEST_FORM)
+	if (set->everything || !sd_digest_row_read(&row) || row.form != SD_DIGEST_FORM || strcmp(row.local, joined) != 0)
 		return false;
+	memcpy(root->byte, row.root, SD_DIGEST_LENGTH);
 	u.known = hash_create("schemadrift update", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	u.queue = palloc(u.size * sizeof(Work *));
-	u.describer = sd_describer_create(false);
+	u.describer = sd_describer_create(false, local);
 	u.hasher = sd_hasher_create();
 
 	add_touched(&u, set);
@@ -434,7 +437,8 @@ update_parts(SdTouched *set, SdDigest *root, List **changed, MemoryContext calle
 	if (!u.everything)
 	{
 		apply_work(&u, root, changed, caller);
-		sd_digest_row_write(SD_DIGEST_FORM, root->byte);
+		memcpy(row.root, root->byte, SD_DIGEST_LENGTH);
+		sd_digest_row_write(&row);
 	}
 	sd_hasher_free(u.hasher);
 	return !u.everything;

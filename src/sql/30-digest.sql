@@ -20,9 +20,11 @@ CREATE TABLE schemadrift_store.digest
 (
 	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	form integer NOT NULL,
+	local text NOT NULL,
 	root bytea NOT NULL
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE schemadrift_store.digest IS 'the digest over all rows of object';
+COMMENT ON COLUMN schemadrift_store.digest.local IS 'the policy''s patterns of local objects that were left out';
 COMMENT ON COLUMN schemadrift_store.digest.form IS 'version of the canonical form that the digests were made with';
 
 CREATE FUNCTION schemadrift_store.digest_root() RETURNS bytea

@@ -321,3 +321,18 @@ sd_policy_read(void)
 	payload = newest_payload(&statement, &version);
 	return payload ? sd_json_object(payload, "policy") : NULL;
 }
+
+Jsonb *
+sd_policy_applied(void)
+{
+	static SdStatement statement = {
+		.sql = "SELECT version, body FROM schemadrift_store.log WHERE kind IN ('baseline', 'policy') "
+		"AND version <= coalesce((SELECT version FROM schemadrift_store.applied), 9223372036854775807) "
+		"ORDER BY version DESC LIMIT 1"
+	};
+	Jsonb	   *payload;
+	int64		version;
+
+	payload = newest_payload(&statement, &version);
+	return payload ? sd_json_object(payload, "policy") : NULL;
+}

@@ -130,35 +130,37 @@ sd_objects_put(const SdObjectRow *rows, int n)
 }
 
 bool
-sd_digest_row_read(int *form, uint8 *root)
+sd_digest_row_read(SdDigestRow *row)
 {
-	static SdStatement statement = {.sql = "SELECT form, root FROM schemadrift_store.digest"};
+	static SdStatement statement = {.sql = "SELECT form, local, root FROM schemadrift_store.digest"};
 	bytea	   *bytes;
 
 	if (sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) == 0)
 		return false;
-	*form = sd_store_int32(0, 1);
-	bytes = sd_store_bytea(0, 2);
+	row->form = sd_store_int32(0, 1);
+	row->local = sd_store_text(0, 2);
+	bytes = sd_store_bytea(0, 3);
 	if (VARSIZE_ANY_EXHDR(bytes) != SD_OBJECT_HASH_SIZE)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("the digest of the schema is damaged"),
 				 errhint("Somebody changed the tables of schema schemadrift_store by hand.")));
-	memcpy(root, VARDATA_ANY(bytes), SD_OBJECT_HASH_SIZE);
+	memcpy(row->root, VARDATA_ANY(bytes), SD_OBJECT_HASH_SIZE);
 	return true;
 }
 
 void
-sd_digest_row_write(int form, const uint8 *root)
+sd_digest_row_write(const SdDigestRow *row)
 {
 	static SdStatement statement = {
-		.sql = "INSERT INTO schemadrift_store.digest (form, root) VALUES ($1, $2)"
-		" ON CONFLICT (one) DO UPDATE SET form = excluded.form, root = excluded.root",
-		.nargs = 2, .types = {INT4OID, BYTEAOID}
+		.sql = "INSERT INTO schemadrift_store.digest (form, local, root) VALUES ($1, $2, $3)"
+		" ON CONFLICT (one) DO UPDATE SET form = excluded.form, local = excluded.local, root = excluded.root",
+		.nargs = 3, .types = {INT4OID, TEXTOID, BYTEAOID}
 	};
 	Datum		values[] = {
-		Int32GetDatum(form),
-		PointerGetDatum(cstring_to_text_with_len((const char *) root, SD_OBJECT_HASH_SIZE))
+		Int32GetDatum(row->form),
+		CStringGetTextDatum(row->local),
+		PointerGetDatum(cstring_to_text_with_len((const char *) row->root, SD_OBJECT_HASH_SIZE))
 	};
 
 	sd_store_run(&statement, values, NULL, 1);

@@ -27,8 +27,16 @@ extern SdObjectRow *sd_objects_all(int *n_found);
 extern void sd_objects_delete(const Oid *classids, const Oid *objids, int n);
 extern void sd_objects_put(const SdObjectRow *rows, int n);	/* inserts or overwrites */
 
+/* The row over all of them.  form and local: how they were made. */
+typedef struct SdDigestRow
+{
+	int			form;
+	char	   *local;
+	uint8		root[SD_OBJECT_HASH_SIZE];
+} SdDigestRow;
+
 /* false if never written */
-extern bool sd_digest_row_read(int *form, uint8 *root);
-extern void sd_digest_row_write(int form, const uint8 *root);
+extern bool sd_digest_row_read(SdDigestRow *row);
+extern void sd_digest_row_write(const SdDigestRow *row);
 
 #endif							/* SD_STORE_OBJECT_H */

@@ -121,6 +121,12 @@ extern const char *sd_role_text(SdRole role);
 /* the policy in force: the object of the newest policy entry; NULL when there is none */
 extern Jsonb *sd_policy_read(void);
 
+/*
+ * The same as of the applied version: what must come out equal in every region may not look further ahead.  Before
+ * anything is applied (a region that joins): the newest.
+ */
+extern Jsonb *sd_policy_applied(void);
+
 /* peer: the most ever heard */
 extern void sd_peer_remember(const char *region, int32 incarnation, int64 applied, int64 vote_seq, int64 boot_id);
 
