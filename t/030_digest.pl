@@ -10,7 +10,7 @@ use Test::More;
 use SchemaDrift::Net;
 use SchemaDrift::Region;
 
-my $region = SchemaDrift::Region->make(SchemaDrift::Net->new, 'digest', conf => "fsync = off\n");
+my $region = SchemaDrift::Region->make(SchemaDrift::Net->new, 'digest', conf => "max_worker_processes = 30\n");
 $region->start;
 
 my $scan = q{SELECT kind || ' ' || identity || E'\n' || definition FROM schemadrift_store.digest_scan() ORDER BY 1};
@@ -178,6 +178,29 @@ is(root_with($_), $plain, "not changed by: $_")
   foreach "SET search_path = x, app, public", "SET search_path = ''", "SET \"DateStyle\" = 'German, DMY'", "SET \"TimeZone\" = 'Asia/Kathmandu'",
   "SET \"IntervalStyle\" = 'iso_8601'", "SET bytea_output = 'escape'", "SET extra_float_digits = -5", "SET quote_all_identifiers = on",
   "SET lc_monetary = 'C'", "SET xmlbinary = 'hex'", "SET session_replication_role = replica", "SET enable_seqscan = off";
+
+# --- in a group, by way of the gate: plain DDL, and the policy's local objects ---
+
+make_database('grouped');
+sql('grouped', "SELECT schemadrift.init('one', 'port=" . $region->port . " dbname=grouped')");
+my $kept_is_true = q{SELECT (SELECT digest FROM schemadrift_store.applied) = schemadrift_store.digest_root()
+	AND schemadrift_store.digest_root() = schemadrift_store.digest_rebuild()};
+my $listed = q{SELECT string_agg(identity, ' ' ORDER BY identity) FROM schemadrift_store.object WHERE kind = 'table'};
+my $wrong = '';
+foreach my $statement (@schema)
+{
+	# one transaction each, as psql sends them
+	my $answer = sql('grouped', "SET client_min_messages = error;\n$statement\n$kept_is_true");
+	$wrong .= "$statement\n" if $answer ne 't';
+}
+is($wrong, '', 'the gate collects what ' . @schema . ' changes touch');
+sql('grouped', 'DROP SCHEMA x CASCADE; DROP TABLE IF EXISTS "Odd Name" CASCADE; CREATE SCHEMA scratch; CREATE TABLE scratch.a (id int PRIMARY KEY); CREATE TABLE b (id int)');
+is(sql('grouped', $listed), 'public.b scratch.a', 'before the policy');
+sql('grouped', q{SELECT schemadrift.set_policy('{"local": ["scratch.*"]}')});
+sql('grouped', 'CREATE TABLE scratch.c (id int)');
+sql('grouped', 'CREATE TABLE d (id int)');
+is(sql('grouped', $listed), 'public.b public.d', 'local objects are left out from the next change on');
+is(sql('grouped', $kept_is_true), 't', 'and everywhere alike');
 
 # --- every kind of object that the schema can have is known ---
 

@@ -7,6 +7,7 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "catalog/catversion.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
@@ -228,7 +229,7 @@ sd_digest_rebuild_changed(List **changed)
 	int			nold;
 	RowList		now;
 	SdDigest	root = {{0}};
-	SdDigestRow row = {.form = SD_DIGEST_FORM};
+	SdDigestRow row = {.form = SD_DIGEST_FORM, .catalog_version = CATALOG_VERSION_NO};
 
 	MemoryContextSwitchTo(context);
 	CommandCounterIncrement();

@@ -14,6 +14,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/catversion.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaddress.h"
@@ -424,7 +425,8 @@ update_parts(SdTouched *set, SdDigest *root, List **changed, MemoryContext calle
 	char	   *joined;
 	List	   *local = sd_local_patterns(&joined);
 
-	if (set->everything || !sd_digest_row_read(&row) || row.form != SD_DIGEST_FORM || strcmp(row.local, joined) != 0)
+	if (set->everything || !sd_digest_row_read(&row) || row.form != SD_DIGEST_FORM ||
+		row.catalog_version != CATALOG_VERSION_NO || strcmp(row.local, joined) != 0)
 		return false;
 	memcpy(root->byte, row.root, SD_DIGEST_LENGTH);
 	u.known = hash_create("schemadrift update", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);

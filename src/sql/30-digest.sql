@@ -20,10 +20,13 @@ CREATE TABLE schemadrift_store.digest
 (
 	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	form integer NOT NULL,
+	catalog_version integer NOT NULL,
 	local text NOT NULL,
 	root bytea NOT NULL
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE schemadrift_store.digest IS 'the digest over all rows of object';
+COMMENT ON COLUMN schemadrift_store.digest.catalog_version IS
+	'catalog version of the server that made them: pg_upgrade keeps the rows, but not all OIDs';
 COMMENT ON COLUMN schemadrift_store.digest.local IS 'the policy''s patterns of local objects that were left out';
 COMMENT ON COLUMN schemadrift_store.digest.form IS 'version of the canonical form that the digests were made with';
 

@@ -132,14 +132,15 @@ sd_objects_put(const SdObjectRow *rows, int n)
 bool
 sd_digest_row_read(SdDigestRow *row)
 {
-	static SdStatement statement = {.sql = "SELECT form, local, root FROM schemadrift_store.digest"};
+	static SdStatement statement = {.sql = "SELECT form, catalog_version, local, root FROM schemadrift_store.digest"};
 	bytea	   *bytes;
 
 	if (sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) == 0)
 		return false;
 	row->form = sd_store_int32(0, 1);
-	row->local = sd_store_text(0, 2);
-	bytes = sd_store_bytea(0, 3);
+	row->catalog_version = sd_store_int32(0, 2);
+	row->local = sd_store_text(0, 3);
+	bytes = sd_store_bytea(0, 4);
 	if (VARSIZE_ANY_EXHDR(bytes) != SD_OBJECT_HASH_SIZE)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -153,12 +154,14 @@ void
 sd_digest_row_write(const SdDigestRow *row)
 {
 	static SdStatement statement = {
-		.sql = "INSERT INTO schemadrift_store.digest (form, local, root) VALUES ($1, $2, $3)"
-		" ON CONFLICT (one) DO UPDATE SET form = excluded.form, local = excluded.local, root = excluded.root",
-		.nargs = 3, .types = {INT4OID, TEXTOID, BYTEAOID}
+		.sql = "INSERT INTO schemadrift_store.digest (form, catalog_version, local, root)"
+		" VALUES ($1, $2, $3, $4) ON CONFLICT (one) DO UPDATE SET form = excluded.form,"
+		" catalog_version = excluded.catalog_version, local = excluded.local, root = excluded.root",
+		.nargs = 4, .types = {INT4OID, INT4OID, TEXTOID, BYTEAOID}
 	};
 	Datum		values[] = {
 		Int32GetDatum(row->form),
+		Int32GetDatum(row->catalog_version),
 		CStringGetTextDatum(row->local),
 		PointerGetDatum(cstring_to_text_with_len((const char *) row->root, SD_OBJECT_HASH_SIZE))
 	};

@@ -27,10 +27,11 @@ extern SdObjectRow *sd_objects_all(int *n_found);
 extern void sd_objects_delete(const Oid *classids, const Oid *objids, int n);
 extern void sd_objects_put(const SdObjectRow *rows, int n);	/* inserts or overwrites */
 
-/* The row over all of them.  form and local: how they were made. */
+/* The row over all of them.  all but root: how they were made. */
 typedef struct SdDigestRow
 {
 	int			form;
+	int			catalog_version;
 	char	   *local;
 	uint8		root[SD_OBJECT_HASH_SIZE];
 } SdDigestRow;
