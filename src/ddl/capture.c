@@ -249,7 +249,11 @@ sd_capture_begin_script(void)
 void
 sd_capture_refuse_prepare(void)
 {
-	if (sd_capture_kind() != SD_CAPTURE_NONE)
+	/*
+	 * Of what mode off let pass the record must not be lost, and a prepared transaction would hold our rows.  Under
+	 * observe nothing is refused; such a change is seen by the digest only.
+	 */
+	if (sd_capture_kind() != SD_CAPTURE_NONE || sd_capture_commands(SD_DISPOSE_BYPASS) != NIL)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_CANNOT_COORDINATE),
 				 errmsg("a transaction that changed the schema cannot be prepared"),
