@@ -126,6 +126,8 @@ ok($g->converged, 'a temporary table does not outlive its entry');
 
 # ---- one region cannot ----
 
+my $listener = $g->session('r2');
+$listener->query('LISTEN schemadrift;');
 $g->sql('r2', 'INSERT INTO t (a) VALUES (1), (1)');
 $g->sql('r1', q{SELECT schemadrift.apply('uniq', 'ALTER TABLE t ADD CONSTRAINT t_a UNIQUE (a)', 'ALTER TABLE t DROP CONSTRAINT t_a')});
 ok(halts('r2', 'uniq'), 'a region whose data differs halts');
@@ -264,11 +266,11 @@ ok($g->wait_until('r2', "SELECT count(*) FROM information_schema.columns WHERE t
 	'a killed applier is started again');
 ok($g->converged, 'equal');
 
-my $listener = $g->session('r3');
-$listener->query('LISTEN schemadrift;');
 $version = $g->sql('r1', q{SELECT schemadrift.apply('heard', 'CREATE TABLE heard ()')});
 $g->sql('r1', "CALL schemadrift.wait_for($version)");
-like($listener->query('SELECT 1;')->{out}, qr/"event":"applied","version":$version,"name":"heard"/, 'NOTIFY schemadrift');
+my $heard = $listener->query('SELECT 1;')->{out};
+like($heard, qr/"event":"applied","version":$version,"name":"heard"/, 'NOTIFY schemadrift: applied');
+is(scalar(() = $heard =~ /"event":"halted","version":\d+,"name":"uniq","error":"could not create unique index/g), 1, 'halted, once');
 
 # ---- size ----
 

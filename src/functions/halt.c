@@ -144,7 +144,6 @@ sd_mark_applied(PG_FUNCTION_ARGS)
 	if (!has_name(&plan, name))
 		refuse_name(name, &plan);
 	sd_store_leave(&scope);
-	check_author(&plan);
 
 	if (db)
 	{

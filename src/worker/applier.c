@@ -356,9 +356,11 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 	}
 	sd_replay_execute(&plan, &applied, since, attempts);
 	notify(plan.action == SD_REPLAY_SKIP ? "skipped" : "applied", now->version, now->name, NULL);
+	/* told to end just after the commit: whoever waits is still told of it */
+	HOLD_INTERRUPTS();
 	CommitTransactionCommand();
-
 	sd_progress_applied(db, now->version);
+	RESUME_INTERRUPTS();
 	ereport(LOG,
 			(errmsg("schemadrift %s version " INT64_FORMAT " \"%s\" in %ld ms",
 					plan.action == SD_REPLAY_SKIP ? "skipped" : "applied", now->version, now->name,
