@@ -176,6 +176,12 @@ mode_text(SdDdlMode mode)
 	return NULL;
 }
 
+static long
+seconds_since(TimestampTz since)
+{
+	return TimestampDifferenceMilliseconds(since, GetCurrentTimestamp()) / 1000;
+}
+
 /* Who changes the schema just now, so that others wait. */
 static char *
 blocked_by(const Here *here)
@@ -185,10 +191,10 @@ blocked_by(const Here *here)
 	if (db == NULL)
 		return NULL;
 	if (db->ddl_pid != 0)
-		return psprintf("pid %d of %s since %s%s", db->ddl_pid, db->region, timestamptz_to_str(db->ddl_since),
+		return psprintf("pid %d of %s for %ld s%s", db->ddl_pid, db->region, seconds_since(db->ddl_since),
 						db->doomed ? ", its version is taken" : "");
 	if (db->applying != 0)
-		return psprintf("applier, version " INT64_FORMAT ", since %s", db->applying, timestamptz_to_str(db->applying_since));
+		return psprintf("applier, version " INT64_FORMAT ", for %ld s", db->applying, seconds_since(db->applying_since));
 	if (db->undecided != 0)
 		return psprintf("version " INT64_FORMAT " is not decided yet", db->undecided);
 	return NULL;

@@ -31,7 +31,10 @@ COMMENT ON COLUMN schemadrift.status.blocked_by IS 'who changes the schema here 
 COMMENT ON COLUMN schemadrift.status.reason IS 'what is wrong, in words';
 COMMENT ON COLUMN schemadrift.status.remedy IS 'what to do or type';
 
-CREATE VIEW schemadrift.regions AS SELECT * FROM schemadrift_store.regions();
+CREATE VIEW schemadrift.regions AS
+	SELECT region, role, incarnation, state, applied_version, last_heard::timestamptz(3) AS last_heard,
+		pg_catalog.round(rtt_ms::numeric, 2)::double precision AS rtt_ms, circuit, error
+	FROM schemadrift_store.regions();
 COMMENT ON VIEW schemadrift.regions IS 'the regions of the group, as this one knows them';
 COMMENT ON COLUMN schemadrift.regions.region IS 'name of the region';
 COMMENT ON COLUMN schemadrift.regions.role IS 'voter, observer or witness';
@@ -50,7 +53,7 @@ CREATE VIEW schemadrift.migrations AS
 			WHEN l.version <= a.version THEN 'applied'
 			WHEN l.version = p.halted_at THEN 'failed'
 			ELSE 'chosen' END AS state,
-		l.author, l.origin, pg_catalog.to_timestamp((l.hlc >> 16) / 1000.0) AS at, l.entry_id
+		l.author, l.origin, pg_catalog.to_timestamp((l.hlc >> 16) / 1000.0)::timestamptz(3) AS at, l.entry_id
 	FROM schemadrift_store.log l
 		CROSS JOIN schemadrift_store.applied a
 		LEFT JOIN schemadrift_store.execution e ON e.version = l.version
@@ -79,7 +82,7 @@ CREATE VIEW schemadrift.migration_status AS
 		CASE WHEN p.own AND l.version <= p.applied THEN e.attempts
 			WHEN l.version = p.applied + 1 THEN p.attempts END AS attempts,
 		CASE WHEN p.own AND l.version <= p.applied THEN e.at
-			WHEN l.version = p.applying THEN p.applying_since END AS started,
+			WHEN l.version = p.applying THEN p.applying_since END::timestamptz(3) AS started,
 		CASE WHEN p.own THEN e.duration_ms END AS duration_ms,
 		CASE WHEN l.version = p.applied + 1 THEN p.error END AS error,
 		CASE WHEN l.version = p.halted_at AND l.version > p.applied THEN
@@ -100,7 +103,8 @@ COMMENT ON COLUMN schemadrift.migration_status.duration_ms IS 'how long it took;
 COMMENT ON COLUMN schemadrift.migration_status.error IS 'why the last attempt failed';
 COMMENT ON COLUMN schemadrift.migration_status.remedy IS 'what to do or type, and where';
 
-CREATE VIEW schemadrift.decisions AS SELECT * FROM schemadrift_store.decisions();
+CREATE VIEW schemadrift.decisions AS
+	SELECT at::timestamptz(3) AS at, hlc, kind, subject, outcome, votes, reason FROM schemadrift_store.decisions();
 COMMENT ON VIEW schemadrift.decisions IS 'the newest decisions of this region since its server''s start, oldest first';
 COMMENT ON COLUMN schemadrift.decisions.at IS 'when, by this server''s clock';
 COMMENT ON COLUMN schemadrift.decisions.hlc IS 'when, by the group''s hybrid clock';
