@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "access/xact.h"
 #include "utils/guc.h"
 
 #include "waitpoint.h"
@@ -13,12 +14,25 @@
 #ifdef SD_TESTING
 
 static char *waitpoint = NULL;
+static const char *at_commit = NULL;
+
+/* The commit record is flushed, the client has not heard of it. */
+static void
+stop_at_commit(XactEvent event, void *arg)
+{
+	(void) arg;
+	if (at_commit && event == XACT_EVENT_COMMIT)
+		sd_testing_waitpoint(at_commit);
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		at_commit = NULL;
+}
 
 void
 sd_testing_init(void)
 {
 	DefineCustomStringVariable("schemadrift.testing_waitpoint", "Where this session's process stops itself.",
 							   NULL, &waitpoint, "", PGC_USERSET, 0, NULL, NULL, NULL);
+	RegisterXactCallback(stop_at_commit, NULL);
 }
 
 void
@@ -29,6 +43,12 @@ sd_testing_waitpoint(const char *name)
 		fprintf(stderr, "schemadrift: stopped at wait point %s, pid %d\n", name, (int) getpid());
 		raise(SIGSTOP);
 	}
+}
+
+void
+sd_testing_waitpoint_at_commit(const char *name)
+{
+	at_commit = name;
 }
 
 #endif

@@ -9,10 +9,14 @@
 
 #ifdef SD_TESTING
 extern void sd_testing_waitpoint(const char *name);
+extern void sd_testing_waitpoint_at_commit(const char *name);
 extern void sd_testing_init(void);
 #define sd_waitpoint(name) sd_testing_waitpoint(name)
+/* once this transaction's commit is flushed, before the client hears of it */
+#define sd_waitpoint_at_commit(name) sd_testing_waitpoint_at_commit(name)
 #else
 #define sd_waitpoint(name) ((void) 0)
+#define sd_waitpoint_at_commit(name) ((void) 0)
 #endif
 
 #endif							/* SD_WAITPOINT_H */

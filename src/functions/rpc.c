@@ -25,6 +25,7 @@
 #include "store/names.h"
 #include "store/telemetry.h"
 #include "store/vote.h"
+#include "waitpoint.h"
 
 PG_FUNCTION_INFO_V1(sd_rpc_prepare);
 PG_FUNCTION_INFO_V1(sd_rpc_accept);
@@ -244,6 +245,8 @@ sd_rpc_prepare(PG_FUNCTION_ARGS)
 	vote = sd_vote_prepare(&ballot, version, &chain);
 	put_vote(fcinfo, &vote, version);
 	sd_store_leave(&scope);
+	sd_waitpoint("promise-written");
+	sd_waitpoint_at_commit("promise-flushed");
 	note_call(&vote, version, vote.verdict == SD_ACCEPTOR_PROMISED);
 	return (Datum) 0;
 }
@@ -264,6 +267,8 @@ sd_rpc_accept(PG_FUNCTION_ARGS)
 	vote = sd_vote_accept(&ballot, version, &chain, entry);
 	put_vote(fcinfo, &vote, version);
 	sd_store_leave(&scope);
+	sd_waitpoint("accept-written");
+	sd_waitpoint_at_commit("accept-flushed");
 	note_call(&vote, version, vote.verdict == SD_ACCEPTOR_ACCEPTED);
 	return (Datum) 0;
 }
