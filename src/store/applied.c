@@ -113,6 +113,17 @@ sd_attempt_close(const pg_uuid_t *entry_id)
 	sd_store_run(&statement, (Datum[]) {SD_UUID(entry_id)}, NULL, SD_ANY_ROWS);
 }
 
+bool
+sd_attempt_is_open(int64 version)
+{
+	static SdStatement statement = {
+		.sql = "SELECT 1 FROM schemadrift_store.attempt WHERE version = $1 AND NOT closed LIMIT 1",
+		.nargs = 1, .types = {INT8OID}
+	};
+
+	return sd_store_run(&statement, (Datum[]) {Int64GetDatum(version)}, NULL, SD_ANY_ROWS) > 0;
+}
+
 /* ---- others ---- */
 
 void

@@ -90,6 +90,8 @@ extern void sd_execution_insert(int64 version, const char *state, TimestampTz si
 /* attempts of this region */
 extern void sd_attempt_insert(const pg_uuid_t *entry_id, int64 version, const char *name);	/* "": not known yet */
 extern void sd_attempt_close(const pg_uuid_t *entry_id);
+/* one for this version that nobody has judged: of a change under way, or of one that died with its process */
+extern bool sd_attempt_is_open(int64 version);
 
 /* the configuration in force for the next version, and members' addresses */
 typedef struct SdMembers

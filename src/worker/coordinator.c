@@ -166,6 +166,9 @@ look(SdCoordinator *c, void *arg)
 			c->members = fresh;
 		}
 	}
+	/* what an earlier coordinator was at: nobody alive knows whether accepts were sent, so others must be asked */
+	if (!c->joined && sd_attempt_is_open(head.version + 1))
+		c->doubt = head.version + 1;
 	c->joined = true;
 	c->head = head;
 	c->me = sd_config_find(&c->members.config, c->self.region);
