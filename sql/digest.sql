@@ -150,5 +150,8 @@ SELECT changes('ALTER TABLE o DROP k; ALTER TABLE o DROP k2; ALTER TABLE o ADD k
 -- a definition, to look at
 SELECT kind || ' ' || identity || E'\n' || definition FROM schemadrift_store.digest_scan() WHERE identity IN ('d.tt', 'd.o.o_id_fkey', 'd.mood', 'd.f(integer,text)') ORDER BY identity COLLATE "C";
 
+-- a drop that was rolled back: the objects are still there
+SELECT changes('CREATE TABLE rb (a int PRIMARY KEY); DO $x$ BEGIN DROP TABLE rb; RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN NULL; END $x$');
+
 DROP PUBLICATION pub;
 DROP SCHEMA d, d2 CASCADE;

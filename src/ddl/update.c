@@ -239,9 +239,10 @@ look_at(Update *u, Work *work, SdDescription *description)
 	/* REINDEX CONCURRENTLY, which is local, gives indexes other OIDs: then rows cannot be found by OID */
 	if (work->touched && !work->created && old == NULL && work->was_index)
 		u->everything = true;
-	if (work->dropped)
-		return;
 	work->exists = sd_describe_object(u->describer, work->key.classid, work->key.objid, description);
+	/* still there: the subtransaction that dropped it was rolled back */
+	if (work->dropped && !work->exists)
+		return;
 	if (work->exists)
 	{
 		work->now = sd_hash_description(u->hasher, description);
