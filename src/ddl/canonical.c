@@ -24,202 +24,10 @@
 #include "utils/syscache.h"
 
 #include "ddl/canonical.h"
+#include "ddl/canonical_writer.h"
 #include "ddl/datum.h"
 #include "ddl/names.h"
 #include "ddl/nodetext.h"
-
-/* One level of query nesting: what a column reference's varno counts in. */
-typedef struct Frame
-{
-	struct Frame *parent;
-	const SdNode *rtable;		/* NULL at the outermost level of an expression */
-	Oid			relation;		/* there: the relation it belongs to */
-} Frame;
-
-typedef struct Writer
-{
-	StringInfo	out;
-	Frame	   *frame;
-	const SdNode *element;		/* stands for CASETESTEXPR in an array coercion taken apart */
-} Writer;
-
-static void write_node(Writer *w, const SdNode *node);
-static void write_query(Writer *w, const SdNode *node, bool names);
-
-/* What to do with a field, whatever struct it is in. */
-typedef enum Treatment
-{
-	SKIP,						/* no meaning of its own */
-	FUNCTION, OPERATOR, TYPE, COLLATION, OPCLASS, OPFAMILY, RELATION, CONSTRAINT,	/* an OID or a list of them */
-	MODIFIER,					/* a type modifier: -1 says nothing */
-	COPY						/* not in the table */
-} Treatment;
-
-typedef struct FieldRule
-{
-	const char *field;
-	Treatment	treatment;
-} FieldRule;
-
-/* In the order of strcmp(), for bsearch(). */
-static const FieldRule field_rules[] = {
-	{"aggargtypes", SKIP},
-	{"aggcollid", SKIP},
-	{"aggfnoid", FUNCTION},
-	{"aggno", SKIP},
-	{"aggsplit", SKIP},
-	{"aggtransno", SKIP},
-	{"aggtranstype", SKIP},
-	{"aggtype", SKIP},
-	{"alias", SKIP},
-	{"array_collid", SKIP},
-	{"array_typeid", SKIP},
-	{"canSetTag", SKIP},
-	{"casecollid", SKIP},
-	{"casetype", SKIP},
-	{"checkAsUser", SKIP},
-	{"coalescecollid", SKIP},
-	{"coalescetype", SKIP},
-	{"coerceformat", SKIP},
-	{"coercionformat", SKIP},
-	{"colCollations", SKIP},
-	{"colTypes", SKIP},
-	{"colTypmods", SKIP},
-	{"colcollations", SKIP},
-	{"collOid", COLLATION},
-	{"collation", SKIP},
-	{"colnames", SKIP},
-	{"coltypes", TYPE},
-	{"constraint", CONSTRAINT},
-	{"constraintDeps", CONSTRAINT},
-	{"convertformat", SKIP},
-	{"ctecolcollations", SKIP},
-	{"ctecolnames", SKIP},
-	{"ctecoltypes", SKIP},
-	{"ctecoltypmods", SKIP},
-	{"cterefcount", SKIP},
-	{"element_typeid", SKIP},
-	{"elemfuncid", FUNCTION},
-	{"endInRangeFunc", FUNCTION},
-	{"eqop", OPERATOR},
-	{"eref", SKIP},
-	{"exclRelTlist", SKIP},
-	{"extraUpdatedCols", SKIP},
-	{"funccolcollations", SKIP},
-	{"funccolcount", SKIP},
-	{"funccollid", SKIP},
-	{"funccoltypes", TYPE},
-	{"funcformat", SKIP},
-	{"funcid", FUNCTION},
-	{"funcresulttype", SKIP},
-	{"funcretset", SKIP},
-	{"groupexprs", SKIP},
-	{"hasAggs", SKIP},
-	{"hasForUpdate", SKIP},
-	{"hasGroupRTE", SKIP},
-	{"hasModifyingCTE", SKIP},
-	{"hasRowSecurity", SKIP},
-	{"hasSubLinks", SKIP},
-	{"hasTargetSRFs", SKIP},
-	{"hasWindowFuncs", SKIP},
-	{"hashable", SKIP},
-	{"hashfuncid", SKIP},
-	{"inFromCl", SKIP},
-	{"inRangeColl", SKIP},
-	{"infercollid", COLLATION},
-	{"inferopclass", OPCLASS},
-	{"inputcollid", SKIP},
-	{"inputcollids", SKIP},
-	{"insertedCols", SKIP},
-	{"isNatural", SKIP},
-	{"join_using_alias", SKIP},
-	{"joinaliasvars", SKIP},
-	{"joinleftcols", SKIP},
-	{"joinrightcols", SKIP},
-	{"list_end", SKIP},
-	{"list_start", SKIP},
-	{"location", SKIP},
-	{"minmaxcollid", SKIP},
-	{"minmaxtype", SKIP},
-	{"negfuncid", SKIP},
-	{"opcollid", SKIP},
-	{"operName", SKIP},
-	{"opfamilies", OPFAMILY},
-	{"opfuncid", SKIP},
-	{"opno", OPERATOR},
-	{"opnos", OPERATOR},
-	{"opresulttype", SKIP},
-	{"opretset", SKIP},
-	{"paramcollid", SKIP},
-	{"paramtype", TYPE},
-	{"paramtypmod", MODIFIER},
-	{"perminfoindex", SKIP},
-	{"queryId", SKIP},
-	{"querySource", SKIP},
-	{"refcollid", SKIP},
-	{"refcontainertype", SKIP},
-	{"refelemtype", SKIP},
-	{"refrestype", SKIP},
-	{"reftypmod", SKIP},
-	{"relabelformat", SKIP},
-	{"relid", RELATION},
-	{"relkind", SKIP},
-	{"rellockmode", SKIP},
-	{"requiredPerms", SKIP},
-	{"resorigcol", SKIP},
-	{"resorigtbl", SKIP},
-	{"resultcollid", SKIP},
-	{"resulttype", TYPE},
-	{"resulttypmod", MODIFIER},
-	{"row_format", SKIP},
-	{"row_typeid", TYPE},
-	{"rteperminfos", SKIP},
-	{"securityQuals", SKIP},
-	{"selectedCols", SKIP},
-	{"seqid", RELATION},
-	{"sortop", OPERATOR},
-	{"startInRangeFunc", FUNCTION},
-	{"stmt_len", SKIP},
-	{"stmt_location", SKIP},
-	{"tsmhandler", FUNCTION},
-	{"type", TYPE},
-	{"typeId", SKIP},
-	{"typeMod", SKIP},
-	{"typmod", MODIFIER},
-	{"updatedCols", SKIP},
-	{"usingClause", SKIP},
-	{"varattnosyn", SKIP},
-	{"varnosyn", SKIP},
-	{"varnullingrels", SKIP},
-	{"wincollid", SKIP},
-	{"winfnoid", FUNCTION},
-	{"wintype", SKIP},
-};
-
-static int
-compare_rule(const void *key, const void *rule)
-{
-	const SdNode *value = key;
-	const char *field = ((const FieldRule *) rule)->field;
-	int			result = strncmp(value->field, field, value->field_length);
-
-	return result != 0 ? result : -(field[value->field_length] != '\0');
-}
-
-static Treatment
-field_treatment(const SdNode *value)
-{
-	const FieldRule *rule = bsearch(value, field_rules, lengthof(field_rules), sizeof(FieldRule), compare_rule);
-
-	return rule ? rule->treatment : COPY;
-}
-
-static bool
-atom_is(const SdNode *node, const char *text)
-{
-	return node->kind == SD_NODE_ATOM && node->length == (int) strlen(text) &&
-		memcmp(node->text, text, node->length) == 0;
-}
 
 /* Zero, false, NULL, empty: as if the field were not there. */
 static bool
@@ -228,99 +36,46 @@ says_nothing(const SdNode *value)
 	if (value->rest)
 		return false;
 	if (value->kind == SD_NODE_LIST)
-		return value->nitems == 0 || (value->nitems == 1 && atom_is(&value->items[0], "b"));
-	return atom_is(value, "<>") || atom_is(value, "false") || atom_is(value, "0");
+		return value->nitems == 0 || (value->nitems == 1 && sd_node_is_atom(&value->items[0], "b"));
+	return sd_node_is_atom(value, "<>") || sd_node_is_atom(value, "false") || sd_node_is_atom(value, "0");
 }
 
-static void
-write_reference(StringInfo out, Treatment treatment, Oid oid)
-{
-	switch (treatment)
-	{
-		case FUNCTION:
-			sd_append_function(out, oid);
-			break;
-		case OPERATOR:
-			sd_append_operator(out, oid);
-			break;
-		case TYPE:
-			sd_append_type(out, oid, -1);
-			break;
-		case COLLATION:
-			sd_append_collation(out, oid);
-			break;
-		case OPCLASS:
-			sd_append_opclass(out, oid);
-			break;
-		case OPFAMILY:
-			sd_append_opfamily(out, oid);
-			break;
-		case RELATION:
-			sd_append_relation(out, oid);
-			break;
-		case CONSTRAINT:
-			sd_append_constraint(out, oid);
-			break;
-		default:
-			Assert(false);
-	}
-}
-
-/* An OID or a list "(o 1 2)" of them. */
-static void
-write_references(StringInfo out, Treatment treatment, const SdNode *value)
-{
-	if (value->kind != SD_NODE_LIST)
-	{
-		write_reference(out, treatment, sd_node_oid(value));
-		return;
-	}
-	appendStringInfoChar(out, '(');
-	for (int i = 1; i < value->nitems; i++)
-	{
-		if (i > 1)
-			appendStringInfoChar(out, ' ');
-		write_reference(out, treatment, sd_node_oid(&value->items[i]));
-	}
-	appendStringInfoChar(out, ')');
-}
-
-static void
-write_label(Writer *w, const SdNode *value)
+void
+sd_write_label(SdWriter *w, const SdNode *value)
 {
 	appendStringInfoString(w->out, " :");
 	appendBinaryStringInfo(w->out, value->field, value->field_length);
 	appendStringInfoChar(w->out, ' ');
 }
 
-static void
-write_field(Writer *w, const SdNode *value)
+void
+sd_write_field(SdWriter *w, const SdNode *value)
 {
-	Treatment	treatment = field_treatment(value);
+	SdTreatment	treatment = sd_field_treatment(value);
 
-	if (treatment == SKIP || says_nothing(value) || (treatment == MODIFIER && sd_node_int(value) < 0))
+	if (treatment == SD_FIELD_SKIP || says_nothing(value) || (treatment == SD_FIELD_MODIFIER && sd_node_int(value) < 0))
 		return;
-	write_label(w, value);
-	if (treatment == COPY || treatment == MODIFIER)
+	sd_write_label(w, value);
+	if (treatment == SD_FIELD_COPY || treatment == SD_FIELD_MODIFIER)
 	{
 		if (value->rest)
 			appendBinaryStringInfo(w->out, value->rest, value->rest_length);
 		else
-			write_node(w, value);
+			sd_write_node(w, value);
 	}
 	else
-		write_references(w->out, treatment, value);
+		sd_write_references(w->out, treatment, value);
 }
 
-static void
-open_struct(Writer *w, const SdNode *node)
+void
+sd_open_struct(SdWriter *w, const SdNode *node)
 {
 	appendStringInfoChar(w->out, '{');
 	appendBinaryStringInfo(w->out, node->tag, node->tag_length);
 }
 
-static void
-close_struct(Writer *w)
+void
+sd_close_struct(SdWriter *w)
 {
 	appendStringInfoChar(w->out, '}');
 }
@@ -329,7 +84,7 @@ close_struct(Writer *w)
  * A constant, by its type's output function.  The server's own reader decodes the bytes.
  */
 static void
-write_const(Writer *w, const SdNode *node)
+write_const(SdWriter *w, const SdNode *node)
 {
 	Const	   *constant = stringToNode(sd_node_text(node));
 
@@ -342,7 +97,7 @@ write_const(Writer *w, const SdNode *node)
 		appendStringInfoChar(w->out, ' ');
 		sd_append_datum(w->out, constant->consttype, constant->constvalue);
 	}
-	close_struct(w);
+	sd_close_struct(w);
 }
 
 char *
@@ -374,7 +129,7 @@ type_of(const SdNode *node)
 
 /* A column of a function in FROM: by name where the function returns a composite type, which may have dropped columns. */
 static void
-write_function_column(Writer *w, const SdNode *rte, long number)
+write_function_column(SdWriter *w, const SdNode *rte, long number)
 {
 	const SdNode *functions = sd_node_field(rte, "functions");
 	long		before = 0;
@@ -407,12 +162,12 @@ write_function_column(Writer *w, const SdNode *rte, long number)
  * tables joined.
  */
 static void
-write_var(Writer *w, const SdNode *node)
+write_var(SdWriter *w, const SdNode *node)
 {
 	long		varno = sd_node_int(sd_node_field(node, "varno"));
 	long		number = sd_node_int(sd_node_field(node, "varattno"));
 	long		levels = sd_node_int(sd_node_field(node, "varlevelsup"));
-	Frame	   *frame = w->frame;
+	SdFrame    *frame = w->frame;
 	const SdNode *rte;
 	const SdNode *behind;
 
@@ -427,7 +182,7 @@ write_var(Writer *w, const SdNode *node)
 		/* OLD and NEW are 1 and 2 */
 		appendStringInfo(w->out, "%ld.", varno);
 		sd_append_column(w->out, frame->relation, number);
-		close_struct(w);
+		sd_close_struct(w);
 		return;
 	}
 	if (varno < 1 || varno > frame->rtable->nitems)
@@ -452,10 +207,10 @@ write_var(Writer *w, const SdNode *node)
 				behind = sd_node_field(rte, "groupexprs");
 			if (!sd_node_is_null(behind) && number >= 1 && number <= behind->nitems)
 			{
-				Frame	   *saved = w->frame;
+				SdFrame    *saved = w->frame;
 
 				w->frame = frame;
-				write_node(w, &behind->items[number - 1]);
+				sd_write_node(w, &behind->items[number - 1]);
 				w->frame = saved;
 				break;
 			}
@@ -471,18 +226,18 @@ write_var(Writer *w, const SdNode *node)
 		for (int i = 0; names && i < names->nitems; i++)
 		{
 			/* dropped columns have no name */
-			if (atom_is(&names->items[i], "\"\""))
+			if (sd_node_is_atom(&names->items[i], "\"\""))
 				continue;
 			appendStringInfoChar(w->out, ' ');
 			appendBinaryStringInfo(w->out, names->items[i].text, names->items[i].length);
 		}
 	}
-	close_struct(w);
+	sd_close_struct(w);
 }
 
 /* a AND (b AND c) and a AND b AND c are stored differently, and a restored dump has the second. */
 static void
-write_bool_args(Writer *w, const SdNode *node, const SdNode *op)
+write_bool_args(SdWriter *w, const SdNode *node, const SdNode *op)
 {
 	const SdNode *args = sd_node_field(node, "args");
 
@@ -491,35 +246,35 @@ write_bool_args(Writer *w, const SdNode *node, const SdNode *op)
 		const SdNode *arg = &args->items[i];
 		const SdNode *inner = sd_node_field(arg, "boolop");
 
-		if (sd_node_is(arg, "BOOLEXPR") && !atom_is(op, "not") && inner && inner->length == op->length &&
+		if (sd_node_is(arg, "BOOLEXPR") && !sd_node_is_atom(op, "not") && inner && inner->length == op->length &&
 			memcmp(inner->text, op->text, op->length) == 0)
 			write_bool_args(w, arg, op);
 		else
 		{
 			appendStringInfoChar(w->out, ' ');
-			write_node(w, arg);
+			sd_write_node(w, arg);
 		}
 	}
 }
 
 static void
-write_bool(Writer *w, const SdNode *node)
+write_bool(SdWriter *w, const SdNode *node)
 {
 	const SdNode *op = sd_node_field(node, "boolop");
 
-	open_struct(w, node);
+	sd_open_struct(w, node);
 	appendStringInfoChar(w->out, ' ');
 	appendBinaryStringInfo(w->out, op->text, op->length);
 	write_bool_args(w, node, op);
-	close_struct(w);
+	sd_close_struct(w);
 }
 
 static void
-write_array(Writer *w, const SdNode *node, const SdNode *coercion)
+write_array(SdWriter *w, const SdNode *node, const SdNode *coercion)
 {
 	const SdNode *elements = sd_node_field(node, "elements");
 
-	open_struct(w, node);
+	sd_open_struct(w, node);
 	if (sd_node_is_null(elements))
 	{
 		appendStringInfoChar(w->out, ' ');
@@ -531,7 +286,7 @@ write_array(Writer *w, const SdNode *node, const SdNode *coercion)
 
 		appendStringInfoChar(w->out, ' ');
 		if (coercion == NULL)
-			write_node(w, element);
+			sd_write_node(w, element);
 		else if (sd_node_is(element, "ARRAYEXPR"))
 			write_array(w, element, coercion);
 		else
@@ -539,11 +294,11 @@ write_array(Writer *w, const SdNode *node, const SdNode *coercion)
 			const SdNode *saved = w->element;
 
 			w->element = element;
-			write_node(w, coercion);
+			sd_write_node(w, coercion);
 			w->element = saved;
 		}
 	}
-	close_struct(w);
+	sd_close_struct(w);
 }
 
 /*
@@ -551,7 +306,7 @@ write_array(Writer *w, const SdNode *node, const SdNode *coercion)
  * first form, and its restored dump in the second.
  */
 static void
-write_array_coercion(Writer *w, const SdNode *node)
+write_array_coercion(SdWriter *w, const SdNode *node)
 {
 	const SdNode *arg = sd_node_field(node, "arg");
 
@@ -560,45 +315,45 @@ write_array_coercion(Writer *w, const SdNode *node)
 		write_array(w, arg, sd_node_field(node, "elemexpr"));
 		return;
 	}
-	open_struct(w, node);
+	sd_open_struct(w, node);
 	for (int i = 0; i < node->nitems; i++)
-		write_field(w, &node->items[i]);
-	close_struct(w);
+		sd_write_field(w, &node->items[i]);
+	sd_close_struct(w);
 }
 
 static void
-write_case_test(Writer *w, const SdNode *node)
+write_case_test(SdWriter *w, const SdNode *node)
 {
 	const SdNode *element = w->element;
 
 	if (element == NULL)
 	{
-		open_struct(w, node);
-		close_struct(w);
+		sd_open_struct(w, node);
+		sd_close_struct(w);
 		return;
 	}
 	/* inside the element it has its own meaning again */
 	w->element = NULL;
-	write_node(w, element);
+	sd_write_node(w, element);
 	w->element = element;
 }
 
 /* CASE gives CASETESTEXPR a meaning of its own. */
 static void
-write_case(Writer *w, const SdNode *node)
+write_case(SdWriter *w, const SdNode *node)
 {
 	const SdNode *saved = w->element;
 
 	w->element = NULL;
-	open_struct(w, node);
+	sd_open_struct(w, node);
 	for (int i = 0; i < node->nitems; i++)
-		write_field(w, &node->items[i]);
-	close_struct(w);
+		sd_write_field(w, &node->items[i]);
+	sd_close_struct(w);
 	w->element = saved;
 }
 
 static void
-write_composite_column(Writer *w, Oid relation, long number)
+write_composite_column(SdWriter *w, Oid relation, long number)
 {
 	char	   *name = OidIsValid(relation) ? sd_live_column(relation, number) : NULL;
 
@@ -610,47 +365,47 @@ write_composite_column(Writer *w, Oid relation, long number)
 }
 
 static void
-write_field_select(Writer *w, const SdNode *node)
+write_field_select(SdWriter *w, const SdNode *node)
 {
 	const SdNode *arg = sd_node_field(node, "arg");
 
-	open_struct(w, node);
+	sd_open_struct(w, node);
 	write_composite_column(w, composite_relation(type_of(arg)), sd_node_int(sd_node_field(node, "fieldnum")));
 	appendStringInfoChar(w->out, ' ');
-	write_node(w, arg);
-	close_struct(w);
+	sd_write_node(w, arg);
+	sd_close_struct(w);
 }
 
 static void
-write_field_store(Writer *w, const SdNode *node)
+write_field_store(SdWriter *w, const SdNode *node)
 {
 	Oid			type = sd_node_oid(sd_node_field(node, "resulttype"));
 	Oid			relation = composite_relation(type);
 	const SdNode *numbers = sd_node_field(node, "fieldnums");
 	const SdNode *values = sd_node_field(node, "newvals");
 
-	open_struct(w, node);
+	sd_open_struct(w, node);
 	appendStringInfoChar(w->out, ' ');
 	sd_append_type(w->out, type, -1);
 	appendStringInfoChar(w->out, ' ');
-	write_node(w, sd_node_field(node, "arg"));
+	sd_write_node(w, sd_node_field(node, "arg"));
 	for (int i = 1; numbers && i < numbers->nitems; i++)
 		write_composite_column(w, relation, sd_node_int(&numbers->items[i]));
 	appendStringInfoChar(w->out, ' ');
 	if (values)
-		write_node(w, values);
-	close_struct(w);
+		sd_write_node(w, values);
+	sd_close_struct(w);
 }
 
 /* ROW(...) of a named type has a NULL for each dropped column, which a restored copy has not. */
 static void
-write_row(Writer *w, const SdNode *node)
+write_row(SdWriter *w, const SdNode *node)
 {
 	Oid			type = sd_node_oid(sd_node_field(node, "row_typeid"));
 	Oid			relation = composite_relation(type);
 	const SdNode *args = sd_node_field(node, "args");
 
-	open_struct(w, node);
+	sd_open_struct(w, node);
 	appendStringInfoChar(w->out, ' ');
 	sd_append_type(w->out, type, -1);
 	for (int i = 0; args && i < args->nitems; i++)
@@ -658,202 +413,15 @@ write_row(Writer *w, const SdNode *node)
 		if (OidIsValid(relation) && sd_live_column(relation, i + 1) == NULL)
 			continue;
 		appendStringInfoChar(w->out, ' ');
-		write_node(w, &args->items[i]);
+		sd_write_node(w, &args->items[i]);
 	}
-	close_struct(w);
-}
-
-/*
- * Result columns.  Those of INSERT and UPDATE are numbered as the target's columns, so are named by them; those of SELECT count
- * as written.
- */
-static void
-write_targets(Writer *w, const SdNode *list, Oid target, bool names)
-{
-	appendStringInfoChar(w->out, '(');
-	for (int i = 0; i < list->nitems; i++)
-	{
-		const SdNode *entry = &list->items[i];
-		bool		junk = atom_is(sd_node_field(entry, "resjunk"), "true");
-
-		open_struct(w, entry);
-		for (int j = 0; j < entry->nitems; j++)
-		{
-			const SdNode *value = &entry->items[j];
-			bool		is_number = value->field_length == 5 && memcmp(value->field, "resno", 5) == 0;
-			bool		is_name = value->field_length == 7 && memcmp(value->field, "resname", 7) == 0;
-
-			/* columns for internal use are found by ressortgroupref; where they stand depends on dropped columns */
-			if (is_number && junk)
-				continue;
-			if (is_number && OidIsValid(target))
-			{
-				write_label(w, value);
-				sd_append_column(w->out, target, sd_node_int(value));
-			}
-			else if (!is_name || (names && !OidIsValid(target) && !junk))
-				write_field(w, value);
-		}
-		close_struct(w);
-	}
-	appendStringInfoChar(w->out, ')');
-}
-
-static bool
-field_is(const SdNode *value, const char *field)
-{
-	return value->field_length == (int) strlen(field) && memcmp(value->field, field, value->field_length) == 0;
-}
-
-/* ON CONFLICT and MERGE have lists of the target's columns too. */
-static void
-write_with_targets(Writer *w, const SdNode *node, Oid target)
-{
-	long		command = sd_node_int(sd_node_field(node, "commandType"));
-
-	if (sd_node_is(node, "MERGEACTION") && command != CMD_UPDATE && command != CMD_INSERT)
-		target = InvalidOid;
-	open_struct(w, node);
-	for (int i = 0; i < node->nitems; i++)
-	{
-		const SdNode *value = &node->items[i];
-
-		if ((field_is(value, "onConflictSet") || field_is(value, "targetList")) && !sd_node_is_null(value))
-		{
-			write_label(w, value);
-			write_targets(w, value, target, false);
-		}
-		else
-			write_field(w, value);
-	}
-	close_struct(w);
-}
-
-static void
-write_rtable(Writer *w, const SdNode *rtable, bool names)
-{
-	appendStringInfoChar(w->out, '(');
-	for (int i = 0; i < rtable->nitems; i++)
-	{
-		const SdNode *rte = &rtable->items[i];
-		bool		is_relation = sd_node_int(sd_node_field(rte, "rtekind")) == RTE_RELATION;
-
-		open_struct(w, rte);
-		for (int j = 0; j < rte->nitems; j++)
-		{
-			const SdNode *value = &rte->items[j];
-
-			if (field_is(value, "subquery") && sd_node_is(value, "QUERY"))
-			{
-				write_label(w, value);
-				write_query(w, value, names);
-			}
-			/* copied from what the table stands for; a view's, kept by 16 and later, is only its name */
-			else if (field_is(value, "coltypes") || field_is(value, "coltypmods") ||
-					 (field_is(value, "relid") && !is_relation))
-				continue;
-			else
-				write_field(w, value);
-		}
-		close_struct(w);
-	}
-	appendStringInfoChar(w->out, ')');
-}
-
-/*
- * A query, as a new level of column references.  names: those of its result columns matter to somebody outside.
- */
-static void
-write_query(Writer *w, const SdNode *node, bool names)
-{
-	Frame		frame;
-	const SdNode *saved = w->element;
-	long		command = sd_node_int(sd_node_field(node, "commandType"));
-	long		result = sd_node_int(sd_node_field(node, "resultRelation"));
-	bool		is_setop = !sd_node_is_null(sd_node_field(node, "setOperations"));
-	Oid			target = InvalidOid;
-
-	check_stack_depth();
-	frame.parent = w->frame;
-	frame.relation = InvalidOid;
-	frame.rtable = sd_node_field(node, "rtable");
-	if (frame.rtable && result >= 1 && result <= frame.rtable->nitems)
-		target = sd_node_oid(sd_node_field(&frame.rtable->items[result - 1], "relid"));
-	w->frame = &frame;
-	w->element = NULL;
-
-	open_struct(w, node);
-	for (int i = 0; i < node->nitems; i++)
-	{
-		const SdNode *value = &node->items[i];
-
-		if (sd_node_is_null(value))
-			continue;
-		if (field_is(value, "targetList"))
-		{
-			write_label(w, value);
-			write_targets(w, value, command == CMD_INSERT || command == CMD_UPDATE ? target : InvalidOid, names);
-		}
-		else if (field_is(value, "returningList"))
-		{
-			write_label(w, value);
-			write_targets(w, value, InvalidOid, names);
-		}
-		else if (field_is(value, "onConflict"))
-		{
-			write_label(w, value);
-			write_with_targets(w, value, target);
-		}
-		else if (field_is(value, "mergeActionList"))
-		{
-			write_label(w, value);
-			for (int j = 0; j < value->nitems; j++)
-				write_with_targets(w, &value->items[j], target);
-		}
-		else if (field_is(value, "rtable"))
-		{
-			write_label(w, value);
-			/* the members of a UNION are named by the whole */
-			write_rtable(w, value, !is_setop);
-		}
-		else
-			write_field(w, value);
-	}
-	close_struct(w);
-	w->frame = frame.parent;
-	w->element = saved;
-}
-
-/* The names of the result columns of a subquery in an expression are seen by nobody. */
-static void
-write_sublink(Writer *w, const SdNode *node)
-{
-	open_struct(w, node);
-	for (int i = 0; i < node->nitems; i++)
-	{
-		const SdNode *value = &node->items[i];
-
-		if (sd_node_is(value, "QUERY"))
-		{
-			write_label(w, value);
-			write_query(w, value, false);
-		}
-		else
-			write_field(w, value);
-	}
-	close_struct(w);
-}
-
-static void
-write_whole_query(Writer *w, const SdNode *node)
-{
-	write_query(w, node, true);
+	sd_close_struct(w);
 }
 
 typedef struct StructRule
 {
 	const char *tag;
-	void		(*write) (Writer *w, const SdNode *node);
+	void		(*write) (SdWriter *w, const SdNode *node);
 } StructRule;
 
 static const StructRule struct_rules[] = {
@@ -868,12 +436,12 @@ static const StructRule struct_rules[] = {
 	{"FIELDSTORE", write_field_store},
 	{"ROWEXPR", write_row},
 	{"ROW", write_row},
-	{"SUBLINK", write_sublink},
-	{"QUERY", write_whole_query},
+	{"SUBLINK", sd_write_sublink},
+	{"QUERY", sd_write_named_query},
 };
 
 static void
-write_struct(Writer *w, const SdNode *node)
+write_struct(SdWriter *w, const SdNode *node)
 {
 	if (sd_node_is(node, "ARRAYEXPR") || sd_node_is(node, "ARRAY"))
 	{
@@ -888,14 +456,14 @@ write_struct(Writer *w, const SdNode *node)
 			return;
 		}
 	}
-	open_struct(w, node);
+	sd_open_struct(w, node);
 	for (int i = 0; i < node->nitems; i++)
-		write_field(w, &node->items[i]);
-	close_struct(w);
+		sd_write_field(w, &node->items[i]);
+	sd_close_struct(w);
 }
 
-static void
-write_node(Writer *w, const SdNode *node)
+void
+sd_write_node(SdWriter *w, const SdNode *node)
 {
 	check_stack_depth();
 	switch (node->kind)
@@ -909,7 +477,7 @@ write_node(Writer *w, const SdNode *node)
 			{
 				if (i > 0)
 					appendStringInfoChar(w->out, ' ');
-				write_node(w, &node->items[i]);
+				sd_write_node(w, &node->items[i]);
 			}
 			appendStringInfoChar(w->out, ')');
 			break;
@@ -922,37 +490,37 @@ write_node(Writer *w, const SdNode *node)
 void
 sd_append_canonical(StringInfo out, const char *text, Oid relation)
 {
-	Frame		frame = {NULL, NULL, relation};
-	Writer		w = {out, &frame, NULL};
+	SdFrame		frame = {NULL, NULL, relation};
+	SdWriter		w = {out, &frame, NULL};
 
-	write_node(&w, sd_node_parse(text));
+	sd_write_node(&w, sd_node_parse(text));
 }
 
 void
 sd_append_canonical_view(StringInfo out, const char *text)
 {
-	Frame		frame = {NULL, NULL, InvalidOid};
-	Writer		w = {out, &frame, NULL};
+	SdFrame		frame = {NULL, NULL, InvalidOid};
+	SdWriter		w = {out, &frame, NULL};
 	SdNode	   *list = sd_node_parse(text);
 
 	for (int i = 0; i < list->nitems; i++)
-		write_query(&w, &list->items[i], false);
+		sd_write_query(&w, &list->items[i], false);
 }
 
 List *
 sd_canonical_members(const char *text, Oid relation)
 {
-	Frame		frame = {NULL, NULL, relation};
+	SdFrame		frame = {NULL, NULL, relation};
 	SdNode	   *list = sd_node_parse(text);
 	List	   *result = NIL;
 
 	for (int i = 0; i < list->nitems; i++)
 	{
 		StringInfoData member;
-		Writer		w = {&member, &frame, NULL};
+		SdWriter		w = {&member, &frame, NULL};
 
 		initStringInfo(&member);
-		write_node(&w, &list->items[i]);
+		sd_write_node(&w, &list->items[i]);
 		result = lappend(result, member.data);
 	}
 	return result;

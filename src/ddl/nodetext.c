@@ -248,3 +248,16 @@ sd_node_string(const SdNode *node)
 	*out = '\0';
 	return result;
 }
+
+bool
+sd_node_is_atom(const SdNode *node, const char *text)
+{
+	return node->kind == SD_NODE_ATOM && node->length == (int) strlen(text) &&
+		memcmp(node->text, text, node->length) == 0;
+}
+
+bool
+sd_node_is_field(const SdNode *value, const char *field)
+{
+	return value->field_length == (int) strlen(field) && memcmp(value->field, field, value->field_length) == 0;
+}

@@ -39,6 +39,8 @@ extern SdNode *sd_node_parse(const char *text);
 extern SdNode *sd_node_field(const SdNode *node, const char *field);
 
 extern bool sd_node_is(const SdNode *node, const char *tag);
+extern bool sd_node_is_atom(const SdNode *node, const char *text);
+extern bool sd_node_is_field(const SdNode *value, const char *field);	/* is it the value of that field? */
 extern bool sd_node_is_null(const SdNode *node);	/* NULL, <> or () */
 extern long sd_node_int(const SdNode *node);	/* of an atom; NULL and <> are 0 */
 extern Oid	sd_node_oid(const SdNode *node);

@@ -1,0 +1,194 @@
+/*
+ * canonical_query.c: stored queries as canonical text; see canonical.c.
+ *
+ * Backend and workers, inside a transaction.
+ */
+#include "compat.h"
+
+#include "miscadmin.h"
+#include "nodes/nodes.h"
+#include "nodes/parsenodes.h"
+
+#include "ddl/canonical_writer.h"
+#include "ddl/names.h"
+
+/*
+ * Result columns.  Those of INSERT and UPDATE are numbered as the target's columns, so are named by them; those of SELECT count
+ * as written.
+ */
+static void
+write_targets(SdWriter *w, const SdNode *list, Oid target, bool names)
+{
+	appendStringInfoChar(w->out, '(');
+	for (int i = 0; i < list->nitems; i++)
+	{
+		const SdNode *entry = &list->items[i];
+		bool		junk = sd_node_is_atom(sd_node_field(entry, "resjunk"), "true");
+
+		sd_open_struct(w, entry);
+		for (int j = 0; j < entry->nitems; j++)
+		{
+			const SdNode *value = &entry->items[j];
+			bool		is_number = value->field_length == 5 && memcmp(value->field, "resno", 5) == 0;
+			bool		is_name = value->field_length == 7 && memcmp(value->field, "resname", 7) == 0;
+
+			/* columns for internal use are found by ressortgroupref; where they stand depends on dropped columns */
+			if (is_number && junk)
+				continue;
+			if (is_number && OidIsValid(target))
+			{
+				sd_write_label(w, value);
+				sd_append_column(w->out, target, sd_node_int(value));
+			}
+			else if (!is_name || (names && !OidIsValid(target) && !junk))
+				sd_write_field(w, value);
+		}
+		sd_close_struct(w);
+	}
+	appendStringInfoChar(w->out, ')');
+}
+
+/* ON CONFLICT and MERGE have lists of the target's columns too. */
+static void
+write_with_targets(SdWriter *w, const SdNode *node, Oid target)
+{
+	long		command = sd_node_int(sd_node_field(node, "commandType"));
+
+	if (sd_node_is(node, "MERGEACTION") && command != CMD_UPDATE && command != CMD_INSERT)
+		target = InvalidOid;
+	sd_open_struct(w, node);
+	for (int i = 0; i < node->nitems; i++)
+	{
+		const SdNode *value = &node->items[i];
+
+		if ((sd_node_is_field(value, "onConflictSet") || sd_node_is_field(value, "targetList")) && !sd_node_is_null(value))
+		{
+			sd_write_label(w, value);
+			write_targets(w, value, target, false);
+		}
+		else
+			sd_write_field(w, value);
+	}
+	sd_close_struct(w);
+}
+
+static void
+write_rtable(SdWriter *w, const SdNode *rtable, bool names)
+{
+	appendStringInfoChar(w->out, '(');
+	for (int i = 0; i < rtable->nitems; i++)
+	{
+		const SdNode *rte = &rtable->items[i];
+		bool		is_relation = sd_node_int(sd_node_field(rte, "rtekind")) == RTE_RELATION;
+
+		sd_open_struct(w, rte);
+		for (int j = 0; j < rte->nitems; j++)
+		{
+			const SdNode *value = &rte->items[j];
+
+			if (sd_node_is_field(value, "subquery") && sd_node_is(value, "QUERY"))
+			{
+				sd_write_label(w, value);
+				sd_write_query(w, value, names);
+			}
+			/* copied from what the table stands for; a view's, kept by 16 and later, is only its name */
+			else if (sd_node_is_field(value, "coltypes") || sd_node_is_field(value, "coltypmods") ||
+					 (sd_node_is_field(value, "relid") && !is_relation))
+				continue;
+			else
+				sd_write_field(w, value);
+		}
+		sd_close_struct(w);
+	}
+	appendStringInfoChar(w->out, ')');
+}
+
+/*
+ * A query, as a new level of column references.  names: those of its result columns matter to somebody outside.
+ */
+void
+sd_write_query(SdWriter *w, const SdNode *node, bool names)
+{
+	SdFrame		frame;
+	const SdNode *saved = w->element;
+	long		command = sd_node_int(sd_node_field(node, "commandType"));
+	long		result = sd_node_int(sd_node_field(node, "resultRelation"));
+	bool		is_setop = !sd_node_is_null(sd_node_field(node, "setOperations"));
+	Oid			target = InvalidOid;
+
+	check_stack_depth();
+	frame.parent = w->frame;
+	frame.relation = InvalidOid;
+	frame.rtable = sd_node_field(node, "rtable");
+	if (frame.rtable && result >= 1 && result <= frame.rtable->nitems)
+		target = sd_node_oid(sd_node_field(&frame.rtable->items[result - 1], "relid"));
+	w->frame = &frame;
+	w->element = NULL;
+
+	sd_open_struct(w, node);
+	for (int i = 0; i < node->nitems; i++)
+	{
+		const SdNode *value = &node->items[i];
+
+		if (sd_node_is_null(value))
+			continue;
+		if (sd_node_is_field(value, "targetList"))
+		{
+			sd_write_label(w, value);
+			write_targets(w, value, command == CMD_INSERT || command == CMD_UPDATE ? target : InvalidOid, names);
+		}
+		else if (sd_node_is_field(value, "returningList"))
+		{
+			sd_write_label(w, value);
+			write_targets(w, value, InvalidOid, names);
+		}
+		else if (sd_node_is_field(value, "onConflict"))
+		{
+			sd_write_label(w, value);
+			write_with_targets(w, value, target);
+		}
+		else if (sd_node_is_field(value, "mergeActionList"))
+		{
+			sd_write_label(w, value);
+			for (int j = 0; j < value->nitems; j++)
+				write_with_targets(w, &value->items[j], target);
+		}
+		else if (sd_node_is_field(value, "rtable"))
+		{
+			sd_write_label(w, value);
+			/* the members of a UNION are named by the whole */
+			write_rtable(w, value, !is_setop);
+		}
+		else
+			sd_write_field(w, value);
+	}
+	sd_close_struct(w);
+	w->frame = frame.parent;
+	w->element = saved;
+}
+
+/* The names of the result columns of a subquery in an expression are seen by nobody. */
+void
+sd_write_sublink(SdWriter *w, const SdNode *node)
+{
+	sd_open_struct(w, node);
+	for (int i = 0; i < node->nitems; i++)
+	{
+		const SdNode *value = &node->items[i];
+
+		if (sd_node_is(value, "QUERY"))
+		{
+			sd_write_label(w, value);
+			sd_write_query(w, value, false);
+		}
+		else
+			sd_write_field(w, value);
+	}
+	sd_close_struct(w);
+}
+
+void
+sd_write_named_query(SdWriter *w, const SdNode *node)
+{
+	sd_write_query(w, node, true);
+}
