@@ -64,6 +64,7 @@ sub check_steps
 
 my @changes = lines('t/digest/changes.sql');
 my @schema  = lines('t/digest/schema.sql');
+my $tries   = 0;
 
 make_database('kept');
 check_steps('kept', 'changes', @changes);
@@ -73,6 +74,11 @@ check_steps('kept', 'schema',  @schema);
 check_steps('kept', 'savepoint', <<'SQL');
 DO $$ BEGIN CREATE TABLE stays (a int); BEGIN CREATE TABLE goes (a int); ALTER TABLE stays ADD b int; RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN NULL; END; END $$
 SQL
+# and what it dropped is there again
+check_steps('kept', 'savepoint', 'CREATE TABLE back (a int PRIMARY KEY DEFAULT 1 CHECK (a > 0)); CREATE VIEW backv AS SELECT a FROM back',
+	map { "DO \$\$ BEGIN $_; RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN ALTER TABLE back SET (fillfactor = " . (50 + ++$tries) . "); END \$\$" }
+	  'DROP TABLE back CASCADE', 'ALTER TABLE back ALTER a DROP DEFAULT', 'ALTER TABLE back DROP CONSTRAINT back_a_check',
+	'ALTER TABLE back RENAME TO elsewhere', 'DROP VIEW backv; DROP TABLE back; CREATE TABLE back (b int)');
 
 # REINDEX CONCURRENTLY is local: nobody tells that the index has another OID now
 sql('kept', 'CREATE TABLE r (a int PRIMARY KEY, b int); CREATE INDEX rb ON r (b); SELECT schemadrift_store.digest_rebuild()');
