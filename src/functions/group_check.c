@@ -200,8 +200,10 @@ ask_learned(const SdSelf *self, const char *region, const char *conninfo, int64 
 		const PGresult *result;
 
 		sd_client_set_region(client, region);
-		result = sd_client_query(client, "SELECT head FROM schemadrift_rpc.describe($1)", 1, NULL, values, false);
-		if (PQntuples(result) != 1 || strtoll(PQgetvalue(result, 0, 0), NULL, 10) < version)
+		result = sd_client_query(client, "SELECT group_id, head FROM schemadrift_rpc.describe($1)", 1, NULL, values, false);
+		if (PQntuples(result) != 1 || strcmp(PQgetvalue(result, 0, 0), sd_uuid_text(&self->group_id)) != 0)
+			answer = "is in this group no more";
+		else if (strtoll(PQgetvalue(result, 0, 1), NULL, 10) < version)
 			answer = "has not learned it yet";
 	}
 	PG_CATCH();
@@ -238,10 +240,15 @@ require_learned(const SdSelf *self, const SdMembers *members, int64 version)
 	{
 		const SdMember *member = &members->config.member[i];
 		const char *why;
+		int64		applied;
+		SdScope		scope;
 
 		if (!sd_member_votes(member))
 			continue;
-		why = ask_learned(self, member->region, members->conninfo[i], version);
+		sd_store_enter(&scope);
+		applied = sd_peer_applied(member->region, member->incarnation);
+		sd_store_leave(&scope);
+		why = applied >= version ? NULL : ask_learned(self, member->region, members->conninfo[i], version);
 		if (why == NULL)
 			learned++;
 		else

@@ -130,6 +130,7 @@ extern Jsonb *sd_policy_read(void);
 extern Jsonb *sd_policy_applied(void);
 
 /* peer: the most ever heard */
+extern int64 sd_peer_applied(const char *region, int32 incarnation);	/* highest version remembered; 0 none */
 extern void sd_peer_remember(const char *region, int32 incarnation, int64 applied, int64 vote_seq, int64 boot_id);
 
 extern void sd_bypass_insert(int64 n, const char *author, const char *mode, const char *reason, const char *command);

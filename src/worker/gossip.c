@@ -431,11 +431,11 @@ ask_promotion(SdCoordinator *c, int64 now)
 
 /* ---- one turn ---- */
 
-/* A region that was removed tells that to who does not know it yet, and then falls silent. */
+/* A region that was removed tells that to who does not know it yet, and falls silent when it has heard so. */
 static bool
 has_news_for(SdCoordinator *c, SdRemote *remote)
 {
-	return c->me >= 0 || remote->heard_us == 0 || remote->told.head < c->members.config.since;
+	return c->me >= 0 || remote->heard_us == 0 || remote->told.applied < c->members.config.since;
 }
 
 /* Copy what people may ask; and when a region called us, do not wait out our back-off. */
