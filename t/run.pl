@@ -17,7 +17,7 @@ use File::Basename;
 use File::Copy 'copy';
 use File::Path qw(make_path remove_tree);
 use File::Temp 'tempdir';
-use POSIX 'WNOHANG';
+use POSIX ();
 use Time::HiRes 'time';
 
 my @files = @ARGV;
@@ -183,6 +183,8 @@ sub prepare
 	$ENV{PG_ISOLATION}     = dirname($pgxs) . '/../test/isolation/pg_isolation_regress';
 	$ENV{SD_TEST_TEMPLATE} = "$run/template";
 	$ENV{HOME}             = $run;
+	# sockets too go with the directory, if their paths (107 bytes at most) are not too long then
+	$ENV{TMPDIR} = $run if length $run < 60;
 	if (!$sandbox)
 	{
 		$sandbox = qx{"$run/t/sandbox" sh -c 'echo \$SD_SANDBOX' 2>&1};
@@ -244,16 +246,24 @@ sub demo
 	local $ENV{SD_COLOR} = -t STDOUT && !$ENV{NO_COLOR} ? 1 : 0;
 	local $ENV{SD_SANDBOX_KEEP} = $ENV{KEEP} ? 1 : 0;
 	local @ENV{qw(TESTDIR TESTDATADIR TESTLOGDIR)} = ('.', './tmp_check', './tmp_check/log');
-	my $pid = open my $out, '-|', 'setsid', "$run/t/sandbox", 'perl', "$run/t/demo.pl" or die "demo: $!\n";
+	# What stays behind must hold neither our terminal nor the pipe that somebody reads from us.
+	my $pid = open my $out, '-|', 'sh', '-c', 'exec "$@" </dev/null 2>>demo.log', 'sh', 'setsid', "$run/t/sandbox", 'perl',
+	  "$run/t/demo.pl";
+	die "demo: $!\n" if !$pid;
 	local $SIG{INT} = local $SIG{TERM} = sub { kill 'TERM', -$pid; };
-	print while sysread $out, $_, 8192;
-	if ($ENV{KEEP} && !waitpid $pid, WNOHANG)
+	my $stays = 0;
+	while (!$stays && sysread $out, my $text, 8192)
 	{
-		print "To end it all: kill $pid; rm -r $run\n";
-		undef $run;
-		POSIX::_exit(0);    # not to wait for it
+		$stays = $text =~ s/\0//;    # its last word, when the servers stay
+		print $text;
+	}
+	if ($stays)
+	{
+		print "To end it all: kill -9 $pid; rm -r $run\n";
+		POSIX::_exit(0);    # the end of the pipe would wait for it
 	}
 	close $out;
+	show("$run/demo.log", 20) if $?;
 	$failed++ if $?;
 	chdir $source or die "$source: $!\n";
 	make_path("$log/demo");
