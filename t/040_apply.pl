@@ -200,6 +200,15 @@ $r = $g->try('r2', "SELECT schemadrift.revert('m1')");
 is($r->{sqlstate}, '2BP01', 'not below a later one');
 like($r->{message}, qr/"m2"/, 'which it names');
 is($g->try('r2', "SELECT schemadrift.revert('m2')", user => 'carol')->{sqlstate}, '42501', 'not by who may not be the author');
+$g->sql('r1', q{SELECT schemadrift.apply('n1', 'CREATE TABLE n (a int)', 'DROP TABLE n')});
+$g->sql('r1', 'CREATE INDEX n_a ON n (a)');
+$r = $g->try('r1', "SELECT schemadrift.revert('n1')");
+is($r->{sqlstate}, '2BP01', 'nor what would take a later index with it');
+is($r->{detail}, 'Both change index public.n_a.', 'which it names');
+$g->sql('r1', 'DROP INDEX n_a');
+$r = $g->try('r1', "SELECT schemadrift.revert('n1')");
+ok($r->{ok}, 'without the index it can go') or diag $r->{err};
+ok($g->converged, 'equal');
 $version = $g->sql('r1', 'SELECT max(version) FROM schemadrift_store.log');
 $g->wait_until('r2', "SELECT bool_and(applied_version >= $version) FROM schemadrift.regions", 't');
 $g->sql('r2', "SELECT schemadrift.revert('m2')");
@@ -218,6 +227,36 @@ $g->sql('r1', q{SELECT schemadrift.apply('evil', 'CREATE TABLE evil ()', 'DROP T
 ok($g->converged, 'equal');
 is($g->try('r1', "SELECT schemadrift.revert('evil')")->{sqlstate}, '42501', 'the way back runs as its author');
 
+# a role that is not there when the entry's turn comes
+my $locker = $g->session('r2');
+$g->sql('r1', 'CREATE ROLE dora NOLOGIN; GRANT schemadrift_migrator TO dora');
+$locker->query('BEGIN; LOCK TABLE two;');
+$g->sql('r1', q{SELECT schemadrift.apply('wait here', 'ALTER TABLE two ADD v int')});
+$g->sql('r1', q{SET SESSION AUTHORIZATION dora; SELECT schemadrift.apply('doras', 'CREATE TABLE doras ()')});
+ok($g->converged('r1', 'r3'), 'equal, but for one that waits for a lock');
+$g->sql('r1', 'ALTER ROLE dora RENAME TO dorothy');
+$locker->query('COMMIT;');
+$g->try('r2', 'SELECT schemadrift.retry()');
+ok(halts('r2', 'doras'), 'the author is missing: halted');
+like($g->sql('r2', "SELECT error FROM schemadrift.migration_status WHERE name = 'doras' AND region = 'r2'"), qr/role "dora" does not exist/, 'it says so');
+$g->sql('r1', 'ALTER ROLE dorothy RENAME TO dora');
+$g->sql('r2', 'SELECT schemadrift.retry()');
+ok($g->converged, 'the author is back: equal');
+
+# names of others in front of ours
+$g->sql('r1', q{SELECT schemadrift.apply('evil schema', $m$CREATE SCHEMA evil;
+	CREATE FUNCTION evil.no(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'trapped'; END $$;
+	CREATE OPERATOR evil.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = evil.no);
+	CREATE OPERATOR evil.> (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = evil.no);
+	CREATE FUNCTION evil.lower(text) RETURNS text LANGUAGE sql AS 'SELECT (1/0)::text'$m$)});
+$r = $g->try('r1', q{SET search_path = evil, pg_catalog, public; SELECT schemadrift.apply('hostile path', 'CREATE TABLE public.hp ()', 'DROP TABLE public.hp');
+	SELECT count(*) FROM schemadrift.migrations; SELECT count(*) FROM schemadrift.migration_status});
+ok($r->{ok}, 'a hostile search_path') or diag $r->{err};
+ok($g->converged, 'equal');
+$r = $g->try('r1', q{SET search_path = evil, pg_catalog, public; SELECT schemadrift.revert('hostile path')});
+ok($r->{ok}, 'reverted under it') or diag $r->{err};
+ok($g->converged, 'equal');
+
 # ---- drift is noticed ----
 
 $g->sql('r3', q{SET schemadrift.bypass_reason = 'testing'; SET schemadrift.ddl_mode = off; ALTER TABLE two ADD local_only int});
@@ -233,7 +272,6 @@ ok($g->converged, 'taken back by hand: equal again');
 
 # ---- locks ----
 
-my $locker = $g->session('r2');
 $locker->query('BEGIN; LOCK TABLE two;');
 $g->sql('r1', q{SELECT schemadrift.apply('locked', 'ALTER TABLE two ADD y int')});
 ok($g->wait_until('r2', "SELECT attempts > 0 AND error LIKE '%lock timeout%' FROM schemadrift.migration_status
@@ -252,6 +290,16 @@ ok($r->{ok}, 'an open transaction elsewhere blocks nobody') or diag $r->{err};
 ok($g->converged, 'its region applies what was chosen');
 ok(time - $since < 15, 'soon');
 ok(!$open->query('COMMIT;')->{ok} || $g->sql('r2', "SELECT to_regclass('mine_open') IS NULL") eq 't', 'and it was ended');
+$open->quit;
+
+# the same while it runs a statement
+$open = $g->session('r2');
+$open->send('BEGIN; CREATE TABLE mine_open (); SELECT pg_sleep(50);');
+$g->wait_until('r2', "SELECT count(*) FROM pg_stat_activity WHERE datname = 'r2' AND wait_event = 'PgSleep'", 1);
+$g->sql('r1', 'CREATE TABLE mine_again ()');
+ok($g->converged, 'a running one is cancelled');
+like($open->result->{err}, qr/57014/, 'it is told');
+$open->quit;
 
 # ---- the process ----
 
@@ -287,5 +335,5 @@ is($g->try('r1', "CALL schemadrift.wait_for(1, '{nowhere}')")->{sqlstate}, '4270
 is($g->try('r1', 'BEGIN; CALL schemadrift.wait_for(1); COMMIT')->{sqlstate}, '25001', 'wait_for in a transaction block');
 ok($g->try('r1', "CALL schemadrift.wait_for(1, '{r2}')")->{ok}, 'wait_for what is long done');
 
-$_->quit foreach $locker, $open, $listener;
+$_->quit foreach $locker, $listener;
 done_testing();

@@ -30,6 +30,7 @@ typedef struct Target
 	char	   *down;			/* NULL: none recorded */
 	SdRunAs    *run_as;
 	Jsonb	   *options;
+	Jsonb	   *objects;		/* that it changed; NULL: not known */
 	bool		applied_here;
 	bool		applied_everywhere;
 	bool		applied_nowhere;	/* as far as every serving region told us */
@@ -96,22 +97,34 @@ look_around(Target *target)
 	}
 }
 
-/* The newest later migration that changed one of the objects and is not taken back; 0: none. */
-static int64
-later_on_same_objects(const Target *target, Jsonb *objects, char **name, char **object)
+/* a table's constraints, triggers and policies carry its name and a dot before their own */
+static SdStatement in_common = {
+	.sql = "SELECT a.kind || ' ' || a.identity FROM jsonb_to_recordset($1) AS a(kind text, identity text), "
+	"jsonb_to_recordset($2) AS b(kind text, identity text) WHERE a.identity = b.identity "
+	"OR starts_with(a.identity, b.identity || '.') OR starts_with(b.identity, a.identity || '.') LIMIT 1",
+	.nargs = 2, .types = {JSONBOID, JSONBOID}
+};
+
+/* what went with a table but does not carry its name: digests still know it, the catalogs do not */
+static SdStatement gone = {
+	.sql = "SELECT a.kind || ' ' || a.identity FROM jsonb_to_recordset($1) AS a(kind text, identity text) "
+	"JOIN schemadrift_store.object o ON o.kind = a.kind AND o.identity = a.identity "
+	"WHERE pg_describe_object(o.classid, o.objid, 0) IS NULL LIMIT 1",
+	.nargs = 1, .types = {JSONBOID}
+};
+
+/*
+ * "revert refuses while a later, unreverted version touches the same objects, and names it": ask of the objects of each
+ * such version, newest first, whether the statement finds one that is.  NULL objects: those of the target are not known.
+ */
+static void
+refuse_later(const Target *target, SdStatement *statement, Jsonb *objects)
 {
 	static SdStatement later = {
 		.sql = "SELECT l.version, l.name FROM schemadrift_store.log l WHERE l.version > $1 AND l.kind = 'migration' "
 		"AND NOT EXISTS (SELECT FROM schemadrift_store.log t WHERE t.target = l.version AND t.kind IN ('revert', 'supersede')) "
 		"ORDER BY l.version DESC",
 		.nargs = 1, .types = {INT8OID}
-	};
-	/* a table's indexes, constraints and the like carry its name and a dot before their own */
-	static SdStatement common = {
-		.sql = "SELECT a.kind || ' ' || a.identity FROM jsonb_to_recordset($1) AS a(kind text, identity text), "
-		"jsonb_to_recordset($2) AS b(kind text, identity text) WHERE a.identity = b.identity "
-		"OR starts_with(a.identity, b.identity || '.') OR starts_with(b.identity, a.identity || '.') LIMIT 1",
-		.nargs = 2, .types = {JSONBOID, JSONBOID}
 	};
 	uint64		n = sd_store_run(&later, (Datum[]) {Int64GetDatum(target->version)}, NULL, SD_ANY_ROWS);
 	int64	   *versions = palloc(sizeof(int64) * Max(n, 1));
@@ -126,18 +139,19 @@ later_on_same_objects(const Target *target, Jsonb *objects, char **name, char **
 	{
 		SdEntry    *entry = sd_log_entry(versions[i]);
 		Jsonb	   *theirs = entry ? sd_json_object(sd_entry_payload(entry), "objects") : NULL;
+		bool		known = theirs != NULL && objects != NULL;
+		Datum		values[] = {JsonbPGetDatum(theirs), JsonbPGetDatum(objects)};
 
-		*name = names[i];
-		*object = NULL;
-		if (objects == NULL || theirs == NULL)
-			return versions[i];	/* not known what it changed: it may be the same */
-		if (sd_store_run(&common, (Datum[]) {JsonbPGetDatum(objects), JsonbPGetDatum(theirs)}, NULL, SD_ANY_ROWS) > 0)
-		{
-			*object = sd_store_text(0, 1);
-			return versions[i];
-		}
+		if (known && sd_store_run(statement, values, NULL, SD_ANY_ROWS) == 0)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot revert migration \"%s\" before version " INT64_FORMAT " \"%s\"",
+						target->name, versions[i], names[i]),
+				 known ? errdetail("Both change %s.", sd_store_text(0, 1)) :
+				 errdetail("It is not recorded which objects they changed."),
+				 errhint("Newest first: SELECT schemadrift.revert('%s').", names[i])));
 	}
-	return 0;
 }
 
 /*
@@ -151,9 +165,6 @@ find_target(Target *target)
 	Jsonb	   *payload;
 	Jsonb	   *run_as;
 	int64		taken_back;
-	int64		later;
-	char	   *later_name = NULL;
-	char	   *object = NULL;
 	MemoryContext caller = CurrentMemoryContext;
 
 	sd_store_enter(&scope);
@@ -174,20 +185,13 @@ find_target(Target *target)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the text of migration \"%s\" is not kept in this region any more", target->name)));
 	payload = sd_entry_payload(entry);
-	later = later_on_same_objects(target, sd_json_object(payload, "objects"), &later_name, &object);
-	if (later > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot revert migration \"%s\" before version " INT64_FORMAT " \"%s\"",
-						target->name, later, later_name),
-				 object ? errdetail("Both changed %s.", object) :
-				 errdetail("It is not recorded which objects they changed."),
-				 errhint("Newest first: SELECT schemadrift.revert('%s').", later_name)));
+	refuse_later(target, &in_common, sd_json_object(payload, "objects"));
 	look_around(target);
 
 	MemoryContextSwitchTo(caller);
 	target->down = sd_json_text(payload, "down");
 	target->options = sd_json_object(payload, "options");
+	target->objects = sd_json_object(payload, "objects");
 	run_as = sd_json_object(payload, "run_as");
 	target->run_as = run_as ? sd_run_as_from_json(json_text(run_as)) : NULL;
 	sd_store_leave(&scope);
@@ -226,6 +230,7 @@ static void
 run_down(const Target *target)
 {
 	int			cursors = holdable_cursors();
+	SdScope		scope;
 	SdTimeLimit limit = sd_time_limit_start(sd_options_timeout_ms(target->options));
 
 	sd_script_execute_as(target->down, target->run_as, SD_EXECUTING_SCRIPT);
@@ -236,6 +241,9 @@ run_down(const Target *target)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("the way back of migration \"%s\" leaves a cursor WITH HOLD", target->name),
 				 errdetail("It would run at commit with the rights of who reverts, not of who wrote it.")));
+	sd_store_enter(&scope);
+	refuse_later(target, &gone, target->objects);
+	sd_store_leave(&scope);
 }
 
 static char *

@@ -27,6 +27,7 @@
 #include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
@@ -255,6 +256,9 @@ notify(const char *event, int64 version, const char *name, const char *error)
 {
 	StringInfoData json;
 
+	/* a listener that sleeps in a transaction can fill the queue: who is not told can ask, but a full queue must not halt us */
+	if (DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage, (Datum) 0)) > 0.9)
+		return;
 	initStringInfo(&json);
 	appendStringInfo(&json, "{\"event\":\"%s\",\"version\":" INT64_FORMAT, event, version);
 	if (name)
