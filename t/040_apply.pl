@@ -329,11 +329,34 @@ ok($r->{ok}, sprintf('a script of %.0f MB: %.1f s at its origin', length($large)
 ok($g->converged, sprintf('%.1f s everywhere', time - $since));
 is_everywhere('SELECT count(*) FROM large', 20000, 'all of it');
 
+# ---- modes ----
+
+is($g->try('r1', q{SET schemadrift.bypass_reason = 'x'; SET schemadrift.ddl_mode = off; SELECT schemadrift.apply('off', 'SELECT 1')})->{sqlstate},
+	'SD005', 'no apply in a session that is switched off');
+$g->sql('r1', q{SELECT schemadrift.set_policy('{"mode": "require_apply"}')});
+ok($g->converged, 'policy');
+ok($g->try('r2', q{SELECT schemadrift.apply('required', 'CREATE TABLE required ()')})->{ok}, 'require_apply: apply is the way');
+ok($g->converged, 'equal');
+$g->sql('r1', q{SELECT schemadrift.set_policy('{"mode": "observe"}')});
+ok($g->converged, 'policy');
+is($g->try('r2', q{SELECT schemadrift.apply('observed', 'SELECT 1')})->{sqlstate}, 'SD005', 'observe: nothing is sent, so no apply');
+$g->sql('r1', q{SELECT schemadrift.set_policy('{"mode": "coordinate"}')});
+ok($g->converged, 'policy');
+
+# two regions, one name, at once: one migration
+my @both = map { $g->session($_) } qw(r1 r3);
+$_->send(q{SELECT schemadrift.apply('same', 'CREATE TABLE same ()');}) foreach @both;
+my @answers = map { $_->result } @both;
+ok((grep { $_->{ok} } @answers) >= 1, 'one at least succeeds');
+ok(!(grep { $_->{sqlstate} !~ /^(00000|40001)$/ } @answers), 'the other too, or may try again') or diag map { $_->{err} } @answers;
+ok($g->converged, 'equal');
+is_everywhere("SELECT count(*) FROM schemadrift.migrations WHERE name = 'same'", 1, 'it is there once');
+
 # ---- wait_for ----
 
 is($g->try('r1', "CALL schemadrift.wait_for(1, '{nowhere}')")->{sqlstate}, '42704', 'wait_for an unknown region');
 is($g->try('r1', 'BEGIN; CALL schemadrift.wait_for(1); COMMIT')->{sqlstate}, '25001', 'wait_for in a transaction block');
 ok($g->try('r1', "CALL schemadrift.wait_for(1, '{r2}')")->{ok}, 'wait_for what is long done');
 
-$_->quit foreach $locker, $listener;
+$_->quit foreach $locker, $listener, @both;
 done_testing();
