@@ -16,8 +16,11 @@
 #include "store/telemetry.h"
 #include "worker/coordinator.h"
 
-/* An answer that takes longer than this tells nothing about now. */
-#define EXCHANGE_TIMEOUT_US	(3 * SD_US_PER_S)
+/*
+ * An answer that takes longer tells nothing about now, and until it is given up a change would wait for that region:
+ * long enough for the longest round trip on Earth several times over, short enough to refuse soon after a cut.
+ */
+#define EXCHANGE_TIMEOUT_US	(2 * SD_US_PER_S)
 #define FETCH_TIMEOUT_US	(60 * SD_US_PER_S)
 
 SdCallHead
