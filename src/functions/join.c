@@ -24,6 +24,7 @@
 #include "functions/group.h"
 #include "gate/mode.h"
 #include "peer/calls.h"
+#include "waitpoint.h"
 
 PG_FUNCTION_INFO_V1(sd_join);
 
@@ -443,6 +444,7 @@ sd_join(PG_FUNCTION_ARGS)
 	copy_log(&join, join.info.head);
 	require_match(&join);
 	ask_admission(&join);
+	sd_waitpoint("join-admitted");
 	become_member(&join, &members);
 	sd_client_close(join.client);
 	tell(&join, &members);

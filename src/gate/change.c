@@ -337,6 +337,13 @@ begin(List *needs, bool supersedes)
 	if (change.stage >= STAGE_GRANTED)
 	{
 		refuse_doomed();
+		/* what it is has been said, and this would not be part of it: happen here, and nowhere else */
+		if (change.kind != NULL)
+			ereport(ERROR,
+					(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+					 errmsg("cannot change the schema again in this transaction"),
+					 errdetail("It has made an entry of the log already (%s), and one transaction makes one.", change.subject),
+					 errhint("COMMIT first.")));
 		if (needs != NIL)
 		{
 			result = ask(SD_REQUEST_NEEDS, lines, size, deadline_of_statement(), &answer);

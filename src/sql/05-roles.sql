@@ -23,6 +23,12 @@ BEGIN
 END
 $$;
 
+COMMENT ON ROLE schemadrift_admin IS
+	'schemadrift: membership and policy of the group, break-glass; makes this server connect where it says: grant it like superuser';
+COMMENT ON ROLE schemadrift_migrator IS 'schemadrift: apply, revert, retry';
+COMMENT ON ROLE schemadrift_monitor IS 'schemadrift: the views, without migration texts and addresses';
+COMMENT ON ROLE schemadrift_peer IS 'schemadrift: the calls of other regions; for the roles they log in as';
+
 -- What is in here is opened to these roles function by function and view by view, and to nobody else.
 GRANT USAGE ON SCHEMA schemadrift TO PUBLIC;
 GRANT USAGE ON SCHEMA schemadrift_rpc TO schemadrift_peer;
