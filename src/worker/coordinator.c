@@ -8,12 +8,14 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "commands/async.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/guc.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -69,6 +71,47 @@ sd_coordinator_transaction(SdCoordinator *c, void (*body) (SdCoordinator *, void
 	MemoryContextSwitchTo(context);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	return done;
+}
+
+void
+sd_coordinator_notify(SdCoordinator *c, const char *event, int64 version, const char *reason)
+{
+	MemoryContext old = MemoryContextSwitchTo(c->context);
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"event\":\"%s\"", event);
+	if (version > 0)
+		appendStringInfo(&json, ",\"version\":" INT64_FORMAT, version);
+	if (reason && reason[0])
+	{
+		appendStringInfoString(&json, ",\"reason\":");
+		escape_json(&json, reason);
+	}
+	appendStringInfoChar(&json, '}');
+	c->notices = lappend(c->notices, json.data);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+send_notices(SdCoordinator *c, void *arg)
+{
+	ListCell   *lc;
+
+	(void) c;
+	foreach(lc, (List *) arg)
+		Async_Notify("schemadrift", lfirst(lc));
+}
+
+/* Lost only if the queue of NOTIFY is full, which the server's log says. */
+static void
+flush_notices(SdCoordinator *c)
+{
+	if (c->notices == NIL)
+		return;
+	(void) sd_coordinator_transaction(c, send_notices, c->notices, false);
+	list_free_deep(c->notices);
+	c->notices = NIL;
 }
 
 typedef struct Learn
@@ -225,8 +268,10 @@ static void
 publish(SdCoordinator *c)
 {
 	bool		moved;
+	int64		head_before;
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	head_before = c->db->head;
 	moved = c->db->head != c->head.version || c->db->applied != c->applied.version;
 	c->db->head = c->joined ? c->head.version : 0;
 	c->db->applied = c->joined ? c->applied.version : 0;
@@ -237,6 +282,10 @@ publish(SdCoordinator *c)
 	{
 		ConditionVariableBroadcast(&c->db->changed);
 		sd_gossip_hurry(c);		/* others wait for what we have applied */
+
+		/* not at the first look after a start: these were told before */
+		for (int64 v = head_before + 1; head_before > 0 && v <= c->head.version; v++)
+			sd_coordinator_notify(c, "chosen", v, NULL);
 	}
 }
 
@@ -340,6 +389,14 @@ describe(SdCoordinator *c)
 	}
 	if (c->why_not && state == SD_REGION_NOT_JOINED)
 		strlcpy(reason, c->why_not, sizeof(reason));
+
+	if (c->joined && state != c->db->state)
+	{
+		if (state == SD_REGION_VOID || state == SD_REGION_NO_QUORUM)
+			sd_coordinator_notify(c, sd_region_state_text(state), 0, reason);
+		else if (state == SD_REGION_HEALTHY)
+			sd_coordinator_notify(c, "healthy", 0, NULL);
+	}
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	c->db->state = state;
@@ -523,6 +580,7 @@ sd_coordinator_main(Datum main_arg)
 		}
 		drive_applier(c);
 		describe(c);
+		flush_notices(c);
 
 		/* something done above may have moved the tables */
 		if (c->look)

@@ -113,6 +113,8 @@ struct SdCoordinator
 	SdRound		settle;
 	int64		doubt;			/* version for which a client waits for a definite answer */
 
+	List	   *notices;		/* of char *: payloads for NOTIFY, sent at the end of the turn */
+
 	BackgroundWorkerHandle *applier;
 	int64		applier_from;	/* version before it started */
 };
@@ -124,6 +126,12 @@ struct SdCoordinator
  * failed: then nothing of it happened.
  */
 extern bool sd_coordinator_transaction(SdCoordinator *c, void (*body) (SdCoordinator *, void *), void *arg, bool vote);
+
+/*
+ * NOTIFY schemadrift, at the end of this turn: chosen, applied (at the origin; elsewhere the applier says it), void,
+ * no_quorum, healthy.  version 0: none.
+ */
+extern void sd_coordinator_notify(SdCoordinator *c, const char *event, int64 version, const char *reason);
 
 /* Put rows that others have chosen into our log, as far as they continue it. */
 extern void sd_coordinator_learn(SdCoordinator *c, List *rows);

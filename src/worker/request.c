@@ -314,7 +314,11 @@ end_change(SdCoordinator *c, bool committed, int64 now)
 	else if (committed)
 		sd_gossip_push(c, round->p.version);
 	if (committed)
+	{
+		if (!c->asked.supersedes)	/* a region that takes back what it cannot apply is told by its applier */
+			sd_coordinator_notify(c, "applied", round->p.version, NULL);
 		sd_gossip_hurry(c);
+	}
 }
 
 void
