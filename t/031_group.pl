@@ -173,6 +173,21 @@ ok($g->converged(qw(us af)), 'and everything is replayed');
 ok(is_voter('us', 'af'), 'then it votes');
 is($g->sql('af', 'SELECT public.f()'), 1, 'and works');
 
+# --- a copy of a region's database is no region, and can forget that it looks like one
+$server->sql('CREATE DATABASE copy TEMPLATE af', dbname => 'postgres');
+ok($server->wait_until('SELECT state FROM schemadrift.status', 'void', undef, dbname => 'copy'), 'a copy is void');
+$g->sql('af', 'CREATE TABLE public.beside_the_copy ()');
+ok($g->converged(qw(us af)), 'it does not disturb its original');
+$r = $server->try('CREATE TABLE public.in_the_copy ()', dbname => 'copy');
+is($r->{sqlstate}, 'SD002', 'and originates nothing');
+$r = $server->try('SELECT schemadrift.leave()', dbname => 'copy');
+ok($r->{ok}, 'it can leave without asking anybody') or diag($r->{err});
+like($r->{err}, qr/still has region "af" as a member/, 'with a warning');
+is($g->sql('us', q{SELECT count(*) FROM schemadrift.regions WHERE region = 'af'}), 1, 'its original stays');
+ok($server->try('DROP EXTENSION schemadrift', dbname => 'copy')->{ok}, 'and the extension can go from it');
+$g->sql('af', 'CREATE TABLE public.in_the_original ()');
+ok($g->converged(qw(us af)), 'the original works on');
+
 # --- a caller without rights, an address without an answer
 $g->sql('us', 'CREATE ROLE stranger LOGIN');
 fails('eu', sprintf(q{SELECT * FROM schemadrift.compare('%s')}, $g->conninfo('us') =~ s/region_peer/stranger/r), '42501',

@@ -253,7 +253,10 @@ sd_remove_region(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(sd_group_propose(&members, "remove", region));
 }
 
-/* Once it was removed, and whoever stays knows it, a region forgets; alone it may do so at once. */
+/*
+ * Once it was removed, and whoever stays knows it, a region forgets; alone it may do so at once.  So may a void one, such
+ * as a copy of a region's database: it has no vote that anybody could still need.
+ */
 static bool
 leave_now(void)
 {
@@ -280,7 +283,13 @@ leave_now(void)
 		sd_group_require_none();
 		return true;
 	}
-	if (members.config.n == 1)
+	if (!self.valid)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("the group still has region \"%s\" as a member", self.region),
+				 errdetail("This database forgets the group without asking it: %s.", self.mismatch),
+				 errhint("Unless the original lives on, SELECT schemadrift.remove_region('%s') in another region.", self.region)));
+	if (!self.valid || members.config.n == 1)
 	{
 		sd_group_clear();
 		return true;

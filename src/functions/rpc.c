@@ -415,8 +415,12 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	sd_members_read(&members);
 	sd_store_leave(&scope);
 
-	/* another life of a member, or a region that was removed, is told what we know and is not counted */
-	member = sd_config_find(&members.config, caller.region) >= 0 &&
+	/*
+	 * Another life of a member, or a region that was removed, is told what we know and is not counted.  Nor is a
+	 * void one: it may be a copy that speaks in the name of a region that is well.  If it is the region itself our own
+	 * exchange, which goes to the address in the log, hears so.
+	 */
+	member = told.state != SD_REGION_VOID && sd_config_find(&members.config, caller.region) >= 0 &&
 		members.config.member[sd_config_find(&members.config, caller.region)].incarnation == caller.incarnation;
 
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
