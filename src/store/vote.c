@@ -165,7 +165,8 @@ sd_vote_learn(int64 version, const SdEntryRef *ref, const SdChain *chain, const 
 	List	   *accepted;
 
 	read_view(version, &view, &vote, &accepted);
-	if (entry == NULL && view.accepted_known && sd_entry_equal(&view.accepted, ref))
+	/* once it is in the log the accepted row has no body any more */
+	if (entry == NULL && !view.chosen_known && view.accepted_known && sd_entry_equal(&view.accepted, ref))
 		entry = sd_entry_decode(((SdAccepted *) linitial(accepted))->bytes);
 	if (entry != NULL && view.chain_known)
 		computed = sd_entry_chain(&view.chain, entry);
