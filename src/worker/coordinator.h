@@ -54,10 +54,11 @@ typedef struct SdRemote
 	int64		names_us;
 } SdRemote;
 
-/* An entry that a round may have to send. */
+/* An entry that a round may have to send.  A call that waits to be sent holds it, too, and may outlive the round. */
 typedef struct SdBody
 {
 	SdEntryRef	ref;
+	int			holders;
 	bytea	   *bytes;
 } SdBody;
 
@@ -68,7 +69,7 @@ typedef struct SdRound
 	SdProposer	p;
 	bool		active;			/* started and not done */
 	uint32		number;			/* late answers to an older round are told by it */
-	MemoryContext context;		/* bodies */
+	MemoryContext context;		/* the list of bodies */
 	List	   *bodies;			/* of SdBody */
 	SdChain		chain;			/* of version - 1 */
 	int64		wake_us;

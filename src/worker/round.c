@@ -28,7 +28,7 @@ sd_round_init(SdRound *round, SdCoordinator *c)
 
 /* ---- bodies ---- */
 
-static const SdBody *
+static SdBody *
 find_body(SdRound *round, const SdEntryRef *ref)
 {
 	ListCell   *lc;
@@ -43,9 +43,22 @@ find_body(SdRound *round, const SdEntryRef *ref)
 	return NULL;
 }
 
+static void
+release_body(SdBody *body)
+{
+	if (--body->holders > 0)
+		return;
+	pfree(body->bytes);
+	pfree(body);
+}
+
 void
 sd_round_forget_bodies(SdRound *round)
 {
+	ListCell   *lc;
+
+	foreach(lc, round->bodies)
+		release_body(lfirst(lc));
 	MemoryContextReset(round->context);
 	round->bodies = NIL;
 }
@@ -58,12 +71,14 @@ sd_round_keep_body(SdRound *round, const SdEntryRef *ref, const bytea *bytes)
 
 	if (find_body(round, ref))
 		return;
-	old = MemoryContextSwitchTo(round->context);
+	old = MemoryContextSwitchTo(round->coordinator->context);
 	body = palloc0(sizeof(SdBody));
 	body->ref = *ref;
+	body->holders = 1;
 	body->bytes = palloc(VARSIZE_ANY_EXHDR(bytes) + VARHDRSZ);
 	SET_VARSIZE(body->bytes, VARSIZE_ANY_EXHDR(bytes) + VARHDRSZ);
 	memcpy(VARDATA(body->bytes), VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	MemoryContextSwitchTo(round->context);
 	round->bodies = lappend(round->bodies, body);
 	MemoryContextSwitchTo(old);
 }
@@ -144,6 +159,7 @@ typedef struct VoteCall
 	int			voter;
 	SdBallot	ballot;
 	bool		accept;
+	SdBody	   *body;			/* held until the call is over; NULL with prepare */
 } VoteCall;
 
 typedef struct Decoded
@@ -242,6 +258,8 @@ vote_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 
 	(void) call;
 	pfree(arg);
+	if (vote.body)
+		release_body(vote.body);
 	if (vote.number != round->number || !round->active)
 		return;
 	if (result->message)
@@ -287,10 +305,17 @@ send_vote(SdRound *round, const SdEffect *effect)
 	vote->accept = accept;
 	if (accept)
 	{
-		const SdBody *body = find_body(round, &effect->entry);
+		SdBody	   *body = find_body(round, &effect->entry);
 
 		if (body == NULL)
 			elog(ERROR, "the body of an entry to be proposed is not at hand");
+
+		/*
+		 * The call may wait behind another one for longer than this round takes: with the memory of the next
+		 * round's entry in its place it would send that one under a ballot that is spent on this one.
+		 */
+		vote->body = body;
+		body->holders++;
 		sd_call_accept(remote->peer, &head, &effect->ballot, effect->version, &round->chain, body->bytes,
 					   deadline, vote_done, vote);
 	}
