@@ -55,6 +55,13 @@ proposer_count(const SdProposer *p, SdVoterStatus status)
 	return n;
 }
 
+/* Voters that a repeated call may reach, or that may answer it this time. */
+static int
+proposer_count_repeatable(const SdProposer *p)
+{
+	return proposer_count(p, SD_VOTER_UNSENT) + proposer_count(p, SD_VOTER_UNANSWERED) + proposer_count(p, SD_VOTER_ERROR);
+}
+
 static bool
 proposer_self_votes(const SdProposer *p)
 {
@@ -281,7 +288,11 @@ proposer_look_at_promises(SdProposer *p, int64_t now)
 	if (proposer_count(p, SD_VOTER_PROMISED) >= quorum)
 		proposer_granted(p, now);
 	else if (possible >= quorum)
-		return;
+	{
+		/* who could not be asked may be there in a moment, while the one we wait for hangs */
+		if (p->wake == 0 && proposer_count_repeatable(p) > 0)
+			p->wake = now + p->retry_after;
+	}
 	else if (possible + proposer_count(p, SD_VOTER_REFUSED) >= quorum)
 		proposer_preempted(p, now);
 	else
@@ -346,7 +357,7 @@ proposer_look_at_own(SdProposer *p, int64_t now)
 	int			accepted = proposer_count(p, SD_VOTER_ACCEPTED);
 	int			refused = proposer_count(p, SD_VOTER_REFUSED);
 	int			unsent = proposer_count(p, SD_VOTER_UNSENT);
-	int			repeatable = unsent + proposer_count(p, SD_VOTER_UNANSWERED) + proposer_count(p, SD_VOTER_ERROR);
+	int			repeatable = proposer_count_repeatable(p);
 
 	if (accepted >= needed)
 	{
@@ -384,16 +395,24 @@ proposer_look_at_accepts(SdProposer *p, int64_t now)
 		proposer_look_at_own(p, now);
 }
 
+/* A repeat is never answered from memory, so it is as good as the first. */
 static void
-proposer_repeat_accepts(SdProposer *p)
+proposer_repeat(SdProposer *p)
 {
 	p->wake = 0;
 	for (int i = 0; i < p->config.n; i++)
 	{
-		SdVoterStatus status = p->voter[i].status;
+		SdProposerVoter *v = &p->voter[i];
 
-		if (p->voter[i].votes && (status == SD_VOTER_UNANSWERED || status == SD_VOTER_ERROR || status == SD_VOTER_UNSENT))
+		if (!v->votes || (v->status != SD_VOTER_UNANSWERED && v->status != SD_VOTER_ERROR && v->status != SD_VOTER_UNSENT))
+			continue;
+		if (p->phase == SD_PHASE_ACCEPT)
 			proposer_send_accept(p, i);
+		else
+		{
+			v->status = SD_VOTER_ASKED;
+			proposer_emit(p, SD_EFFECT_SEND_PREPARE)->voter = i;
+		}
 	}
 }
 
@@ -666,8 +685,8 @@ sd_proposer_tick(SdProposer *p, int64_t now)
 	{
 		if (p->phase == SD_PHASE_BACKOFF)
 			proposer_start_ballot(p);
-		else if (p->phase == SD_PHASE_ACCEPT)
-			proposer_repeat_accepts(p);
+		else if (p->phase == SD_PHASE_PREPARE || p->phase == SD_PHASE_ACCEPT)
+			proposer_repeat(p);
 	}
 	proposer_end_event(p);
 }

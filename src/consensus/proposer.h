@@ -137,7 +137,7 @@ typedef struct SdProposerStart
 	int64_t		max_round;		/* highest round ever seen here: own promise, heartbeats, refusals */
 	uint64_t	seed;			/* 64 random bits, fresh for every start: nonces and jitter come from it */
 	int64_t		deadline;		/* CHANGE: of phase 1, until GRANTED */
-	int64_t		retry_after;	/* pause before a failed accept is sent again (CHANGE) */
+	int64_t		retry_after;	/* pause before a failed call is sent again, while others are waited for (accept: CHANGE) */
 	int64_t		backoff_base;	/* first pause after a preemption, doubled each time, with jitter */
 	int64_t		backoff_max;
 	int			max_ballots;	/* ballots before giving up */
@@ -184,7 +184,7 @@ typedef struct SdProposer
 	SdBallot	ballot;			/* under way */
 	int			ballots;		/* used so far */
 	int64_t		max_round;		/* seen anywhere */
-	int64_t		wake;			/* BACKOFF: next ballot; ACCEPT: next repeat; 0 = none */
+	int64_t		wake;			/* BACKOFF: next ballot; PREPARE, ACCEPT: next repeat; 0 = none */
 	uint64_t	random;			/* generator state */
 	SdProposerVoter voter[SD_MAX_REGIONS];	/* parallel to config.member */
 
