@@ -1,0 +1,198 @@
+# Others fail around a change: an acceptor dies between its work and its answer, a coordinator is killed, a region stands
+# still and goes on.  Votes that were flushed count for ever, others never did.
+use strict;
+use warnings FATAL => 'all';
+
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use SchemaDrift::Scenario;
+
+my $g = made_group(3, before => q{CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100);});
+my ($us, $ap, $eu) = $g->names;
+my $since = 1 + head($g, $us);
+
+plan skip_all => 'wait points are in the test build only' if !testing_build($g);
+
+# A change of us-east that stands at a wait point: the session, and the entry's id.
+sub standing_at
+{
+	my ($point, $column) = @_;
+	my $s  = $g->session($us);
+	my $id = begun($g, $us, sub {
+		stop_at($s, $point);
+		$s->send("ALTER TABLE t ADD COLUMN $column int;");
+		stopped($s);
+	});
+
+	return ($s, $id);
+}
+
+# What the client was told fits what happened, and it happened everywhere or nowhere.
+sub fits
+{
+	my ($r, $id, $column, $what) = @_;
+	my $outcome = settles($g, $id);
+	my %told = ('00000' => 'applied', '40003' => $outcome, '57P01' => $outcome, '08006' => $outcome);
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	$what .= ": told $r->{sqlstate}";
+	is($outcome, $told{ $r->{sqlstate} } // 'rejected', "$what, and that is so") or diag($r->{err});
+	ok($g->converged, "$what: all regions are equal");
+	is(join(' ', map { /\b$column\b/ ? 1 : 0 } columns($g, 't')), join(' ', ($outcome eq 'applied' ? 1 : 0) x 3),
+		"$what: the column is " . ($outcome eq 'applied' ? 'everywhere' : 'nowhere'));
+	return;
+}
+
+# --- the only other acceptor dies around its vote
+
+foreach my $end (qw(KILL TERM))
+{
+	foreach my $point (qw(promise-written promise-flushed accept-written accept-flushed))
+	{
+		my $column = lc($end) . '_' . $point =~ tr/-/_/r;
+		my ($r, $votes);
+		my $s  = $g->session($us);
+		my $id = begun($g, $us, sub {
+			$g->isolate($eu);
+			stop_all_at($g, $ap, $point);
+			$s->send("ALTER TABLE t ADD COLUMN $column int;");
+			my @stopped = stopped_somewhere($g, $ap);
+			stop_all_at($g, $ap, '');
+			kill $end, @stopped;
+			kill 'CONT', @stopped;
+			$r = $s->result;
+		});
+		$g->wait_until($ap, 'SELECT 1', '1');
+		if ($point eq 'accept-flushed')
+		{
+			$votes = $g->sql($ap, "SELECT count(*) FROM schemadrift_store.accepted WHERE entry_id = '$id'");
+			is($votes, 1, "acceptor killed at $point ($end): the vote is there");
+		}
+		like($r->{sqlstate}, $point =~ /^promise/ ? qr/^(?:00000|SD001)$/ : qr/^(?:00000|40003)$/,
+			"acceptor killed at $point ($end): $r->{sqlstate}") or diag($r->{err});
+		$g->heal_all;
+		fits($r, $id, $column, "... $point");
+	}
+}
+all_can_change($g, 'after acceptors died');
+
+# --- the origin's coordinator goes
+
+sub new_coordinator
+{
+	my ($old) = @_;
+
+	return $g->wait_until($us, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'schemadrift coordinator'
+		AND pid <> $old", 1);
+}
+
+my ($s, $r, $id, $took);
+
+$s  = $g->session($us);
+$id = begun($g, $us, sub { $s->query('BEGIN; ALTER TABLE t ADD COLUMN coordinator_granted int;') });
+my $pid = coordinator($g, $us);
+$g->sql($us, "SELECT pg_terminate_backend($pid)");
+new_coordinator($pid);
+$r = $s->query('COMMIT;');
+refused($r, 'SD009', 'coordinator terminated after the grant: the change is refused');
+fits($r, $id, 'coordinator_granted', '... and');
+
+$s  = $g->session($us);
+$id = begun($g, $us, sub { $s->query('BEGIN; ALTER TABLE t ADD COLUMN coordinator_accepts int;') });
+$g->isolate($us);
+$s->send('COMMIT;');
+$g->wait_until($us, q{SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT;' AND state = 'active' AND wait_event_type = 'Extension'}, 1);
+$pid = coordinator($g, $us);
+$g->sql($us, "SELECT pg_terminate_backend($pid)");
+$r = $s->result;
+refused($r, '40003', 'coordinator terminated while the accepts are out: unknown');
+$g->rejoin($us);
+fits($r, $id, 'coordinator_accepts', '... and');
+
+foreach my $point (qw(after-majority before-commit-record after-commit))
+{
+	my $column = 'coordinator_' . $point =~ tr/-/_/r;
+
+	($s, $id) = standing_at($point, $column);
+	$pid = coordinator($g, $us);
+	$g->sql($us, "SELECT pg_terminate_backend($pid)");
+	new_coordinator($pid);
+	ok(can_change($g, $eu), "coordinator terminated, its backend stands at $point: others go on");
+	go_on($s);
+	$r = $s->result;
+	like($r->{sqlstate}, $point eq 'after-majority' ? qr/^(?:00000|40003)$/ : qr/^00000$/, "... the backend goes on: $r->{sqlstate}")
+	  or diag($r->{err});
+	fits($r, $id, $column, "... $point");
+}
+
+$s = $g->session($us);
+$id = begun($g, $us, sub { $s->query('BEGIN; ALTER TABLE t ADD COLUMN coordinator_killed int;') });
+kill 'KILL', coordinator($g, $us);
+$r = $s->query('COMMIT;');
+ok($r->{gone}, 'coordinator killed: the server restarts');
+$g->wait_until($us, 'SELECT 1', '1');
+fits($r, $id, 'coordinator_killed', '... and');
+
+kill 'KILL', coordinator($g, $ap);
+ok(can_change($g, $us, undef, 5), "coordinator of $ap killed: $us changes the schema");
+$g->wait_until($ap, 'SELECT 1', '1');
+all_can_change($g, 'after coordinators died');
+
+# --- regions that stand still
+
+$g->region($eu)->pause;
+($took) = took(sub { ok(can_change($g, $us, undef, 5), "$eu stands still: $us changes the schema") });
+cmp_ok($took, '<', 2, '... without waiting for it');
+ok(can_change($g, $_, undef, 5), "... $_, too") foreach $ap, $us;
+$g->region($eu)->resume;
+ok($g->converged, '... it goes on and catches up');
+
+$s  = $g->session($us);
+$id = begun($g, $us, sub { $s->query('BEGIN; ALTER TABLE t ADD COLUMN all_pause int;') });
+$g->region($_)->pause foreach $ap, $eu;
+$r = $s->query('COMMIT;');
+refused($r, '40003', 'all others stand still between grant and accept: unknown');
+$g->region($_)->resume foreach $ap, $eu;
+fits($r, $id, 'all_pause', '... and');
+all_can_change($g, 'after pauses');
+
+# --- the origin stands still in the middle, others go on, it wakes up late
+
+my %late = (
+	'change-granted'       => qr/^40001$/,
+	'before-accept'        => qr/^40001$/,
+	'after-majority'       => qr/^(?:00000|40003)$/,
+	'before-commit-record' => qr/^00000$/,
+	'after-commit'         => qr/^00000$/);
+foreach my $point (qw(change-granted before-accept after-majority before-commit-record after-commit))
+{
+	my $column = 'slept_' . $point =~ tr/-/_/r;
+
+	($s, $id) = standing_at($point, $column);
+	$g->region($us)->pause;
+	ok(can_change($g, $eu), "$us stands still at $point: $eu goes on");
+	ok(can_change($g, $ap), "... and $ap");
+	$g->region($us)->resume;
+	$r = $s->result;
+	like($r->{sqlstate}, $late{$point}, "... it wakes up: $r->{sqlstate}") or diag($r->{err});
+	fits($r, $id, $column, "... $point");
+}
+all_can_change($g, 'after late wakers');
+
+# the backend alone stands, holding what it holds
+foreach my $point (qw(after-majority before-commit-record after-commit))
+{
+	my $column = 'stood_' . $point =~ tr/-/_/r;
+
+	($s, $id) = standing_at($point, $column);
+	ok(can_change($g, $eu), "a backend of $us stands at $point: $eu goes on");
+	go_on($s);
+	$r = $s->result;
+	like($r->{sqlstate}, $late{$point}, "... it goes on: $r->{sqlstate}") or diag($r->{err});
+	fits($r, $id, $column, "... $point");
+}
+all_can_change($g, 'at the end');
+log_is_sound($g, $since);
+
+done_testing();
