@@ -274,7 +274,8 @@ publish(SdCoordinator *c)
 	head_before = c->db->head;
 	moved = c->db->head != c->head.version || c->db->applied != c->applied.version;
 	c->db->head = c->joined ? c->head.version : 0;
-	c->db->applied = c->joined ? c->applied.version : 0;
+	/* the applier may be ahead of our look */
+	c->db->applied = c->joined ? Max(c->applied.version, c->db->applied) : 0;
 	c->db->undecided = c->undecided;
 	strlcpy(c->db->region, c->joined ? c->self.region : "", SD_NAME_SIZE);
 	LWLockRelease(&c->db->lock);
