@@ -248,6 +248,9 @@ extern void sd_shared_wake_at_commit(SdDatabase *db);
 /* Take in what a region told; true if there was news in it.  Caller holds db->lock exclusively. */
 extern bool sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64 now_us);
 
+/* A void region's way back. */
+#define SD_REMEDY_VOID "in another region: remove_region() this one; then here: leave() and join()"
+
 extern const char *sd_region_state_text(SdRegionState state);
 extern SdRegionState sd_region_state_parse(const char *text);
 

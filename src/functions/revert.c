@@ -99,8 +99,8 @@ look_around(Target *target)
 
 /* a table's constraints, triggers and policies carry its name and a dot before their own */
 static SdStatement in_common = {
-	.sql = "SELECT a.kind || ' ' || a.identity FROM jsonb_to_recordset($1) AS a(kind text, identity text), "
-	"jsonb_to_recordset($2) AS b(kind text, identity text) WHERE a.identity = b.identity "
+	.sql = "SELECT CASE WHEN length(a.identity) <= length(b.identity) THEN a.kind || ' ' || a.identity ELSE b.kind || ' ' || b.identity END "
+	"FROM jsonb_to_recordset($1) AS a(kind text, identity text), jsonb_to_recordset($2) AS b(kind text, identity text) WHERE a.identity = b.identity "
 	"OR starts_with(a.identity, b.identity || '.') OR starts_with(b.identity, a.identity || '.') LIMIT 1",
 	.nargs = 2, .types = {JSONBOID, JSONBOID}
 };

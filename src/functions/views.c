@@ -147,6 +147,15 @@ look(void)
 	return here;
 }
 
+/* False once the log says that this region, or this life of it, was removed. */
+static bool
+is_member(const Here *here)
+{
+	int			at = sd_config_find(&here->members.config, here->self.region);
+
+	return at >= 0 && here->members.config.member[at].incarnation == here->self.incarnation;
+}
+
 static SdPeerState *
 find_peer(const Here *here, const char *region)
 {
@@ -223,11 +232,11 @@ sd_status_rows(PG_FUNCTION_ARGS)
 		reason = "this database is in no group of regions";
 		remedy = "SELECT schemadrift.init(region, conninfo), or join(via, region, conninfo)";
 	}
-	else if (!here->self.valid)
+	else if (!here->self.valid && is_member(here))
 	{
 		state = sd_region_state_text(SD_REGION_VOID);
 		reason = here->self.mismatch;
-		remedy = "remove_region() in another region, then leave() and join() here";
+		remedy = SD_REMEDY_VOID;
 	}
 	else if (!here->coordinator)
 	{
@@ -241,6 +250,8 @@ sd_status_rows(PG_FUNCTION_ARGS)
 	{
 		state = sd_region_state_text(here->db->state);
 		reason = here->db->reason;
+		if (here->db->halted_at > 0 && here->db->halt_detail[0])
+			reason = psprintf("%s\n%s", reason, here->db->halt_detail);
 		remedy = here->db->remedy;
 	}
 

@@ -10,6 +10,7 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "common/string.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
@@ -227,8 +228,9 @@ raise_unknown(const char *why)
 	ereport(ERROR,
 			(errcode(SD_ERRCODE_UNKNOWN_OUTCOME),
 			 errmsg("it is not known yet whether the schema change happens"),
-			 errdetail("Entry %s for version " INT64_FORMAT " may have been accepted by other regions: %s.",
-					   sd_uuid_text(&change.entry_id), change.version, why),
+			 errdetail("Entry %s for version " INT64_FORMAT " may have been accepted by other regions: %s%s",
+					   sd_uuid_text(&change.entry_id), change.version, why,
+					   pg_str_endswith(why, ".") ? "" : "."),
 			 errhint("Ask SELECT schemadrift.outcome('%s'); do not run the change again before it answers.",
 					 sd_uuid_text(&change.entry_id))));
 }
@@ -536,7 +538,8 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 	entry.protocol = SD_PROTOCOL;
 	entry.target = change.target;
 	sd_entry_encode(&entry, payload.data);
-	sd_change_set_subject(entry.name);
+	if (entry.name)
+		sd_change_set_subject(entry.name);
 	return entry;
 }
 

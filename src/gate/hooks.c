@@ -337,6 +337,8 @@ begin_change(Node *stmt, const SdCommand *command)
 
 	if (sd_change_active())
 		needs = sd_capture_new_needs(needs);
+	else
+		sd_change_set_subject(GetCommandTagName(CreateCommandTag(stmt)));
 	sd_change_begin(needs);
 	sd_capture_add_needs(needs);
 }

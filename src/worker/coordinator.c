@@ -346,12 +346,12 @@ describe(SdCoordinator *c)
 	{
 		state = SD_REGION_VOID;
 		strlcpy(reason, c->self.mismatch, sizeof(reason));
-		strlcpy(remedy, "remove_region() in another region, then leave() and join() here", sizeof(remedy));
+		strlcpy(remedy, SD_REMEDY_VOID, sizeof(remedy));
 	}
 	else if (halted)
 	{
 		state = SD_REGION_HALTED;
-		strlcpy(remedy, "mend the cause and SELECT schemadrift.retry(); or revert() it in a region that has applied it",
+		strlcpy(remedy, "mend the cause, then SELECT schemadrift.retry(); or take it back: SELECT schemadrift.revert(name)",
 				sizeof(remedy));
 	}
 	else
@@ -364,22 +364,26 @@ describe(SdCoordinator *c)
 		for (int i = 0; i < c->members.config.n; i++)
 			if (!reachable[i])
 			{
+				SdRemote   *remote = sd_gossip_find(c, c->members.config.member[i].region);
+
 				if (missing[0])
 					strlcat(missing, ", ", sizeof(missing));
 				strlcat(missing, c->members.config.member[i].region, sizeof(missing));
+				if (remote && remote->told.state == SD_REGION_VOID)
+					strlcat(missing, " (void)", sizeof(missing));
 			}
 		if (votes < quorum)
 		{
 			state = SD_REGION_NO_QUORUM;
-			snprintf(reason, sizeof(reason), "%d of %d voters reachable, %d needed; missing: %.150s",
+			snprintf(reason, sizeof(reason), "%d of %d voters are there, %d needed; missing: %.150s",
 					 votes, voters, quorum, missing);
 			strlcpy(remedy, "SELECT * FROM schemadrift.regions; mend the network or the regions named", sizeof(remedy));
 		}
 		else if (missing[0])
 		{
 			state = SD_REGION_DEGRADED;
-			snprintf(reason, sizeof(reason), "not reachable: %.200s", missing);
-			strlcpy(remedy, "SELECT * FROM schemadrift.regions", sizeof(remedy));
+			snprintf(reason, sizeof(reason), "missing: %.200s", missing);
+			strlcpy(remedy, "SELECT * FROM schemadrift.regions says why", sizeof(remedy));
 		}
 		else if (voters == 2)
 		{

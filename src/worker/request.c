@@ -108,7 +108,7 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 			break;
 		case SD_OUTCOME_UNKNOWN:
 			if (serving != SD_REQUEST_NONE)
-				sd_request_finish(c, SD_RESULT_UNKNOWN, NULL, sd_round_missing(round, "no answer from enough voters"), NULL);
+				sd_request_finish(c, SD_RESULT_UNKNOWN, NULL, sd_round_missing(round, "no answer from enough voters."), NULL);
 			sd_shared_decide(c->db, "change", subject, "unknown", sd_round_votes(round, false), "being settled");
 			c->doubt = round->p.version;
 			return;

@@ -102,7 +102,8 @@ sd_round_missing(SdRound *round, const char *lead)
 		SdRemote   *remote = sd_gossip_find(c, region);
 		const char *why = NULL;
 
-		if (!voter->votes)
+		/* in phase 2 our own vote is the last one: it was not asked for */
+		if (!voter->votes || (voter->self && voter->status == SD_VOTER_IDLE))
 			continue;
 		switch (voter->status)
 		{
@@ -130,9 +131,9 @@ sd_round_missing(SdRound *round, const char *lead)
 		}
 		appendStringInfo(&out, "%sRegion %s: %s", out.len > 0 ? "\n" : "", region, why);
 		if (remote && remote->heard_us > 0 && voter->status != SD_VOTER_REFUSED)
-			appendStringInfo(&out, " (last heard %.1f s ago)", (double) (now - remote->heard_us) / SD_US_PER_S);
+			appendStringInfo(&out, "; last heard %.1f s ago", (double) (now - remote->heard_us) / SD_US_PER_S);
 		else if (remote && remote->heard_us == 0)
-			appendStringInfoString(&out, " (never heard since this server started)");
+			appendStringInfoString(&out, "; never heard since this server started");
 		appendStringInfoChar(&out, '.');
 	}
 	return out.data;
