@@ -123,7 +123,7 @@ my $eu_server = $g->region($eu);
 $eu_server->pause;
 $s = $g->session($eu);
 $s->send('SELECT 1;');
-is_deeply([ map { process_state($_) } $eu_server->pids ], [ map { 'T' } $eu_server->pids ], 'pause stops every process');
+is_deeply([ map { SchemaDrift::Region::process_state($_) } $eu_server->pids ], [ map { 'T' } $eu_server->pids ], 'pause stops every process');
 $eu_server->resume;
 is($s->result->{out}, '1', 'resume lets it answer');
 
@@ -138,14 +138,6 @@ is($g->sql($eu, 'SELECT 1'), '1', 'and it starts again');
 $eu_server->restart;
 ok($g->wait_until($eu, 'SELECT 1', '1'), 'restart');
 ok($eu_server->wait_log(qr/database system is ready/), 'the log is found');
-
-sub process_state
-{
-	my ($pid) = @_;
-
-	open my $fh, '<', "/proc/$pid/stat" or return 'gone';
-	return readline($fh) =~ /\) (\S)/ ? $1 : '?';
-}
 
 # The server has no rights that the test has
 open my $status, '<', '/proc/' . ($eu_server->pids)[0] . '/status' or die "status: $!";

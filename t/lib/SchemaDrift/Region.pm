@@ -185,7 +185,7 @@ sub kill9
 	return;
 }
 
-# The whole server stands still (SIGSTOP), and goes on.
+# The whole server stands still (SIGSTOP), and goes on.  Returns when every process does: a signal takes its time.
 sub pause
 {
 	my ($self) = @_;
@@ -196,8 +196,21 @@ sub pause
 	{
 		kill 'STOP', @new;
 	}
+	foreach my $pid (keys %stopped)
+	{
+		sleep 0.005 while process_state($pid) =~ /^[RSD]$/;
+	}
 	$self->{sd_paused} = 1;
 	return;
+}
+
+# R running, S sleeping, D in the kernel, T stopped, Z ended but not buried, empty: gone.
+sub process_state
+{
+	my ($pid) = @_;
+
+	open my $fh, '<', "/proc/$pid/stat" or return '';
+	return (readline($fh) // '') =~ /\) (\S)/ ? $1 : '';
 }
 
 sub resume
