@@ -1,0 +1,274 @@
+/*
+ * commit.c: committing a change: docs/protocol.md, "Committing a change", steps 3 and 5.
+ *
+ * Backend only, in XACT_EVENT_PRE_COMMIT.  Locking: row locks on our tables, in the store's order, after the other
+ * voters have accepted; the own vote is the last one.
+ */
+#include "compat.h"
+
+#include "utils/json.h"
+#include "utils/timestamp.h"
+
+#include "causality/hlc.h"
+#include "clock.h"
+#include "ddl/capture.h"
+#include "ddl/digest.h"
+#include "gate/change.h"
+#include "gate/internal.h"
+#include "settings.h"
+#include "store/vote.h"
+#include "waitpoint.h"
+
+static char *
+generated_name(const SdSelf *self)
+{
+	if (sd_migration_name && sd_migration_name[0])
+		return sd_migration_name;
+	return psprintf("%s-%.8s", self->region, sd_uuid_text(&sd_change.entry_id));
+}
+
+static int64
+next_hlc(SdDatabase *db)
+{
+	SdHlcClock	clock;
+	int64		hlc;
+	uint64		wall_ms = (uint64) ((GetCurrentTimestamp() + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000);
+
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	sd_hlc_init(&clock, db->hlc, 0);
+	hlc = (int64) sd_hlc_now(&clock, wall_ms);
+	db->hlc = (uint64) hlc;
+	LWLockRelease(&db->lock);
+	return hlc;
+}
+
+static void
+append_hash(StringInfo out, const char *key, const uint8 *hash)
+{
+	appendStringInfo(out, ",\"%s\":\"", key);
+	for (int i = 0; i < SD_SHA_SIZE; i++)
+		appendStringInfo(out, "%02x", hash[i]);
+	appendStringInfoChar(out, '"');
+}
+
+/* The entry's bytes; *after is this region's digest once it is applied. */
+static SdEntry
+build_entry(List *commands, const SdApplied *applied, SdDigest *after)
+{
+	SdEntry		entry = {0};
+	StringInfoData payload;
+	List	   *changed = NIL;
+	ListCell   *lc;
+	SdSelf		self;
+
+	if (!sd_self_read(&self))
+		elog(ERROR, "this database is in no group");
+	*after = sd_digest_update(sd_capture_touched(), &changed);
+
+	initStringInfo(&payload);
+	appendStringInfoChar(&payload, '{');
+	if (sd_change.kind)
+		appendStringInfoString(&payload, sd_change.payload);
+	else
+		appendStringInfo(&payload, "\"commands\":%s", sd_commands_to_json(commands));
+	append_hash(&payload, "before", applied->digest);
+	append_hash(&payload, "after", after->byte);
+	appendStringInfo(&payload, ",\"form\":%d,\"objects\":[", SD_DIGEST_FORM);
+	foreach(lc, changed)
+	{
+		SdObjectDigest *object = lfirst(lc);
+
+		appendStringInfo(&payload, "%s{\"kind\":", foreach_current_index(lc) > 0 ? "," : "");
+		escape_json(&payload, object->kind);
+		appendStringInfoString(&payload, ",\"identity\":");
+		escape_json(&payload, object->identity);
+		if (object->dropped)
+			appendStringInfoString(&payload, ",\"dropped\":1");
+		else
+			append_hash(&payload, "hash", object->hash.byte);
+		appendStringInfoChar(&payload, '}');
+	}
+	appendStringInfoString(&payload, "]}");
+
+	entry.id = sd_change.entry_id;
+	entry.kind = sd_change.kind ? sd_change.kind : SD_KIND_MIGRATION;
+	entry.name = sd_change.kind ? sd_change.name : generated_name(&self);
+	entry.origin = pstrdup(self.region);
+	entry.incarnation = self.incarnation;
+	entry.n = sd_log_next_dot(self.region, self.incarnation);
+	entry.hlc = next_hlc(sd_change.db);
+	entry.author = GetUserNameFromId(GetSessionUserId(), false);
+	entry.protocol = SD_PROTOCOL;
+	entry.target = sd_change.target;
+	sd_entry_encode(&entry, payload.data);
+	if (entry.name)
+		sd_change_set_subject(entry.name);
+	return entry;
+}
+
+/* Has our own acceptor promised a higher ballot?  A look without locks; the final check has the last word. */
+static bool
+own_promise_higher(void)
+{
+	SdBallot	promised;
+
+	sd_promise_read(&promised);
+	return sd_ballot_compare(&promised, &sd_change.ballot) > 0;
+}
+
+/*
+ * Until enough others have accepted.  A cancelled wait asks for the judgement on what is known so far: it
+ * may be definite, if every copy was answered by a refusal.
+ */
+static bool
+get_accepted(const SdEntry *entry)
+{
+	int64		deadline = sd_ask_deadline();
+	SdProposal	answer = {0};
+	MemoryContext context = CurrentMemoryContext;
+	SdResult volatile result = SD_RESULT_NONE;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		result = sd_ask(SD_REQUEST_ACCEPT, VARDATA_ANY(entry->bytes), VARSIZE_ANY_EXHDR(entry->bytes), deadline, &answer);
+		while (result == SD_RESULT_ACCEPTED)
+		{
+			sd_change.ballot = answer.ballot;	/* it may have taken another one */
+			if (!own_promise_higher())
+				break;
+			result = sd_ask(SD_REQUEST_PREEMPTED, NULL, 0, deadline, &answer);
+		}
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		ConditionVariableCancelSleep();
+		HOLD_INTERRUPTS();
+		result = sd_ask(SD_REQUEST_CLOSE, NULL, 0, sd_monotonic_us() + 1000000, &answer);
+		RESUME_INTERRUPTS();
+		if (result == SD_RESULT_LOST)
+			ReThrowError(error);	/* definite: the error as it was */
+		sd_ask_raise_unknown(error->message);
+	}
+	PG_END_TRY();
+
+	if (result == SD_RESULT_UNKNOWN)
+		sd_ask_raise_unknown(answer.detail[0] ? answer.detail : "the coordinator did not answer in time");
+	if (result != SD_RESULT_ACCEPTED && result != SD_RESULT_CHOSEN)
+		sd_ask_raise(result, &answer);
+	return result == SD_RESULT_CHOSEN;
+}
+
+void
+sd_commit_entry(List *commands)
+{
+	SdScope		scope;
+	SdApplied	applied;
+	SdDigest	after;
+	SdEntry		entry;
+	SdChain		chain;
+	bool		chosen;
+	TimestampTz since = GetCurrentTransactionStartTimestamp();
+	SdFinalVerdict verdict;
+
+	sd_store_enter(&scope);
+	sd_applied_read(&applied);
+	entry = build_entry(commands, &applied, &after);
+
+	sd_waitpoint("before-accept");
+	sd_change.stage = SD_STAGE_SENT;
+	chosen = get_accepted(&entry);
+	sd_waitpoint("after-majority");
+
+	/* our own vote is the last one; under our own short lock_timeout */
+	sd_vote_force_sync();
+	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	PG_TRY();
+	{
+		sd_applied_lock(&applied);
+		verdict = sd_vote_final(&sd_change.ballot, sd_change.version, &sd_change.chain, &entry, chosen);
+		if (verdict == SD_FINAL_VOTE || verdict == SD_FINAL_CHOSEN)
+		{
+			chain = sd_entry_chain(&sd_change.chain, &entry);
+			if (sd_change.kind == NULL || sd_change.applies)
+			{
+				sd_applied_advance(sd_change.version, &chain, after.byte);
+				sd_execution_insert(sd_change.version, "applied", since, 1, NULL);
+			}
+		}
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(scope.caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		sd_ask_raise_unknown(error->message);
+	}
+	PG_END_TRY();
+
+	switch (verdict)
+	{
+		case SD_FINAL_VOTE:
+		case SD_FINAL_CHOSEN:
+			break;
+		case SD_FINAL_LOST:
+			{
+				SdProposal	nothing = {0};
+
+				sd_ask_raise(SD_RESULT_LOST, &nothing);
+			}
+		case SD_FINAL_PREEMPTED:
+			sd_ask_raise_unknown("this region promised another region's ballot meanwhile");
+		case SD_FINAL_IDENTITY:
+			sd_ask_raise_unknown("this region's identity is not valid any more");
+		case SD_FINAL_DIVERGED:
+			sd_ask_raise_unknown("this region's log is not the one the change was made for");
+	}
+	sd_store_leave(&scope);
+
+	/* from the own vote to the commit callback nothing may interrupt; an error would end the holdoff itself */
+	HOLD_INTERRUPTS();
+	sd_change.stage = SD_STAGE_VOTED;
+	sd_waitpoint("before-commit-record");
+}
+
+/* ---- changes outside the log ---- */
+
+/*
+ * Mode off, or observe: the change is made here alone.  The digest follows the schema; each command is a
+ * dot of this region and an alert until it is adopted or taken back.
+ */
+void
+sd_commit_outside(List *commands, const char *mode, const char *reason)
+{
+	SdScope		scope;
+	SdApplied	applied;
+	SdDigest	after;
+	SdSelf		self;
+	SdDatabase *db = sd_shared_mine();
+	ListCell   *lc;
+
+	sd_store_enter(&scope);
+	if (sd_self_read(&self))
+	{
+		sd_applied_lock(&applied);
+		after = sd_digest_update(sd_capture_touched(), NULL);
+		sd_applied_set_digest(after.byte);
+		foreach(lc, commands)
+		{
+			SdCommand  *command = lfirst(lc);
+
+			sd_bypass_insert(sd_log_next_dot(self.region, self.incarnation),
+							 GetUserNameFromId(GetSessionUserId(), false), mode, reason, command->text);
+			if (db)
+				sd_shared_decide(db, strcmp(mode, "off") == 0 ? "bypass" : "would-have", command->tag,
+								 "not coordinated", "", reason);
+		}
+	}
+	sd_store_leave(&scope);
+}

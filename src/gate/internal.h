@@ -1,0 +1,79 @@
+/*
+ * internal.h: the change of the current transaction, shared by the gate's own files.
+ *
+ *	change.c	step 1, what the entry will be, transaction callbacks
+ *	ask.c		requests to the coordinator and its results
+ *	commit.c	steps 3 and 4: the entry, the votes of others, the own vote; changes outside the log
+ */
+#ifndef SD_GATE_INTERNAL_H
+#define SD_GATE_INTERNAL_H
+
+#include "compat.h"
+
+#include "nodes/pg_list.h"
+
+#include "shared.h"
+
+typedef enum SdStage
+{
+	SD_STAGE_NONE,
+	SD_STAGE_ASKED,				/* the coordinator works for us */
+	SD_STAGE_GRANTED,				/* statements run */
+	SD_STAGE_SENT,					/* accepts may have been sent: from here on a failure is unknown */
+	SD_STAGE_VOTED					/* own vote written, interrupts held; the commit record decides */
+} SdStage;
+
+typedef struct SdChange
+{
+	SdStage		stage;
+	SdDatabase *db;
+	int64		version;
+	SdBallot	ballot;
+	SdChain		chain;
+	pg_uuid_t	entry_id;
+	bool		supersedes;
+
+	/* what the entry will be; in TopTransactionContext */
+	char		subject[SD_TEXT_SIZE];
+	char	   *kind;			/* NULL: the captured commands of plain DDL */
+	char	   *name;
+	int64		target;
+	char	   *payload;
+	bool		applies;
+	int			level;			/* of the subtransaction that described it */
+} SdChange;
+
+extern SdChange sd_change;
+
+/* ---- ask.c ---- */
+
+/* "own deadline = least of our setting and what was left of statement_timeout" */
+extern int64 sd_ask_deadline(void);
+
+/*
+ * Put a request and wait for its result, at most until the deadline (and a little: the coordinator judges the
+ * deadline, this is the net under it).  Interruptible.
+ */
+extern SdResult sd_ask(SdRequest request, const void *data, Size size, int64 deadline, SdProposal *answer);
+
+/*
+ * Tell the coordinator how it ended.  Nothing here can fail: it runs in the commit callback.  The request is picked up
+ * even if nobody waits; the next change waits for the slot to be free.
+ */
+extern void sd_ask_tell_end(SdRequest request);
+
+extern bool sd_ask_coordinator_runs(SdDatabase *db);
+
+/* Wait for something in shared memory; false when the deadline has passed. */
+extern bool sd_ask_wait(SdDatabase *db, int64 deadline);
+
+/* The error that a result is; and the one for an outcome that is not known. */
+extern void sd_ask_raise(SdResult result, const SdProposal *answer) pg_attribute_noreturn();
+extern void sd_ask_raise_unknown(const char *why) pg_attribute_noreturn();
+
+/* ---- commit.c ---- */
+
+extern void sd_commit_entry(List *commands);
+extern void sd_commit_outside(List *commands, const char *mode, const char *reason);
+
+#endif							/* SD_GATE_INTERNAL_H */
