@@ -56,6 +56,8 @@ $wanted{release} = 1 if $wanted{demo};
 foreach my $step (@steps)
 {
 	$step->[1]->() if $wanted{ $step->[0] };
+	# without a library there is nothing more to learn
+	last if grep { /^build-/ } @failures;
 }
 remove_tree($run) if $run && !$failed;
 exit($failed ? 1 : 0) if $ENV{STEPS} && $ENV{STEPS} eq 'demo';
