@@ -16,7 +16,7 @@ DROP SCHEMA gate_t;
 CREATE FUNCTION captured(OUT disposition text, OUT class text, OUT tag text, OUT "user" text, OUT local_user bool,
 	OUT search_path text, OUT text text) RETURNS SETOF record LANGUAGE c AS 'schemadrift', 'sd_testing_captured';
 CREATE FUNCTION captured_json() RETURNS text LANGUAGE c AS 'schemadrift', 'sd_testing_captured_json';
-CREATE FUNCTION replay(json text) RETURNS void LANGUAGE c STRICT AS 'schemadrift', 'sd_testing_replay';
+CREATE FUNCTION replay(entry text) RETURNS void LANGUAGE c STRICT AS 'schemadrift', 'sd_testing_replay';
 CREATE FUNCTION script(sql text) RETURNS int LANGUAGE c STRICT AS 'schemadrift', 'sd_testing_script';
 CREATE VIEW change AS SELECT tag, text FROM captured() WHERE disposition = 'coordinate';
 GRANT ALL ON change TO PUBLIC;

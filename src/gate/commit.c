@@ -6,6 +6,7 @@
  */
 #include "compat.h"
 
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
