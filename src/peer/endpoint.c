@@ -39,6 +39,7 @@ static const struct
  *	 a vote out of an answer that is none.
  * - default_transaction_*: a call refuses anything but READ COMMITTED, and a vote is a write.
  * - search_path: names in our calls are qualified; operators must be pg_catalog's.
+ * - statement_timeout: a call whose caller has long given up does not stay for ever; longer than any deadline of ours.
  * - the rest: text values mean the same everywhere.
  */
 static const char session_options[] =
@@ -46,6 +47,8 @@ static const char session_options[] =
 " -c default_transaction_isolation=read\\ committed"
 " -c default_transaction_read_only=off"
 " -c search_path=pg_catalog"
+" -c statement_timeout=90s"
+" -c idle_session_timeout=0"
 " -c datestyle=ISO"
 " -c intervalstyle=postgres"
 " -c timezone=UTC"

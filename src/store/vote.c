@@ -119,6 +119,10 @@ carry_out(const SdAcceptorDecision *decision, int64 version, const SdBallot *bal
 	{
 		sd_self_set_state("void");
 		vote->reason = "two entries came under one ballot";
+		ereport(LOG,
+				(errmsg("schemadrift: this region stops voting: version " INT64_FORMAT " came twice under one ballot of region \"%s\", with different entries",
+						version, ballot->region),
+				 errhint("That region was restored or copied. SELECT * FROM schemadrift.status.")));
 	}
 }
 
