@@ -23,9 +23,6 @@
 
 PG_FUNCTION_INFO_V1(sd_apply);
 
-/* bytes: a name travels in shared memory, too */
-#define NAME_LENGTH 200
-
 /* ---- what these functions have in common ---- */
 
 char *
@@ -38,16 +35,7 @@ sd_change_name_arg(FunctionCallInfo fcinfo, int arg)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("a migration needs a name")));
 	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	if (name[0] == '\0' || strlen(name) > NAME_LENGTH)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a migration's name must have 1 to %d bytes", NAME_LENGTH),
-				 errdetail("This one has %zu.", strlen(name))));
-	for (const char *c = name; *c; c++)
-		if ((unsigned char) *c < ' ' || *c == 0x7f)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a migration's name may not contain control characters")));
+	sd_entry_check_name(name);
 	return name;
 }
 

@@ -89,6 +89,7 @@ sd_compare_connect(const char *via, SdGroupInfo *info)
 						   info->region, PQgetvalue(result, 0, 5), SD_DIGEST_FORM),
 				 errhint("Bring both to the same version of schemadrift.")));
 	sd_client_set_region(client, info->region);
+	sd_client_require_encoding(client);
 	return client;
 }
 

@@ -54,6 +54,7 @@
 #include "gate/change.h"
 #include "gate/hooks.h"
 #include "gate/mode.h"
+#include "store/entry.h"
 
 static ProcessUtility_hook_type previous_utility = NULL;
 static object_access_hook_type previous_access = NULL;
@@ -338,7 +339,12 @@ begin_change(Node *stmt, const SdCommand *command)
 	if (sd_change_active())
 		needs = sd_capture_new_needs(needs);
 	else
+	{
+		/* at commit it is checked again: refused there, the work would be lost */
+		if (sd_migration_name && sd_migration_name[0])
+			sd_entry_check_name(sd_migration_name);
 		sd_change_set_subject(GetCommandTagName(CreateCommandTag(stmt)));
+	}
 	sd_change_begin(needs);
 	sd_capture_add_needs(needs);
 }

@@ -5,6 +5,7 @@
  */
 #include "compat.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
@@ -201,6 +202,20 @@ sd_client_set_region(SdClient *client, const char *region)
 {
 	pfree(client->where);
 	client->where = psprintf("region \"%s\"", region);
+}
+
+void
+sd_client_require_encoding(const SdClient *client)
+{
+	const char *theirs = PQparameterStatus(client->conn, "server_encoding");
+
+	if (theirs == NULL || pg_valid_server_encoding(theirs) != GetDatabaseEncoding())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the regions of a group must have one encoding"),
+				 errdetail("This database has encoding %s, that of %s has %s.",
+						   GetDatabaseEncodingName(), client->where, theirs ? theirs : "one that it does not tell"),
+				 errhint("CREATE DATABASE ... ENCODING '%s' TEMPLATE template0, and join from there.", theirs ? theirs : "UTF8")));
 }
 
 void

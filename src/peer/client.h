@@ -26,6 +26,12 @@ extern SdClient *sd_client_connect(const char *conninfo, const char *own_region)
 extern void sd_client_set_region(SdClient *client, const char *region);
 
 /*
+ * Raise an error unless the database there has the encoding of this one.  Entries travel as UTF-8; of a name that this
+ * encoding does not have, the region could not even learn, and nothing after it.
+ */
+extern void sd_client_require_encoding(const SdClient *client);
+
+/*
  * One statement, in a transaction of its own, with text parameters (types: NULL lets the region infer them).
  * Returns its rows; they are valid until the next query or the close.
  */

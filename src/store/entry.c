@@ -64,6 +64,33 @@ sd_uuid_make(pg_uuid_t *uuid)
 	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;
 }
 
+/* bytes: a name travels in shared memory, too */
+#define NAME_LENGTH		200
+#define KIND_LENGTH		32
+
+static bool
+has_control(const char *text)
+{
+	for (const char *c = text; *c; c++)
+		if ((unsigned char) *c < ' ' || *c == 0x7f)
+			return true;
+	return false;
+}
+
+void
+sd_entry_check_name(const char *name)
+{
+	if (name[0] == '\0' || strlen(name) > NAME_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a migration's name must have 1 to %d bytes", NAME_LENGTH),
+				 errdetail("This one has %zu.", strlen(name))));
+	if (has_control(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a migration's name may not contain control characters")));
+}
+
 static void
 append_text(StringInfo out, const char *key, const char *value)
 {
@@ -89,6 +116,8 @@ sd_entry_encode(SdEntry *entry, const char *payload)
 				payload_size,
 				size;
 
+	if (entry->name)
+		sd_entry_check_name(entry->name);
 	initStringInfo(&header);
 	appendStringInfoChar(&header, '{');
 	append_text(&header, "id", sd_uuid_text(&entry->id));
@@ -168,6 +197,10 @@ sd_entry_decode(bytea *bytes)
 	if (id == NULL || entry->kind == NULL || entry->origin == NULL || entry->author == NULL ||
 		strlen(entry->origin) >= SD_NAME_SIZE)
 		nonsense("Its header lacks id, kind, origin or author.");
+	/* what no table here could hold is refused before it is accepted, not when it is learned */
+	if (strlen(entry->kind) > KIND_LENGTH || strlen(entry->author) >= NAMEDATALEN ||
+		(entry->name && (strlen(entry->name) > NAME_LENGTH || has_control(entry->name))))
+		nonsense("Its kind, author or name is not one.");
 	entry->id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(id)));
 	entry->bytes = bytes;
 	sd_sha256(data, size, entry->hash);

@@ -47,6 +47,12 @@ typedef struct SdEntry
 } SdEntry;
 
 /*
+ * Raise an error unless it may be a migration's name.  Everybody indexes names: one that is too long for the index could
+ * be accepted, and then be written to no region's log, so that nothing was ever decided again.
+ */
+extern void sd_entry_check_name(const char *name);
+
+/*
  * Make entry->bytes and entry->hash from the other fields and a payload (JSON text in the server's
  * encoding).  Errors: 54000 when larger than schemadrift.max_entry_size.
  */
