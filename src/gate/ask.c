@@ -173,17 +173,22 @@ sd_ask_raise(SdResult result, const SdProposal *answer)
 			 hint[0] ? errhint("%s", hint) : 0));
 }
 
+int
+sd_ask_err_unknown(const char *why)
+{
+	errcode(SD_ERRCODE_UNKNOWN_OUTCOME);
+	errmsg("it is not known yet whether the schema change happens");
+	errdetail("Entry %s for version " INT64_FORMAT " may have been accepted by other regions: %s%s",
+			  sd_uuid_text(&sd_change.entry_id), sd_change.version, why,
+			  pg_str_endswith(why, ".") ? "" : ".");
+	return errhint("Ask SELECT schemadrift.outcome('%s'); do not run the change again before it answers.",
+				   sd_uuid_text(&sd_change.entry_id));
+}
+
 void
 sd_ask_raise_unknown(const char *why)
 {
-	ereport(ERROR,
-			(errcode(SD_ERRCODE_UNKNOWN_OUTCOME),
-			 errmsg("it is not known yet whether the schema change happens"),
-			 errdetail("Entry %s for version " INT64_FORMAT " may have been accepted by other regions: %s%s",
-					   sd_uuid_text(&sd_change.entry_id), sd_change.version, why,
-					   pg_str_endswith(why, ".") ? "" : "."),
-			 errhint("Ask SELECT schemadrift.outcome('%s'); do not run the change again before it answers.",
-					 sd_uuid_text(&sd_change.entry_id))));
+	ereport(ERROR, (sd_ask_err_unknown(why)));
 }
 
 /* "own deadline = least of our setting and what was left of statement_timeout" */

@@ -120,6 +120,13 @@ begin(List *needs, bool supersedes)
 					 errmsg("cannot change the schema again in this transaction"),
 					 errdetail("It has made an entry of the log already (%s), and one transaction makes one.", sd_change.subject),
 					 errhint("COMMIT first.")));
+		/* a grant for a supersede does not require that this region has applied the log, anything else does */
+		if (sd_change.supersedes && !supersedes)
+			ereport(ERROR,
+					(errcode(SD_ERRCODE_BEHIND),
+					 errmsg("cannot change the schema in a transaction that began with schemadrift.revert()"),
+					 errdetail("This region has not applied its log, and the revert was rolled back to a savepoint."),
+					 errhint("ROLLBACK first.")));
 		if (needs != NIL)
 		{
 			result = sd_ask(SD_REQUEST_NEEDS, lines, size, sd_ask_deadline(), &answer);
@@ -270,7 +277,7 @@ at_transaction_event(XactEvent event, void *arg)
 			{
 				sd_waitpoint("after-commit");
 				sd_ask_tell_end(SD_REQUEST_COMMITTED);
-				RESUME_INTERRUPTS();
+				sd_commit_done();
 			}
 			else
 				sd_ask_tell_end(SD_REQUEST_ABORTED);

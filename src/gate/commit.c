@@ -8,23 +8,38 @@
 
 #include "utils/guc.h"
 #include "utils/json.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "causality/hlc.h"
 #include "clock.h"
 #include "ddl/capture.h"
 #include "ddl/digest.h"
+#include "errors.h"
 #include "gate/change.h"
 #include "gate/internal.h"
 #include "settings.h"
+#include "store/history.h"
 #include "store/vote.h"
 #include "waitpoint.h"
 
 static char *
-generated_name(const SdSelf *self)
+plain_name(const SdSelf *self)
 {
+	int64		version;
+	int64		taken_back;
+
 	if (sd_migration_name && sd_migration_name[0])
+	{
+		version = sd_history_newest(sd_migration_name, &taken_back);
+		if (version > 0 && taken_back == 0)
+			ereport(ERROR,
+					(errcode(SD_ERRCODE_NAME_USED),
+					 errmsg("migration \"%s\" is version " INT64_FORMAT " already", sd_migration_name, version),
+					 errdetail("Nothing happened."),
+					 errhint("RESET schemadrift.migration_name, or SET LOCAL a name of its own for each transaction.")));
 		return sd_migration_name;
+	}
 	return psprintf("%s-%.8s", self->region, sd_uuid_text(&sd_change.entry_id));
 }
 
@@ -93,7 +108,7 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 
 	entry.id = sd_change.entry_id;
 	entry.kind = sd_change.kind ? sd_change.kind : SD_KIND_MIGRATION;
-	entry.name = sd_change.kind ? sd_change.name : generated_name(&self);
+	entry.name = sd_change.kind ? sd_change.name : plain_name(&self);
 	entry.origin = pstrdup(self.region);
 	entry.incarnation = self.incarnation;
 	entry.n = sd_log_next_dot(self.region, self.incarnation);
@@ -139,6 +154,9 @@ get_accepted(const SdEntry *entry)
 			if (!own_promise_higher())
 				break;
 			result = sd_ask(SD_REQUEST_PREEMPTED, NULL, 0, deadline, &answer);
+			/* accepts are out: of those a coordinator that ended, or its successor, can say nothing */
+			if (result == SD_RESULT_NO_COORDINATOR)
+				result = SD_RESULT_UNKNOWN;
 		}
 	}
 	PG_CATCH();
@@ -161,6 +179,36 @@ get_accepted(const SdEntry *entry)
 	if (result != SD_RESULT_ACCEPTED && result != SD_RESULT_CHOSEN)
 		sd_ask_raise(result, &answer);
 	return result == SD_RESULT_CHOSEN;
+}
+
+/* ---- the own vote ---- */
+
+/*
+ * What fails between our own vote and the commit record (ON COMMIT actions, the queue of NOTIFY, another library's
+ * callback) is raised by code that knows nothing of us, and would tell the client that all was rolled back; but the others
+ * may have a majority, or get it.  So it is told as what it is while it is being raised.
+ */
+static void
+tell_unknown(void *arg)
+{
+	MemoryContext context = MemoryContextSwitchTo(TopTransactionContext);
+	ErrorData  *error = CopyErrorData();
+
+	(void) arg;
+	MemoryContextSwitchTo(context);
+	if (error->elevel == ERROR || error->elevel == FATAL)
+		(void) sd_ask_err_unknown(error->message);
+	FreeErrorData(error);
+}
+
+static ErrorContextCallback unknown_callback = {.callback = tell_unknown};
+
+void
+sd_commit_done(void)
+{
+	Assert(error_context_stack == &unknown_callback);
+	error_context_stack = unknown_callback.previous;
+	RESUME_INTERRUPTS();
 }
 
 void
@@ -235,6 +283,8 @@ sd_commit_entry(List *commands)
 	/* from the own vote to the commit callback nothing may interrupt; an error would end the holdoff itself */
 	HOLD_INTERRUPTS();
 	sd_change.stage = SD_STAGE_VOTED;
+	unknown_callback.previous = error_context_stack;
+	error_context_stack = &unknown_callback;
 	sd_waitpoint("before-commit-record");
 }
 

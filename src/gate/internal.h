@@ -71,9 +71,15 @@ extern bool sd_ask_wait(SdDatabase *db, int64 deadline);
 extern void sd_ask_raise(SdResult result, const SdProposal *answer) pg_attribute_noreturn();
 extern void sd_ask_raise_unknown(const char *why) pg_attribute_noreturn();
 
+/* What the latter says, of an error that is being raised. */
+extern int	sd_ask_err_unknown(const char *why);
+
 /* ---- commit.c ---- */
 
 extern void sd_commit_entry(List *commands);
+
+/* The commit record of what sd_commit_entry() voted for is written. */
+extern void sd_commit_done(void);
 extern void sd_commit_outside(List *commands, const char *mode, const char *reason);
 
 #endif							/* SD_GATE_INTERNAL_H */
