@@ -25,6 +25,13 @@ sd_request_finish(SdCoordinator *c, SdResult result, const char *message, const 
 	SdProposal *p = &c->db->proposal;
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	/* the backend was cancelled and asks for something else already: it would take this for the answer to that */
+	if (p->request != SD_REQUEST_NONE)
+	{
+		LWLockRelease(&c->db->lock);
+		c->serving = SD_REQUEST_NONE;
+		return;
+	}
 	p->version = c->asked.version;
 	if (result == SD_RESULT_GRANTED || result == SD_RESULT_ACCEPTED || result == SD_RESULT_CHOSEN)
 	{
