@@ -153,6 +153,8 @@ sd_worker_check(int exit_code)
 	/* asked to stop while idle is no event for the server's log; in the middle of work it is, and `die` says so */
 	if (ProcDiePending)
 		proc_exit(exit_code);
+	/* there is no statement to cancel: whoever cancels everything in sight shall not stop schema changes by it */
+	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
