@@ -63,6 +63,7 @@ sd_coordinator_transaction(SdCoordinator *c, void (*body) (SdCoordinator *, void
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
+		strlcpy(c->step_error, error->message, sizeof(c->step_error));
 		ereport(LOG,
 				(errmsg("schemadrift: the coordinator of \"%s\" could not do a step: %s", c->self.region, error->message),
 				 error->detail ? errdetail_internal("%s", error->detail) : 0));
@@ -152,7 +153,10 @@ sd_coordinator_learn(SdCoordinator *c, List *rows)
 
 	if (rows == NIL)
 		return;
-	if (sd_coordinator_transaction(c, learn_rows, &learn, true) && learn.moved)
+	c->learn_error[0] = '\0';
+	if (!sd_coordinator_transaction(c, learn_rows, &learn, true))
+		strlcpy(c->learn_error, c->step_error, sizeof(c->learn_error));
+	else if (learn.moved)
 		c->look = true;
 }
 
@@ -253,6 +257,7 @@ forget(SdCoordinator *c)
 	c->undecided = c->doubt = 0;
 	c->promoting = false;
 	c->promote_after_us = 0;
+	c->learn_error[0] = '\0';
 	c->me = -1;
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
@@ -372,7 +377,14 @@ describe(SdCoordinator *c)
 				if (remote && remote->told.state == SD_REGION_VOID)
 					strlcat(missing, " (void)", sizeof(missing));
 			}
-		if (votes < quorum)
+		if (c->learn_error[0])
+		{
+			state = SD_REGION_DEGRADED;
+			snprintf(reason, sizeof(reason), "version " INT64_FORMAT " cannot be written to the log here: %.180s",
+					 c->head.version + 1, c->learn_error);
+			strlcpy(remedy, "mend the cause; the server's log has the details", sizeof(remedy));
+		}
+		else if (votes < quorum)
 		{
 			state = SD_REGION_NO_QUORUM;
 			snprintf(reason, sizeof(reason), "%d of %d voters are there, %d needed; missing: %.150s",

@@ -100,6 +100,9 @@ struct SdCoordinator
 	int64		max_round;		/* highest round seen anywhere */
 	bool		look;			/* the tables may have changed */
 
+	char		step_error[SD_TEXT_SIZE];	/* of the last transaction that failed */
+	char		learn_error[SD_TEXT_SIZE];	/* why what others have chosen cannot be written to our log; empty: it can */
+
 	List	   *remotes;		/* of SdRemote */
 	bool		promoting;		/* we asked to become what we joined to be */
 	int64		promote_after_us;
