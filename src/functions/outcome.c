@@ -62,13 +62,12 @@ sd_outcome_name(PG_FUNCTION_ARGS)
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	const char *outcome = NULL;
 	SdScope		scope;
-	pg_uuid_t	id;
 
 	sd_store_enter(&scope);
 	if (looks_like_id(name))
 		outcome = sd_history_outcome(DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(name))));
-	if (outcome == NULL && sd_history_find_attempt(name, &id))
-		outcome = sd_history_outcome(&id);
+	if (outcome == NULL)
+		outcome = sd_history_outcome_of_name(name);
 	sd_store_leave(&scope);
 	if (outcome == NULL)
 		PG_RETURN_NULL();

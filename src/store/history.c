@@ -89,22 +89,30 @@ sd_history_outcome(const pg_uuid_t *entry_id)
 	return sd_log_find_id(entry_id) > 0 ? "chosen" : "rejected";
 }
 
-bool
-sd_history_find_attempt(const char *name, pg_uuid_t *entry_id)
+const char *
+sd_history_outcome_of_name(const char *name)
 {
+	/*
+	 * An attempt has the name that its transaction began with.  If that was rolled back to a savepoint, its entry may have
+	 * become another migration.
+	 */
 	static SdStatement statement = {
-		.sql = "SELECT entry_id FROM ("
+		.sql = "SELECT entry_id, EXISTS (SELECT FROM schemadrift_store.log l WHERE l.entry_id = t.entry_id "
+		"AND l.name IS DISTINCT FROM $1) FROM ("
 		"SELECT entry_id, version, NULL::timestamptz AS at FROM schemadrift_store.log WHERE name = $1 AND kind = 'migration' "
 		"UNION ALL SELECT entry_id, version, at FROM schemadrift_store.attempt WHERE name = $1) t "
 		"ORDER BY version DESC, at DESC NULLS LAST LIMIT 1",
 		.nargs = 1, .types = {TEXTOID}
 	};
 	bool		isnull;
+	pg_uuid_t	entry_id;
 
 	if (sd_store_run(&statement, (Datum[]) {CStringGetTextDatum(name)}, NULL, SD_ANY_ROWS) == 0)
-		return false;
-	*entry_id = *DatumGetUUIDP(sd_store_value(0, 1, &isnull));
-	return true;
+		return NULL;
+	if (DatumGetBool(sd_store_value(0, 2, &isnull)))
+		return "rejected";
+	entry_id = *DatumGetUUIDP(sd_store_value(0, 1, &isnull));
+	return sd_history_outcome(&entry_id);
 }
 
 char *

@@ -24,8 +24,8 @@ extern const char *sd_history_execution(int64 version);
 /* What became of an entry: applied, chosen, rejected, undecided; NULL: never heard of. */
 extern const char *sd_history_outcome(const pg_uuid_t *entry_id);
 
-/* The newest entry or attempt of that name; false: never heard of. */
-extern bool sd_history_find_attempt(const char *name, pg_uuid_t *entry_id);
+/* What became of the newest entry or attempt of that name, in the same words; NULL: never heard of. */
+extern const char *sd_history_outcome_of_name(const char *name);
 
 /*
  * How this region's digests differ from what an entry says of the objects it changed (the array "objects" of its payload):
