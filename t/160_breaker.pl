@@ -1,0 +1,94 @@
+# What an adversary thinks of: errors after the own vote, names that no index takes, savepoints around everything,
+# cancels of everything in sight, databases that cannot hold the group's texts.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use SchemaDrift::Group;
+use SchemaDrift::Scenario;
+
+my $g = SchemaDrift::Group->new(regions => [qw(us eu ap)], databases => 1,
+	conf => "schemadrift.heartbeat_interval = 200ms\nschemadrift.lock_timeout = 1s\n");
+my $server = $g->region('us');
+
+$g->make_group(mode => 'coordinate');
+my $since = 1 + head($g, 'us');
+
+sub fails
+{
+	my ($name, $sql, $state, $pattern, $what) = @_;
+	my $r = $g->try($name, $sql);
+
+	is($r->{sqlstate}, $state, "$what: SQLSTATE");
+	like($r->{err}, $pattern, $what);
+	return $r;
+}
+
+sub exists_everywhere
+{
+	my ($table) = @_;
+
+	return join ' ', map { $g->sql($_, "SELECT to_regclass('$table') IS NOT NULL") } $g->names;
+}
+
+# --- PostgreSQL fails after our own vote: at that time nobody may be told that nothing happened
+my $r;
+my $id = begun($g, 'us', sub {
+	$r = fails('us', q{BEGIN; CREATE TEMP TABLE a (i int PRIMARY KEY) ON COMMIT DELETE ROWS;
+		CREATE TEMP TABLE b (i int REFERENCES a) ON COMMIT PRESERVE ROWS; CREATE TABLE public.doubtful (i int); COMMIT},
+		'40003', qr/may have been accepted.*unsupported ON COMMIT/s, 'an error between the own vote and the commit record is an unknown outcome');
+});
+like($r->{err}, qr/outcome\('$id'\)/, 'which names the entry');
+is(settles($g, $id), 'applied', 'the others had accepted it');
+is(exists_everywhere('public.doubtful'), 't t t', 'so the table is in every region');
+
+# --- a name that the log's index cannot hold would have been accepted, and then learned by nobody
+my $long = join '', map { sprintf '%08x', $_ * 2654435761 % 2**32 } 1 .. 400;
+fails('eu', "SET schemadrift.migration_name = '$long'; CREATE TABLE public.poison ()", '22023', qr/1 to 200 bytes/,
+	'a name that is too long for plain DDL');
+fails('eu', qq{BEGIN; CREATE TABLE public.poison (); SET LOCAL schemadrift.migration_name = '$long'; COMMIT}, '22023',
+	qr/1 to 200 bytes/, 'set after the first statement it is refused at the commit');
+fails('eu', "SET schemadrift.migration_name = E'a\\nb'; CREATE TABLE public.poison ()", '22023', qr/control characters/,
+	'control characters in a name for plain DDL');
+$g->sql('us', "SET schemadrift.migration_name = 'once'; CREATE TABLE public.once ()");
+fails('eu', "SET schemadrift.migration_name = 'once'; CREATE TABLE public.twice ()", 'SD007', qr/"once" is version \d+ already/,
+	'a name that is used');
+is(exists_everywhere('public.poison') . ' ' . exists_everywhere('public.twice'), 'f f f f f f', 'nothing of that happened');
+
+# --- one transaction, several beginnings
+$g->sql('us', q{BEGIN; SAVEPOINT s; SELECT schemadrift.apply('undone', 'CREATE TABLE public.undone ()'); ROLLBACK TO s;
+	CREATE TABLE public.kept (); COMMIT});
+is($g->sql('us', q{SELECT schemadrift.outcome('undone')}), 'rejected',
+	'a migration rolled back to a savepoint has not happened, whatever became of its transaction');
+is(exists_everywhere('public.kept'), 't t t', 'what came after it has') if ok($g->converged, 'all follow');
+
+$g->sql('us', 'CREATE TABLE public.h (i int)');
+ok($g->converged, 'all follow');
+$g->sql('eu', 'INSERT INTO public.h VALUES (1)');
+$g->sql('us', q{SELECT schemadrift.apply('narrow', 'ALTER TABLE public.h ADD CHECK (i > 1)', 'ALTER TABLE public.h DROP CONSTRAINT h_i_check')});
+ok($g->wait_until('eu', 'SELECT state FROM schemadrift.status', 'halted'), 'a region halts');
+fails('eu', q{BEGIN; SAVEPOINT s; SELECT schemadrift.revert('narrow'); ROLLBACK TO s; CREATE TABLE public.behind (); COMMIT},
+	'SD003', qr/began with schemadrift\.revert/, 'the grant of a revert in a halted region is good for nothing else');
+$g->sql('eu', q{BEGIN; SAVEPOINT s; SELECT schemadrift.revert('narrow'); ROLLBACK TO s; SELECT schemadrift.revert('narrow'); COMMIT});
+ok($g->converged, 'the same revert may be tried again');
+
+# --- whoever cancels everything in sight does not stop schema changes
+my $workers = q{SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity WHERE backend_type ~ '^schemadrift (launcher|coordinator)'};
+my $before = $g->sql('us', $workers);
+$g->sql('us', q{SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE backend_type ~ '^schemadrift'}) foreach 1 .. 5;
+$g->sql('us', 'CREATE TABLE public.after_cancel ()');
+is($g->sql('us', $workers), $before, 'launcher and coordinators survive pg_cancel_backend');
+
+# --- a database that cannot hold every character of the group's
+$server->sql(q{CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'}, dbname => 'postgres');
+$server->sql('CREATE EXTENSION schemadrift', dbname => 'latin');
+$r = $server->try(sprintf(q{SELECT schemadrift.join('%s', 'latin', '%s')}, $g->conninfo('us'), $g->conninfo('us')), dbname => 'latin');
+is($r->{sqlstate}, '55000', 'another encoding does not join: SQLSTATE');
+like($r->{err}, qr/has encoding LATIN1.*has UTF8/s, 'another encoding does not join');
+
+all_can_change($g, 'after all that');
+log_is_sound($g, $since);
+
+done_testing();
