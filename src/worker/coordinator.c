@@ -275,9 +275,13 @@ publish(SdCoordinator *c)
 	bool		moved;
 	int64		head_before;
 
+	/* the applier and a committing backend write db->applied themselves, so that is not what the others were told */
+	moved = c->told_head != c->head.version || c->told_applied != c->applied.version;
+	c->told_head = c->head.version;
+	c->told_applied = c->applied.version;
+
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	head_before = c->db->head;
-	moved = c->db->head != c->head.version || c->db->applied != c->applied.version;
 	c->db->head = c->joined ? c->head.version : 0;
 	/* the applier may be ahead of our look */
 	c->db->applied = c->joined ? Max(c->applied.version, c->db->applied) : 0;

@@ -99,6 +99,8 @@ struct SdCoordinator
 	int64		settle_at_us;
 	int64		max_round;		/* highest round seen anywhere */
 	bool		look;			/* the tables may have changed */
+	int64		told_head;		/* what an exchange was hurried for, so that others know of it */
+	int64		told_applied;
 
 	char		step_error[SD_TEXT_SIZE];	/* of the last transaction that failed */
 	char		learn_error[SD_TEXT_SIZE];	/* why what others have chosen cannot be written to our log; empty: it can */
