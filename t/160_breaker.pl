@@ -88,6 +88,26 @@ $r = $server->try(sprintf(q{SELECT schemadrift.join('%s', 'latin', '%s')}, $g->c
 is($r->{sqlstate}, '55000', 'another encoding does not join: SQLSTATE');
 like($r->{err}, qr/has encoding LATIN1.*has UTF8/s, 'another encoding does not join');
 
+# --- a transaction that changes the schema of a database while that joins a group
+$server->sql('CREATE DATABASE late', dbname => 'postgres');
+$server->sql('CREATE EXTENSION schemadrift', dbname => 'late');
+my ($early, $old, $joining) = map { $server->session(dbname => 'late') } 1 .. 3;
+my $dump = $server->sql(q{SELECT string_agg(format('CREATE TABLE public.%I (%s);', relname,
+	(SELECT string_agg(format('%I int', attname), ', ') FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0)), ' ')
+	FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'}, dbname => 'us');
+$server->sql($dump, dbname => 'late');
+$early->query('BEGIN; CREATE TABLE public.sneaked ();');
+$old->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1;');
+$joining->pid;
+$joining->send(sprintf(q{SELECT schemadrift.join('%s', 'late', '%s');}, $g->conninfo('us'), $g->conninfo('us') =~ s/dbname=us/dbname=late/r));
+ok($server->wait_until(sprintf('SELECT wait_event_type FROM pg_stat_activity WHERE pid = %d', $joining->pid), 'Lock', undef, dbname => 'postgres'),
+	'join waits for a transaction that has changed the schema');
+ok($early->query('ROLLBACK;')->{ok}, 'which ends');
+ok($joining->result->{ok}, 'then it joins') or diag $joining->{err};
+is($old->query('CREATE TABLE public.sneaked ();')->{sqlstate}, '25001', 'a snapshot from before does not lead past the gate');
+is($server->sql('SELECT count(*) FROM pg_class WHERE relname = \'sneaked\'', dbname => 'late'), 0, 'so nothing is there that the group has not');
+ok($g->wait_until('us', q{SELECT role FROM schemadrift.regions WHERE region = 'late'}, 'voter'), 'it becomes a voter');
+
 all_can_change($g, 'after all that');
 log_is_sound($g, $since);
 

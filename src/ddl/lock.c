@@ -17,7 +17,7 @@
  * while the grant it protects lives on.
  */
 static void
-change_lock(bool take)
+change_lock(bool take, LOCKMODE mode)
 {
 	ResourceOwner owner = CurrentResourceOwner;
 	Oid			extension = get_extension_oid("schemadrift", false);
@@ -26,9 +26,9 @@ change_lock(bool take)
 	PG_TRY();
 	{
 		if (take)
-			LockDatabaseObject(ExtensionRelationId, extension, 0, ExclusiveLock);
+			LockDatabaseObject(ExtensionRelationId, extension, 0, mode);
 		else
-			UnlockDatabaseObject(ExtensionRelationId, extension, 0, ExclusiveLock);
+			UnlockDatabaseObject(ExtensionRelationId, extension, 0, mode);
 	}
 	PG_FINALLY();
 	{
@@ -40,11 +40,17 @@ change_lock(bool take)
 void
 sd_ddl_lock(void)
 {
-	change_lock(true);
+	change_lock(true, ExclusiveLock);
 }
 
 void
 sd_ddl_unlock(void)
 {
-	change_lock(false);
+	change_lock(false, ExclusiveLock);
+}
+
+void
+sd_ddl_lock_shared(void)
+{
+	change_lock(true, RowExclusiveLock);
 }

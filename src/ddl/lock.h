@@ -12,4 +12,10 @@
 extern void sd_ddl_lock(void);
 extern void sd_ddl_unlock(void);
 
+/*
+ * While no group is there to be asked, schema changes do not exclude each other, but who makes or joins a group takes the
+ * lock above, and with it waits for all of them.
+ */
+extern void sd_ddl_lock_shared(void);
+
 #endif							/* SD_DDL_LOCK_H */

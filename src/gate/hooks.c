@@ -48,6 +48,7 @@
 #include "databases.h"
 #include "ddl/capture.h"
 #include "ddl/classify.h"
+#include "ddl/lock.h"
 #include "ddl/script.h"
 #include "ddl/touched.h"
 #include "errors.h"
@@ -409,6 +410,27 @@ in_own_script(void)
 	return creating_extension && CurrentExtensionObject == get_extension_oid("schemadrift", true);
 }
 
+/*
+ * Is there no group?  One may be made, or joined, while our transaction is open, and would take the schema for what it is
+ * without us: so init() and join() wait for our end, or we for theirs, and then look again.
+ */
+static bool
+is_in_no_group(Node *stmt)
+{
+	SdVerdict	verdict;
+
+	if (sd_gate_group_mode() != SD_MODE_DEFAULT)
+		return false;
+	if (!OidIsValid(get_extension_oid("schemadrift", true)))
+		return true;
+	sd_classify(stmt, sd_gate_is_local_name, &verdict);
+	if (verdict.class == SD_CLASS_NOT_DDL || verdict.class == SD_CLASS_LOCAL || verdict.class == SD_CLASS_TEMPORARY)
+		return true;
+	sd_ddl_lock_shared();
+	sd_gate_forget_policy();
+	return sd_gate_group_mode() == SD_MODE_DEFAULT;
+}
+
 static void
 gate_statement(const SdUtility *u)
 {
@@ -431,7 +453,7 @@ gate_statement(const SdUtility *u)
 		return;
 	}
 	/* PostgreSQL refuses DDL in a read-only transaction; nobody has to be asked */
-	if (!gate_applies() || XactReadOnly || in_own_script() || sd_gate_group_mode() == SD_MODE_DEFAULT)
+	if (!gate_applies() || XactReadOnly || in_own_script() || is_in_no_group(stmt))
 	{
 		pass_on(u);
 		return;

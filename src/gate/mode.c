@@ -106,12 +106,14 @@ read_policy(void)
 	int64		head = shared_head();
 	SdScope		scope;
 	SdSelf		self;
+	bool		joined;
 
 	if (policy.known && policy.head == head)
 		return;
 	sd_gate_forget_policy();
 	sd_store_enter(&scope);
-	if (sd_self_read(&self) && sd_self_removed(&self) == 0)
+	joined = sd_self_read(&self);
+	if (joined && sd_self_removed(&self) == 0)
 	{
 		Jsonb	   *json = sd_policy_read();
 		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
@@ -119,6 +121,11 @@ read_policy(void)
 		policy.mode = sd_policy_mode(json);
 		policy.local = sd_policy_local(json);
 		MemoryContextSwitchTo(old);
+	}
+	else if (!joined && XactIsoLevel > XACT_READ_COMMITTED && sd_self_exists_now())
+	{
+		/* the group is younger than our snapshot, so what it wants is not seen; DDL is refused for its isolation level */
+		policy.mode = SD_MODE_COORDINATE;
 	}
 	sd_store_leave(&scope);
 	policy.head = head;

@@ -3,13 +3,18 @@
  */
 #include "compat.h"
 
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "store/rows.h"
 #include "store/state.h"
@@ -62,6 +67,20 @@ sd_self_read(SdSelf *self)
 	static SdStatement statement = {.sql = "SELECT " SELF_COLUMNS};
 
 	return self_fill(self, &statement);
+}
+
+bool
+sd_self_exists_now(void)
+{
+	Relation	rel = table_openrv(makeRangeVar("schemadrift_store", "self", -1), AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	bool		exists = heap_getnext(scan, ForwardScanDirection) != NULL;
+
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return exists;
 }
 
 bool
