@@ -432,31 +432,6 @@ at_exit(int code, Datum arg)
 	sd_progress_stop((SdDatabase *) DatumGetPointer(arg));
 }
 
-/* ALTER ROLE and ALTER DATABASE ... SET are for the author's own sessions; an entry carries the settings it needs. */
-static void
-pin_settings(void)
-{
-	static const struct
-	{
-		const char *name;
-		const char *value;
-	}			pinned[] = {
-		{"role", "none"},
-		{"session_replication_role", "origin"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
-		{"statement_timeout", "0"},
-		{"transaction_timeout", "0"},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"schemadrift.ddl_mode", "default"},
-	};
-
-	for (size_t i = 0; i < lengthof(pinned); i++)
-		if (GetConfigOption(pinned[i].name, true, false) != NULL)
-			SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET, PGC_S_OVERRIDE);
-}
-
 void
 sd_applier_main(Datum main_arg)
 {
@@ -471,7 +446,7 @@ sd_applier_main(Datum main_arg)
 	db = sd_worker_claim(SD_WORKER_APPLIER, database);
 	BackgroundWorkerInitializeConnectionByOid(database, who.role, SD_COMPAT_ANY_ROLE_FLAG);
 	before_shmem_exit(at_exit, PointerGetDatum(db));
-	pin_settings();
+	sd_worker_pin_settings();
 	if (!sd_worker_has_extension(db))
 		proc_exit(0);
 

@@ -554,12 +554,12 @@ sd_coordinator_main(Datum main_arg)
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
 	if (!sd_worker_has_extension(db))
 		proc_exit(0);
+	sd_worker_pin_settings();
 	SetConfigOption("lock_timeout", "1s", PGC_SUSET, PGC_S_OVERRIDE);
 	/* if a DROP EXTENSION ever waits for us while we wait for it, we are the one to give way */
 	SetConfigOption("deadlock_timeout", "100ms", PGC_SUSET, PGC_S_OVERRIDE);
 	/* what a vote writes is flushed all the same; the rest is heard again after a crash */
 	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	c = create(db);
 	MemoryContextSwitchTo(c->turn);
 

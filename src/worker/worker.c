@@ -146,6 +146,30 @@ sd_worker_has_extension(SdDatabase *db)
 }
 
 void
+sd_worker_pin_settings(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			pinned[] = {
+		{"role", "none"},
+		{"session_replication_role", "origin"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"statement_timeout", "0"},
+		{"transaction_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"schemadrift.ddl_mode", "default"},
+	};
+
+	for (size_t i = 0; i < lengthof(pinned); i++)
+		if (GetConfigOption(pinned[i].name, true, false) != NULL)
+			SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void
 sd_worker_check(int exit_code)
 {
 	Assert(!IsTransactionState());

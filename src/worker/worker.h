@@ -33,6 +33,12 @@ extern void sd_worker_signals(void);
  */
 extern SdDatabase *sd_worker_claim(SdWorkerKind kind, Oid database);
 
+/*
+ * Once connected: settings of the server, the database or the role are for people's sessions.  Above READ COMMITTED a
+ * coordinator would read a promise as it was, and what an entry needs of settings it carries with it.
+ */
+extern void sd_worker_pin_settings(void);
+
 /* Once connected: is the extension here?  If not, the launcher is told, and the process shall end. */
 extern bool sd_worker_has_extension(SdDatabase *db);
 
