@@ -252,7 +252,8 @@ sd_store_unfit(void)
 	/* our own triggers are the only ones, rules there are none, and a crash must not empty a table */
 	static SdStatement statement = {
 		.sql = "SELECT count(*) FROM pg_class c WHERE c.relnamespace = 'schemadrift_store'::regnamespace "
-		"AND c.relkind = 'r' AND (c.relpersistence <> 'p' OR c.relhasrules OR c.relrowsecurity "
+		"AND c.relkind = 'r' AND (c.relpersistence <> 'p' OR c.relrowsecurity "
+		"OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid) "
 		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid) <> 2 "
 		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'guard_row' AND t.tgenabled = 'R') <> 1 "
 		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'guard_truncate' AND t.tgenabled = 'A') <> 1)"
