@@ -69,7 +69,9 @@ foreach my $end (qw(KILL TERM))
 			$votes = $g->sql($ap, "SELECT count(*) FROM schemadrift_store.accepted WHERE entry_id = '$id'");
 			is($votes, 1, "acceptor killed at $point ($end): the vote is there");
 		}
-		like($r->{sqlstate}, $point =~ /^promise/ ? qr/^(?:00000|SD001)$/ : qr/^(?:00000|40003)$/,
+		# after a promise that was answered all the same, or given again, the accepts may miss their time
+		my $may_be = $point =~ /^accept/ ? qr/^(?:00000|40003)$/ : qr/^(?:00000|SD001|40003)$/;
+		like($r->{sqlstate}, $may_be,
 			"acceptor killed at $point ($end): $r->{sqlstate}") or diag($r->{err});
 		$g->heal_all;
 		fits($r, $id, $column, "... $point");

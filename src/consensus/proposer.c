@@ -371,7 +371,11 @@ proposer_look_at_own(SdProposer *p, int64_t now)
 		}
 	}
 	else if (proposer_count(p, SD_VOTER_ASKED) > 0)
-		return;
+	{
+		/* as in phase 1: who hangs must not keep us from asking the others again */
+		if (p->wake == 0 && refused == 0 && repeatable > 0)
+			p->wake = now + p->retry_after;
+	}
 	else if (refused > 0 && refused + unsent == others)
 	{
 		/* "Preempted, and every accept of the old ballot answered refused -> a new ballot and phase 1 again" */
