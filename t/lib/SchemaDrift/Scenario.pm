@@ -32,7 +32,7 @@ my $changes = 0;
 sub made_group
 {
 	my ($regions, %o) = @_;
-	my $g = SchemaDrift::Group->new(regions => $regions, conf => <<"CONF");
+	my $g = SchemaDrift::Group->new(regions => $regions, streaming => $o{streaming}, conf => <<"CONF");
 schemadrift.heartbeat_interval = 250ms
 schemadrift.connect_timeout = 1s
 schemadrift.quorum_timeout = 3s
