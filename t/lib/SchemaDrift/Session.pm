@@ -263,10 +263,11 @@ sub _result
 			chomp $r{ lc $field } if defined $r{ lc $field };
 		}
 	}
-	elsif ($self->{gone})
+	elsif ($self->{gone} || $err =~ /^(?:server closed the connection unexpectedly|no connection to the server)$/m)
 	{
+		# psql may notice only at its next statement that a connection is lost, and go on until then
 		$err =~ /(.*)/;
-		@r{qw(sqlstate message)} = ('08006', $1);
+		@r{qw(sqlstate message gone)} = ('08006', $1, 1);
 	}
 	$r{ok} = $r{sqlstate} eq '00000' ? 1 : 0;
 	return \%r;
