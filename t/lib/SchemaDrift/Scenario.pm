@@ -19,6 +19,7 @@ use warnings FATAL => 'all';
 
 use Carp;
 use Exporter 'import';
+use PostgreSQL::Test::Utils 'slurp_file';
 use SchemaDrift::Group;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -288,6 +289,12 @@ sub log_is_sound
 		my ($most) = sort { $b <=> $a } map { $votes{$version}{$_} } grep { /^\Q$id\E / } keys %{ $votes{$version} };
 
 		push @faults, "version $version was not accepted by a majority at one ballot" if ($most // 0) * 2 <= @names;
+	}
+	# what a server says when two regions do not mean the same, or when it died by itself
+	foreach my $name (@names)
+	{
+		push @faults, "$name says: $1" if slurp_file($g->region($name)->logfile) =~
+		  /(.*(?:PANIC|TRAP|Segmentation|is malformed|differs? from ours|regions differ|another entry is in the log|under one ballot).*)/;
 	}
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return is(join('; ', @faults), '', 'the logs are one log, each version voted for by a majority');
