@@ -88,6 +88,18 @@ $r = $server->try(sprintf(q{SELECT schemadrift.join('%s', 'latin', '%s')}, $g->c
 is($r->{sqlstate}, '55000', 'another encoding does not join: SQLSTATE');
 like($r->{err}, qr/has encoding LATIN1.*has UTF8/s, 'another encoding does not join');
 
+# --- over the border of what the policy calls local, by a new name or schema
+$g->sql('us', q{SELECT schemadrift.set_policy('{"local": ["scratch.*", "public.tmp_*"]}')});
+$g->sql('us', 'CREATE SCHEMA scratch; CREATE TABLE scratch.t (i int PRIMARY KEY); CREATE TABLE public.tmp_t (); CREATE TABLE public.shared ()');
+foreach my $sql ('ALTER TABLE scratch.t SET SCHEMA public', 'ALTER TABLE public.tmp_t RENAME TO t', 'ALTER TABLE public.shared RENAME TO tmp_shared',
+	'ALTER TABLE public.shared SET SCHEMA scratch', 'ALTER SCHEMA scratch RENAME TO other')
+{
+	fails('us', $sql, 'SD004', qr/policy calls local beside others/, $sql);
+}
+ok($g->try('us', $_)->{ok}, $_) foreach 'ALTER TABLE scratch.t RENAME TO t2', 'ALTER TABLE scratch.t2 RENAME i TO j', 'ALTER TABLE public.tmp_t RENAME TO tmp_u';
+$g->sql('us', q{SELECT schemadrift.set_policy('{"local": null}'); });
+$g->sql('us', q{SET schemadrift.bypass_reason = 'test'; SET schemadrift.ddl_mode = off; DROP TABLE public.tmp_u; DROP SCHEMA scratch CASCADE});
+
 # --- a transaction that changes the schema of a database while that joins a group
 $server->sql('CREATE DATABASE late', dbname => 'postgres');
 $server->sql('CREATE EXTENSION schemadrift', dbname => 'late');

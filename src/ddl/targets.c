@@ -337,6 +337,101 @@ places_of_grant(GrantStmt *stmt, SdIsLocalName is_local)
 	return places_of_objects(stmt->objtype, stmt->objects, is_local);
 }
 
+/*
+ * A new name or schema can take an object over the border of what the policy calls local: it would stay in this region
+ * alone, or vanish from it alone.  So the place it goes to counts as well.
+ */
+static int
+with_new_name(int old, const char *schema, const char *name, SdIsLocalName is_local)
+{
+	/* PostgreSQL moves nothing into or out of the temporary schema */
+	if (old == SD_TARGET_TEMPORARY || old == SD_TARGET_OWN)
+		return old;
+	if (sd_is_own_schema(schema))
+		return SD_TARGET_OWN;
+	return old | (is_local && is_local(schema, name) ? SD_TARGET_LOCAL : SD_TARGET_ORDINARY);
+}
+
+static List *
+names_of_object(Node *object)
+{
+	switch (object ? nodeTag(object) : T_Invalid)
+	{
+		case T_List:
+			return (List *) object;
+		case T_ObjectWithArgs:
+			return ((ObjectWithArgs *) object)->objname;
+		case T_TypeName:
+			return ((TypeName *) object)->names;
+		default:
+			return NIL;
+	}
+}
+
+static int
+places_of_rename(RenameStmt *stmt, SdIsLocalName is_local)
+{
+	int			old;
+	char	   *schema = NULL;
+
+	if (stmt->renameType == OBJECT_SCHEMA)
+		return with_new_name(place_in_schema(stmt->subname, "", is_local), stmt->newname, "", is_local);
+	old = place_of_either(stmt->renameType, stmt->relation, stmt->object, is_local);
+	switch (stmt->renameType)
+	{
+		case OBJECT_TABLE:
+		case OBJECT_VIEW:
+		case OBJECT_MATVIEW:
+		case OBJECT_SEQUENCE:
+		case OBJECT_FOREIGN_TABLE:
+			{
+				Oid			relid = sd_target_relation(stmt->relation);
+
+				/* ALTER TABLE renames indexes, too, and these are where their table is */
+				if (OidIsValid(relid) && get_rel_relkind(relid) != RELKIND_INDEX)
+					schema = get_namespace_name(get_rel_namespace(relid));
+				break;
+			}
+		case OBJECT_AGGREGATE:
+		case OBJECT_COLLATION:
+		case OBJECT_CONVERSION:
+		case OBJECT_DOMAIN:
+		case OBJECT_FUNCTION:
+		case OBJECT_OPCLASS:
+		case OBJECT_OPFAMILY:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+		case OBJECT_STATISTIC_EXT:
+		case OBJECT_TSCONFIGURATION:
+		case OBJECT_TSDICTIONARY:
+		case OBJECT_TSPARSER:
+		case OBJECT_TSTEMPLATE:
+		case OBJECT_TYPE:
+			{
+				List	   *names = names_of_object(stmt->object);
+
+				if (list_length(names) > 1)
+					schema = strVal(list_nth(names, list_length(names) - 2));
+				else if (OidIsValid(creation_namespace()))
+					schema = get_namespace_name(creation_namespace());
+				break;
+			}
+		default:
+			break;				/* a part of something, which stays where it is */
+	}
+	return schema ? with_new_name(old, schema, stmt->newname, is_local) : old;
+}
+
+static int
+places_of_move(AlterObjectSchemaStmt *stmt, SdIsLocalName is_local)
+{
+	int			old = place_of_either(stmt->objectType, stmt->relation, stmt->object, is_local);
+	List	   *names = names_of_object(stmt->object);
+	const char *name = stmt->relation ? stmt->relation->relname : names != NIL ? strVal(llast(names)) : "";
+
+	return with_new_name(old, stmt->newschema, name, is_local);
+}
+
 int
 sd_targets_of(Node *stmt, SdIsLocalName is_local)
 {
@@ -444,16 +539,9 @@ sd_targets_of(Node *stmt, SdIsLocalName is_local)
 		case T_SecLabelStmt:
 			return place_of_object(((SecLabelStmt *) stmt)->objtype, ((SecLabelStmt *) stmt)->object, is_local);
 		case T_RenameStmt:
-			if (((RenameStmt *) stmt)->renameType == OBJECT_SCHEMA)
-				return place_in_schema(((RenameStmt *) stmt)->subname, "", is_local);
-			return place_of_either(((RenameStmt *) stmt)->renameType, ((RenameStmt *) stmt)->relation,
-								   ((RenameStmt *) stmt)->object, is_local);
+			return places_of_rename((RenameStmt *) stmt, is_local);
 		case T_AlterObjectSchemaStmt:
-			if (sd_is_own_schema(((AlterObjectSchemaStmt *) stmt)->newschema))
-				return SD_TARGET_OWN;
-			return place_of_either(((AlterObjectSchemaStmt *) stmt)->objectType,
-								   ((AlterObjectSchemaStmt *) stmt)->relation,
-								   ((AlterObjectSchemaStmt *) stmt)->object, is_local);
+			return places_of_move((AlterObjectSchemaStmt *) stmt, is_local);
 		case T_AlterObjectDependsStmt:
 			return place_of_either(((AlterObjectDependsStmt *) stmt)->objectType,
 								   ((AlterObjectDependsStmt *) stmt)->relation,
