@@ -88,6 +88,34 @@ sd_compat_owns_database(Oid database, Oid role)
 #define ATTRIBUTE_VERSION_ATTOPTION "pg_attver"
 #endif
 
+/*
+ * Until 15 a view's query begins with two tables that nothing reads, called old and new: the view itself.
+ */
+#if PG_VERSION_NUM < 160000
+#define SD_VIEW_PLACEHOLDERS 2
+#else
+#define SD_VIEW_PLACEHOLDERS 0
+#endif
+
+/* 18 puts the expressions of GROUP BY into a table of their own, after all others.  Never the kind of one before. */
+#if PG_VERSION_NUM >= 180000
+#define SD_COMPAT_RTE_GROUP RTE_GROUP
+#else
+#define SD_COMPAT_RTE_GROUP (-1)
+#endif
+
+/* 18 has constraints that are not enforced, and keys over periods of time */
+#if PG_VERSION_NUM >= 180000
+#define sd_compat_is_enforced(constraint) ((constraint)->conenforced)
+#define sd_compat_is_period(constraint) ((constraint)->conperiod)
+#else
+#define sd_compat_is_enforced(constraint) ((void) (constraint), true)
+#define sd_compat_is_period(constraint) ((void) (constraint), false)
+#endif
+
+/* 17 keeps a domain's NOT NULL among the constraints, 18 a table's too */
+#define SD_COMPAT_CONSTRAINT_NOTNULL 'n'
+
 /* 18 keeps a second, compact form of each column in tuple descriptors */
 #if PG_VERSION_NUM < 180000
 #define populate_compact_attribute(descriptor, column) ((void) 0)

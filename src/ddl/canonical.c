@@ -56,7 +56,9 @@ sd_write_field(SdWriter *w, const SdNode *value)
 	if (treatment == SD_FIELD_SKIP || says_nothing(value) || (treatment == SD_FIELD_MODIFIER && sd_node_int(value) < 0))
 		return;
 	sd_write_label(w, value);
-	if (treatment == SD_FIELD_COPY || treatment == SD_FIELD_MODIFIER)
+	if (treatment == SD_FIELD_TABLE)
+		appendStringInfo(w->out, "%ld", sd_node_int(value) - w->frame->placeholders);
+	else if (treatment == SD_FIELD_COPY || treatment == SD_FIELD_MODIFIER)
 	{
 		if (value->rest)
 			appendBinaryStringInfo(w->out, value->rest, value->rest_length);
@@ -158,6 +160,29 @@ write_function_column(SdWriter *w, const SdNode *rte, long number)
 }
 
 /*
+ * What the query groups by, itself: that is how it is stored where there is no table of such expressions.
+ */
+static bool
+write_grouped(SdWriter *w, SdFrame *frame, long varno, long number)
+{
+	SdFrame    *saved = w->frame;
+	const SdNode *rte;
+	const SdNode *grouped;
+
+	if (frame->rtable == NULL || varno < 1 || varno > frame->rtable->nitems)
+		return false;
+	rte = &frame->rtable->items[varno - 1];
+	grouped = sd_node_field(rte, "groupexprs");
+	if (sd_node_int(sd_node_field(rte, "rtekind")) != SD_COMPAT_RTE_GROUP || sd_node_is_null(grouped) ||
+		number < 1 || number > grouped->nitems)
+		return false;
+	w->frame = frame;
+	sd_write_node(w, &grouped->items[number - 1]);
+	w->frame = saved;
+	return true;
+}
+
+/*
  * A column reference.  A join's column is written as what it stands for: its number depends on dropped columns of the
  * tables joined.
  */
@@ -167,13 +192,18 @@ write_var(SdWriter *w, const SdNode *node)
 	long		varno = sd_node_int(sd_node_field(node, "varno"));
 	long		number = sd_node_int(sd_node_field(node, "varattno"));
 	long		levels = sd_node_int(sd_node_field(node, "varlevelsup"));
+	long		returning = sd_node_int(sd_node_field(node, "varreturningtype"));
 	SdFrame    *frame = w->frame;
 	const SdNode *rte;
 	const SdNode *behind;
 
 	for (long i = 0; i < levels && frame->parent; i++)
 		frame = frame->parent;
+	if (write_grouped(w, frame, varno, number))
+		return;
 	appendStringInfoString(w->out, "{VAR ");
+	if (returning != 0)
+		appendStringInfo(w->out, ":varreturningtype %ld ", returning);
 	for (long i = 0; i < levels; i++)
 		appendStringInfoChar(w->out, '^');
 
@@ -190,6 +220,7 @@ write_var(SdWriter *w, const SdNode *node)
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("a stored query in the system catalogs refers to a table that it does not have")));
 	rte = &frame->rtable->items[varno - 1];
+	varno -= frame->placeholders;
 
 	switch (sd_node_int(sd_node_field(rte, "rtekind")))
 	{
@@ -203,8 +234,6 @@ write_var(SdWriter *w, const SdNode *node)
 			break;
 		default:
 			behind = sd_node_field(rte, "joinaliasvars");
-			if (sd_node_is_null(behind))
-				behind = sd_node_field(rte, "groupexprs");
 			if (!sd_node_is_null(behind) && number >= 1 && number <= behind->nitems)
 			{
 				SdFrame    *saved = w->frame;
@@ -490,7 +519,7 @@ sd_write_node(SdWriter *w, const SdNode *node)
 void
 sd_append_canonical(StringInfo out, const char *text, Oid relation)
 {
-	SdFrame		frame = {NULL, NULL, relation};
+	SdFrame		frame = {NULL, NULL, relation, 0};
 	SdWriter		w = {out, &frame, NULL};
 
 	sd_write_node(&w, sd_node_parse(text));
@@ -499,18 +528,18 @@ sd_append_canonical(StringInfo out, const char *text, Oid relation)
 void
 sd_append_canonical_view(StringInfo out, const char *text)
 {
-	SdFrame		frame = {NULL, NULL, InvalidOid};
+	SdFrame		frame = {NULL, NULL, InvalidOid, 0};
 	SdWriter		w = {out, &frame, NULL};
 	SdNode	   *list = sd_node_parse(text);
 
 	for (int i = 0; i < list->nitems; i++)
-		sd_write_query(&w, &list->items[i], false);
+		sd_write_query(&w, &list->items[i], false, SD_VIEW_PLACEHOLDERS);
 }
 
 List *
 sd_canonical_members(const char *text, Oid relation)
 {
-	SdFrame		frame = {NULL, NULL, relation};
+	SdFrame		frame = {NULL, NULL, relation, 0};
 	SdNode	   *list = sd_node_parse(text);
 	List	   *result = NIL;
 

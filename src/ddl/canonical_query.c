@@ -72,42 +72,65 @@ write_with_targets(SdWriter *w, const SdNode *node, Oid target)
 	sd_close_struct(w);
 }
 
+static int
+compare_field(const void *a, const void *b)
+{
+	const SdNode *first = *(const SdNode *const *) a;
+	const SdNode *second = *(const SdNode *const *) b;
+	int			result = memcmp(first->field, second->field, Min(first->field_length, second->field_length));
+
+	return result != 0 ? result : first->field_length - second->field_length;
+}
+
 static void
 write_rtable(SdWriter *w, const SdNode *rtable, bool names)
 {
 	appendStringInfoChar(w->out, '(');
-	for (int i = 0; i < rtable->nitems; i++)
+	for (int i = w->frame->placeholders; i < rtable->nitems; i++)
 	{
 		const SdNode *rte = &rtable->items[i];
-		bool		is_relation = sd_node_int(sd_node_field(rte, "rtekind")) == RTE_RELATION;
+		long		kind = sd_node_int(sd_node_field(rte, "rtekind"));
+		const SdNode **fields;
+
+		/* what it stands for is written where it is used */
+		if (kind == SD_COMPAT_RTE_GROUP)
+			continue;
+
+		/* majors have the fields in different orders */
+		fields = palloc(rte->nitems * sizeof(SdNode *));
+		for (int j = 0; j < rte->nitems; j++)
+			fields[j] = &rte->items[j];
+		qsort(fields, rte->nitems, sizeof(SdNode *), compare_field);
 
 		sd_open_struct(w, rte);
 		for (int j = 0; j < rte->nitems; j++)
 		{
-			const SdNode *value = &rte->items[j];
+			const SdNode *value = fields[j];
 
 			if (sd_node_is_field(value, "subquery") && sd_node_is(value, "QUERY"))
 			{
 				sd_write_label(w, value);
-				sd_write_query(w, value, names);
+				sd_write_query(w, value, names, 0);
 			}
 			/* copied from what the table stands for; a view's, kept by 16 and later, is only its name */
 			else if (sd_node_is_field(value, "coltypes") || sd_node_is_field(value, "coltypmods") ||
-					 (sd_node_is_field(value, "relid") && !is_relation))
+					 (sd_node_is_field(value, "relid") && kind != RTE_RELATION))
 				continue;
 			else
 				sd_write_field(w, value);
 		}
 		sd_close_struct(w);
+		pfree(fields);
 	}
 	appendStringInfoChar(w->out, ')');
 }
 
 /*
  * A query, as a new level of column references.  names: those of its result columns matter to somebody outside.
+ * placeholders: this many tables at the beginning are left out, and not counted.
  */
 void
-sd_write_query(SdWriter *w, const SdNode *node, bool names)
+sd_write_query(SdWriter *w, const SdNode *node, bool names, int placeholders)
 {
 	SdFrame		frame;
 	const SdNode *saved = w->element;
@@ -119,6 +142,7 @@ sd_write_query(SdWriter *w, const SdNode *node, bool names)
 	check_stack_depth();
 	frame.parent = w->frame;
 	frame.relation = InvalidOid;
+	frame.placeholders = placeholders;
 	frame.rtable = sd_node_field(node, "rtable");
 	if (frame.rtable && result >= 1 && result <= frame.rtable->nitems)
 		target = sd_node_oid(sd_node_field(&frame.rtable->items[result - 1], "relid"));
@@ -179,7 +203,7 @@ sd_write_sublink(SdWriter *w, const SdNode *node)
 		if (sd_node_is(value, "QUERY"))
 		{
 			sd_write_label(w, value);
-			sd_write_query(w, value, false);
+			sd_write_query(w, value, false, 0);
 		}
 		else
 			sd_write_field(w, value);
@@ -190,5 +214,5 @@ sd_write_sublink(SdWriter *w, const SdNode *node)
 void
 sd_write_named_query(SdWriter *w, const SdNode *node)
 {
-	sd_write_query(w, node, true);
+	sd_write_query(w, node, true, 0);
 }

@@ -16,6 +16,7 @@ typedef struct SdFrame
 	struct SdFrame *parent;
 	const SdNode *rtable;		/* NULL at the outermost level of an expression */
 	Oid			relation;		/* there: the relation it belongs to */
+	int			placeholders;	/* tables at the beginning of rtable that do not count */
 } SdFrame;
 
 typedef struct SdWriter
@@ -38,6 +39,7 @@ typedef enum SdTreatment
 	SD_FIELD_RELATION,
 	SD_FIELD_CONSTRAINT,		/* ... these */
 	SD_FIELD_MODIFIER,			/* a type modifier: -1 says nothing */
+	SD_FIELD_TABLE,				/* a number of a table of the query */
 	SD_FIELD_COPY				/* has no row */
 } SdTreatment;
 
@@ -46,7 +48,7 @@ extern SdTreatment sd_field_treatment(const SdNode *value);
 extern void sd_write_references(StringInfo out, SdTreatment treatment, const SdNode *value);	/* an OID or "(o 1 2)" */
 
 /* canonical_query.c */
-extern void sd_write_query(SdWriter *w, const SdNode *node, bool names);
+extern void sd_write_query(SdWriter *w, const SdNode *node, bool names, int placeholders);
 extern void sd_write_named_query(SdWriter *w, const SdNode *node);
 extern void sd_write_sublink(SdWriter *w, const SdNode *node);
 

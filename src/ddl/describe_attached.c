@@ -169,8 +169,8 @@ put_foreign_key(SdDescription *description, HeapTuple tuple, TupleDesc descripto
 }
 
 /*
- * Is it an object by itself?  Constraint triggers are described as triggers, NOT NULL (18 keeps it here) with its
- * column, and a partition's share of a foreign key follows from the whole, under a name that depends on the order of creation.
+ * Is it an object by itself?  Constraint triggers are described as triggers, NOT NULL with its column if there is no more
+ * to say of it, and a partition's share of a foreign key follows from the whole, under a name that depends on the order of creation.
  */
 static bool
 is_own_constraint(Form_pg_constraint constraint)
@@ -184,6 +184,8 @@ is_own_constraint(Form_pg_constraint constraint)
 			return true;
 		case CONSTRAINT_FOREIGN:
 			return !OidIsValid(constraint->conparentid);
+		case SD_COMPAT_CONSTRAINT_NOTNULL:
+			return OidIsValid(constraint->conrelid) && (constraint->connoinherit || !constraint->convalidated);
 		default:
 			return false;
 	}
@@ -221,9 +223,12 @@ sd_describe_constraint(SdDescriber *describer, HeapTuple tuple, SdDescription *d
 	sd_put_flag(description, "deferrable", constraint->condeferrable);
 	sd_put_flag(description, "initially deferred", constraint->condeferred);
 	sd_put_flag(description, "not valid", !constraint->convalidated);
+	sd_put_flag(description, "not enforced", !sd_compat_is_enforced(constraint));
+	sd_put_flag(description, "period", sd_compat_is_period(constraint));
+	if (type == CONSTRAINT_CHECK || type == SD_COMPAT_CONSTRAINT_NOTNULL)
+		sd_put_flag(description, "no inherit", constraint->connoinherit);
 	if (type == CONSTRAINT_CHECK)
 	{
-		sd_put_flag(description, "no inherit", constraint->connoinherit);
 		value = heap_getattr(tuple, Anum_pg_constraint_conbin, descriptor, &isnull);
 		sd_put_expression(description, "check", value, isnull, constraint->conrelid);
 	}
@@ -233,7 +238,7 @@ sd_describe_constraint(SdDescriber *describer, HeapTuple tuple, SdDescription *d
 		put_exclusion_operators(description, tuple, descriptor);
 		if (type == CONSTRAINT_FOREIGN)
 			put_foreign_key(description, tuple, descriptor);
-		else
+		else if (type != SD_COMPAT_CONSTRAINT_NOTNULL)
 			sd_put_name(description, "index", sd_append_relation, constraint->conindid);
 	}
 	table_close(catalog, AccessShareLock);
