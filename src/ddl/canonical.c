@@ -44,7 +44,11 @@ void
 sd_write_label(SdWriter *w, const SdNode *value)
 {
 	appendStringInfoString(w->out, " :");
-	appendBinaryStringInfo(w->out, value->field, value->field_length);
+	/* 18's name of the same numbers in the comparison of rows */
+	if (sd_node_is_field(value, "cmptype"))
+		appendStringInfoString(w->out, "rctype");
+	else
+		appendBinaryStringInfo(w->out, value->field, value->field_length);
 	appendStringInfoChar(w->out, ' ');
 }
 
