@@ -25,6 +25,7 @@
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -165,13 +166,19 @@ terminate_peers_connections(Oid database)
 	pgstat_clear_backend_activity_snapshot();
 }
 
+/*
+ * Free a database of our processes and of peers' connections, until the end of the transaction.  Peers connect again within
+ * milliseconds: so the lock that the command itself takes is taken first, for which new connections wait.
+ */
 static void
-hold(Oid database)
+hold(Oid database, LOCKMODE mode)
 {
 	SdDatabase *db;
-	int64		give_up_us = sd_monotonic_us() + HOLD_TIMEOUT_US;
+	int64		give_up_us;
 
 	Assert(!OidIsValid(held));
+	LockSharedObject(DatabaseRelationId, database, 0, mode);
+	give_up_us = sd_monotonic_us() + HOLD_TIMEOUT_US;
 
 	/* also where no slot is known: the launcher may be about to find the extension there */
 	LWLockAcquire(&sd_shared->lock, LW_EXCLUSIVE);
@@ -265,7 +272,7 @@ sd_databases_before(Node *stmt, ProcessUtilityContext context)
 		return;
 	if (OidIsValid(held))
 		release();
-	hold(database);
+	hold(database, IsA(stmt, CreatedbStmt) ? ShareLock : AccessExclusiveLock);
 }
 
 /* After the commit: nothing here can fail. */
