@@ -123,14 +123,19 @@ $r = $dba->query('BEGIN; ALTER TABLE orders ADD COLUMN late int;');
 is($r->{sqlstate}, '00000', "$eu begins");
 $g->isolate($eu);
 $r = $dba->query('COMMIT;');
-refused($r, '40003', '... and is cut off before COMMIT: the outcome is unknown');
-my ($id) = ($r->{hint} // '') =~ /outcome\('([0-9a-f-]{36})'/;
-ok($id, 'the hint names the entry') or diag($r->{err});
+# Known to be nothing only where the cut was noticed first, so that no copy of the entry was sent: on a busy machine.
+like($r->{sqlstate}, qr/^(?:40003|SD001)$/, '... and is cut off before COMMIT: unknown, or refused before anything was sent') or diag($r->{err});
 is(join(' ', columns($g, 'orders', $eu)), 'id,what,paid', 'nothing of it is visible');
-is($g->sql($eu, "SELECT schemadrift.outcome('$id'::uuid)"), 'undecided', 'outcome() says so');
+my $id;
+if ($r->{sqlstate} eq '40003')
+{
+	($id) = ($r->{hint} // '') =~ /outcome\('([0-9a-f-]{36})'/;
+	ok($id, 'the hint names the entry') or diag($r->{err});
+	is($g->sql($eu, "SELECT schemadrift.outcome('$id'::uuid)"), 'undecided', 'outcome() says so');
+}
 ok(can_change($g, $us), 'the others go on');
 $g->heal_all;
-like(settles($g, $id), qr/^(?:applied|rejected)$/, 'and it settles with the heal');
+like(settles($g, $id), qr/^(?:applied|rejected)$/, 'and it settles with the heal') if $id;
 all_can_change($g, 'after a change in doubt');
 log_is_sound($g, $since);
 ordinary_work('at the end');

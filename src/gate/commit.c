@@ -168,7 +168,7 @@ get_accepted(const SdEntry *entry)
 		HOLD_INTERRUPTS();
 		result = sd_ask(SD_REQUEST_CLOSE, NULL, 0, sd_monotonic_us() + 1000000, &answer);
 		RESUME_INTERRUPTS();
-		if (result == SD_RESULT_LOST)
+		if (result == SD_RESULT_LOST || result == SD_RESULT_NO_QUORUM)
 			ReThrowError(error);	/* definite: the error as it was */
 		sd_ask_raise_unknown(error->message);
 	}

@@ -68,6 +68,23 @@ close_attempt(SdCoordinator *c, void *arg)
 	sd_attempt_close(arg);
 }
 
+/* Did any voter refuse the change for another region's sake? */
+static bool
+was_refused(const SdRound *round)
+{
+	for (int i = 0; i < round->p.config.n; i++)
+		if (round->p.voter[i].votes && round->p.voter[i].status == SD_VOTER_REFUSED)
+			return true;
+	return false;
+}
+
+static void
+finish_no_quorum(SdCoordinator *c, SdRound *round)
+{
+	sd_request_finish(c, SD_RESULT_NO_QUORUM, NULL, sd_round_missing(round, ""),
+					  "SELECT * FROM schemadrift.regions; then run the change again, or run it in a region of the majority.");
+}
+
 void
 sd_request_change_done(SdRound *round, SdOutcome outcome)
 {
@@ -96,16 +113,24 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 			}
 			sd_shared_decide(c->db, "preemption", subject, "taken", sd_round_votes(round, false), "another region's entry has the version");
 			break;
-		case SD_OUTCOME_LOST:
 		case SD_OUTCOME_REFUSED:
+			if (!was_refused(round))
+			{
+				/* no copy of the entry ever left this process */
+				if (serving != SD_REQUEST_NONE)
+					finish_no_quorum(c, round);
+				sd_shared_decide(c->db, "refusal", subject, "no_quorum", sd_round_votes(round, false), sd_round_missing(round, ""));
+				break;
+			}
+			/* FALLTHROUGH */
+		case SD_OUTCOME_LOST:
 			if (serving != SD_REQUEST_NONE)
 				sd_request_finish(c, SD_RESULT_LOST, NULL, NULL, NULL);
 			sd_shared_decide(c->db, "preemption", subject, "lost", sd_round_votes(round, false), "another region changed the schema first");
 			break;
 		case SD_OUTCOME_NO_QUORUM:
 			if (serving != SD_REQUEST_NONE)
-				sd_request_finish(c, SD_RESULT_NO_QUORUM, NULL, sd_round_missing(round, ""),
-							   "SELECT * FROM schemadrift.regions; then run the change again, or run it in a region of the majority.");
+				finish_no_quorum(c, round);
 			sd_shared_decide(c->db, "refusal", subject, "no_quorum", sd_round_votes(round, false), sd_round_missing(round, ""));
 			break;
 		case SD_OUTCOME_PREEMPTED:
@@ -297,7 +322,12 @@ serve_accept(SdCoordinator *c, int64 now)
 static void
 finish_by_outcome(SdCoordinator *c)
 {
-	sd_request_finish(c, sd_outcome_is_definite(c->change.outcome) ? SD_RESULT_LOST : SD_RESULT_UNKNOWN, NULL, NULL, NULL);
+	if (!sd_outcome_is_definite(c->change.outcome))
+		sd_request_finish(c, SD_RESULT_UNKNOWN, NULL, NULL, NULL);
+	else if (c->change.p.chosen_known || was_refused(&c->change))
+		sd_request_finish(c, SD_RESULT_LOST, NULL, NULL, NULL);
+	else
+		finish_no_quorum(c, &c->change);
 }
 
 /* The backend's transaction is over. */
