@@ -1,5 +1,5 @@
 /*
- * needs.c: what a statement needs that the log does not bring: roles, extensions, collations of the machine.
+ * needs.c: what a statement needs that the log does not bring: roles, tablespaces, extensions, collations of the machine.
  *
  * Runs in a backend, before the statement.  The coordinator compares the names with what the serving regions announced,
  * so that an entry which some region could never apply is not proposed.  It errs on the side of too few: what is

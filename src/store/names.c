@@ -36,6 +36,7 @@ sd_names_own(int64 *version)
 	static SdStatement statement = {
 		.sql = "SELECT string_agg(line, E'\\n' ORDER BY line COLLATE \"C\") || E'\\n' FROM ("
 		"SELECT 'role:' || rolname AS line FROM pg_roles "
+		"UNION SELECT 'tablespace:' || spcname FROM pg_tablespace "
 		"UNION SELECT 'collation:' || collname FROM pg_collation "
 		"UNION SELECT 'extension:' || name FROM pg_available_extensions) l"
 	};
@@ -46,6 +47,7 @@ sd_names_own(int64 *version)
 	{
 		CacheRegisterSyscacheCallback(AUTHOID, invalidate, (Datum) 0);
 		CacheRegisterSyscacheCallback(COLLOID, invalidate, (Datum) 0);
+		CacheRegisterSyscacheCallback(TABLESPACEOID, invalidate, (Datum) 0);
 		registered = true;
 	}
 	if (names_stale || TimestampDifferenceExceeds(names_at, now, NAMES_MAX_AGE_MS))
