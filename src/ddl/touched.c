@@ -108,7 +108,10 @@ sd_touched_object_access(SdTouched *set, ObjectAccessType access, Oid classid, O
 	switch (access)
 	{
 		case OAT_POST_CREATE:
-			if (subid == 0)
+			/* a default is announced by its table's OID and its column's number */
+			if (classid == AttrDefaultRelationId)
+				(void) note(set, RelationRelationId, objid);
+			else if (subid == 0)
 				note(set, classid, objid)->created = true;
 			else
 				(void) note(set, classid, objid);
