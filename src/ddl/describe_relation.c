@@ -418,7 +418,6 @@ put_index(SdDescription *description, Oid relation, int natts)
 	sd_put_flag(description, "primary", index->indisprimary);
 	sd_put_flag(description, "exclusion", index->indisexclusion);
 	sd_put_flag(description, "deferrable", !index->indimmediate);
-	sd_put_flag(description, "clustered", index->indisclustered);
 	sd_put_flag(description, "replica identity", index->indisreplident);
 	sd_put_flag(description, "invalid", !index->indisvalid);
 	sd_put_flag(description, "not ready", !index->indisready || !index->indislive);
