@@ -64,7 +64,7 @@ SELECT * FROM show(ARRAY[
 
 -- temporary
 SELECT * FROM show(ARRAY[
-	'CREATE TEMP TABLE x (a int)', 'CREATE TABLE pg_temp.x (a int)', 'CREATE TEMP TABLE x AS SELECT 1 AS a', 'SELECT 1 AS a INTO TEMP x',
+	'CREATE TEMP TABLE x (a int)', 'CREATE TABLE pg_temp.x (a int)', 'CREATE TEMP TABLE x AS SELECT 1 AS a', 'CREATE TEMP TABLE x (LIKE perm)', 'CREATE TEMP TABLE x (LIKE temp)', 'CREATE TEMP TABLE x AS TABLE temp', 'SELECT 1 AS a INTO TEMP x',
 	'CREATE TEMP SEQUENCE x', 'CREATE TEMP VIEW x AS SELECT 1', 'CREATE VIEW x AS SELECT * FROM temp', 'CREATE VIEW x AS SELECT 1 WHERE EXISTS (SELECT FROM pg_temp.temp)',
 	'ALTER TABLE temp ADD b int', 'ALTER TABLE pg_temp.temp ADD b int', 'ALTER TABLE temp RENAME TO x', 'ALTER TABLE temp RENAME t TO x', 'ALTER TABLE temp RENAME CONSTRAINT temp_pkey TO x',
 	'CREATE INDEX ON temp (t)', 'CREATE INDEX CONCURRENTLY ON temp (t)', 'ALTER INDEX temp_pkey RENAME TO x', 'DROP INDEX CONCURRENTLY temp_pkey',
@@ -101,9 +101,17 @@ SELECT * FROM show(ARRAY[
 	'CREATE TABLE x AS SELECT 1', 'CREATE TABLE x AS TABLE perm', 'SELECT 1 AS a INTO x', 'CREATE UNLOGGED TABLE x AS SELECT 1', 'EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1',
 	'IMPORT FOREIGN SCHEMA x FROM SERVER s INTO public', 'ALTER TABLE ALL IN TABLESPACE s SET TABLESPACE t', 'ALTER SERVER s VERSION ''2'' OPTIONS (a ''b'')', 'ALTER TABLE perm DETACH PARTITION x FINALIZE',
 	'CREATE FUNCTION f() RETURNS int LANGUAGE sql SET work_mem FROM CURRENT AS ''SELECT 1''', 'ALTER FUNCTION f() SET work_mem FROM CURRENT',
+	'CREATE TABLE x (LIKE temp)', 'CREATE TABLE x AS SELECT * FROM temp WITH NO DATA', 'CREATE TABLE x AS WITH q AS (SELECT FROM perm WHERE id IN (SELECT id FROM pg_temp.temp)) SELECT FROM q WITH NO DATA',
 	'DROP TABLE temp, perm', 'DROP TABLE perm, schemadrift_store.log', 'GRANT SELECT ON perm, temp TO PUBLIC', 'DROP EXTENSION schemadrift, hstore',
 	'ALTER TABLE schemadrift_store.log ADD x int', 'DROP TABLE schemadrift_store.log', 'CREATE TABLE schemadrift.x (a int)', 'CREATE TRIGGER x AFTER INSERT ON schemadrift_store.log EXECUTE FUNCTION f()', 'DROP SCHEMA schemadrift', 'ALTER SCHEMA schemadrift_store RENAME TO x', 'ALTER TABLE perm SET SCHEMA schemadrift', 'CREATE FUNCTION schemadrift.f() RETURNS int LANGUAGE sql AS ''SELECT 1''', 'CREATE INDEX ON schemadrift_store.log (kind)',
 	'CREATE INDEX CONCURRENTLY ON perm (t)', 'DROP INDEX CONCURRENTLY x', 'ALTER TABLE perm DETACH PARTITION x CONCURRENTLY']);
+
+-- values fixed when the statement runs are refused, those computed later are not
+SELECT * FROM show(ARRAY[
+	'CREATE TABLE x PARTITION OF perm FOR VALUES FROM (MINVALUE) TO (current_timestamp)', 'CREATE TABLE x PARTITION OF perm FOR VALUES FROM (''today'') TO (''tomorrow'')', 'CREATE TABLE x PARTITION OF perm FOR VALUES IN (date_trunc(''day'', now()))', 'ALTER TABLE perm ATTACH PARTITION x FOR VALUES FROM (pg_catalog.random() * 5) TO (MAXVALUE)',
+	'CREATE TABLE x (a timestamptz DEFAULT ''now'')', 'CREATE TABLE x (a text DEFAULT ''x'' || ''Today''::date)', 'CREATE TABLE x (a date CHECK (a > date ''yesterday''))', 'CREATE TABLE x (a date, CHECK (a > date ''yesterday''))', 'ALTER TABLE perm ADD b pg_catalog.timestamp DEFAULT ''now''', 'ALTER TABLE perm ALTER t SET DEFAULT ''now''::timestamp', 'CREATE VIEW x AS SELECT FROM perm WHERE t > ''today''::date', 'CREATE INDEX ON perm (t) WHERE t > ''today''::date',
+	'CREATE TABLE x PARTITION OF perm FOR VALUES FROM (''2024-01-01'') TO (to_date(''2025'', ''YYYY''))', 'CREATE TABLE x PARTITION OF perm FOR VALUES IN (''now'', current_user)', 'CREATE TABLE x PARTITION OF perm DEFAULT',
+	'CREATE TABLE x (a timestamptz DEFAULT now(), b text DEFAULT ''now'', c date DEFAULT CURRENT_DATE, d date CHECK (d < now()), e "x".date DEFAULT ''now'')', 'CREATE VIEW x AS SELECT FROM perm WHERE t > now() AND t <> ''today''', 'ALTER TABLE perm ALTER t SET DEFAULT ''now''', 'CREATE TEMP TABLE x (a timestamptz DEFAULT ''now'')']);
 
 -- a search_path that begins with the temporary schema makes new objects temporary
 SET search_path = pg_temp, classify_t;

@@ -131,7 +131,9 @@ SAVEPOINT x;
 CREATE TABLE t3 (id int);
 DROP TABLE t2, t3;
 ROLLBACK TO x;
+SELECT group_mode('none');
 CREATE FUNCTION uses_temp(t2) RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT group_mode('coordinate');
 DROP TABLE t2 CASCADE;
 ROLLBACK;
 
@@ -293,6 +295,35 @@ SELECT indisvalid FROM pg_index WHERE indexrelid = 'o_index'::regclass;
 SET schemadrift.ddl_mode = coordinate;
 CREATE TABLE o3 AS SELECT 1 AS a;
 RESET schemadrift.ddl_mode;
+
+-- what would go with this session's temporary objects
+SELECT group_mode('coordinate');
+CREATE TEMP TABLE lean (id serial, t text);
+CREATE FUNCTION pg_temp.lean_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE FUNCTION pg_temp.lean_value(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+CREATE TABLE upright (id int, t text);
+CREATE TEMP TABLE upright_child (CHECK (pg_temp.lean_value(id) > 0)) INHERITS (upright);
+\set VERBOSITY default
+CREATE DOMAIN lean_domain AS lean[];
+\set VERBOSITY terse
+CREATE TYPE lean_type AS (a lean);
+CREATE FUNCTION lean_arg(l lean) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION lean_body() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM lean; END;
+ALTER TABLE upright ALTER id SET DEFAULT nextval('lean_id_seq');
+CREATE TRIGGER lean_trigger BEFORE INSERT ON upright FOR EACH ROW EXECUTE FUNCTION pg_temp.lean_trigger();
+CREATE RULE lean_rule AS ON INSERT TO upright DO ALSO INSERT INTO lean (t) VALUES (NEW.t);
+CREATE INDEX lean_index ON upright (pg_temp.lean_value(id));
+ALTER TABLE upright ADD CHECK (pg_temp.lean_value(id) > 0);
+SELECT script('CREATE DOMAIN lean_domain AS lean');
+CREATE TABLE lean_like (LIKE lean);
+CREATE TABLE lean_as AS WITH q AS (SELECT * FROM lean) SELECT * FROM q WITH NO DATA;
+BEGIN;
+CREATE DOMAIN pg_temp.lean_domain AS lean;
+CREATE FUNCTION upright_text() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM lean';
+ALTER TABLE upright ADD b int CHECK (b > 0), ALTER t TYPE varchar;
+SELECT text FROM change;
+ROLLBACK;
+
 SELECT group_mode('require_apply');
 \set VERBOSITY default
 CREATE TABLE q1 (id int);

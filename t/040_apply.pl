@@ -61,6 +61,18 @@ is($r->{out}, $version, 'the same again: the same version, from any region');
 like($r->{err}, qr/NOTICE.*nothing was run/s, 'and a notice');
 is($g->try('r2', q{SELECT schemadrift.apply('add c', 'SELECT 1')})->{sqlstate}, 'SD007', 'another text under the name is refused');
 
+# ---- what only the origin's session has ----
+
+$g->sql('r1', q{CREATE TEMP TABLE mine (a int); CREATE FUNCTION reads_mine() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM mine';
+	CREATE PROCEDURE fills_mine() LANGUAGE sql AS 'INSERT INTO mine VALUES (1)'});
+$r = $g->try('r1', q{CREATE TABLE placed (a int) TABLESPACE pg_default});
+ok($r->{ok}, 'a tablespace that every region has is no reason to refuse') or diag $r->{err};
+$r = $g->try('r1', q{CREATE TABLE placed_nowhere (a int) TABLESPACE nowhere});
+like($r->{err}, qr/tablespace "nowhere" does not exist in region/, 'one that is missing is');
+$g->sql('r1', "CALL schemadrift.wait_for(" . applied('r1') . ")");
+ok($g->converged, 'a function may name a temporary table of its origin');
+is_everywhere("SELECT count(*) FROM pg_proc WHERE proname IN ('reads_mine', 'fills_mine')", 2, 'it is everywhere');
+
 # ---- what is rolled back is nowhere ----
 
 my $head = applied('r1');

@@ -25,6 +25,7 @@
 
 #include "ddl/capture.h"
 #include "ddl/classify.h"
+#include "ddl/moment.h"
 #include "ddl/targets.h"
 #include "errors.h"
 
@@ -338,12 +339,16 @@ static void
 classify_by_kind(Node *stmt, SdVerdict *verdict)
 {
 	ObjectType	type;
+	const char *reason;
+	const char *hint;
 
 	if (object_type_of(stmt, &type) && sd_is_local_object_type(type))
 	{
 		verdict->class = SD_CLASS_LOCAL;
 		return;
 	}
+	if ((reason = sd_moment_reason(stmt, &hint)) != NULL)
+		refuse(verdict, SD_CLASS_REFUSED, reason, hint);
 	switch (nodeTag(stmt))
 	{
 			/* maintenance: the same schema before and after */

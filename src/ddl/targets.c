@@ -327,6 +327,48 @@ query_reads_temporary(Node *query)
 	return false;
 }
 
+/* the same for a query after parse analysis */
+static bool
+analyzed_reads_temporary(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+		return ((RangeTblEntry *) node)->rtekind == RTE_RELATION &&
+			isTempNamespace(get_rel_namespace(((RangeTblEntry *) node)->relid));
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, analyzed_reads_temporary, context, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, analyzed_reads_temporary, context);
+}
+
+/* A permanent table made after a temporary one: nothing of it remains, but the text cannot be run elsewhere. */
+static int
+place_of_new_table(CreateStmt *stmt, SdIsLocalName is_local)
+{
+	int			places = place_of_new_relation(stmt->relation, is_local);
+	ListCell   *cell;
+
+	if (places == SD_TARGET_TEMPORARY)
+		return places;
+	foreach(cell, stmt->tableElts)
+	{
+		if (IsA(lfirst(cell), TableLikeClause))
+			places |= place_of_relation(((TableLikeClause *) lfirst(cell))->relation, NULL) & SD_TARGET_TEMPORARY;
+	}
+	return places;
+}
+
+static int
+place_of_new_table_as(RangeVar *relation, Node *query, SdIsLocalName is_local)
+{
+	int			places = place_of_new_relation(relation, is_local);
+
+	if (places != SD_TARGET_TEMPORARY &&
+		(IsA(query, Query) ? analyzed_reads_temporary(query, NULL) : query_reads_temporary(query)))
+		places |= SD_TARGET_TEMPORARY;
+	return places;
+}
+
 static int
 places_of_grant(GrantStmt *stmt, SdIsLocalName is_local)
 {
@@ -443,9 +485,9 @@ sd_targets_of(Node *stmt, SdIsLocalName is_local)
 			/* new relations */
 		case T_CreateStmt:
 		case T_CreateForeignTableStmt:
-			return place_of_new_relation(((CreateStmt *) stmt)->relation, is_local);
+			return place_of_new_table((CreateStmt *) stmt, is_local);
 		case T_CreateTableAsStmt:
-			return place_of_new_relation(((CreateTableAsStmt *) stmt)->into->rel, is_local);
+			return place_of_new_table_as(((CreateTableAsStmt *) stmt)->into->rel, ((CreateTableAsStmt *) stmt)->query, is_local);
 		case T_SelectStmt:
 			return place_of_new_relation(((SelectStmt *) stmt)->intoClause->rel, is_local);
 		case T_CreateSeqStmt:

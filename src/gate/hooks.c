@@ -26,29 +26,19 @@
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/objectaddress.h"
-#include "catalog/pg_attrdef.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
 #include "catalog/pg_extension.h"
-#include "catalog/pg_namespace.h"
-#include "catalog/pg_policy.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_rewrite.h"
-#include "catalog/pg_statistic_ext.h"
-#include "catalog/pg_trigger.h"
-#include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "replication/logicalworker.h"
 #include "tcop/utility.h"
-#include "utils/lsyscache.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 
 #include "databases.h"
 #include "ddl/capture.h"
 #include "ddl/classify.h"
 #include "ddl/lock.h"
+#include "ddl/place.h"
 #include "ddl/script.h"
 #include "ddl/touched.h"
 #include "errors.h"
@@ -71,6 +61,8 @@ typedef struct SdRunning
 	bool		seen_ordinary;
 	bool		seen_other;		/* of a kind whose place was not looked at */
 	List	   *unsettled;		/* ObjectAddress: made, not visible yet */
+	bool		watches_made;	/* may any of its objects need a temporary one? */
+	List	   *made;			/* then: ObjectAddress of what it made or altered */
 } SdRunning;
 
 static SdRunning *running = NULL;
@@ -101,86 +93,39 @@ pass_on(const SdUtility *u)
 
 /* ---- objects that a statement touches ---- */
 
-typedef enum SdPlace
-{
-	PLACE_UNKNOWN,				/* not visible (yet) */
-	PLACE_TEMPORARY,
-	PLACE_ORDINARY,
-	PLACE_WITH_TABLE,			/* where its table is, which says nothing new */
-	PLACE_OTHER
-} SdPlace;
-
-static SdPlace
-place_by_namespace(Oid namespace)
-{
-	if (!OidIsValid(namespace))
-		return PLACE_UNKNOWN;
-	return isTempOrTempToastNamespace(namespace) ? PLACE_TEMPORARY : PLACE_ORDINARY;
-}
-
-static SdPlace
-place_of(Oid class_id, Oid object_id)
-{
-	HeapTuple	tuple;
-	Oid			namespace = InvalidOid;
-
-	switch (class_id)
-	{
-		case RelationRelationId:
-			return place_by_namespace(get_rel_namespace(object_id));
-		case ProcedureRelationId:
-			return place_by_namespace(get_func_namespace(object_id));
-		case TypeRelationId:
-			tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(object_id));
-			if (HeapTupleIsValid(tuple))
-			{
-				namespace = ((Form_pg_type) GETSTRUCT(tuple))->typnamespace;
-				ReleaseSysCache(tuple);
-			}
-			return place_by_namespace(namespace);
-		case NamespaceRelationId:
-			if (get_namespace_name(object_id) == NULL)
-				return PLACE_UNKNOWN;
-			/* a session's temporary schema is made on first use */
-			return isAnyTempNamespace(object_id) ? PLACE_TEMPORARY : PLACE_ORDINARY;
-		case ConstraintRelationId:
-		case AttrDefaultRelationId:
-		case TriggerRelationId:
-		case RewriteRelationId:
-		case PolicyRelationId:
-		case StatisticExtRelationId:
-			return PLACE_WITH_TABLE;
-		default:
-			return PLACE_OTHER;
-	}
-}
-
 static void
 note_place(SdRunning *statement, SdPlace place)
 {
-	statement->seen_temporary |= place == PLACE_TEMPORARY;
-	statement->seen_ordinary |= place == PLACE_ORDINARY;
-	statement->seen_other |= place == PLACE_OTHER;
+	statement->seen_temporary |= place == SD_PLACE_TEMPORARY;
+	statement->seen_ordinary |= place == SD_PLACE_ORDINARY;
+	statement->seen_other |= place == SD_PLACE_OTHER;
+}
+
+static List *
+add_address(List *list, Oid class_id, Oid object_id, int sub_id)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+	ObjectAddressSubSet(*address, class_id, object_id, sub_id);
+	list = lappend(list, address);
+	MemoryContextSwitchTo(old);
+	return list;
 }
 
 static void
-note_object(SdRunning *statement, Oid class_id, Oid object_id)
+note_object(SdRunning *statement, ObjectAccessType access, Oid class_id, Oid object_id, int sub_id)
 {
 	SdPlace		place;
 
 	statement->seen = true;
+	if (statement->watches_made && access != OAT_DROP)
+		statement->made = add_address(statement->made, class_id, object_id, sub_id);
 	if (statement->seen_ordinary)
 		return;					/* nothing more to learn: CREATE EXTENSION may make thousands */
-	place = place_of(class_id, object_id);
-	if (place == PLACE_UNKNOWN)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-		ObjectAddress *address = palloc(sizeof(ObjectAddress));
-
-		ObjectAddressSet(*address, class_id, object_id);
-		statement->unsettled = lappend(statement->unsettled, address);
-		MemoryContextSwitchTo(old);
-	}
+	place = sd_place_of(class_id, object_id);
+	if (place == SD_PLACE_UNKNOWN)
+		statement->unsettled = add_address(statement->unsettled, class_id, object_id, 0);
 	else
 		note_place(statement, place);
 }
@@ -198,7 +143,7 @@ settle_objects(SdRunning *statement)
 	{
 		ObjectAddress *address = lfirst(cell);
 
-		note_place(statement, place_of(address->classId, address->objectId));
+		note_place(statement, sd_place_of(address->classId, address->objectId));
 	}
 	list_free_deep(statement->unsettled);
 	statement->unsettled = NIL;
@@ -229,7 +174,7 @@ sd_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_i
 	if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP)
 		return;
 	if (running)
-		note_object(running, class_id, object_id);
+		note_object(running, access, class_id, object_id, sub_id);
 	if ((running && running->collects) || sd_executing() != SD_EXECUTING_NOTHING)
 		sd_touched_object_access(sd_capture_touched(), access, class_id, object_id, sub_id, arg);
 }
@@ -263,6 +208,31 @@ refuse_mixture(const SdVerdict *verdict)
 			 errmsg("%s of a temporary object cannot change permanent objects with it", GetCommandTagName(verdict->tag)),
 			 errdetail("It names temporary objects only, but reached permanent ones, which the regions must agree on."),
 			 errhint("Change the permanent objects first, by a statement that names them.")));
+}
+
+/* What it made is permanent, but would go with this session's temporary objects; and elsewhere cannot be made. */
+static void
+refuse_leaning(const SdRunning *statement, const SdVerdict *verdict)
+{
+	ListCell   *cell;
+
+	if (statement->made == NIL)
+		return;
+	CommandCounterIncrement();
+	foreach(cell, statement->made)
+	{
+		ObjectAddress *object = lfirst(cell);
+		ObjectAddress on;
+
+		if (sd_place_leans_on_temporary(object, &on))
+			ereport(ERROR,
+					(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+					 errmsg("%s cannot make a permanent object depend on a temporary one", GetCommandTagName(verdict->tag)),
+					 errdetail("%s depends on %s, which exists in this session only.",
+							   getObjectDescription(object, false), getObjectDescription(&on, false)),
+					 errhint("Make it temporary too, by writing pg_temp before its name, or make the other one permanent.")));
+	}
+	list_free_deep(statement->made);
 }
 
 static SdDisposition
@@ -382,9 +352,11 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	}
 	noop = sd_classify_noop(stmt);
 	sd_touched_statement(sd_capture_touched(), stmt);
+	statement.watches_made = (script || refuses(mode)) && OidIsValid(LookupNamespaceNoError("pg_temp"));
 
 	run_watched(u, &statement);
 
+	refuse_leaning(&statement, verdict);
 	if (command == NULL || noop == SD_NOOP_CERTAIN || (noop == SD_NOOP_POSSIBLE && !statement.seen) ||
 		was_temporary(stmt, &statement))
 		return;
@@ -431,6 +403,29 @@ is_in_no_group(Node *stmt)
 	return sd_gate_group_mode() == SD_MODE_DEFAULT;
 }
 
+/*
+ * A statement of an entry.  A function's body was checked at its origin, perhaps with help from what exists only there
+ * (a temporary table, a local one), and the check leaves nothing behind: failing it here would halt this region over
+ * a function that is the same everywhere.
+ */
+static void
+run_entry(const SdUtility *u)
+{
+	int			nest_level;
+
+	sd_touched_statement(sd_capture_touched(), u->pstmt->utilityStmt);
+	if (!IsA(u->pstmt->utilityStmt, CreateFunctionStmt))
+	{
+		pass_on(u);
+		return;
+	}
+	nest_level = NewGUCNestLevel();
+	(void) set_config_option("check_function_bodies", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	pass_on(u);
+	AtEOXact_GUC(true, nest_level);
+}
+
 static void
 gate_statement(const SdUtility *u)
 {
@@ -448,8 +443,7 @@ gate_statement(const SdUtility *u)
 	}
 	if (sd_executing() == SD_EXECUTING_ENTRY)
 	{
-		sd_touched_statement(sd_capture_touched(), stmt);
-		pass_on(u);
+		run_entry(u);
 		return;
 	}
 	/* PostgreSQL refuses DDL in a read-only transaction; nobody has to be asked */

@@ -1,0 +1,12 @@
+/*
+ * moment.h: values in a statement of DDL that are fixed when it runs, and differ from one run to the next.
+ */
+#ifndef SD_DDL_MOMENT_H
+#define SD_DDL_MOMENT_H
+
+#include "nodes/nodes.h"
+
+/* Why such a statement cannot be the same everywhere, a sentence, and what to write instead; NULL if it can. */
+extern const char *sd_moment_reason(Node *stmt, const char **hint);
+
+#endif							/* SD_DDL_MOMENT_H */
