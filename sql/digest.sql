@@ -128,7 +128,9 @@ SELECT changes('ALTER SEQUENCE seq RESTART 40');
 SELECT changes('INSERT INTO tt (id) VALUES (1)');
 SELECT changes('REFRESH MATERIALIZED VIEW mv');
 SELECT changes('CREATE TEMP TABLE tmp (a int PRIMARY KEY CHECK (a > 0), b text DEFAULT ''x'')');
+SET client_min_messages = error; -- of wal_level
 SELECT changes('CREATE PUBLICATION pub FOR TABLE tt');
+SET client_min_messages = warning;
 SELECT changes('CREATE TABLE schemadrift_store.not_ours (a int)');
 SELECT changes('DROP TABLE schemadrift_store.not_ours');
 SELECT changes('ANALYZE tt');
