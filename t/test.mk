@@ -3,15 +3,17 @@
 #   make test [ONLY="t/001_harness.pl ..."]    everything, or these TAP files with the test build
 #   make test [STEPS="arrows regress"]         some of t/run.pl's steps
 #   make demo [KEEP=1]                         the main case on three servers, to look at
+#
+# When make is killed, t/run.pl goes with it, and with that everything in the sandbox.
 
 .PHONY: test demo arrows
 test:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
-	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" perl t/run.pl $(ONLY)
+	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" exec setpriv --pdeathsig KILL perl t/run.pl $(ONLY)
 
 demo:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
-	@PG_CONFIG="$(PG_CONFIG)" STEPS=demo KEEP="$(KEEP)" perl t/run.pl
+	@PG_CONFIG="$(PG_CONFIG)" STEPS=demo KEEP="$(KEEP)" exec setpriv --pdeathsig KILL perl t/run.pl
 
 arrows:
 	@perl t/arrows.pl src
