@@ -17,7 +17,7 @@ my ($name, @files) = @ARGV;
 my $jobs    = $ENV{SD_TEST_JOBS}         || 2;
 my $timeout = $ENV{SD_TEST_FILE_TIMEOUT} || 600;
 my ($passed, $failed, $skipped) = (0, 0, 0);
-my %running;
+my (%running, @failures);
 
 $| = 1;
 make_path("$name/tmp_check/log");
@@ -56,6 +56,7 @@ while (@files || %running)
 	}
 	sleep 0.05;
 }
+print "failed: $_\n" foreach @failures;    # last: whoever sees only the end sees these
 printf "%s: %d passed, %d failed%s\n", $name, $passed, $failed, $skipped ? ", $skipped skipped" : '';
 exit($failed ? 1 : 0);
 
@@ -78,10 +79,12 @@ sub judge
 	{
 		next if !$result->is_test;
 		$result->has_skip ? $s++ : $result->is_ok ? $p++ : $f++;
+		push @failures, "$test->{file}: " . $result->as_string if !$result->is_ok;
 	}
 	push @why, 'took too long' if $test->{kind};
 	push @why, $status & 127 ? 'died of signal ' . ($status & 127) : 'exited with ' . ($status >> 8) if $status;
 	push @why, $parser->parse_errors if !$status;
+	push @failures, "$test->{file}: " . join '; ', @why if @why;
 	$f++ if @why && !$f;
 	printf "%-40s %4d passed %3d failed %3d skipped %6.1f s %s\n", $test->{file}, $p, $f, $s, time() - $test->{start},
 	  join '; ', @why;
