@@ -31,6 +31,7 @@ my ($run, $sandbox);
 
 die "run.pl: start me in the source tree\n" if !-e 'schemadrift.control';
 $| = 1;
+$ENV{PATH} .= ':/usr/sbin:/sbin';    # iptables, for one, is where only root looks for commands
 delete @ENV{qw(MAKEFLAGS MAKELEVEL MFLAGS)};    # our makes have goals and variables of their own
 remove_tree($log);
 make_path($log);

@@ -5,6 +5,9 @@
 # lists offer and schemadrift supports.
 set -eu
 
+# iptables, for one, is where only root looks for commands
+PATH=$PATH:/usr/sbin:/sbin
+
 oldest=15
 newest=18
 missing=
