@@ -79,6 +79,23 @@ sub within_a_second
 	return $answer // ($? >> 8 == 124 ? 'no answer' : "status $?");
 }
 
+# The time that something takes on a busy machine: the least of several, until it is short enough.
+sub quickest
+{
+	my ($code, $enough) = @_;
+	my $least;
+
+	foreach (1 .. 10)
+	{
+		my $start = time();
+		$code->();
+		my $took = time() - $start;
+		$least = $took if !defined $least || $took < $least;
+		last if $least < $enough;
+	}
+	return $least;
+}
+
 # Send a datagram from one region's network to another's; did it arrive?
 sub datagram
 {
@@ -166,15 +183,11 @@ SKIP:
 	is($s->query('SELECT 1;')->{out}, '1', 'through the proxy');
 	$p->net->quality('us-east', 'ap-south', latency => 0.15);
 	$p->net->quality('ap-south', 'us-east', latency => 0.15);
-	my $start = time();
-	$s->query('SELECT 1;');
-	my $took = time() - $start;
+	my $took = quickest(sub { $s->query('SELECT 1;') }, 0.6);
 	ok($took > 0.3 && $took < 0.6, "latency both ways: $took");
 	$p->net->quality('us-east', 'ap-south', latency => 0);
 	$p->net->quality('ap-south', 'us-east', latency => 0, rate => 100_000);
-	$start = time();
-	$s->query("SELECT repeat('x', 50000);");
-	$took = time() - $start;
+	$took = quickest(sub { $s->query("SELECT repeat('x', 50000);") }, 1);
 	ok($took > 0.4 && $took < 1, "bandwidth: $took");
 	$p->net->quality('ap-south', 'us-east', rate => 0, stall => 1);
 	$s->send('SELECT 1;');

@@ -63,8 +63,23 @@ CREATE FUNCTION rules(text, text) RETURNS text AS '$libdir/schemadrift', 'sd_tes
 SQL
 $good->safe_psql('postgres', 'CREATE DATABASE other');
 
-# Calls to some peers; a hash of what was reported.
+# Calls to some peers; a hash of what was reported.  others => N: the first peer must have answered so many calls, and the
+# loop may not have been away; that is given several chances, as a busy machine may keep the process itself waiting, while
+# a loop that waits for a peer does so every time.
 sub peers
+{
+	my ($conninfos, %o) = @_;
+	my $report;
+
+	foreach (1 .. ($o{others} ? 5 : 1))
+	{
+		$report = peers_once($conninfos, %o);
+		last if $report->{longest_block_us} < AWAY_US && $report->{peers}[0]{ok} > ($o{others} // 0);
+	}
+	return $report;
+}
+
+sub peers_once
 {
 	my ($conninfos, %o) = @_;
 	my $array = sub {
@@ -124,7 +139,7 @@ $p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_terminate_backend(pg_backe
 is("$p->{ok} $p->{unanswered} $p->{sqlstate}", '1 1 57P01', 'a backend killed during a call leaves it unanswered');
 
 $p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_sleep(1)' ], timeout => 300, calls => 4);
-is("$p->{ok} $p->{unanswered} $p->{text}", '2 2 timed out after 0.3 s (no answer to a call)||',
+like("$p->{ok} $p->{unanswered} $p->{text}", qr/^2 2 timed out after 0\.[3-9] s \(no answer to a call\)\|\|$/,
 	'a deadline leaves it unanswered, and the next call has a new connection');
 $good->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1)%'
 	AND pid <> pg_backend_pid())}) or die;
@@ -157,7 +172,7 @@ my $hole = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 64) or die 
 my $nobody = PostgreSQL::Test::Cluster::get_free_port();
 my %bad = (
 	'refused port' => [ "host=127.0.0.1 port=$nobody", qr/^connection refused$/ ],
-	'black hole' => [ 'host=127.0.0.1 port=' . $hole->sockport, qr/^timed out after 0.5 s \(no answer to connect\)$/ ],
+	'black hole' => [ 'host=127.0.0.1 port=' . $hole->sockport, qr/^timed out after 0\.[5-9] s \(no answer to connect\)$/ ],
 	'missing socket' => [ "host=/nonexistent port=$nobody", qr/^no such file or directory$/ ],
 	'missing database' => [ conninfo($good, 'dbname=nowhere'), qr/^database "nowhere" does not exist$/ ],
 	'missing service' => [ 'service=nowhere', qr/^definition of service "nowhere" not found$/ ],
@@ -169,7 +184,7 @@ $bad{'silent name server'} = [ 'host=db.example.com dbname=postgres', qr/^the na
 foreach my $what (sort keys %bad)
 {
 	my ($conninfo, $error) = @{ $bad{$what} };
-	my $report = peers([ $healthy, $conninfo, conninfo($good, '') ], seconds => 0.9, interval => 5, lookups => 1);
+	my $report = peers([ $healthy, $conninfo, conninfo($good, '') ], seconds => 0.9, interval => 5, lookups => 1, others => 50);
 	my ($first, $worse, $last) = @{ $report->{peers} };
 
 	like($worse->{last_error}, $error, "$what: told in words");
@@ -182,7 +197,7 @@ foreach my $what (sort keys %bad)
 }
 
 my @all = map { $_->[0] } values %bad;
-$report = peers([ $healthy, @all, @all, @all ], seconds => 2, interval => 5, lookups => 3);
+$report = peers([ $healthy, @all, @all, @all ], seconds => 2, interval => 5, lookups => 3, others => 100);
 $p = $report->{peers}[0];
 ok($report->{tidy}, 'all at once: nothing is left open, one lookup a peer');
 cmp_ok($p->{ok}, '>', 100, 'all at once: the good one is called');
@@ -249,11 +264,11 @@ sub server_pids
 
 my @stopped = server_pids($bad);
 kill 'STOP', @stopped;
-$report = peers([ $healthy, conninfo($bad, '') ], seconds => 1.5, interval => 5, timeout => 400);
+$report = peers([ $healthy, conninfo($bad, '') ], seconds => 1.5, interval => 5, timeout => 400, others => 80);
 kill 'CONT', @stopped;
 cmp_ok($report->{peers}[0]{ok}, '>', 80, 'a stopped server: others are called');
 cmp_ok($report->{longest_block_us}, '<', AWAY_US, 'a stopped server: the loop does not wait for it');
-like($report->{peers}[1]{last_error}, qr/^timed out after 0.5 s/, 'a stopped server: told in words');
+like($report->{peers}[1]{last_error}, qr/^timed out after 0\.[5-9] s/, 'a stopped server: told in words');
 is($report->{peers}[1]{ok} + $report->{peers}[1]{unanswered}, 0, 'a stopped server: nothing was sent');
 
 sub during
@@ -273,13 +288,13 @@ sub during
 
 $report = during(
 	sub { @stopped = server_pids($bad); kill 'STOP', @stopped; sleep 1; kill 'CONT', reverse @stopped },
-	seconds => 3.5);
+	seconds => 5);
 $p = $report->{peers}[1];
 is($p->{unanswered}, 1, 'stopped during calls: one is unanswered');
 is("$p->{circuit} $p->{last_error}", 'closed ', 'and when it goes on the circuit closes');
 cmp_ok($report->{longest_block_us}, '<', AWAY_US, 'all the while the loop went on');
 
-$report = during(sub { $bad->stop('immediate'); $bad->start }, seconds => 4);
+$report = during(sub { $bad->stop('immediate'); $bad->start }, seconds => 7);
 $p = $report->{peers}[1];
 cmp_ok($p->{unanswered}, '<=', 1, 'a restart leaves at most the call in flight unanswered');
 is("$p->{circuit} $p->{last_error}", 'closed ', 'and is found again');

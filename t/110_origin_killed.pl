@@ -127,13 +127,13 @@ others_resume();
 $s = waiting_for_promises('SET statement_timeout = 300;');
 ($took, $r) = took(sub { $s->result });
 like($r->{sqlstate}, qr/^(?:57014|SD001)$/, 'statement_timeout while waiting for promises: definite');
-cmp_ok($took, '<', 1.5, '... and in time') or diag($took);
+cmp_ok($took, '<', $in_time, '... and in time') or diag($took);
 others_resume();
 
 $s = waiting_for_promises();
 ($took, $r) = took(sub { $s->result });
 refused($r, 'SD001', 'quorum_timeout while waiting for promises: definite');
-cmp_ok($took, '<', 4.5, '... and in time') or diag($took);
+cmp_ok($took, '<', 3 + $in_time, '... and in time') or diag($took);
 others_resume();
 
 $s = waiting_for_promises();
@@ -190,31 +190,20 @@ $s->cancel;
 refused($r, '40003', 'cancelled while waiting for the quorum: unknown');
 like($r->{detail} // '', qr/canceling statement/, '... the detail has the reason');
 like($r->{hint} // '', qr/outcome\('$id'\)/, '... the hint has the entry');
-cmp_ok($took, '<', 1.5, '... at once');
+cmp_ok($took, '<', $in_time, '... at once');
 settled_after_heal($id, 'cancelled', 'cancelled');
 
 ($s, $id) = waiting_for_accepts('timed_out', 'SET statement_timeout = 500;');
 ($took, $r) = took(sub { $s->result });
 refused($r, '40003', 'statement_timeout while waiting for the quorum: unknown');
-cmp_ok($took, '<', 2, '... and in time');
+cmp_ok($took, '<', $in_time, '... and in time');
 settled_after_heal($id, 'timed_out', 'statement_timeout');
 
 ($s, $id) = waiting_for_accepts('no_quorum');
 ($took, $r) = took(sub { $s->result });
-# refused, if the accepts waited behind an exchange that hung and were never sent
-like($r->{sqlstate}, qr/^(?:40003|SD001)$/, 'quorum_timeout while waiting for the quorum: unknown, or nothing was sent')
-  or diag($r->{err});
-cmp_ok($took, '<', 10, '... and in time');
-if ($r->{sqlstate} eq '40003')
-{
-	settled_after_heal($id, 'no_quorum', 'quorum_timeout');
-}
-else
-{
-	is((outcome_everywhere($g, $id, $us))[0], 'rejected', 'quorum_timeout: refused means rejected');
-	$g->rejoin($us);
-	ok($g->converged, 'quorum_timeout: all regions are equal');
-}
+refused($r, '40003', 'quorum_timeout while waiting for the quorum: unknown');
+cmp_ok($took, '<', 3 + $in_time, '... and in time');
+settled_after_heal($id, 'no_quorum', 'quorum_timeout');
 
 ($s, $id) = waiting_for_accepts('terminated');
 $s->terminate;

@@ -9,7 +9,7 @@ use Time::HiRes qw(sleep time);
 use SchemaDrift::Scenario;
 
 my $g = made_group(3, before => q{CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY);},
-	conf => 'schemadrift.handover_grace = 2s');
+	conf => 'schemadrift.handover_grace = 3s');
 my ($us, $ap, $eu) = $g->names;
 my $since = 1 + head($g, $us);
 
@@ -124,11 +124,11 @@ $s = $g->session($us);
 $s->query('BEGIN; ALTER TABLE t ADD COLUMN open_commits int;');
 ($took, $r) = took(sub { $g->try($eu, 'ALTER TABLE t ADD COLUMN passing int') });
 is($r->{sqlstate}, '00000', "$us has an open change: $eu makes its own") or diag($r->{err});
-cmp_ok($took, '<', 1.5, sprintf '... promptly (%.2f s)', $took);
+cmp_ok($took, '<', $in_time, sprintf '... promptly (%.2f s)', $took);
 ($took, $r) = took(sub { $s->query('COMMIT;') });
 refused($r, '40001', '... the open one may be run again');
 like($r->{hint} // '', qr/again/i, '... and is told so');
-cmp_ok($took, '<', 1.5, '... at once');
+cmp_ok($took, '<', $in_time, '... at once');
 ok($g->converged, '... all regions are equal');
 
 $s = $g->session($us);
@@ -148,8 +148,8 @@ foreach my $state ('idle', 'running')
 		ok(can_change($g, $eu, undef, 5), "open and $state, nobody comes back to it: $eu makes its change");
 		ok($g->converged, "... and $us follows");
 	});
-	cmp_ok($took, '<', 6, sprintf '... within its handover_grace (%.1f s)', $took);
-	cmp_ok($took, '>', 1.5, '... but not before');
+	cmp_ok($took, '<', 3 + 2 * $in_time, sprintf '... within its handover_grace (%.1f s)', $took);
+	cmp_ok($took, '>', $in_time, '... but not before');
 	$r = $state eq 'running' ? $s->result : $s->query('SELECT 1;');
 	isnt($r->{sqlstate}, '00000', '... the open transaction was ended') or diag("$r->{out} $r->{err}");
 	unlike($r->{sqlstate}, qr/^40003/, '... with nothing in doubt');
