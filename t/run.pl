@@ -13,6 +13,7 @@ use strict;
 use warnings;
 
 use Cwd 'getcwd';
+use Fcntl ':flock';
 use File::Basename;
 use File::Copy 'copy';
 use File::Path qw(make_path remove_tree);
@@ -27,7 +28,7 @@ my $config = $ENV{PG_CONFIG} || 'pg_config';
 my $pgxs   = pg_config('--pgxs');
 my $bindir = pg_config('--bindir');
 my ($passed, $failed, @failures) = (0, 0);
-my ($run, $sandbox);
+my ($run, $sandbox, $lock);
 
 die "run.pl: start me in the source tree\n" if !-e 'schemadrift.control';
 $| = 1;
@@ -136,11 +137,26 @@ sub show
 	return;
 }
 
+# One run at a time in one PostgreSQL: each installs its builds there, one after the other.  Ends with this process.
+sub alone
+{
+	my $dir = pg_config('--pkglibdir');
+
+	return if $lock;
+	open $lock, '<', $dir or die "$dir: $!\n";
+	return if flock $lock, LOCK_EX | LOCK_NB;
+	print "another run installs into this PostgreSQL; waiting for its end\n";
+	flock $lock, LOCK_EX or die "$dir: $!\n";
+	return;
+}
+
 # A copy of the sources, built and installed.  Objects stay from run to run: only what changed is built again.
 sub build
 {
 	my ($kind, @flags) = @_;
 	my $sudo = -w pg_config('--pkglibdir') ? '' : 'sudo --non-interactive';
+
+	alone();
 
 	# a missing function of ours would be found only when a server loads the library
 	return run("build-$kind", 'sh', '-e', '-c', <<"SH");
