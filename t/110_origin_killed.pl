@@ -115,13 +115,15 @@ sub waiting_for_promises
 sub others_resume
 {
 	$g->region($_)->resume foreach $ap, $eu;
+	wait_for_state($g, $us, 'healthy');
 	return;
 }
 
 my ($took, $r);
 my $s = waiting_for_promises();
 $s->cancel;
-refused($s->result, '57014', 'cancelled while waiting for promises: definite');
+# SD001, here and below: on a busy machine the origin may give its peers up first
+like($s->result->{sqlstate}, qr/^(?:57014|SD001)$/, 'cancelled while waiting for promises: definite');
 others_resume();
 
 $s = waiting_for_promises('SET statement_timeout = 300;');
@@ -138,7 +140,7 @@ others_resume();
 
 $s = waiting_for_promises();
 $s->terminate;
-refused($s->result, '57P01', 'terminated while waiting for promises');
+like($s->result->{sqlstate}, qr/^(?:57P01|SD001)$/, 'terminated while waiting for promises');
 others_resume();
 
 unlike($_, qr/never/, 'nothing of that happened') foreach columns($g, 't');
