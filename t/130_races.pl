@@ -21,8 +21,11 @@ sub until_done
 	my ($session, $sql, $r) = @_;
 	my $again = 0;
 
-	while ($r->{sqlstate} eq '40001' && $again < 10)
+	while ($r->{sqlstate} =~ /^4000[13]$/ && $again < 10)
 	{
+		# rare: the other's promise came between the look and the last check; the answer is as good as 40001, but later
+		return ($again, { %$r, ok => 1, sqlstate => '00000' })
+		  if $r->{sqlstate} eq '40003' && settles($g, $r->{hint} =~ /outcome\('([0-9a-f-]{36})'/) eq 'applied';
 		$session->query('ROLLBACK;');
 		$r = $session->query($sql);
 		$again++;
@@ -33,7 +36,7 @@ sub until_done
 my @pairs = ([ $us, $eu ], [ $ap, $us ], [ $eu, $ap ]);
 my %sessions = map { $_ => $g->session($_) } $g->names;
 my (@neither, @wrong, @stubborn, @missing);
-my ($first_time, $retried) = (0, 0);
+my ($first_time, $retried, $unknown) = (0, 0, 0);
 
 foreach my $round (1 .. 30)
 {
@@ -60,7 +63,8 @@ foreach my $round (1 .. 30)
 	push @neither, "$round: " . join ' ', map { $r{$_}{sqlstate} } @names if !grep { $r{$_}{ok} } @names;
 	foreach my $name (@names)
 	{
-		push @wrong, "$round $name: $r{$name}{err}" if $r{$name}{sqlstate} !~ /^(?:00000|40001)$/;
+		push @wrong, "$round $name: $r{$name}{err}" if $r{$name}{sqlstate} !~ /^(?:00000|4000[13])$/;
+		$unknown++ if $r{$name}{sqlstate} eq '40003';
 		$first_time++ if $r{$name}{ok};
 		my ($again, $last) = until_done($sessions{$name}, $sql{$name}, $r{$name});
 		push @stubborn, "$round $name: $again times, then $last->{sqlstate}" if !$last->{ok} || $again > 1;
@@ -70,7 +74,8 @@ foreach my $round (1 .. 30)
 is("@neither", '', 'thirty rounds of two at once: never neither');
 is("@wrong", '', '... each is done, or told that it may be run again');
 is("@stubborn", '', '... and running it again once is enough');
-note("$first_time of 60 were done at the first time, $retried were run again");
+note("$first_time of 60 were done at the first time, $retried were run again, $unknown were unknown at first");
+cmp_ok($unknown, '<', 6, '... and hardly ever unknown at first');
 ok($g->converged, '... all regions are equal');
 is($g->sql($_, q{SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname ~ '^r[0-9]+_'}), 60,
 	"... everything is in $_") foreach $g->names;

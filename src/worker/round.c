@@ -317,6 +317,8 @@ send_vote(SdRound *round, const SdEffect *effect)
 		 */
 		vote->body = body;
 		body->holders++;
+		/* a long script takes its time on a long line: a microsecond a byte is a megabyte a second */
+		deadline += VARSIZE_ANY_EXHDR(body->bytes);
 		sd_call_accept(remote->peer, &head, &effect->ballot, effect->version, &round->chain, body->bytes,
 					   deadline, vote_done, vote);
 	}
