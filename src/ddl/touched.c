@@ -7,10 +7,12 @@
  */
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
@@ -18,9 +20,25 @@
 #include "nodes/parsenodes.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "ddl/touched.h"
 #include "ddl/touched_set.h"
+
+/* The table that a constraint makes a column NOT NULL in, or InvalidOid. */
+Oid
+sd_not_null_table(Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Oid			relation = InvalidOid;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	if (((Form_pg_constraint) GETSTRUCT(tuple))->contype == SD_COMPAT_CONSTRAINT_NOTNULL)
+		relation = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
+	ReleaseSysCache(tuple);
+	return relation;
+}
 
 SdTouched *
 sd_touched_create(MemoryContext parent)
@@ -84,6 +102,14 @@ note_drop(SdTouched *set, Oid classid, Oid objid, int subid)
 		if (OidIsValid(column.objectId))
 			(void) note(set, RelationRelationId, column.objectId);
 		return;
+	}
+	if (classid == ConstraintRelationId)
+	{
+		/* the same with NOT NULL, where that is a constraint */
+		Oid			relation = sd_not_null_table(objid);
+
+		if (OidIsValid(relation))
+			(void) note(set, RelationRelationId, relation);
 	}
 	if (subid != 0)
 	{

@@ -29,4 +29,6 @@ struct SdTouched
 	bool		everything;
 };
 
+extern Oid	sd_not_null_table(Oid constraint);
+
 #endif							/* SD_DDL_TOUCHED_SET_H */

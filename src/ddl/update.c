@@ -204,6 +204,19 @@ add_dependents(Update *u, Oid classid, Oid objid, bool all)
 	table_close(catalog, AccessShareLock);
 }
 
+/*
+ * Where NOT NULL is a constraint (18), a partition's or child's column gets it from its parent in silence: only the constraint
+ * is announced.
+ */
+static void
+add_not_null_table(Update *u, Oid constraint)
+{
+	Oid			relation = sd_not_null_table(constraint);
+
+	if (OidIsValid(relation))
+		(void) add(u, RelationRelationId, relation, false);
+}
+
 static void
 follow(Update *u, Work *work, bool renamed)
 {
@@ -220,6 +233,8 @@ follow(Update *u, Work *work, bool renamed)
 		if (OidIsValid(relation))
 			add_dependents(u, RelationRelationId, relation, true);
 	}
+	if (classid == ConstraintRelationId)
+		add_not_null_table(u, objid);
 	if (classid == RelationRelationId)
 	{
 		/* an index and its constraint are renamed together, and announced as one */
