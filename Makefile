@@ -22,11 +22,11 @@ PG_CPPFLAGS = -Isrc -I$(shell $(PG_CONFIG) --includedir)
 PG_CFLAGS   = -std=gnu11 -Wall -Wextra -Werror $(if $(SD_TESTING),-DSD_TESTING)
 SHLIB_LINK  = -lpq -lpthread
 
-# "test" and "demo" install PostgreSQL where it is missing: only they can do without it here.
+# "test", "demo" and "matrix" install PostgreSQL where it is missing: only they can do without it here.
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
-else ifeq ($(filter test demo,$(MAKECMDGOALS)),)
+else ifeq ($(filter test demo matrix,$(MAKECMDGOALS)),)
 $(error $(PG_CONFIG) --pgxs names no file: install PostgreSQL's server development files, or set PG_CONFIG)
 endif
 

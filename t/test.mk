@@ -2,16 +2,20 @@
 #
 #   make test [ONLY="t/001_harness.pl ..."]    everything, or these TAP files with the test build
 #   make test [STEPS="arrows regress"]         some of t/run.pl's steps
+#   make matrix [MAJORS="17 18"] [ONLY=...] [STEPS=...]    the same on other majors of PostgreSQL (t/matrix.sh)
 #   make demo [KEEP=1]                         the main case on three servers, to look at
 
 # When make is killed, t/run.pl goes with it, and with that everything in the sandbox.  The caller's locale may be one that
 # is not installed: perl and others complain of that in the middle of what they say.
 RUN = LANG=C LC_ALL=C exec setpriv --pdeathsig KILL perl t/run.pl
 
-.PHONY: test demo arrows
+.PHONY: test matrix demo arrows
 test:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
 	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" $(RUN) $(ONLY)
+
+matrix:
+	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" ONLY="$(ONLY)" t/matrix.sh $(MAJORS)
 
 demo:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh

@@ -1,0 +1,131 @@
+#!/bin/sh
+# matrix.sh [MAJOR...]: "make test" on other majors of PostgreSQL than this machine's own, in folders with other releases
+# of Debian.
+#
+# A folder is made once, by debootstrap and t/setup.sh, and kept in MATRIX_DIR (default: /var/tmp/schemadrift-matrix); its packages
+# come from where this machine's apt gets its own.  What is mounted there, and every process that runs there, goes
+# when this script ends: both are in namespaces of its own.  STEPS and ONLY are those of "make test"; logs are
+# copied to build/matrix.  The last line counts what passed and failed in all folders.  Needs root.
+set -eu
+
+# Where Debian has them; it never had 16 in a release.  A folder of each release gives the newest there that we support.
+suites="15:bookworm 17:trixie 18:forky"
+dir=${MATRIX_DIR:-/var/tmp/schemadrift-matrix}
+source=$(cd "$(dirname "$0")/.." && pwd)
+
+fail()
+{
+	echo "matrix: $*" >&2
+	exit 1
+}
+
+[ "$(id -u)" = 0 ] || fail "folders with another Debian can be made and entered by root only"
+if [ "${SD_MATRIX_INSIDE:-}" != yes ]; then
+	command -v debootstrap >/dev/null || fail "install debootstrap first"
+	mkdir -p "$dir" "$source/build/matrix"
+	exec flock --nonblock --conflict-exit-code 3 "$dir" env SD_MATRIX_INSIDE=yes \
+		unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
+fi
+
+native=$("${PG_CONFIG:-pg_config}" --version 2>/dev/null | sed 's/^PostgreSQL \([0-9]*\).*/\1/') || native=
+wanted="$*"
+if [ -z "$wanted" ]; then
+	for pair in $suites; do
+		[ "${pair%%:*}" = "$native" ] || wanted="$wanted ${pair%%:*}"
+	done
+fi
+
+# The first of apt's sources that is Debian itself.
+mirror()
+{
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | sed -n 1p
+}
+
+enter() # FOLDER COMMAND...
+{
+	folder=$1
+	shift
+	chroot "$folder" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+}
+
+furnish() # FOLDER
+{
+	# making namespaces inside needs a root directory that is a mount point
+	mount --bind "$1" "$1"
+	mount -t proc proc "$1/proc"
+	mount --rbind /dev "$1/dev"
+}
+
+strip() # FOLDER
+{
+	umount --recursive --lazy "$1"
+}
+
+# Sources only: what was built there stays, for the next time.
+sources() # FOLDER
+{
+	mkdir -p "$1/schemadrift"
+	for part in "$1"/schemadrift/*; do
+		[ "$part" = "$1/schemadrift/build" ] || rm -rf "$part"
+	done
+	tar -C "$source" --exclude=./build --exclude=./.git --exclude='*.o' --exclude='*.so' -cf - . | tar -C "$1/schemadrift" -xf -
+}
+
+make_folder() # MAJOR SUITE
+{
+	folder=$dir/$1
+	log=$source/build/matrix/$1.setup.log
+	from=$(mirror)
+	[ -n "$from" ] || fail "apt knows no Debian mirror; run apt-get update first"
+	echo "matrix: making a folder with PostgreSQL $1 (Debian $2); once, it takes minutes"
+	rm -rf --one-file-system "$folder"
+	proxy=
+	eval "$(apt-config shell proxy Acquire::http::Proxy)"
+	# sid's script is good for every suite, and known where a younger suite's is not
+	env ${proxy:+http_proxy="$proxy"} debootstrap --variant=minbase "$2" "$folder" "$from" \
+		/usr/share/debootstrap/scripts/sid >"$log" 2>&1 ||
+		{ tail -n 5 "$log" >&2; fail "debootstrap failed; see $log"; }
+	apt-config dump | grep '^Acquire::[A-Za-z-]' >"$folder/etc/apt/apt.conf.d/50matrix" || :
+	# no service is to be started there
+	printf '#!/bin/sh\nexit 101\n' >"$folder/usr/sbin/policy-rc.d"
+	chmod +x "$folder/usr/sbin/policy-rc.d"
+	furnish "$folder"
+	sources "$folder"
+	enter "$folder" sh -c 'cd /schemadrift && t/setup.sh' >>"$log" 2>&1 ||
+		{ tail -n 5 "$log" >&2; fail "t/setup.sh failed in the folder; see $log"; }
+	strip "$folder"
+	found=$(enter "$folder" pg_config --version)
+	case $found in
+		"PostgreSQL $1"*) ;;
+		*) fail "Debian $2 gave $found instead of $1" ;;
+	esac
+	touch "$folder/.complete"
+}
+
+passed=0
+failed=0
+for major in $wanted; do
+	suite=
+	for pair in $suites; do
+		[ "${pair%%:*}" != "$major" ] || suite=${pair#*:}
+	done
+	[ -n "$suite" ] || fail "no release of Debian has PostgreSQL $major"
+	[ -e "$dir/$major/.complete" ] || make_folder "$major" "$suite"
+
+	furnish "$dir/$major"
+	sources "$dir/$major"
+	log=$source/build/matrix/$major.log
+	echo "== $(enter "$dir/$major" pg_config --version), Debian $suite"
+	enter "$dir/$major" STEPS="${STEPS:-}" ONLY="${ONLY:-}" sh -c \
+		'cd /schemadrift && exec make -s test STEPS="$STEPS" ONLY="$ONLY" 2>&1' | tee "$log"
+	strip "$dir/$major"
+	rm -rf "$source/build/matrix/$major"
+	[ ! -d "$dir/$major/schemadrift/build/log" ] || cp -r "$dir/$major/schemadrift/build/log" "$source/build/matrix/$major"
+
+	counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed.*/\1 \2/p' "$log" | tail -n 1)
+	[ -n "$counts" ] || counts="0 1"
+	passed=$((passed + ${counts% *}))
+	failed=$((failed + ${counts#* }))
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
