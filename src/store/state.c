@@ -234,30 +234,73 @@ sd_accepted_strip(int64 version)
 
 /* ---- may it vote? ---- */
 
-/* The tables are looked at again only when some relation's definition changed. */
-static bool tables_looked_at = false;
+/*
+ * The tables are looked at again when one of them changed.  What other relations' changes say is not listened to: every
+ * schema change is one, and each of its votes would pay for the look.  A table made anew in the place of another is noticed
+ * because the other's end is a change, and as long as one that votes need is missing every change counts.
+ */
+#define MAX_TABLES	32
+#define VOTE_TABLES "'self', 'acceptor', 'accepted', 'log'"
+#define N_VOTE_TABLES 4
+
+static uint64 changes = 1;
+static uint64 looked_at = 0;	/* after so many changes */
 static bool tables_fit;
+static bool all_count = true;
+static Oid	tables[MAX_TABLES];
+static int	n_tables;
 
 static void
 relation_changed(Datum arg, Oid relid)
 {
+	bool		counts = all_count || !OidIsValid(relid);
+
 	(void) arg;
-	(void) relid;
-	tables_looked_at = false;
+	for (int i = 0; i < n_tables && !counts; i++)
+		counts = tables[i] == relid;
+	if (counts)
+		changes++;
+}
+
+static void
+look_at_tables(void)
+{
+	/* our own triggers are the only ones, rules there are none, and a crash must not empty a table */
+	static SdStatement statement = {
+		.sql = "SELECT c.oid, c.relname IN (" VOTE_TABLES "), c.relpersistence <> 'p' OR c.relrowsecurity "
+		"OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid) "
+		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid) <> 2 "
+		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'guard_row' AND t.tgenabled = 'R') <> 1 "
+		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'guard_truncate' AND t.tgenabled = 'A') <> 1 "
+		"FROM pg_class c WHERE c.relnamespace = 'schemadrift_store'::regnamespace AND c.relkind = 'r'"
+	};
+	uint64		before = changes;
+	uint64		rows;
+	int			needed = 0;
+
+	/* until we know them again */
+	all_count = true;
+	rows = sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS);
+	tables_fit = true;
+	n_tables = 0;
+	for (uint64 i = 0; i < rows; i++)
+	{
+		bool		isnull;
+
+		if (n_tables < MAX_TABLES)
+			tables[n_tables++] = DatumGetObjectId(sd_store_value(i, 1, &isnull));
+		if (DatumGetBool(sd_store_value(i, 2, &isnull)))
+			needed++;
+		if (DatumGetBool(sd_store_value(i, 3, &isnull)))
+			tables_fit = false;
+	}
+	all_count = needed < N_VOTE_TABLES || rows > MAX_TABLES;
+	looked_at = before;
 }
 
 const char *
 sd_store_unfit(void)
 {
-	/* our own triggers are the only ones, rules there are none, and a crash must not empty a table */
-	static SdStatement statement = {
-		.sql = "SELECT count(*) FROM pg_class c WHERE c.relnamespace = 'schemadrift_store'::regnamespace "
-		"AND c.relkind = 'r' AND (c.relpersistence <> 'p' OR c.relrowsecurity "
-		"OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid) "
-		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid) <> 2 "
-		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'guard_row' AND t.tgenabled = 'R') <> 1 "
-		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'guard_truncate' AND t.tgenabled = 'A') <> 1)"
-	};
 	static bool registered = false;
 
 	if (!registered)
@@ -265,11 +308,7 @@ sd_store_unfit(void)
 	registered = true;
 	if (!enableFsync)
 		return "fsync is off: a vote would not survive a power cut";
-	if (!tables_looked_at)
-	{
-		tables_looked_at = true;	/* before looking: a change meanwhile unsets it */
-		sd_store_run(&statement, NULL, NULL, 1);
-		tables_fit = sd_store_int64(0, 1) == 0;
-	}
+	if (looked_at != changes)
+		look_at_tables();
 	return tables_fit ? NULL : "tables of schema schemadrift_store were changed: unlogged, or with other triggers or rules";
 }
