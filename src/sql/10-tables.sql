@@ -68,6 +68,7 @@ CREATE TABLE schemadrift_store.log
 CREATE INDEX log_entry_id ON schemadrift_store.log (entry_id);
 CREATE INDEX log_name ON schemadrift_store.log (name);
 CREATE INDEX log_kind ON schemadrift_store.log (kind, version);
+CREATE INDEX log_dot ON schemadrift_store.log (origin, incarnation, n);
 CREATE INDEX log_target ON schemadrift_store.log (target) WHERE target IS NOT NULL;
 COMMENT ON TABLE schemadrift_store.log IS 'chosen entries, gapless; rows never change';
 COMMENT ON COLUMN schemadrift_store.log.n IS 'the entry is the n-th schema event of (origin, incarnation)';

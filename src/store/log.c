@@ -106,7 +106,8 @@ int64
 sd_log_next_dot(const char *origin, int32 incarnation)
 {
 	static SdStatement statement = {
-		.sql = "SELECT greatest((SELECT max(n) FROM schemadrift_store.log WHERE origin = $1 AND incarnation = $2), "
+		.sql = "SELECT greatest((SELECT n FROM schemadrift_store.log WHERE origin = $1 AND incarnation = $2 "
+		"ORDER BY n DESC LIMIT 1), "
 		"(SELECT max(n) FROM schemadrift_store.bypass), 0) + 1",
 		.nargs = 2, .types = {TEXTOID, INT4OID}
 	};
@@ -128,6 +129,11 @@ sd_log_clear(void)
 }
 
 /* ---- what the log decides for the next version ---- */
+
+/*
+ * The newest of two kinds is the larger of two maxima, and so two looks into index log_kind: to sort by version and
+ * take the first of either kind would read the log backwards, as far as the entry is old.
+ */
 
 static Jsonb *
 newest_payload(SdStatement *statement, int64 *version)
@@ -234,8 +240,9 @@ void
 sd_members_read(SdMembers *members)
 {
 	static SdStatement statement = {
-		.sql = "SELECT version, body FROM schemadrift_store.log WHERE kind IN ('baseline', 'config') "
-		"ORDER BY version DESC LIMIT 1"
+		.sql = "SELECT version, body FROM schemadrift_store.log WHERE version = greatest("
+		"(SELECT max(version) FROM schemadrift_store.log WHERE kind = 'baseline'), "
+		"(SELECT max(version) FROM schemadrift_store.log WHERE kind = 'config'))"
 	};
 
 	memset(members, 0, sizeof(*members));
@@ -312,8 +319,9 @@ Jsonb *
 sd_policy_read(void)
 {
 	static SdStatement statement = {
-		.sql = "SELECT version, body FROM schemadrift_store.log WHERE kind IN ('baseline', 'policy') "
-		"ORDER BY version DESC LIMIT 1"
+		.sql = "SELECT version, body FROM schemadrift_store.log WHERE version = greatest("
+		"(SELECT max(version) FROM schemadrift_store.log WHERE kind = 'baseline'), "
+		"(SELECT max(version) FROM schemadrift_store.log WHERE kind = 'policy'))"
 	};
 	Jsonb	   *payload;
 	int64		version;
@@ -326,9 +334,10 @@ Jsonb *
 sd_policy_applied(void)
 {
 	static SdStatement statement = {
-		.sql = "SELECT version, body FROM schemadrift_store.log WHERE kind IN ('baseline', 'policy') "
-		"AND version <= coalesce((SELECT version FROM schemadrift_store.applied), 9223372036854775807) "
-		"ORDER BY version DESC LIMIT 1"
+		.sql = "SELECT version, body FROM schemadrift_store.log WHERE version = ("
+		"SELECT greatest((SELECT max(version) FROM schemadrift_store.log WHERE kind = 'baseline' AND version <= a.version), "
+		"(SELECT max(version) FROM schemadrift_store.log WHERE kind = 'policy' AND version <= a.version)) "
+		"FROM (SELECT coalesce((SELECT version FROM schemadrift_store.applied), 9223372036854775807) AS version) a)"
 	};
 	Jsonb	   *payload;
 	int64		version;
