@@ -177,6 +177,15 @@ sd_shared_wake(SdDatabase *db)
 }
 
 void
+sd_shared_wake_applier(SdDatabase *db)
+{
+	LWLockAcquire(&sd_shared->lock, LW_SHARED);
+	if (db->applier_latch)
+		SetLatch(db->applier_latch);
+	LWLockRelease(&sd_shared->lock);
+}
+
+void
 sd_shared_wake_launcher(void)
 {
 	Assert(LWLockHeldByMe(&sd_shared->lock));

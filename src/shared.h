@@ -154,6 +154,7 @@ typedef struct SdDatabase
 	int			coordinator_pid;	/* 0: none */
 	Latch	   *coordinator_latch;
 	int			applier_pid;
+	Latch	   *applier_latch;
 	bool		told_to_stop;	/* the coordinator's end is no failure */
 	int64		started_us;		/* monotonic time of the coordinator's last start */
 	int64		start_at_us;	/* not before: back-off after failures */
@@ -242,7 +243,10 @@ extern SdDatabase *sd_shared_mine(void);
 /* Wake the coordinator of a slot, if one runs. */
 extern void sd_shared_wake(SdDatabase *db);
 
-/* The same once this transaction is committed: what it shall look at is in the tables then. */
+/* Wake the applier of a slot, if one runs: the log has moved, or nobody is there any more to wait for. */
+extern void sd_shared_wake_applier(SdDatabase *db);
+
+/* As sd_shared_wake() once this transaction is committed: what it shall look at is in the tables then. */
 extern void sd_shared_wake_at_commit(SdDatabase *db);
 
 /* Take in what a region told; true if there was news in it.  Caller holds db->lock exclusively. */

@@ -4,8 +4,10 @@
  * A dynamic background worker, one at a time a database, started by the coordinator when the log is ahead of what is
  * applied.  It is connected as the author of the next version, so that RESET ROLE in a migration reaches nobody else, or
  * as the bootstrap superuser where that role cannot connect: then the text runs under a local change of user, in which
- * SET and RESET ROLE fail (ddl/script.c).  It goes on while the author stays the same and ends at another one, when the
- * log is applied, or when an attempt failed; why, and when to try again, it leaves in shared memory.
+ * SET and RESET ROLE fail (ddl/script.c).  It goes on while the author stays the same.  When the log is applied it stays a
+ * moment, in no transaction and with no lock, because to start a process takes longer than most migrations and one
+ * seldom comes alone.  It ends when nothing came, at another author, or when an attempt failed; why, and when to try
+ * again, it leaves in shared memory.
  *
  * Locking: the DDL lock, then the applied row, then what the migration locks, all within lock_timeout.  Rows of self,
  * acceptor and accepted are never locked here, so a region that applies, or cannot, goes on voting and learning.
@@ -42,12 +44,16 @@
 #include "progress.h"
 #include "settings.h"
 #include "store/vote.h"
+#include "waits.h"
 #include "worker/applier.h"
 #include "ddl/replay.h"
 #include "worker/worker.h"
 
 /* After an open transaction was told to end: how long it may take before it is told again, more firmly. */
 #define ENDING_MS	1000
+
+/* When the log is applied: how long it stays for what may come next. */
+#define LINGER_US		(5 * SD_US_PER_S)
 
 /* travels in bgw_extra */
 typedef struct SdApplierFor
@@ -312,8 +318,15 @@ typedef struct SdUnderWay
 	char	   *name;
 } SdUnderWay;
 
-/* One version; false: there is none, or it is not for this process.  *now is for whoever catches an error. */
-static bool
+typedef enum SdStep
+{
+	SD_STEP_DONE,				/* that version is applied, skipped, or was marked so by somebody else */
+	SD_STEP_NOTHING,			/* there is none */
+	SD_STEP_NOT_MINE			/* it is for a process that is connected as another role */
+} SdStep;
+
+/* One version.  *now is for whoever catches an error. */
+static SdStep
 apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 {
 	TimestampTz since;
@@ -335,10 +348,17 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	if (!found || (plan.action == SD_REPLAY_RUN && strcmp(plan.entry->author, who->author) != 0))
+	if (!found)
 	{
 		CommitTransactionCommand();
-		return false;
+		return SD_STEP_NOTHING;
+	}
+	/* a role may have been dropped, made again, or changed since this process was connected */
+	if (plan.action == SD_REPLAY_RUN &&
+		(strcmp(plan.entry->author, who->author) != 0 || role_to_connect(MyDatabaseId, who->author) != who->role))
+	{
+		CommitTransactionCommand();
+		return SD_STEP_NOT_MINE;
 	}
 	now->version = plan.version;
 	now->name = MemoryContextStrdup(now->context, plan.entry->name ? plan.entry->name : plan.entry->kind);
@@ -356,7 +376,7 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 	{
 		/* mark_applied() was quicker */
 		CommitTransactionCommand();
-		return true;
+		return SD_STEP_DONE;
 	}
 	sd_replay_execute(&plan, &applied, since, attempts);
 	notify(plan.action == SD_REPLAY_SKIP ? "skipped" : "applied", now->version, now->name, NULL);
@@ -371,7 +391,7 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 					TimestampDifferenceMilliseconds(since, GetCurrentTimestamp()))));
 	if (plan.action == SD_REPLAY_RUN)
 		forget_session();
-	return true;
+	return SD_STEP_DONE;
 }
 
 /* ---- failures ---- */
@@ -432,6 +452,55 @@ at_exit(int code, Datum arg)
 	sd_progress_stop((SdDatabase *) DatumGetPointer(arg));
 }
 
+static int64
+shared_head(SdDatabase *db)
+{
+	int64		head;
+
+	LWLockAcquire(&db->lock, LW_SHARED);
+	head = db->head;
+	LWLockRelease(&db->lock);
+	return head;
+}
+
+static bool
+coordinator_runs(SdDatabase *db)
+{
+	bool		runs;
+
+	LWLockAcquire(&sd_shared->lock, LW_SHARED);
+	runs = db->coordinator_pid != 0;
+	LWLockRelease(&sd_shared->lock);
+	return runs;
+}
+
+/*
+ * Wait until the log is no more what it was before we found nothing in it to apply; false: nothing came.  A coordinator
+ * that starts anew would start an applier of its own, so with the old one goes this process.
+ */
+static bool
+linger(SdDatabase *db, int64 head)
+{
+	int64		until = sd_monotonic_us() + LINGER_US;
+
+	sd_progress_stop(db);
+	SetConfigOption("application_name", "schemadrift applier", PGC_USERSET, PGC_S_OVERRIDE);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	for (;;)
+	{
+		int64		now = sd_monotonic_us();
+
+		sd_worker_check(0);
+		if (shared_head(db) != head)
+			return true;
+		if (now >= until || !coordinator_runs(db))
+			return false;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, sd_monotonic_timeout_ms(until, now),
+						 sd_wait_event(SD_WAIT_APPLIER));
+		ResetLatch(MyLatch);
+	}
+}
+
 void
 sd_applier_main(Datum main_arg)
 {
@@ -439,7 +508,7 @@ sd_applier_main(Datum main_arg)
 	SdApplierFor who;
 	SdDatabase *db;
 	SdUnderWay	now = {0};
-	volatile bool more = true;
+	bool		more = true;
 
 	memcpy(&who, MyBgworkerEntry->bgw_extra, sizeof(who));
 	sd_worker_signals();
@@ -453,6 +522,9 @@ sd_applier_main(Datum main_arg)
 	now.context = AllocSetContextCreate(TopMemoryContext, "schemadrift applier", ALLOCSET_DEFAULT_SIZES);
 	while (more)
 	{
+		int64		head = shared_head(db);
+		volatile SdStep step = SD_STEP_NOT_MINE;
+
 		MemoryContextReset(now.context);
 		MemoryContextSwitchTo(now.context);
 		now.version = 0;
@@ -460,16 +532,16 @@ sd_applier_main(Datum main_arg)
 		sd_worker_check(0);
 		PG_TRY();
 		{
-			more = apply_next(db, &who, &now);
+			step = apply_next(db, &who, &now);
 		}
 		PG_CATCH();
 		{
 			ErrorData  *error = recover(now.context);
 
 			fail(db, &now, error);
-			more = false;
 		}
 		PG_END_TRY();
+		more = step == SD_STEP_DONE || (step == SD_STEP_NOTHING && linger(db, head));
 	}
 	proc_exit(0);
 }

@@ -291,6 +291,7 @@ publish(SdCoordinator *c)
 	if (moved)
 	{
 		ConditionVariableBroadcast(&c->db->changed);
+		sd_shared_wake_applier(c->db);
 		sd_gossip_hurry(c);		/* others wait for what we have applied */
 
 		/* not at the first look after a start: these were told before */

@@ -75,9 +75,14 @@ leave_slot(int code, Datum arg)
 	{
 		claimed->coordinator_pid = 0;
 		claimed->coordinator_latch = NULL;
+		if (claimed->applier_latch)
+			SetLatch(claimed->applier_latch);
 	}
 	if (claimed->applier_pid == MyProcPid)
+	{
 		claimed->applier_pid = 0;
+		claimed->applier_latch = NULL;
+	}
 	sd_shared_wake_launcher();
 	LWLockRelease(&sd_shared->lock);
 	ConditionVariableBroadcast(&claimed->changed);
@@ -106,6 +111,7 @@ sd_worker_claim(SdWorkerKind kind, Oid database)
 		else if (kind == SD_WORKER_APPLIER && db->applier_pid == 0)
 		{
 			db->applier_pid = MyProcPid;
+			db->applier_latch = MyLatch;
 			entered = true;
 		}
 	}
