@@ -424,10 +424,15 @@ static void
 learn_chosen(SdCoordinator *c, void *arg)
 {
 	Chosen	   *chosen = arg;
-	SdEntry    *entry = sd_entry_decode(chosen->body->bytes);
-	SdChain		chain = sd_entry_chain(&chosen->round->chain, entry);
+	SdEntry    *entry;
+	SdChain		chain;
 
 	(void) c;
+	/* our own commit put it there: nothing to lock, write and flush before the others are told */
+	if (sd_log_find(chosen->version, NULL, NULL))
+		return;
+	entry = sd_entry_decode(chosen->body->bytes);
+	chain = sd_entry_chain(&chosen->round->chain, entry);
 	(void) sd_vote_learn(chosen->version, &chosen->body->ref, &chain, entry);
 }
 
