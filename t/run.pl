@@ -48,13 +48,15 @@ my @steps = (
 	[ tap       => sub { tap('tap', @files ? @files : glob 't/[0-9]*.pl') } ],
 	[ release   => sub { build('release') && symbols() } ],
 	[ again     => sub { regress('regress', 'release') & tap('tap-release', glob 't/[0-9]*_main*.pl') } ],
-	[ demo      => sub { demo() } ]);
+	[ demo      => sub { demo() } ],
+	[ bench     => sub { bench() } ]);
+my %on_screen = (demo => 1, bench => 1);    # not tests: only when asked for, and they have the terminal
 my %wanted = map { $_ => 1 } split ' ',
     $ENV{STEPS} ? $ENV{STEPS}
   : @files      ? 'build tap'
-  :               join ' ', grep { $_ ne 'demo' } map { $_->[0] } @steps;
+  :               join ' ', grep { !$on_screen{$_} } map { $_->[0] } @steps;
 
-$wanted{release} = 1 if $wanted{demo};
+$wanted{release} = 1 if grep { $on_screen{$_} } keys %wanted;
 foreach my $step (@steps)
 {
 	$step->[1]->() if $wanted{ $step->[0] };
@@ -62,7 +64,7 @@ foreach my $step (@steps)
 	last if grep { /^build-/ } @failures;
 }
 remove_tree($run) if $run && !$failed;
-exit($failed ? 1 : 0) if $ENV{STEPS} && $ENV{STEPS} eq 'demo';
+exit($failed ? 1 : 0) if $ENV{STEPS} && $on_screen{ $ENV{STEPS} };
 
 if (@failures)
 {
@@ -254,6 +256,22 @@ sub keep
 
 	make_path($to);
 	copy($_, $to) foreach grep { -f } glob "$from/*.tap $from/*.out $from/*.diffs $from/tmp_check/log/* $from/*.log";
+	return;
+}
+
+# Figures: no passing and failing, except of the whole.
+sub bench
+{
+	return if $failed;
+	prepare();
+	chdir $run or die "$run: $!\n";
+	local @ENV{qw(TESTDIR TESTDATADIR TESTLOGDIR)} = ('.', './tmp_check', './tmp_check/log');
+	if (system('sh', '-c', 'exec "$@" </dev/null 2>bench.log', 'sh', "$run/t/sandbox", 'perl', "$run/t/bench.pl"))
+	{
+		show("$run/bench.log", 20);
+		$failed++;
+	}
+	chdir $source or die "$source: $!\n";
 	return;
 }
 

@@ -2,7 +2,7 @@
 # setup.sh: install what building and testing need, on Debian 12 or newer; nothing where nothing is missing.
 #
 # PG_CONFIG=... says which PostgreSQL; without it the newest installed one, or else the newest that the package
-# lists offer and schemadrift supports.
+# lists offer and schemadrift supports.  Arguments: further packages that are needed, each with a command of its name.
 set -eu
 
 # iptables, for one, is where only root looks for commands
@@ -94,6 +94,7 @@ need spin command -v spin
 need iproute2 command -v ip
 need iptables command -v iptables
 need procps command -v ps
+for more; do need "$more" command -v "$more"; done
 
 [ -z "$missing" ] || install $missing
 complete "${PG_CONFIG:-pg_config}" ||

@@ -4,12 +4,13 @@
 #   make test [STEPS="arrows regress"]         some of t/run.pl's steps
 #   make matrix [MAJORS="17 18"] [ONLY=...] [STEPS=...]    the same on other majors of PostgreSQL (t/matrix.sh)
 #   make demo [KEEP=1]                         the main case on three servers, to look at
+#   make bench [PARTS="network loopback idle gate"] [BLOCKS=30] [IDLE=60]     what it costs (docs/performance.md)
 
 # When make is killed, t/run.pl goes with it, and with that everything in the sandbox.  The caller's locale may be one that
 # is not installed: perl and others complain of that in the middle of what they say.
 RUN = LANG=C LC_ALL=C exec setpriv --pdeathsig KILL perl t/run.pl
 
-.PHONY: test matrix demo arrows
+.PHONY: test matrix demo bench arrows
 test:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
 	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" $(RUN) $(ONLY)
@@ -20,6 +21,10 @@ matrix:
 demo:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
 	@PG_CONFIG="$(PG_CONFIG)" STEPS=demo KEEP="$(KEEP)" $(RUN)
+
+bench:
+	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh valgrind
+	@PG_CONFIG="$(PG_CONFIG)" STEPS=bench PARTS="$(PARTS)" BLOCKS="$(BLOCKS)" IDLE="$(IDLE)" $(RUN)
 
 arrows:
 	@perl t/arrows.pl src

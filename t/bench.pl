@@ -1,0 +1,472 @@
+#!/usr/bin/perl
+# bench.pl: what schemadrift costs, in figures; docs/performance.md explains them and keeps some.
+#
+# Started by t/run.pl (make bench) in the sandbox.  PARTS="network loopback idle gate" runs only these; BLOCKS (30) is
+# how often each thing is measured, IDLE (60) how many seconds an idle group is watched, RTTS ("2 20 100") the round
+# trips in milliseconds, GROUPS_OF ("3 9 25") the sizes of groups made of databases.
+#
+# Prints; asserts nothing about time.  It ends with an error only if something did not work.
+use strict;
+use warnings FATAL => 'all';
+
+my $screen;
+
+BEGIN
+{
+	# PostgreSQL::Test::Utils takes STDOUT for its log
+	open $screen, '>&', \*STDOUT or die "stdout: $!\n";
+	require IO::Handle;
+}
+
+use File::Path 'remove_tree';
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use SchemaDrift::Bench;
+use SchemaDrift::Group;
+
+my $blocks = $ENV{BLOCKS} || 30;
+my $idle   = $ENV{IDLE}   || 60;
+my @rtts   = split ' ', $ENV{RTTS}      || '2 20 100';
+my @sizes  = split ' ', $ENV{GROUPS_OF} || '3 9 25';
+my @parts  = ([ network => \&network ], [ loopback => \&loopback ], [ idle => \&idle_groups ], [ gate => \&gate ]);
+my %wanted = map { $_ => 1 } split ' ', $ENV{PARTS} || join ' ', map { $_->[0] } @parts;
+my $tables = 'CREATE TABLE t (id int PRIMARY KEY, what text); INSERT INTO t SELECT i FROM generate_series(1, 1000) i;
+	CREATE TABLE floor (i int);';
+my $column = 0;
+
+on_screen($screen);
+say_(machine() . ', ' . `postgres --version` =~ s/\s+\z//r . ". Times in ms: median, and lowest .. highest of $blocks.");
+foreach my $part (@parts)
+{
+	next if !delete $wanted{ $part->[0] };
+	forget_samples();
+	$part->[1]->();
+}
+die 'no such part: ' . join(' ', keys %wanted) . "\n" if %wanted;
+say_("\n" . machine() . ' at the end');
+exit 0;
+
+# ---- what is timed ----
+
+# One transaction that changes the schema twice.  The second statement needs no grant, so the difference is the grant.
+sub change
+{
+	my ($name, $session) = @_;
+	my $c = ++$column;
+	my (undef, $first, $second, $commit) =
+	  clock($session, "BEGIN; ALTER TABLE t ADD COLUMN a$c int; ALTER TABLE t ADD COLUMN b$c int; COMMIT;");
+
+	note_sample("$name first",     $first);
+	note_sample("$name statement", $second);
+	note_sample("$name grant",     $first - $second);
+	note_sample("$name commit",    $commit);
+	note_sample("$name locked",    $second + $commit);
+	note_sample("$name whole",     $first + $commit);    # as with one statement
+	return ($first + $commit, $commit);
+}
+
+# A statement that commits one row, durably.
+sub write_row
+{
+	my ($name, $session) = @_;
+	my ($ms) = clock($session, 'INSERT INTO floor VALUES (1);');
+
+	note_sample($name, $ms);
+	return $ms;
+}
+
+# Who waits in each region for a version, and how long after the commit the last of them has it.
+sub wait_everywhere
+{
+	my ($version, %waiters) = @_;
+
+	$waiters{$_}->send("CALL schemadrift.wait_for($version, ARRAY['$_']);") foreach keys %waiters;
+	return;
+}
+
+sub note_arrival
+{
+	my ($name, $since, %waiters) = @_;
+
+	foreach my $waiter (values %waiters)
+	{
+		my $r = $waiter->result;
+		die $r->{err} if !$r->{ok};
+	}
+	note_sample($name, 1000 * (time() - $since));
+	return;
+}
+
+sub head_of
+{
+	my ($session) = @_;
+
+	return $session->query('SELECT max(version) FROM schemadrift_store.log;')->{out} =~ /^([0-9]+)$/m ? $1 : die 'no head';
+}
+
+# ---- over a network ----
+
+# A server without schemadrift and its synchronous standby, in the same network.
+sub replicated_pair
+{
+	my ($net) = @_;
+	my $conf = "shared_preload_libraries = ''\n";
+	my $primary = SchemaDrift::Region->make($net, 'primary', conf => $conf, streaming => 1);
+	my $standby = SchemaDrift::Region->make($net, 'standby', conf => $conf);
+	my $link = $primary->{sd_link};
+
+	$primary->append_conf('pg_hba.conf', 'host replication all 10.77.0.0/16 trust');
+	$primary->start;
+	$primary->sql($tables);
+	remove_tree($standby->data_dir);
+	PostgreSQL::Test::Utils::system_or_bail('pg_basebackup', '-d', $primary->connstr('postgres'), '-D', $standby->data_dir,
+		'--checkpoint=fast');
+	PostgreSQL::Test::Utils::append_to_file($standby->data_dir . '/standby.signal', '');
+	$standby->append_conf('postgresql.conf', "port = " . $standby->port . "\nlisten_addresses = '$standby->{sd_link}{listen}'\n"
+		. "primary_conninfo = 'host=$link->{host} port=$link->{port} user=" . getpwuid($>) . " application_name=standby'\n");
+	$standby->start;
+	$primary->append_conf('postgresql.conf', "synchronous_standby_names = 'standby'\n");
+	$primary->sql('SELECT pg_reload_conf()');
+	$primary->wait_until('SELECT sync_state FROM pg_stat_replication', 'sync') or die 'no synchronous standby';
+	return ($primary, $standby);
+}
+
+sub network
+{
+	my $g = SchemaDrift::Group->new(regions => 3, proxied => 1);
+	my ($us, @others) = $g->names;
+
+	if (!$g->net->is_real)
+	{
+		say_("\nNetwork: not measured, this machine gives us no network namespaces.");
+		return;
+	}
+	$g->make_group(mode => 'coordinate', before => $tables);
+	my ($primary, $standby) = replicated_pair($g->net);
+	my $change = stopwatch($g->session($us));
+	my $near   = stopwatch($g->session($us));
+	my %far    = map { $_ => stopwatch($g->session($_, from => $us)) } @others;
+	my %waiter = map { $_ => $g->session($_) } @others;
+	my $bare   = stopwatch($primary->session);
+	my $synced = stopwatch($primary->session);
+
+	clock($bare, 'SET synchronous_commit = local;');
+	foreach my $rtt (@rtts)
+	{
+		forget_samples();
+		foreach my $from ($g->names, 'primary', 'standby')
+		{
+			$g->net->quality($from, $_, latency => $rtt / 2000) foreach grep { $_ ne $from } $g->names, 'primary', 'standby';
+		}
+		foreach my $block (0 .. $blocks)
+		{
+			forget_samples() if $block == 1;    # the first one only warms up
+			my $other = $others[ $block % @others ];
+
+			note_sample('round trip', (clock($far{$other}, 'SELECT 1;'))[0]);
+			my $there = write_row('far row', $far{$other});
+			note_sample('floor', $there + write_row('near row', $near));
+			change('bare', $bare);
+			wait_everywhere(1 + head_of($near), %waiter);
+			change('change', $change);
+			note_arrival('arrival', time(), %waiter);
+			change('synchronous', $synced);
+		}
+		heading(sprintf('Three regions, %s ms of round trip (measured: %.1f)', $rtt, median('round trip')),
+			'', 'median', 'lowest .. highest', 'in round trips', 'of its floor', 'less the floor');
+		report('floor: a row committed there, another here', 'floor', 'floor');
+		report('grant (before anything is locked)',          'change grant', 'far row');
+		report('statement',                                  'change statement');
+		report('COMMIT',                                     'change commit', 'floor');
+		report('locks held: statement and COMMIT',           'change locked', 'floor');
+		report('from COMMIT to applied everywhere',          'arrival');
+		report('COMMIT, one server',                         'bare commit');
+		report('COMMIT, synchronous standby',                'synchronous commit', 'floor');
+	}
+	$_->stop('fast') foreach $standby, $primary, map { $g->region($_) } $g->names;
+	return;
+}
+
+sub report
+{
+	my ($what, $name, $floor) = @_;
+
+	row($what, sprintf('%.2f', median($name)), spread($name), ratio($name, 'round trip'),
+		$floor ? (ratio($name, $floor), sprintf('%.2f', median($name) - median($floor))) : ('', ''));
+	return;
+}
+
+# ---- on loopback ----
+
+# The processes that take part in a change made in the first region, by what they are.
+sub participants
+{
+	my ($g, $session) = @_;
+	my ($first, @others) = $g->names;
+	my %kind = ($session->pid => 'CPU: the backend');
+
+	foreach my $name ($g->names)
+	{
+		foreach my $line (split /\n/, $g->sql($name, q{SELECT pid, backend_type, usename FROM pg_stat_activity
+			WHERE backend_type = 'schemadrift coordinator' OR usename = 'region_peer'}))
+		{
+			my ($pid, $type, $user) = split /\|/, $line;
+
+			$kind{$pid} = $type =~ /coordinator/
+			  ? $name eq $first ? 'CPU: its coordinator' : "CPU: another region's coordinator"
+			  : $name eq $first ? undef : "CPU: another region's side of the calls";
+		}
+	}
+	return map { $_ => $kind{$_} } grep { $kind{$_} } keys %kind;
+}
+
+# What each of them needs for a change: wherever the machine is busy, this is steadier than time.
+sub count_cpu
+{
+	my ($g, $session, $near, $waiters) = @_;
+	my %kind = participants($g, $session);
+	my %others = ("CPU: another region's coordinator" => 1, "CPU: another region's side of the calls" => 1);
+	my (%sum, %before);
+
+	foreach my $i (0 .. $blocks)
+	{
+		%before = cpu_seconds(keys %kind) if $i == 1;
+		wait_everywhere(1 + head_of($near), %$waiters);
+		change('counted', $session);
+		note_arrival('counted', time(), %$waiters);
+	}
+	my %after = cpu_seconds(keys %kind);
+	$sum{ $kind{$_} } += 1000 * ($after{$_} - $before{$_}) / $blocks / ($others{ $kind{$_} } ? -1 + $g->names : 1) foreach keys %kind;
+	return %sum;
+}
+
+sub loopback
+{
+	my $three = SchemaDrift::Group->new(regions => 3);
+	my $alone = SchemaDrift::Group->new(regions => 1);
+	my $plain = SchemaDrift::Region->make($three->net, 'plain', conf => "shared_preload_libraries = ''\n");
+	my ($first, @others) = $three->names;
+
+	$plain->start;
+	$plain->sql($tables);
+	$_->make_group(mode => 'coordinate', before => $tables) foreach $three, $alone;
+	my %session = (
+		plain => stopwatch($plain->session),
+		alone => stopwatch($alone->session(($alone->names)[0])),
+		three => stopwatch($three->session($first)));
+	my %waiter = map { $_ => $three->session($_) } @others;
+	my $near   = stopwatch($three->session($first));
+	my $far    = stopwatch($three->session($others[0], from => $first));
+
+	foreach my $block (0 .. $blocks)
+	{
+		forget_samples() if $block == 1;
+		my %took;
+		# each is first as often as the others
+		my @order = qw(plain alone three);
+		push @order, splice @order, 0, $block % @order;
+		foreach my $name (@order)
+		{
+			wait_everywhere(1 + head_of($near), %waiter) if $name eq 'three';
+			$took{$name} = [ change($name, $session{$name}) ];
+			note_arrival('arrival', time(), %waiter) if $name eq 'three';
+		}
+		note_sample("$_ over plain", $took{$_}[0] - $took{plain}[0]) foreach qw(alone three);
+		note_sample('floor', write_row('far row', $far) + write_row('near row', $near));
+		my ($ms) = clock($session{three}, "SELECT schemadrift.apply('bench-$block', 'ALTER TABLE t ADD COLUMN d$block int');");
+		note_sample('apply', $ms);
+	}
+	my %cpu = count_cpu($three, $session{three}, $near, \%waiter);
+	heading('Loopback', '', 'median', 'lowest .. highest', 'of plain');
+	foreach my $name (qw(plain alone three))
+	{
+		my $who = { plain => 'one server without schemadrift', alone => 'a group of one', three => 'a group of three' }->{$name};
+
+		row($who);
+		row("  $_->[0]", sprintf('%.2f', median("$name $_->[1]")), spread("$name $_->[1]"), ratio("$name $_->[1]", "plain $_->[1]"))
+		  foreach [ 'ALTER TABLE, the first' => 'first' ], [ 'ALTER TABLE, the second' => 'statement' ], [ COMMIT => 'commit' ],
+		  [ 'ALTER TABLE and COMMIT' => 'whole' ];
+		row('  more than without', sprintf('%.2f', median("$name over plain")), spread("$name over plain"))
+		  if $name ne 'plain';
+	}
+	row('  apply(), committed', sprintf('%.2f', median('apply')), spread('apply'), ratio('apply', 'plain whole'));
+	row('  from COMMIT to applied everywhere', sprintf('%.2f', median('arrival')), spread('arrival'));
+	row("  $_", sprintf('%.2f', $cpu{$_})) foreach sort keys %cpu;
+	row('  a row committed there, another here', sprintf('%.2f', median('floor')), spread('floor'));
+	$_->stop('fast') foreach $plain, $alone->region(($alone->names)[0]), map { $three->region($_) } $three->names;
+	return;
+}
+
+# ---- doing nothing ----
+
+# CPU seconds and bytes of WAL of a server that nobody uses.
+sub watch
+{
+	my ($server) = @_;
+	my $wal = "SELECT pg_current_wal_insert_lsn() - '0/0'";
+	my $wal_before = $server->sql($wal);
+	sleep 1;    # that session's end is not idleness
+	my %before = cpu_seconds($server->pids);
+	sleep $idle;
+	my %after = cpu_seconds($server->pids);
+	my ($cpu, $processes) = (0, scalar keys %after);
+
+	$cpu += $after{$_} - ($before{$_} // 0) foreach keys %after;
+	return ($cpu, $server->sql($wal) - $wal_before, $processes);
+}
+
+sub idle_groups
+{
+	heading("Idle for $idle s: groups made of databases of one server, a heartbeat a second", '', 'processes',
+		'CPU seconds', '% of a processor', 'bytes of WAL', 'change', 'and everywhere');
+	foreach my $n (@sizes)
+	{
+		my $g = SchemaDrift::Group->new(regions => $n, databases => 1, extension => 0, conf =>
+			  'max_connections = ' . ($n * $n + 40) . "\nmax_worker_processes = " . (2 * $n + 8) . "\nshared_buffers = 64MB\n"
+			. "schemadrift.heartbeat_interval = '250ms'\n");
+		my ($first) = $g->names;
+		my $server = $g->region($first);
+		my @nothing = watch($server);
+
+		$g->create_extension;
+		$g->make_group(mode => 'coordinate', before => $tables);
+		$server->sql('ALTER SYSTEM SET schemadrift.heartbeat_interval = 1000');
+		$server->sql('SELECT pg_reload_conf()');
+
+		# a few changes, and with them everything that is read once is read
+		forget_samples();
+		my $session = stopwatch($g->session($first));
+		foreach (1 .. 10)
+		{
+			my $version = 1 + head_of($session);
+			my ($whole) = change('change', $session);
+			note_sample('everywhere', $whole + (clock($session, "CALL schemadrift.wait_for($version);"))[0]);
+		}
+		$session->quit;
+		$g->converged or die "$n regions do not become equal";
+		sleep 10;    # appliers that have nothing to do end
+
+		my @group = watch($server);
+		row("$n databases, no group", $nothing[2], sprintf('%.3f', $nothing[0]), sprintf('%.2f', 100 * $nothing[0] / $idle), $nothing[1]);
+		row("$n regions", $group[2], sprintf('%.3f', $group[0]), sprintf('%.2f', 100 * $group[0] / $idle), $group[1],
+			sprintf('%.1f', median('change whole')), sprintf('%.1f', median('everywhere')));
+		$server->stop('fast');
+	}
+	return;
+}
+
+# ---- who runs no DDL ----
+
+# Start a region's server under callgrind; its process id.
+sub start_counted
+{
+	my ($region, $dir) = @_;
+	my $pid = fork() // die "fork: $!";
+
+	if (!$pid)
+	{
+		open STDOUT, '>', "$dir/valgrind.log" or die "$dir/valgrind.log: $!";
+		open STDERR, '>&', \*STDOUT or die "stderr: $!";
+		exec $region->{sd_net}->prefix($region->{sd_name}), 'valgrind', '--tool=callgrind', "--callgrind-out-file=$dir/out.%p",
+		  '--trace-children=yes', 'postgres', '-D', $region->data_dir, '-c', 'autovacuum=off', '-c', 'authentication_timeout=10min'
+		  or die "valgrind: $!";
+	}
+	my $end = time() + 120;
+	until ($region->try('SELECT 1', timeout => 60)->{ok})
+	{
+		die "no server under valgrind, see $dir/valgrind.log" if time() > $end;
+		sleep 0.2;
+	}
+	return $pid;
+}
+
+# Instructions of the backend that served one pgbench: of the two that end, the one that did more.
+sub instructions
+{
+	my ($region, $dir, $transactions, @kind) = @_;
+	my %known = map { $_ => 1 } glob "$dir/out.*";
+	my $end = time() + 60;
+	my @counts;
+
+	PostgreSQL::Test::Utils::system_or_bail('pgbench', '-n', '-c', 1, '-t', $transactions, '--random-seed=7', @kind,
+		'-d', $region->connstr('postgres'));
+	while (@counts < 2)
+	{
+		@counts = ();
+		foreach my $file (grep { !$known{$_} } glob "$dir/out.*")
+		{
+			open my $fh, '<', $file or die "$file: $!";
+			push @counts, map { /^(?:totals|summary):\s+([0-9]+)/ ? $1 : () } readline $fh;
+		}
+		die "valgrind wrote no counts to $dir" if time() > $end;
+		sleep 0.1;
+	}
+	return (sort { $b <=> $a } @counts)[0];
+}
+
+sub gate
+{
+	my @kinds = ([ 'select-only' => 1000, '-S' ], [ 'TPC-B' => 200, '-b', 'tpcb-like' ]);
+	my @who = (
+		[ 'without the library' => "shared_preload_libraries = ''\n" ],
+		[ 'preloaded, no extension' => '' ],
+		[ 'in a group of one' => '' ]);
+	my ($first) = map { $_->[0] } @who;
+	my %at;
+
+	if (system('valgrind --version >/dev/null 2>&1') != 0)
+	{
+		say_("\nInstructions: not measured, there is no valgrind.");
+		return;
+	}
+	my $g = SchemaDrift::Group->new(regions => 1);
+	$g->make_group(mode => 'coordinate');
+	foreach my $who (@who)
+	{
+		my $name = $who->[0];
+		my $region = $name =~ /group/ ? $g->region(($g->names)[0])
+		  : SchemaDrift::Region->make($g->net, $name =~ /preloaded/ ? 'preloaded' : 'without', conf => $who->[1]);
+
+		$region->start if $name !~ /group/;
+		# its tables are not the subject
+		PostgreSQL::Test::Utils::system_or_bail('env', 'PGOPTIONS=' . ($name =~ /group/
+			  ? '-c schemadrift.ddl_mode=off -c schemadrift.bypass_reason=bench' : ''),
+			'pgbench', '-i', '-q', '-s', 1, '-d', $region->connstr('postgres'));
+		$region->sql('CHECKPOINT');
+		$region->stop('fast');
+		$at{$name} = { region => $region, dir => $region->basedir };
+		$at{$name}{pid} = start_counted($region, $at{$name}{dir});
+	}
+	my $repeats = 3;
+	foreach my $kind (@kinds)
+	{
+		my ($what, $n, @options) = @$kind;
+
+		instructions($at{$_}{region}, $at{$_}{dir}, 100, @options) foreach map { $_->[0] } @who;
+		foreach my $repeat (1 .. $repeats)
+		{
+			foreach my $name (map { $_->[0] } @who)
+			{
+				# what the start of a backend costs is in both
+				my @counts = map { instructions($at{$name}{region}, $at{$name}{dir}, $_, @options) } 100, 100 + $n;
+
+				note_sample("$what $name", ($counts[1] - $counts[0]) / $n);
+			}
+		}
+	}
+	heading("Instructions a transaction, pgbench (callgrind; median of $repeats)", '', 'median', 'lowest .. highest', 'more', '%');
+	foreach my $kind (@kinds)
+	{
+		foreach my $name (map { $_->[0] } @who)
+		{
+			my $more = median("$kind->[0] $name") - median("$kind->[0] $first");
+
+			row("$kind->[0], $name", sprintf('%.0f', median("$kind->[0] $name")), spread("$kind->[0] $name", '%.0f'),
+				sprintf('%.0f', $more), sprintf('%.3f', 100 * $more / median("$kind->[0] $first")));
+		}
+	}
+	kill 'INT', map { $_->{pid} } values %at;
+	waitpid $_->{pid}, 0 foreach values %at;
+	return;
+}

@@ -1,0 +1,153 @@
+# SchemaDrift::Bench: measuring, for t/bench.pl: timed sessions, series of figures, tables to read.
+#
+#   use SchemaDrift::Bench;
+#
+#   my $s = stopwatch($g->session('us-east'));    # psql tells how long each statement takes
+#   my @ms = clock($s, 'BEGIN; ALTER TABLE t ADD c int; COMMIT;');     # dies if one of them fails
+#   note_sample('commit', $ms[2]);                # a series of this name
+#   median('commit');  spread('commit');          # "3.10 .. 9.70", lowest and highest
+#   heading('...');  row('what', 'median', ...);  say_('...');        # to where people look
+#   my %cpu = cpu_seconds($region->pids);         # by process, exact to the nanosecond
+#
+# Times are of psql's own clock around each statement, in milliseconds, so neither perl nor the pipes count.  The
+# machine is never quiet: what is compared is measured in the same block, one after the other, and told as the
+# median over blocks, with the lowest and the highest beside it.
+package SchemaDrift::Bench;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Carp;
+use Exporter 'import';
+
+our @EXPORT = qw(on_screen stopwatch clock note_sample median spread samples forget_samples ratio heading row say_ cpu_seconds
+  machine);
+
+my $screen;
+my %series;
+
+sub on_screen
+{
+	my ($handle) = @_;
+
+	$screen = $handle;
+	$screen->autoflush(1);
+	return;
+}
+
+sub say_
+{
+	my ($text) = @_;
+
+	print $screen "$text\n";
+	return;
+}
+
+sub heading
+{
+	my ($title, @columns) = @_;
+
+	print $screen "\n$title\n\n";
+	row(@columns) if @columns;
+	return;
+}
+
+sub row
+{
+	my ($first, @rest) = @_;
+
+	print $screen sprintf('  %-44s', $first) . join(' ', map { sprintf '%16s', $_ } @rest) . "\n";
+	return;
+}
+
+# ---- series ----
+
+sub note_sample
+{
+	my ($name, $value) = @_;
+
+	push @{ $series{$name} }, $value;
+	return;
+}
+
+sub samples
+{
+	my ($name) = @_;
+
+	return @{ $series{$name} // croak "nothing was measured as $name" };
+}
+
+sub forget_samples
+{
+	%series = ();
+	return;
+}
+
+sub median
+{
+	my ($name) = @_;
+	my @sorted = sort { $a <=> $b } samples($name);
+	my $middle = $#sorted / 2;
+
+	return ($sorted[ int $middle ] + $sorted[ int($middle + 0.5) ]) / 2;
+}
+
+sub spread
+{
+	my ($name, $format) = @_;
+	my @sorted = sort { $a <=> $b } samples($name);
+
+	return sprintf +($format // '%.2f') . ' .. ' . ($format // '%.2f'), $sorted[0], $sorted[-1];
+}
+
+# Of two medians, or of a median and a number.
+sub ratio
+{
+	my ($name, $to) = @_;
+
+	return sprintf '%.2f', median($name) / ($to =~ /^[0-9.e+-]+$/ ? $to : median($to));
+}
+
+# ---- time ----
+
+sub stopwatch
+{
+	my ($session) = @_;
+
+	$session->query('\timing on');
+	return $session;
+}
+
+sub clock
+{
+	my ($session, $sql) = @_;
+	my $r = $session->query($sql);
+
+	croak "$sql\n$r->{err}" if !$r->{ok};
+	return $r->{out} =~ /^Time: ([0-9.]+) ms/mg;
+}
+
+sub cpu_seconds
+{
+	my %cpu;
+
+	foreach my $pid (@_)
+	{
+		open my $fh, '<', "/proc/$pid/schedstat" or next;    # ended meanwhile
+		my ($ns) = split ' ', readline($fh) // next;
+		$cpu{$pid} = $ns / 1e9;
+	}
+	return %cpu;
+}
+
+# What the figures were made on, in a line.
+sub machine
+{
+	open my $fh, '<', '/proc/loadavg' or die "/proc/loadavg: $!";
+	my ($load) = split ' ', readline $fh;
+	my $processors = grep { /^processor/ } do { open my $c, '<', '/proc/cpuinfo' or die "/proc/cpuinfo: $!"; readline $c };
+
+	return "$processors processors, load average $load";
+}
+
+1;
