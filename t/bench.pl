@@ -369,7 +369,8 @@ sub start_counted
 		open STDOUT, '>', "$dir/valgrind.log" or die "$dir/valgrind.log: $!";
 		open STDERR, '>&', \*STDOUT or die "stderr: $!";
 		exec $region->{sd_net}->prefix($region->{sd_name}), 'valgrind', '--tool=callgrind', "--callgrind-out-file=$dir/out.%p",
-		  '--trace-children=yes', 'postgres', '-D', $region->data_dir, '-c', 'autovacuum=off', '-c', 'authentication_timeout=10min'
+		  '--trace-children=yes', 'postgres', '-D', $region->data_dir, '-c', 'autovacuum=off', '-c', 'log_disconnections=on', '-c',
+		  'authentication_timeout=10min'
 		  or die "valgrind: $!";
 	}
 	my $end = time() + 120;
@@ -381,23 +382,27 @@ sub start_counted
 	return $pid;
 }
 
-# Instructions of the backend that served one pgbench: of the two that end, the one that did more.
+# Instructions of the backend that served one pgbench: of its two connections, the one that did more.
+my $runs = 0;
+
 sub instructions
 {
 	my ($region, $dir, $transactions, @kind) = @_;
-	my %known = map { $_ => 1 } glob "$dir/out.*";
-	my $end = time() + 60;
+	my $tag = 'counted' . ++$runs;
+	my $end = time() + 300;
 	my @counts;
 
-	PostgreSQL::Test::Utils::system_or_bail('pgbench', '-n', '-c', 1, '-t', $transactions, '--random-seed=7', @kind,
-		'-d', $region->connstr('postgres'));
+	PostgreSQL::Test::Utils::system_or_bail('env', "PGAPPNAME=$tag", 'pgbench', '-n', '-c', 1, '-t', $transactions,
+		'--random-seed=7', @kind, '-d', $region->connstr('postgres'));
 	while (@counts < 2)
 	{
+		# a process writes its counts after its last line in the log
 		@counts = ();
-		foreach my $file (grep { !$known{$_} } glob "$dir/out.*")
+		foreach my $pid (PostgreSQL::Test::Utils::slurp_file("$dir/valgrind.log") =~ /\[([0-9]+)\] $tag LOG:  disconnection/g)
 		{
-			open my $fh, '<', $file or die "$file: $!";
-			push @counts, map { /^(?:totals|summary):\s+([0-9]+)/ ? $1 : () } readline $fh;
+			open my $fh, '<', "$dir/out.$pid" or next;
+			my @lines = readline $fh;
+			push @counts, $1 if @lines && $lines[-1] =~ /^totals: ([0-9]+)/;
 		}
 		die "valgrind wrote no counts to $dir" if time() > $end;
 		sleep 0.1;
