@@ -132,9 +132,12 @@ COMMIT;
 DROP SCHEMA scratch CASCADE;
 
 -- what it needs in the other regions
+CREATE ROLE sd_bob;
+CREATE ROLE sd_alice;
 SELECT needs(s), s FROM unnest(ARRAY[
-	'ALTER TABLE perm OWNER TO bob', 'ALTER TABLE perm OWNER TO CURRENT_USER', 'ALTER FUNCTION f() OWNER TO bob', 'GRANT SELECT ON perm TO bob, alice, PUBLIC', 'CREATE SCHEMA AUTHORIZATION bob', 'CREATE SCHEMA x AUTHORIZATION bob GRANT SELECT ON perm TO alice',
-	'CREATE POLICY x ON perm TO bob', 'ALTER POLICY x ON perm TO alice', 'REASSIGN OWNED BY bob TO alice', 'DROP OWNED BY bob', 'ALTER DEFAULT PRIVILEGES FOR ROLE bob GRANT SELECT ON TABLES TO alice',
-	'CREATE EXTENSION hstore', 'CREATE TABLE x (a text COLLATE "und-x-icu", b text COLLATE "C") TABLESPACE fast', 'ALTER TABLE perm ADD x text COLLATE "und-x-icu", SET TABLESPACE fast', 'CREATE INDEX ON perm (t COLLATE "und-x-icu")', 'CREATE DOMAIN x AS text COLLATE "und-x-icu"', 'CREATE TABLE x (a int)'
+	'ALTER TABLE perm OWNER TO sd_bob', 'ALTER TABLE perm OWNER TO CURRENT_USER', 'ALTER FUNCTION f() OWNER TO sd_bob', 'GRANT SELECT ON perm TO sd_bob, sd_alice, PUBLIC', 'CREATE SCHEMA AUTHORIZATION sd_bob', 'CREATE SCHEMA x AUTHORIZATION sd_bob GRANT SELECT ON perm TO sd_alice',
+	'CREATE POLICY x ON perm TO sd_bob', 'ALTER POLICY x ON perm TO sd_alice', 'REASSIGN OWNED BY sd_bob TO sd_alice', 'DROP OWNED BY sd_bob', 'ALTER DEFAULT PRIVILEGES FOR ROLE sd_bob GRANT SELECT ON TABLES TO sd_alice',
+	'CREATE EXTENSION hstore', 'CREATE TABLE x (a text COLLATE "und-x-icu", b text COLLATE "C") TABLESPACE pg_default', 'ALTER TABLE perm ADD x text COLLATE "und-x-icu", SET TABLESPACE pg_default', 'CREATE INDEX ON perm (t COLLATE "und-x-icu")', 'CREATE DOMAIN x AS text COLLATE "und-x-icu"', 'CREATE TABLE x (a int)', 'GRANT SELECT ON perm TO sd_nobody', 'CREATE TABLE x (a int) TABLESPACE nowhere'
 	]) WITH ORDINALITY AS u (s, n) ORDER BY n;
+DROP ROLE sd_bob, sd_alice;
 DROP SCHEMA classify_t CASCADE;

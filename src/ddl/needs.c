@@ -11,7 +11,9 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_namespace.h"
+#include "commands/tablespace.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
 #include "utils/syscache.h"
 
 #include "ddl/classify.h"
@@ -35,6 +37,9 @@ need_role(List *needs, const RoleSpec *role)
 {
 	/* CURRENT_USER and the like are the author, whom the gate adds */
 	if (role == NULL || role->roletype != ROLESPEC_CSTRING)
+		return needs;
+	/* what does not exist here either is PostgreSQL's to say, or the script makes it first */
+	if (!OidIsValid(get_role_oid(role->rolename, true)))
 		return needs;
 	return add_need(needs, "role", role->rolename);
 }
@@ -89,7 +94,7 @@ need_of_columns(List *needs, List *elements)
 static List *
 need_of_tablespace(List *needs, const char *name)
 {
-	return name ? add_need(needs, "tablespace", name) : needs;
+	return name && OidIsValid(get_tablespace_oid(name, true)) ? add_need(needs, "tablespace", name) : needs;
 }
 
 static List *
