@@ -19,7 +19,7 @@ use File::Copy 'copy';
 use File::Path qw(make_path remove_tree);
 use File::Temp 'tempdir';
 use POSIX ();
-use Time::HiRes 'time';
+use Time::HiRes qw(sleep time);
 
 my @files = @ARGV;
 my $source = getcwd();
@@ -28,12 +28,13 @@ my $config = $ENV{PG_CONFIG} || 'pg_config';
 my $pgxs   = pg_config('--pgxs');
 my $bindir = pg_config('--bindir');
 my ($passed, $failed, @failures) = (0, 0);
-my ($run, $sandbox, $lock);
+my ($run, $sandbox, $lock, $child);
 
 die "run.pl: start me in the source tree\n" if !-e 'schemadrift.control';
 $| = 1;
 $ENV{PATH} .= ':/usr/sbin:/sbin';    # iptables, for one, is where only root looks for commands
 delete @ENV{qw(MAKEFLAGS MAKELEVEL MFLAGS)};    # our makes have goals and variables of their own
+$SIG{$_} = \&interrupted foreach qw(HUP INT TERM);
 remove_tree($log);
 make_path($log);
 
@@ -123,8 +124,24 @@ sub logged
 		open STDERR, '>&', \*STDOUT         or die "stderr: $!\n";
 		exec { $command[0] } @command or die "could not run $command[0]: $!\n";
 	}
+	$child = $pid;
 	waitpid $pid, 0;
+	undef $child;
 	return $?;
+}
+
+# Everything in the sandbox ends with it, a moment later; then its directory can go.
+sub interrupted
+{
+	kill 'KILL', $child if $child;
+	chdir '/';
+	foreach (1 .. 100)
+	{
+		remove_tree($run, { error => \my $still }) if $run;
+		last if !$run || !-e $run;
+		sleep 0.1;
+	}
+	POSIX::_exit(130);
 }
 
 # The end of a log, for those who have nothing but this output.
@@ -288,7 +305,7 @@ sub demo
 	my $pid = open my $out, '-|', 'sh', '-c', 'exec "$@" </dev/null 2>>demo.log', 'sh', 'setsid', "$run/t/sandbox", 'perl',
 	  "$run/t/demo.pl";
 	die "demo: $!\n" if !$pid;
-	local $SIG{INT} = local $SIG{TERM} = sub { kill 'TERM', -$pid; };
+	$child = $pid;
 	my $stays = 0;
 	while (!$stays && sysread $out, my $text, 8192)
 	{
