@@ -23,8 +23,10 @@ fail()
 if [ "${SD_MATRIX_INSIDE:-}" != yes ]; then
 	command -v debootstrap >/dev/null || fail "install debootstrap first"
 	mkdir -p "$dir" "$source/build/matrix"
-	exec flock --nonblock --conflict-exit-code 3 "$dir" env SD_MATRIX_INSIDE=yes \
-		unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
+	exec 9>"$dir/lock"
+	flock --nonblock 9 || fail "another matrix runs in $dir"
+	export SD_MATRIX_INSIDE=yes
+	exec setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 
 native=$("${PG_CONFIG:-pg_config}" --version 2>/dev/null | sed 's/^PostgreSQL \([0-9]*\).*/\1/') || native=

@@ -82,18 +82,33 @@ compare_field(const void *a, const void *b)
 	return result != 0 ? result : first->field_length - second->field_length;
 }
 
+/* Is it written?  What stands for a group expression is written where it is used. */
+static bool
+table_counts(const SdNode *rtable, int i, int placeholders)
+{
+	return i >= placeholders && sd_node_int(sd_node_field(&rtable->items[i], "rtekind")) != SD_COMPAT_RTE_GROUP;
+}
+
+static bool
+any_table_counts(const SdNode *rtable, int placeholders)
+{
+	for (int i = 0; i < rtable->nitems; i++)
+		if (table_counts(rtable, i, placeholders))
+			return true;
+	return false;
+}
+
 static void
 write_rtable(SdWriter *w, const SdNode *rtable, bool names)
 {
 	appendStringInfoChar(w->out, '(');
-	for (int i = w->frame->placeholders; i < rtable->nitems; i++)
+	for (int i = 0; i < rtable->nitems; i++)
 	{
 		const SdNode *rte = &rtable->items[i];
 		long		kind = sd_node_int(sd_node_field(rte, "rtekind"));
 		const SdNode **fields;
 
-		/* what it stands for is written where it is used */
-		if (kind == SD_COMPAT_RTE_GROUP)
+		if (!table_counts(rtable, i, w->frame->placeholders))
 			continue;
 
 		/* majors have the fields in different orders */
@@ -179,6 +194,8 @@ sd_write_query(SdWriter *w, const SdNode *node, bool names, int placeholders)
 		}
 		else if (sd_node_is_field(value, "rtable"))
 		{
+			if (!any_table_counts(value, placeholders))
+				continue;
 			sd_write_label(w, value);
 			/* the members of a UNION are named by the whole */
 			write_rtable(w, value, !is_setop);
