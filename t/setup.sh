@@ -48,6 +48,7 @@ complete() # can extensions be built and tested with this pg_config?
 		[ -x "$("$1" --bindir)/initdb" ] &&
 		[ -x "$(dirname "$pgxs")/../test/regress/pg_regress" ] &&
 		[ -e "$(dirname "$pgxs")/../test/perl/PostgreSQL/Test/Cluster.pm" ] &&
+		[ -e "$("$1" --includedir-server)/postgres.h" ] &&
 		[ -e "$("$1" --includedir)/libpq-fe.h" ]
 }
 
