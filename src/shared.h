@@ -64,6 +64,9 @@ typedef struct SdTelemetry
 	int64		halted_at;		/* version it cannot apply; 0 none */
 	int32		attempts;
 	char		halt_error[SD_TEXT_SIZE];
+
+	/* what came with the notes (store/telemetry.h); 0 from who does not send them */
+	int32		protocol;		/* the newest it speaks */
 } SdTelemetry;
 
 /* One other region.  Written by the coordinator, and by the backend serving that region's exchange. */

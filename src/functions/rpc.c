@@ -386,8 +386,8 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	SdMembers	members;
 	SdScope		scope;
 	TupleDesc	tupdesc;
-	Datum		values[13];
-	bool		nulls[13] = {0};
+	Datum		values[14];
+	bool		nulls[14] = {0};
 
 	for (int i = 7; i < 16; i++)
 		if (PG_ARGISNULL(i))
@@ -408,6 +408,8 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	told.attempts = PG_GETARG_INT32(15);
 	if (!PG_ARGISNULL(16))
 		strlcpy(told.halt_error, text_to_cstring(PG_GETARG_TEXT_PP(16)), SD_TEXT_SIZE);
+	if (PG_NARGS() > 18 && !PG_ARGISNULL(18))
+		sd_telemetry_read_notes(text_to_cstring(PG_GETARG_TEXT_PP(18)), &told);
 
 	sd_store_enter(&scope);
 	sd_telemetry_own(db, &own);
@@ -453,6 +455,7 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	values[11] = Int64GetDatum(names_now);
 	nulls[12] = names_now == names_seen;
 	values[12] = nulls[12] ? (Datum) 0 : CStringGetTextDatum(names);
+	values[13] = CStringGetTextDatum(sd_telemetry_write_notes(&own));
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));

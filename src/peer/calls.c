@@ -8,6 +8,7 @@
 #include "utils/memutils.h"
 
 #include "peer/calls.h"
+#include "store/telemetry.h"
 #include "store/vote.h"
 
 /* ---- encoding ---- */
@@ -211,7 +212,8 @@ sd_call_exchange(SdPeer *peer, const SdCallHead *head, const SdTelemetry *own, i
 	put_int32(p, own->attempts);
 	put_text(p, own->halt_error);
 	put_int64(p, names_seen);
-	return submit(peer, p, "SELECT * FROM schemadrift_rpc.exchange($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)",
+	put_text(p, sd_telemetry_write_notes(own));
+	return submit(peer, p, "SELECT * FROM schemadrift_rpc.exchange($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19)",
 				  SD_PRIORITY_HEARTBEAT, deadline_us);
 }
 
@@ -394,10 +396,11 @@ sd_call_decode_exchange(const PGresult *r, SdTelemetry *told, int64 *names_versi
 {
 	char	   *state;
 	char	   *error;
+	char	   *notes;
 
 	memset(told, 0, sizeof(*told));
 	*names = NULL;
-	if (PQnfields(r) != 13 || PQntuples(r) != 1)
+	if (PQnfields(r) != 14 || PQntuples(r) != 1)
 		return false;
 	if (!get_int32(r, 0, 0, &told->incarnation) || !get_int64(r, 0, 1, &told->boot_id) ||
 		!get_int64(r, 0, 2, &told->head) || !get_int64(r, 0, 3, &told->applied) ||
@@ -408,6 +411,12 @@ sd_call_decode_exchange(const PGresult *r, SdTelemetry *told, int64 *names_versi
 		return false;
 	if (!PQgetisnull(r, 0, 12) && !get_text(r, 0, 12, names))
 		return false;
+	if (!PQgetisnull(r, 0, 13))
+	{
+		if (!get_text(r, 0, 13, &notes))
+			return false;
+		sd_telemetry_read_notes(notes, told);
+	}
 	told->state = sd_region_state_parse(state);
 	strlcpy(told->halt_error, error, SD_TEXT_SIZE);
 	return true;

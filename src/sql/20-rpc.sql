@@ -41,11 +41,11 @@ COMMENT ON FUNCTION schemadrift_rpc.fetch IS 'log rows from a version on; writes
 CREATE FUNCTION schemadrift_rpc.exchange(protocol integer, group_id uuid, generation integer, callee text,
 	caller text, caller_incarnation integer, known_vote_seq bigint,
 	boot_id bigint, head bigint, applied bigint, digest bytea, own_vote_seq bigint, hlc bigint,
-	state text, halted_at bigint, attempts integer, halt_error text, names_seen bigint,
+	state text, halted_at bigint, attempts integer, halt_error text, names_seen bigint, notes text DEFAULT NULL,
 	OUT incarnation integer, OUT peer_boot_id bigint, OUT peer_head bigint, OUT peer_applied bigint,
 	OUT peer_digest bytea, OUT vote_seq bigint, OUT peer_hlc bigint, OUT peer_state text,
 	OUT peer_halted_at bigint, OUT peer_attempts integer, OUT peer_halt_error text,
-	OUT names_now bigint, OUT names text)
+	OUT names_now bigint, OUT names text, OUT peer_notes text)
 	RETURNS record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'sd_rpc_exchange';
 COMMENT ON FUNCTION schemadrift_rpc.exchange IS 'heartbeat: both regions tell how far they are; writes nothing';

@@ -16,7 +16,7 @@
 
 #include "consensus/ballot.h"
 
-#define SD_PROTOCOL			1		/* this library speaks it; and one less */
+#define SD_PROTOCOL			2		/* this library speaks it; and one less */
 #define SD_PROTOCOL_OLDEST	1
 
 /* Kinds of entries, by name in the log; an unknown one halts the applier, never the vote. */

@@ -3,6 +3,8 @@
  */
 #include "compat.h"
 
+#include "lib/stringinfo.h"
+
 #include "store/state.h"
 #include "store/telemetry.h"
 
@@ -14,6 +16,7 @@ sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
 	SdApplied	applied;
 
 	memset(own, 0, sizeof(*own));
+	own->protocol = SD_PROTOCOL;
 	if (!sd_self_read(&self))
 		return;
 	sd_log_head(&head);
@@ -32,4 +35,35 @@ sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
 	own->attempts = db->attempts;
 	strlcpy(own->halt_error, db->halt_error, SD_TEXT_SIZE);
 	LWLockRelease(&db->lock);
+}
+
+/* ---- notes ---- */
+
+char *
+sd_telemetry_write_notes(const SdTelemetry *own)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfo(&out, "protocol %d\n", own->protocol);
+	return out.data;
+}
+
+void
+sd_telemetry_read_notes(const char *notes, SdTelemetry *told)
+{
+	char	   *copy = pstrdup(notes);
+	char	   *rest = NULL;
+
+	for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+	{
+		char	   *value = strchr(line, ' ');
+
+		if (value == NULL)
+			continue;
+		*value++ = '\0';
+		if (strcmp(line, "protocol") == 0)
+			told->protocol = atoi(value);
+	}
+	pfree(copy);
 }

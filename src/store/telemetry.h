@@ -9,4 +9,12 @@
 /* Needs a scope (sql.h); takes db->lock. */
 extern void sd_telemetry_own(SdDatabase *db, SdTelemetry *own);
 
+/*
+ * Notes: whatever is told besides the columns that every protocol number has, as lines "name value".  A name that the
+ * reader does not know is passed over, so that a newer region can tell more.  Adding one is adding a line to each of
+ * the two functions.  Neither needs a transaction; the text comes from outside and is believed in nothing.
+ */
+extern char *sd_telemetry_write_notes(const SdTelemetry *own);
+extern void sd_telemetry_read_notes(const char *notes, SdTelemetry *told);
+
 #endif							/* SD_STORE_TELEMETRY_H */
