@@ -5,6 +5,8 @@
  */
 #include "compat.h"
 
+#include <limits.h>
+
 #include "utils/guc.h"
 
 #include "settings.h"
@@ -15,6 +17,7 @@ int			sd_connect_timeout;
 int			sd_lock_timeout;
 int			sd_retry_max_interval;
 int			sd_handover_grace;
+int			sd_ddl_hold_limit;
 int			sd_max_regions;
 int			sd_max_entry_size;
 int			sd_ddl_mode;
@@ -55,6 +58,8 @@ static const IntSetting int_settings[] = {
 	&sd_retry_max_interval, 60000, 1000, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.handover_grace", "Time left to an open transaction whose version another region took.",
 	&sd_handover_grace, 30000, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"schemadrift.ddl_hold_limit", "Longest time an open transaction that has changed the schema may keep another region waiting; the group's policy wins.",
+	&sd_ddl_hold_limit, 60000, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.max_regions", "Largest number of regions in a group.",
 	&sd_max_regions, 32, 1, 64, PGC_POSTMASTER, 0},
 	{"schemadrift.max_entry_size", "Largest size of one migration.",

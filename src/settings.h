@@ -20,6 +20,7 @@ extern int	sd_connect_timeout;		/* ms */
 extern int	sd_lock_timeout;		/* ms, applier */
 extern int	sd_retry_max_interval;	/* ms */
 extern int	sd_handover_grace;		/* ms */
+extern int	sd_ddl_hold_limit;		/* ms; ask sd_policy_hold_limit_ms() */
 extern int	sd_max_regions;
 extern int	sd_max_entry_size;		/* kB */
 extern int	sd_ddl_mode;			/* SdDdlMode */

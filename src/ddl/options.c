@@ -7,9 +7,6 @@
 
 #include <limits.h>
 
-#include "datatype/timestamp.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
@@ -65,29 +62,17 @@ sd_options_check(Jsonb *options)
 	(void) sd_options_timeout_ms(options);
 }
 
-/* A number of milliseconds, or an interval. */
 int
 sd_options_timeout_ms(Jsonb *options)
 {
-	char	   *text = options ? sd_json_text(options, "timeout") : NULL;
 	JsonbValue	value;
-	double		ms;
+	int64		ms;
 
 	if (options == NULL || getKeyJsonValueFromContainer(&options->root, "timeout", strlen("timeout"), &value) == NULL ||
 		value.type == jbvNull)
 		return 0;
-	if (text)
-	{
-		Interval   *interval = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(text),
-																	 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-
-		ms = (interval->time + (interval->day + interval->month * (double) DAYS_PER_MONTH) * USECS_PER_DAY) / 1000.0;
-	}
-	else if (value.type == jbvNumeric)
-		ms = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value.val.numeric)));
-	else
-		ms = -1;
-	if (!(ms >= 1 && ms <= INT_MAX))
+	ms = sd_json_milliseconds(&value);
+	if (ms < 1 || ms > INT_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"timeout\" must be an interval, or a number of milliseconds, from 1 ms to 24 days")));

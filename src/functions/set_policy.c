@@ -64,12 +64,13 @@ check_changes(Jsonb *changes)
 					 errmsg("unknown policy key \"%s\"", name),
 					 errhint("Keys are: %s.", known_keys())));
 		wanted = sd_json_object(changes, name);
-		if (wanted && !key->legal(wanted))
+		if (wanted && !sd_policy_legal(key, wanted))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("invalid value for policy key \"%s\": %s", name,
 							JsonbToCString(NULL, &wanted->root, VARSIZE(wanted))),
-					 errhint("It must be %s; null takes it back to %s.", key->wanted, key->initial)));
+					 errhint("It must be %s; null takes it back to %s.", key->wanted,
+							 key->initial ? key->initial : "the setting of each region")));
 	}
 }
 
@@ -199,7 +200,7 @@ sd_policy_rows(PG_FUNCTION_ARGS)
 		bool		set = sd_policy_value(policy, key, &value);
 		Datum		values[] = {
 			CStringGetTextDatum(key->name),
-			JsonbPGetDatum(value.value),
+			value.value ? JsonbPGetDatum(value.value) : (Datum) 0,
 			Int64GetDatum(value.since),
 			value.by ? CStringGetTextDatum(value.by) : (Datum) 0,
 			value.at ? DirectFunctionCall3(timestamptz_in, CStringGetDatum(value.at), ObjectIdGetDatum(InvalidOid),
@@ -207,7 +208,7 @@ sd_policy_rows(PG_FUNCTION_ARGS)
 			CStringGetTextDatum(key->description)
 		};
 		bool		nulls[lengthof(values)] = {
-			false, false, !set, value.by == NULL, value.at == NULL, false
+			false, value.value == NULL, !set, value.by == NULL, value.at == NULL, false
 		};
 
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

@@ -117,10 +117,17 @@ read_policy(void)
 	{
 		Jsonb	   *json = sd_policy_read();
 		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+		SdPolicy	parsed;
 
-		policy.mode = sd_policy_mode(json);
-		policy.local = sd_policy_local(json);
+		sd_policy_parse(json, &parsed);
 		MemoryContextSwitchTo(old);
+		if (parsed.unknown)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("the group's policy \"%s\" has a value that this version does not know", parsed.unknown),
+					 errhint("Upgrade schemadrift in this region.")));
+		policy.mode = parsed.mode;
+		policy.local = parsed.local;
 	}
 	else if (!joined && XactIsoLevel > XACT_READ_COMMITTED && sd_self_exists_now())
 	{

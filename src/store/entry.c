@@ -11,6 +11,7 @@
 #include "utils/json.h"
 #include "utils/numeric.h"
 
+#include "utils/timestamp.h"
 #include "settings.h"
 #include "store/entry.h"
 
@@ -258,4 +259,24 @@ sd_json_object(Jsonb *json, const char *key)
 	if (lookup(json, key, &value) == NULL || value.type == jbvNull)
 		return NULL;
 	return JsonbValueToJsonb(&value);
+}
+
+int64
+sd_json_milliseconds(const JsonbValue *value)
+{
+	double		ms;
+
+	if (value->type == jbvString)
+	{
+		char	   *text = pnstrdup(value->val.string.val, value->val.string.len);
+		Interval   *interval = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(text),
+																	 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+
+		ms = (interval->time + (interval->day + interval->month * (double) DAYS_PER_MONTH) * USECS_PER_DAY) / 1000.0;
+	}
+	else if (value->type == jbvNumeric)
+		ms = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric)));
+	else
+		return -1;
+	return ms >= 0 && ms <= 1e15 ? (int64) ms : -1;
 }

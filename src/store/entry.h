@@ -75,6 +75,9 @@ extern char *sd_json_text(Jsonb *json, const char *key);
 extern int64 sd_json_int64(Jsonb *json, const char *key, int64 missing);
 extern Jsonb *sd_json_object(Jsonb *json, const char *key);
 
+/* A number of milliseconds, or the text of an interval (whose input function may raise an error); -1: neither. */
+extern int64 sd_json_milliseconds(const JsonbValue *value);
+
 extern char *sd_uuid_text(const pg_uuid_t *uuid);
 extern void sd_uuid_make(pg_uuid_t *uuid);
 

@@ -3,8 +3,11 @@
  */
 #include "compat.h"
 
+#include <limits.h>
+
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
 
 #include "store/entry.h"
 #include "store/policy.h"
@@ -17,6 +20,16 @@ static const struct
 	{"observe", SD_MODE_OBSERVE},
 	{"coordinate", SD_MODE_COORDINATE},
 	{"require_apply", SD_MODE_REQUIRE_APPLY},
+};
+
+static const struct
+{
+	const char *name;
+	SdLeadership leadership;
+}			leaderships[] = {
+	{"work", SD_LEADERSHIP_WORK},
+	{"rotate", SD_LEADERSHIP_ROTATE},
+	{"priority", SD_LEADERSHIP_PRIORITY},
 };
 
 /* ---- single values ---- */
@@ -32,6 +45,27 @@ scalar_text(Jsonb *value)
 }
 
 static bool
+scalar_bool(Jsonb *value, bool *result)
+{
+	JsonbValue	scalar;
+
+	if (!JB_ROOT_IS_SCALAR(value) || !JsonbExtractScalar(&value->root, &scalar) || scalar.type != jbvBool)
+		return false;
+	*result = scalar.val.boolean;
+	return true;
+}
+
+static int64
+scalar_ms(Jsonb *value)
+{
+	JsonbValue	scalar;
+
+	if (!JB_ROOT_IS_SCALAR(value) || !JsonbExtractScalar(&value->root, &scalar))
+		return -1;
+	return sd_json_milliseconds(&scalar);
+}
+
+static bool
 find_mode(const char *name, SdDdlMode *mode)
 {
 	for (size_t i = 0; name && i < lengthof(modes); i++)
@@ -44,43 +78,224 @@ find_mode(const char *name, SdDdlMode *mode)
 }
 
 static bool
-mode_legal(Jsonb *value)
+find_leadership(const char *name, SdLeadership *leadership)
 {
-	SdDdlMode	mode;
-
-	return find_mode(scalar_text(value), &mode);
+	for (size_t i = 0; name && i < lengthof(leaderships); i++)
+		if (strcmp(leaderships[i].name, name) == 0)
+		{
+			*leadership = leaderships[i].leadership;
+			return true;
+		}
+	return false;
 }
 
+/* An array of texts, none empty; with_dot: each has one. */
 static bool
-patterns_legal(Jsonb *value)
+parse_texts(Jsonb *value, bool with_dot, List **texts)
 {
+	*texts = NIL;
 	if (!JB_ROOT_IS_ARRAY(value) || JB_ROOT_IS_SCALAR(value))
 		return false;
 	for (uint32 i = 0; i < JB_ROOT_COUNT(value); i++)
 	{
-		JsonbValue *pattern = getIthJsonbValueFromContainer(&value->root, i);
+		JsonbValue *item = getIthJsonbValueFromContainer(&value->root, i);
 
-		/* without a dot it would be taken for a schema by some and for a table by others */
-		if (pattern->type != jbvString ||
-			memchr(pattern->val.string.val, '.', pattern->val.string.len) == NULL)
+		if (item->type != jbvString || item->val.string.len == 0 ||
+			(with_dot && memchr(item->val.string.val, '.', item->val.string.len) == NULL))
 			return false;
+		*texts = lappend(*texts, pnstrdup(item->val.string.val, item->val.string.len));
 	}
 	return true;
 }
 
+bool
+sd_required_parse(Jsonb *value, SdRequired *required)
+{
+	char	   *word = scalar_text(value);
+
+	memset(required, 0, sizeof(*required));
+	if (word == NULL)
+		return parse_texts(value, false, &required->regions);
+	required->all = strcmp(word, "all") == 0;
+	return required->all || strcmp(word, "majority") == 0;
+}
+
+static TimestampTz
+parse_time(const char *text)
+{
+	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+												   Int32GetDatum(-1)));
+}
+
+/* {} is no lock; any other one says what, and why. */
+static bool
+parse_lock(Jsonb *value, SdPolicyLock *lock)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	int			n_keys = 0;
+
+	memset(lock, 0, sizeof(*lock));
+	lock->until = DT_NOEND;
+	if (!JB_ROOT_IS_OBJECT(value))
+		return false;
+	iterator = JsonbIteratorInit(&value->root);
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	{
+		char	   *name;
+		Jsonb	   *item;
+
+		if (token != WJB_KEY)
+			continue;
+		n_keys++;
+		name = pnstrdup(key.val.string.val, key.val.string.len);
+		item = sd_json_object(value, name);
+		if (item == NULL)
+			return false;
+		if (strcmp(name, "all") == 0)
+		{
+			if (!scalar_bool(item, &lock->all))
+				return false;
+		}
+		else if (strcmp(name, "schemas") == 0)
+		{
+			if (!parse_texts(item, false, &lock->schemas))
+				return false;
+		}
+		else if (strcmp(name, "objects") == 0)
+		{
+			/* without a dot it would be taken for a schema by some and for a table by others */
+			if (!parse_texts(item, true, &lock->objects))
+				return false;
+		}
+		else if (strcmp(name, "until") == 0)
+		{
+			if (scalar_text(item) == NULL)
+				return false;
+			lock->until = parse_time(scalar_text(item));
+		}
+		else if (strcmp(name, "reason") == 0)
+		{
+			lock->reason = scalar_text(item);
+			if (lock->reason == NULL)
+				return false;
+		}
+		else
+			return false;
+	}
+	return n_keys == 0 ||
+		((lock->all || lock->schemas != NIL || lock->objects != NIL) &&
+		 lock->reason && lock->reason[strspn(lock->reason, " \t\r\n")] != '\0');
+}
+
+/* ---- the keys ---- */
+
+/* Each parses its value into the policy; false: it is none. */
+static bool
+take_mode(Jsonb *value, SdPolicy *policy)
+{
+	return find_mode(scalar_text(value), &policy->mode);
+}
+
+static bool
+take_local(Jsonb *value, SdPolicy *policy)
+{
+	return parse_texts(value, true, &policy->local);
+}
+
+static bool
+take_quorum(Jsonb *value, SdPolicy *policy)
+{
+	return sd_required_parse(value, &policy->quorum);
+}
+
+static bool
+take_lock(Jsonb *value, SdPolicy *policy)
+{
+	return parse_lock(value, &policy->lock);
+}
+
+static bool
+take_require_down(Jsonb *value, SdPolicy *policy)
+{
+	return scalar_bool(value, &policy->require_down);
+}
+
+static bool
+take_auto_rejoin(Jsonb *value, SdPolicy *policy)
+{
+	return scalar_bool(value, &policy->auto_rejoin);
+}
+
+static bool
+take_hold_limit(Jsonb *value, SdPolicy *policy)
+{
+	int64		ms = scalar_ms(value);
+
+	policy->ddl_hold_limit_ms = (int) ms;
+	return ms >= 1 && ms <= INT_MAX;
+}
+
+static bool
+take_leadership(Jsonb *value, SdPolicy *policy)
+{
+	return find_leadership(scalar_text(value), &policy->leadership);
+}
+
 const SdPolicyKey sd_policy_keys[] = {
+	{
+		"auto_rejoin", "true",
+		"Whether a region that may have lost votes asks by itself to be a member again.",
+		"true or false",
+		take_auto_rejoin
+	},
+	{
+		"ddl_hold_limit", NULL,
+		"How long an open transaction that has changed the schema may keep another region waiting; "
+		"not set: each region's setting schemadrift.ddl_hold_limit.",
+		"an interval such as \"5 min\", or a number of milliseconds, from 1 ms to 24 days",
+		take_hold_limit
+	},
+	{
+		"leadership", "\"work\"",
+		"Who keeps the lease that saves a round trip: work is whoever changes the schema, rotate each region in its turn, "
+		"priority the reachable region of the highest priority.",
+		"\"work\", \"rotate\" or \"priority\"",
+		take_leadership
+	},
 	{
 		"local", "[]",
 		"Objects that each region has for itself: patterns matched with \"schema.name\", where * stands for anything.",
 		"an array of patterns, such as [\"scratch.*\", \"public.tmp_*\"]",
-		patterns_legal
+		take_local
+	},
+	{
+		"lock", "{}",
+		"What no change may touch for the time being: {\"all\": true}, {\"schemas\": [...]} or {\"objects\": [patterns]}, "
+		"with \"reason\", and \"until\" unless it is to last until it is removed.",
+		"an object such as {\"schemas\": [\"billing\"], \"until\": \"2030-01-31 18:00+00\", \"reason\": \"year-end\"} "
+		"with \"all\": true, \"schemas\" or \"objects\", and a \"reason\"",
+		take_lock
 	},
 	{
 		"mode", "\"coordinate\"",
 		"What happens to DDL: observe only records it, coordinate has the other regions agree and follow, "
 		"require_apply refuses what does not come through schemadrift.apply().",
 		"\"observe\", \"coordinate\" or \"require_apply\"",
-		mode_legal
+		take_mode
+	},
+	{
+		"quorum", "\"majority\"",
+		"Voters that must agree to each change of the schema: a majority, all, or a majority with the regions listed.",
+		"\"majority\", \"all\", or an array of regions that must be in it, such as [\"us-east\", \"eu-west\"]",
+		take_quorum
+	},
+	{
+		"require_down", "false",
+		"Whether a change needs the script that takes it back: apply() without \"down\" and plain DDL are refused.",
+		"true or false",
+		take_require_down
 	},
 };
 const int	sd_policy_n_keys = lengthof(sd_policy_keys);
@@ -92,6 +307,14 @@ sd_policy_key(const char *name)
 		if (strcmp(sd_policy_keys[i].name, name) == 0)
 			return &sd_policy_keys[i];
 	return NULL;
+}
+
+bool
+sd_policy_legal(const SdPolicyKey *key, Jsonb *value)
+{
+	SdPolicy	policy;
+
+	return key->take(value, &policy);
 }
 
 /* ---- a whole policy ---- */
@@ -106,7 +329,8 @@ sd_policy_value(Jsonb *policy, const SdPolicyKey *key, SdPolicyValue *value)
 		value->value = sd_json_object(item, "value");
 	if (value->value == NULL)
 	{
-		value->value = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(key->initial)));
+		if (key->initial)
+			value->value = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(key->initial)));
 		return false;
 	}
 	value->since = sd_json_int64(item, "version", 0);
@@ -115,35 +339,39 @@ sd_policy_value(Jsonb *policy, const SdPolicyKey *key, SdPolicyValue *value)
 	return true;
 }
 
-SdDdlMode
-sd_policy_mode(Jsonb *policy)
+void
+sd_policy_parse(Jsonb *json, SdPolicy *policy)
 {
-	SdPolicyValue value;
-	SdDdlMode	mode;
+	*policy = (SdPolicy) {.mode = SD_MODE_COORDINATE, .auto_rejoin = true};
+	policy->lock.until = DT_NOEND;
+	for (int i = 0; i < sd_policy_n_keys; i++)
+	{
+		const SdPolicyKey *key = &sd_policy_keys[i];
+		SdPolicyValue value;
+		SdPolicy	before = *policy;
 
-	sd_policy_value(policy, sd_policy_key("mode"), &value);
-	if (!find_mode(scalar_text(value.value), &mode))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the group's policy has a mode that this version does not know"),
-				 errhint("Upgrade schemadrift in this region.")));
-	return mode;
+		if (!sd_policy_value(json, key, &value))
+			continue;
+		if (!key->take(value.value, policy))
+		{
+			*policy = before;
+			policy->unknown = key->name;
+		}
+	}
+}
+
+int
+sd_policy_hold_limit_ms(const SdPolicy *policy)
+{
+	return policy->ddl_hold_limit_ms > 0 ? policy->ddl_hold_limit_ms : sd_ddl_hold_limit;
 }
 
 List *
 sd_policy_local(Jsonb *policy)
 {
 	SdPolicyValue value;
-	List	   *patterns = NIL;
+	List	   *patterns;
 
 	sd_policy_value(policy, sd_policy_key("local"), &value);
-	if (!patterns_legal(value.value))
-		return NIL;
-	for (uint32 i = 0; i < JB_ROOT_COUNT(value.value); i++)
-	{
-		JsonbValue *pattern = getIthJsonbValueFromContainer(&value.value->root, i);
-
-		patterns = lappend(patterns, pnstrdup(pattern->val.string.val, pattern->val.string.len));
-	}
-	return patterns;
+	return parse_texts(value.value, true, &patterns) ? patterns : NIL;
 }

@@ -10,18 +10,77 @@
 
 #include "compat.h"
 
+#include "datatype/timestamp.h"
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 #include "settings.h"
 
+/* Which regions must agree in addition to a majority; both empty: none. */
+typedef struct SdRequired
+{
+	bool		all;			/* every voter */
+	List	   *regions;		/* of char * */
+} SdRequired;
+
+/* Who keeps the lease. */
+typedef enum SdLeadership
+{
+	SD_LEADERSHIP_WORK,			/* who changes the schema */
+	SD_LEADERSHIP_ROTATE,		/* each in its turn */
+	SD_LEADERSHIP_PRIORITY		/* the reachable region of the highest priority */
+} SdLeadership;
+
+/* What no change may touch for the time being; all empty: nothing is locked. */
+typedef struct SdPolicyLock
+{
+	bool		all;
+	List	   *schemas;		/* of char * */
+	List	   *objects;		/* patterns, of char * */
+	TimestampTz until;			/* DT_NOEND: until the key is removed */
+	char	   *reason;
+} SdPolicyLock;
+
+/* A whole policy: every key with the value in force. */
+typedef struct SdPolicy
+{
+	SdDdlMode	mode;
+	List	   *local;			/* patterns, of char * */
+	SdRequired	quorum;
+	SdPolicyLock lock;
+	bool		require_down;
+	bool		auto_rejoin;
+	int			ddl_hold_limit_ms;	/* 0: not set; see sd_policy_hold_limit_ms() */
+	SdLeadership leadership;
+	const char *unknown;		/* a key whose value only a newer version understands; NULL: none */
+} SdPolicy;
+
+/*
+ * policy: what sd_policy_read() (state.h) gave; NULL is a policy without any key.  No error; what is not understood has its
+ * default, and `unknown` names the key: whoever refuses by policy must refuse then.  Lists and texts are made in
+ * the current memory context and do not point into the JSON.
+ */
+extern void sd_policy_parse(Jsonb *json, SdPolicy *policy);
+
+/* the policy's, or else this server's schemadrift.ddl_hold_limit */
+extern int	sd_policy_hold_limit_ms(const SdPolicy *policy);
+
+/* the patterns of "local" alone */
+extern List *sd_policy_local(Jsonb *json);
+
+/* The value of "quorum", or of a migration's option "require"; false: it is none. */
+extern bool sd_required_parse(Jsonb *value, SdRequired *required);
+
+/* ---- the keys, one by one ---- */
+
 typedef struct SdPolicyKey
 {
 	const char *name;
-	const char *initial;		/* JSON: the value in force where none is set */
+	const char *initial;		/* JSON: the value in force where none is set; NULL: there is none */
 	const char *description;
 	const char *wanted;			/* what a value must be, for the DETAIL of an error */
-	bool		(*legal) (Jsonb *value);
+	bool		(*take) (Jsonb *value, SdPolicy *policy);	/* false: not a value of this key */
 } SdPolicyKey;
 
 extern const SdPolicyKey sd_policy_keys[];
@@ -29,19 +88,18 @@ extern const int sd_policy_n_keys;
 
 extern const SdPolicyKey *sd_policy_key(const char *name);	/* NULL: unknown */
 
-/* One key of a policy as sd_policy_read() (state.h) gives it.  False: not set, only value is filled. */
+/* May raise the error of a type's input function, too: of an interval, a time. */
+extern bool sd_policy_legal(const SdPolicyKey *key, Jsonb *value);
+
+/* One key of a policy.  False: not set; then only value is filled, or NULL where the key has no initial one. */
 typedef struct SdPolicyValue
 {
-	Jsonb	   *value;			/* never NULL */
+	Jsonb	   *value;
 	int64		since;			/* version of the entry that set it */
 	char	   *by;
 	char	   *at;
 } SdPolicyValue;
 
-extern bool sd_policy_value(Jsonb *policy, const SdPolicyKey *key, SdPolicyValue *value);
-
-/* What the gate asks.  policy: NULL is one without any key.  Results in the current memory context. */
-extern SdDdlMode sd_policy_mode(Jsonb *policy);
-extern List *sd_policy_local(Jsonb *policy);	/* patterns, of char * */
+extern bool sd_policy_value(Jsonb *json, const SdPolicyKey *key, SdPolicyValue *value);
 
 #endif							/* SD_STORE_POLICY_H */

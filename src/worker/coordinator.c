@@ -202,6 +202,7 @@ look(SdCoordinator *c, void *arg)
 		MemoryContext old;
 		SdMembers	members;
 		SdMembers	fresh;
+		Jsonb	   *json;
 
 		sd_members_read(&members);
 		if (!c->joined || members.config.since != c->members.config.since)
@@ -212,6 +213,12 @@ look(SdCoordinator *c, void *arg)
 			MemoryContextSwitchTo(old);
 			c->members = fresh;
 		}
+
+		json = sd_policy_read();
+		MemoryContextReset(c->policy_context);
+		old = MemoryContextSwitchTo(c->policy_context);
+		sd_policy_parse(json, &c->policy);
+		MemoryContextSwitchTo(old);
 	}
 	/* what an earlier coordinator was at: nobody alive knows whether accepts were sent, so others must be asked */
 	if (!c->joined && sd_attempt_is_open(head.version + 1))
@@ -526,6 +533,8 @@ create(SdDatabase *db)
 	c->context = AllocSetContextCreate(TopMemoryContext, "schemadrift coordinator", ALLOCSET_DEFAULT_SIZES);
 	c->turn = AllocSetContextCreate(c->context, "schemadrift turn", ALLOCSET_DEFAULT_SIZES);
 	c->members_context = AllocSetContextCreate(c->context, "schemadrift members", ALLOCSET_SMALL_SIZES);
+	c->policy_context = AllocSetContextCreate(c->context, "schemadrift policy", ALLOCSET_SMALL_SIZES);
+	sd_policy_parse(NULL, &c->policy);
 	c->needs_context = AllocSetContextCreate(c->context, "schemadrift needs", ALLOCSET_SMALL_SIZES);
 	c->db = db;
 	c->me = -1;

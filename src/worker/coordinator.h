@@ -22,6 +22,7 @@
 #include "peer/calls.h"
 #include "peer/loop.h"
 #include "shared.h"
+#include "store/policy.h"
 #include "store/state.h"
 
 typedef struct SdCoordinator SdCoordinator;
@@ -93,6 +94,8 @@ struct SdCoordinator
 	SdApplied	applied;
 	MemoryContext members_context;
 	SdMembers	members;		/* in force for head + 1 */
+	MemoryContext policy_context;
+	SdPolicy	policy;			/* in force for head + 1 */
 	int64		undecided;		/* head + 1 if it is accepted here and not learned; else 0 */
 	SdBallot	undecided_ballot;
 	int64		undecided_since_us;
