@@ -19,6 +19,8 @@
 #define SD_MISTAKE_REF_RETRY		(1u << 4)	/* ... from a refused repeat */
 #define SD_MISTAKE_REF_MAJ			(1u << 5)	/* ... from a majority of refusals */
 #define SD_MISTAKE_LIE_ABORT		(1u << 6)	/* "aborted" after an accept was sent */
+#define SD_MISTAKE_LEASE_REUSE		(1u << 7)	/* a ballot kept although its entry is not known to be chosen */
+#define SD_MISTAKE_KEEP_OVER_CONFIG (1u << 8)	/* a ballot kept although the voters have changed */
 
 extern uint32_t sd_mistakes;
 

@@ -68,6 +68,7 @@ sd_outcome_is_definite(SdOutcome outcome)
 		case SD_OUTCOME_REFUSED:
 		case SD_OUTCOME_NO_QUORUM:
 		case SD_OUTCOME_PREEMPTED:
+		case SD_OUTCOME_LEASED:
 			return true;
 		case SD_OUTCOME_NONE:
 		case SD_OUTCOME_SUCCESS:

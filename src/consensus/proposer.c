@@ -165,6 +165,8 @@ proposer_start_ballot(SdProposer *p)
 	p->phase = SD_PHASE_PREPARE;
 	p->wake = 0;
 	p->reported_known = false;
+	p->promised = false;
+	p->reported_later = false;
 	p->spent_known = false;
 	p->settling = false;
 
@@ -253,6 +255,7 @@ proposer_start_accepts(SdProposer *p, const SdEntryRef *entry, bool ours, int64_
 static void
 proposer_granted(SdProposer *p, int64_t now)
 {
+	p->promised = true;
 	if (p->reported_known)
 	{
 		bool		ours = p->mode == SD_PROPOSER_CHANGE && proposer_is_ours(p, &p->reported.entry);
@@ -293,6 +296,9 @@ proposer_look_at_promises(SdProposer *p, int64_t now)
 		if (p->wake == 0 && proposer_count_repeatable(p) > 0)
 			p->wake = now + p->retry_after;
 	}
+	else if (proposer_count(p, SD_VOTER_LEASED) > 0 &&
+			 possible + proposer_count(p, SD_VOTER_REFUSED) + proposer_count(p, SD_VOTER_LEASED) >= quorum)
+		proposer_give_up(p, SD_OUTCOME_LEASED);
 	else if (possible + proposer_count(p, SD_VOTER_REFUSED) >= quorum)
 		proposer_preempted(p, now);
 	else
@@ -420,6 +426,17 @@ proposer_repeat(SdProposer *p)
 	}
 }
 
+/* The promises were given in an earlier round: what it kept says that they hold for this version. */
+static void
+proposer_use_kept(SdProposer *p, const SdKept *kept, int64_t now)
+{
+	SD_CHECK(p->mode == SD_PROPOSER_CHANGE && kept->known && kept->version == p->version);
+	p->ballots = 1;
+	p->ballot = kept->ballot;
+	proposer_see_round(p, &kept->ballot);
+	proposer_granted(p, now);
+}
+
 static void
 proposer_judge(SdProposer *p)
 {
@@ -437,7 +454,6 @@ sd_proposer_start(SdProposer *p, const SdProposerStart *start, int64_t now)
 {
 	int			self;
 
-	(void) now;
 	memset(p, 0, sizeof(*p));
 	p->mode = start->mode;
 	p->config = *start->config;
@@ -460,7 +476,10 @@ sd_proposer_start(SdProposer *p, const SdProposerStart *start, int64_t now)
 		p->voter[i].votes = sd_member_votes(&p->config.member[i]);
 		p->voter[i].self = (i == self);
 	}
-	proposer_start_ballot(p);
+	if (start->kept)
+		proposer_use_kept(p, start->kept, now);
+	else
+		proposer_start_ballot(p);
 	proposer_end_event(p);
 }
 
@@ -544,9 +563,11 @@ sd_proposer_promise(SdProposer *p, const SdAnswer *answer, const SdReport *repor
 		proposer_see_round(p, &report->ballot);
 
 		/*
-		 * This ballot is used for this version only and dropped with it, so that reports of later versions are
-		 * asked for again by the next phase 1.  (A ballot that is kept must keep them.)
+		 * A ballot that is kept would have to propose later versions' reports first; so it is not kept, and the next
+		 * phase 1 asks for them again.
 		 */
+		if (report->version > p->version && v->status == SD_VOTER_PROMISED)
+			p->reported_later = true;
 		if (report->version != p->version || v->status != SD_VOTER_PROMISED)
 			continue;
 		if (!p->reported_known || sd_ballot_compare(&report->ballot, &p->reported.ballot) > 0)
@@ -671,6 +692,24 @@ sd_proposer_close(SdProposer *p, int64_t now)
 	(void) now;
 	if (!proposer_is_over(p))
 		proposer_judge(p);
+}
+
+void
+sd_proposer_keep(const SdProposer *p, SdKept *kept)
+{
+	bool		ours = p->spent_known && !p->settling && p->mode == SD_PROPOSER_CHANGE;
+	bool		unspent = !p->spent_known && !p->chosen_known;
+	bool		chosen = ours && p->chosen_known && sd_entry_equal(&p->spent, &p->chosen);
+
+	memset(kept, 0, sizeof(*kept));
+	if (!p->promised || p->reported_later)
+		return;
+	if (!unspent && !chosen && !(SD_MISTAKE(LEASE_REUSE) && ours))
+		return;
+	kept->known = true;
+	kept->ballot = p->ballot;
+	kept->version = p->version + (chosen ? 1 : 0);
+	kept->config_since = p->config.since;
 }
 
 void

@@ -60,6 +60,7 @@ typedef enum SdVoterStatus
 	SD_VOTER_REFUSED,			/* promised a higher ballot */
 	SD_VOTER_WRONG_INCARNATION, /* answered under another incarnation: not counted */
 	SD_VOTER_NO_VOTE,			/* void or stopped */
+	SD_VOTER_LEASED,			/* has granted a lease to another region: it promised nothing */
 	SD_VOTER_ERROR,				/* answered with an error or a WARNING: may have happened or not */
 	SD_VOTER_UNANSWERED,		/* timeout, closed socket: may have happened or not */
 	SD_VOTER_UNSENT				/* no connection: the call never left this process */
@@ -80,6 +81,7 @@ typedef enum SdOutcome
 	/* both modes; in CHANGE nothing of ours was sent */
 	SD_OUTCOME_NO_QUORUM,		/* too few promises; status of each voter says why.  SD001 */
 	SD_OUTCOME_PREEMPTED,		/* others kept higher ballots until the deadline or the last ballot */
+	SD_OUTCOME_LEASED,			/* too few promises, because another region has a lease: ask it, or wait it out */
 	/* SETTLE */
 	SD_OUTCOME_SETTLED,			/* chosen: p->chosen */
 	SD_OUTCOME_NOTHING			/* nobody in a majority accepted anything at s, and no noop was given */
@@ -127,6 +129,18 @@ typedef struct SdAnswer
 	int32_t		incarnation;
 } SdAnswer;
 
+/*
+ * A ballot that may be used once more: a majority has promised it for `version` and all later ones, and none of them
+ * had accepted anything there.  See lease.h.
+ */
+typedef struct SdKept
+{
+	bool		known;
+	SdBallot	ballot;
+	int64_t		version;		/* the only one it may be used for */
+	int64_t		config_since;	/* of the configuration that the promises were counted in */
+} SdKept;
+
 typedef struct SdProposerStart
 {
 	SdProposerMode mode;
@@ -148,6 +162,9 @@ typedef struct SdProposerStart
 	 */
 	bool		has_noop;
 	SdEntryRef	noop;
+
+	/* CHANGE: granted at once under this ballot, without phase 1; NULL: with phase 1.  For version and config. */
+	const SdKept *kept;
 } SdProposerStart;
 
 typedef struct SdProposerVoter
@@ -192,6 +209,10 @@ typedef struct SdProposer
 	bool		reported_known;
 	SdReport	reported;
 
+	/* for who wants to keep the ballot */
+	bool		promised;		/* a majority has promised it */
+	bool		reported_later; /* one of them had accepted something at a later version */
+
 	/* "A (version, ballot) carries one entry, ever": what this ballot is spent on */
 	bool		spent_known;
 	SdEntryRef	spent;
@@ -228,7 +249,7 @@ extern void sd_proposer_promise(SdProposer *p, const SdAnswer *answer, const SdR
 extern void sd_proposer_accepted(SdProposer *p, const SdAnswer *answer, int64_t now);
 extern void sd_proposer_refused(SdProposer *p, const SdAnswer *answer, const SdBallot *promise, int64_t now);
 
-/* why: NO_VOTE, ERROR, UNANSWERED or UNSENT; ballot: of the call */
+/* why: NO_VOTE, LEASED, ERROR, UNANSWERED or UNSENT; ballot: of the call */
 extern void sd_proposer_failed(SdProposer *p, int voter, const SdBallot *ballot, SdVoterStatus why, int64_t now);
 
 /* An entry is known to be in somebody's log at version: a "chosen" answer, a learn, a settlement.  Any source will do. */
@@ -243,6 +264,12 @@ extern void sd_proposer_own_vote(SdProposer *p, SdOwnVote what, int64_t now);
  * a commit after a "definite" answer would make it a lie.  SETTLE: stop.
  */
 extern void sd_proposer_close(SdProposer *p, int64_t now);
+
+/*
+ * The round is over, or nothing of its ballot was ever sent: may the ballot be used once more?  Only if it is not spent,
+ * or spent on our own entry and that is chosen: "unless that entry is learned at s, ballot and lease are dropped".
+ */
+extern void sd_proposer_keep(const SdProposer *p, SdKept *kept);
 
 /* Time passed. */
 extern void sd_proposer_tick(SdProposer *p, int64_t now);

@@ -144,6 +144,7 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 			sd_shared_decide(c->db, "change", subject, "unknown", sd_round_votes(round, false), "being settled");
 			c->doubt = round->p.version;
 			return;
+		case SD_OUTCOME_LEASED:
 		case SD_OUTCOME_NONE:
 		case SD_OUTCOME_SETTLED:
 		case SD_OUTCOME_NOTHING:

@@ -124,6 +124,7 @@ sd_round_missing(SdRound *round, const char *lead)
 				if (remote && sd_peer_last_error(remote->peer)[0])
 					why = sd_peer_last_error(remote->peer);
 				break;
+			case SD_VOTER_LEASED:
 			case SD_VOTER_NO_VOTE:
 			case SD_VOTER_ERROR:
 				why = round->errors[i];

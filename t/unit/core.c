@@ -11,6 +11,7 @@
 #include "causality/hlc.h"
 #include "consensus/acceptor.h"
 #include "consensus/ballot.h"
+#include "consensus/lease.h"
 #include "consensus/membership.h"
 #include "consensus/mistakes.h"
 #include "consensus/proposer.h"
@@ -273,7 +274,7 @@ say(const char *format,...)
 }
 
 static const char *const outcome_names[] = {"none", "success", "nothing_sent", "taken", "lost", "refused", "unknown",
-"no_quorum", "preempted", "settled", "nothing"};
+"no_quorum", "preempted", "leased", "settled", "nothing"};
 
 /* "Pb1" prepare to b at round 1, "Ae1:x" accept of x to e at round 1 */
 static void
@@ -336,7 +337,7 @@ traced(const char *expected)
 #define TRACE(expected) OK(traced(expected))
 
 static void
-begin(const char *roles, const char *self, SdProposerMode mode, bool noop)
+begin_with(const char *roles, const char *self, SdProposerMode mode, bool noop, const SdKept *kept)
 {
 	SdConfig	c = config(roles);
 	SdProposerStart s;
@@ -346,7 +347,8 @@ begin(const char *roles, const char *self, SdProposerMode mode, bool noop)
 	s.config = &c;
 	s.region = self;
 	s.incarnation = 1;
-	s.version = 5;
+	s.version = kept ? kept->version : 5;
+	s.kept = kept;
 	s.seed = 42;
 	s.deadline = 1000;
 	s.retry_after = 10;
@@ -358,6 +360,12 @@ begin(const char *roles, const char *self, SdProposerMode mode, bool noop)
 	clock_now = 0;
 	trace[0] = '\0';
 	sd_proposer_start(&p, &s, clock_now);
+}
+
+static void
+begin(const char *roles, const char *self, SdProposerMode mode, bool noop)
+{
+	begin_with(roles, self, mode, noop, NULL);
 }
 
 static SdAnswer
@@ -815,6 +823,215 @@ test_settle(void)
 	TRACE("must_settle:x Aa7:x Ab7:x Ac7:x done(no_quorum)");
 }
 
+/* what the round that has just ended keeps */
+static SdKept
+kept(void)
+{
+	SdKept		k;
+
+	sd_proposer_keep(&p, &k);
+	return k;
+}
+
+static void
+test_kept_ballot(void)
+{
+	SdKept		k;
+
+	/* our own entry is chosen: the next version under the same ballot, without phase 1 */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('x');
+	accepted('b');
+	own(SD_OWN_COMMITTED);
+	k = kept();
+	OK(k.known && k.version == 6 && k.ballot.round == 1 && sd_ballot_compare(&k.ballot, &p.ballot) == 0);
+	begin_with("vvv", "a", SD_PROPOSER_CHANGE, false, &k);
+	TRACE("granted");
+	OK(sd_ballot_compare(&k.ballot, &p.ballot) == 0 && p.version == 6);
+	propose('y');
+	TRACE("Ab1:y Ac1:y");
+	accepted('c');
+	TRACE("ready");
+	own(SD_OWN_COMMITTED);
+	TRACE("chosen:y done(success)");
+	OK(kept().version == 7);
+
+	/* a kept ballot that others have overtaken meanwhile: as any other */
+	begin_with("vvv", "a", SD_PROPOSER_CHANGE, false, &k);
+	propose('y');
+	refused('b', 3);
+	refused('c', 3);
+	tick(100);
+	TRACE("granted Ab1:y Ac1:y Pa4 Pb4 Pc4");
+	OK(!kept().known);
+
+	/* nothing was sent under it: it may be used for the same version */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	sd_proposer_own_vote(&p, SD_OWN_ABORTED, clock_now);
+	k = kept();
+	OK(k.known && k.version == 5);
+
+	/* spent on an entry of which nobody knows: dropped */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('x');
+	sd_proposer_own_vote(&p, SD_OWN_ABORTED, clock_now);
+	OK(!kept().known);
+
+	/* spent on ours, and another one is chosen: dropped */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('x');
+	chosen('y');
+	OK(!kept().known);
+
+	/* taken before anything was sent: dropped, too */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	chosen('y');
+	OK(!kept().known);
+
+	/* a promise that reported a later version: it would have to be proposed there first */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	{
+		SdAnswer	a = from('b', 1);
+		SdReport	r = {6, ballot(0, "z", 1), entry('z')};
+
+		sd_proposer_promise(&p, &a, &r, 1, clock_now);
+	}
+	promise('a');
+	propose('x');
+	accepted('c');
+	own(SD_OWN_COMMITTED);
+	OK(p.outcome == SD_OUTCOME_SUCCESS && !kept().known);
+
+	/* no majority ever promised */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	sd_proposer_close(&p, clock_now);
+	OK(!kept().known);
+
+	/* what a settlement chose is not ours */
+	begin("vvv", "a", SD_PROPOSER_SETTLE, true);
+	promise('a');
+	promise('b');
+	accepted('a');
+	accepted('b');
+	OK(p.outcome == SD_OUTCOME_SETTLED && !kept().known);
+}
+
+static void
+test_leased(void)
+{
+	/* at once, not at the deadline: the caller asks the holder */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	failed('a', SD_VOTER_LEASED);
+	failed('b', SD_VOTER_LEASED);
+	TRACE("Pa1 Pb1 Pc1 done(leased)");
+	OK(sd_outcome_is_definite(p.outcome));
+
+	/* one that has granted it and one that is away */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	failed('b', SD_VOTER_UNSENT);
+	failed('c', SD_VOTER_LEASED);
+	TRACE("Pa1 Pb1 Pc1 done(leased)");
+
+	/* two that are away: without them it would not help to ask */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	failed('b', SD_VOTER_UNSENT);
+	failed('c', SD_VOTER_UNSENT);
+	failed('a', SD_VOTER_LEASED);
+	TRACE("Pa1 Pb1 Pc1 done(no_quorum)");
+
+	/* enough without it */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	failed('b', SD_VOTER_LEASED);
+	promise('c');
+	TRACE("Pa1 Pb1 Pc1 granted");
+
+	begin("vvv", "a", SD_PROPOSER_SETTLE, false);
+	failed('a', SD_VOTER_LEASED);
+	failed('b', SD_VOTER_LEASED);
+	TRACE("Pa1 Pb1 Pc1 done(leased)");
+}
+
+static void
+test_grant(void)
+{
+	SdGrant		g = {0};
+	SdBallot	none = {0};
+	SdBallot	b = ballot(3, "a", 7);
+	SdBallot	later = ballot(4, "c", 9);
+
+	OK(!sd_grant_forbids(&g, "b", &none, 100));
+	sd_grant_note(&g, &b, 50, 100);
+	OK(sd_grant_forbids(&g, "b", &none, 149));
+	OK(!sd_grant_forbids(&g, "b", &none, 150));
+	OK(!sd_grant_forbids(&g, "a", &none, 120));		/* the holder itself */
+	OK(!sd_grant_forbids(&g, "b", &b, 120));		/* given up by its holder */
+	OK(sd_grant_forbids(&g, "b", &later, 120));		/* that was another lease */
+	sd_grant_note(&g, &b, 50, 90);					/* an older call, handled late */
+	OK(sd_grant_forbids(&g, "b", &none, 149));
+	sd_grant_note(&g, &b, 50, 140);					/* renewed */
+	OK(sd_grant_forbids(&g, "b", &none, 189) && !sd_grant_forbids(&g, "b", &none, 190));
+	sd_grant_note(&g, &later, 0, 150);				/* settled by c, who wants no lease */
+	OK(!sd_grant_forbids(&g, "b", &none, 151));
+	sd_grant_note(&g, &b, 50, 150);
+	sd_grant_note(&g, &b, 0, 151);
+	OK(sd_grant_forbids(&g, "b", &none, 152));
+}
+
+static void
+test_lease(void)
+{
+	SdConfig	c = config("vvvo");
+	SdBallot	b = ballot(1, "a", 1);
+	SdBallot	other = ballot(2, "a", 1);
+	SdLease		l = {0};
+
+	OK(sd_lease_until(&l, &c) == 0 && !sd_lease_usable(&l, &c, 5, 0));
+	sd_lease_begin(&l, &b);
+	sd_lease_granted(&l, &b, 0, 1000, 100);
+	OK(sd_lease_until(&l, &c) == 0);				/* one of three is no quorum */
+	sd_lease_granted(&l, &b, 3, 1000, 100);
+	OK(sd_lease_until(&l, &c) == 0);				/* nor with an observer */
+	sd_lease_granted(&l, &b, 1, 1020, 100);
+	OK(sd_lease_until(&l, &c) == 1090);				/* 9/10, from sending */
+	sd_lease_granted(&l, &b, 2, 1040, 100);
+	OK(sd_lease_until(&l, &c) == 1110);
+	sd_lease_granted(&l, &b, 2, 900, 100);
+	OK(sd_lease_until(&l, &c) == 1110);				/* never shortened */
+	sd_lease_granted(&l, &other, 0, 5000, 100);
+	OK(sd_lease_until(&l, &c) == 1110);				/* another ballot's */
+
+	begin("vvvo", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	sd_lease_begin(&l, &p.ballot);
+	OK(sd_lease_until(&l, &c) == 0);
+	sd_lease_granted(&l, &p.ballot, 0, 1000, 100);
+	sd_lease_granted(&l, &p.ballot, 1, 1000, 100);
+	sd_proposer_close(&p, clock_now);
+	sd_lease_keep(&l, &p, false);
+	OK(sd_lease_usable(&l, &c, 5, 1089));
+	OK(!sd_lease_usable(&l, &c, 5, 1090));			/* over */
+	OK(!sd_lease_usable(&l, &c, 6, 1000));			/* not for that version */
+	c.since = 4;
+	OK(!sd_lease_usable(&l, &c, 5, 1000));			/* the voters are others now */
+	c.since = 0;
+	sd_lease_keep(&l, &p, true);
+	OK(!l.kept.known && sd_lease_until(&l, &c) == 0);	/* its own entry changed them */
+}
+
 static void
 test_nonces_differ(void)
 {
@@ -883,6 +1100,10 @@ main(void)
 	test_abort_after_acceptance();
 	test_another_entry_appears_at_the_new_ballot();
 	test_settle();
+	test_kept_ballot();
+	test_leased();
+	test_grant();
+	test_lease();
 	test_nonces_differ();
 	test_hlc();
 	printf("unit: %d passed, %d failed\n", n_passed, n_failed);

@@ -1,0 +1,100 @@
+/*
+ * lease.c: granting, holding and keeping.  Pure; see lease.h.
+ */
+#include "consensus/lease.h"
+
+#include <string.h>
+
+#include "consensus/mistakes.h"
+
+bool
+sd_grant_forbids(const SdGrant *grant, const char *caller, const SdBallot *over, int64_t now)
+{
+	return !sd_ballot_is_none(&grant->ballot) && now < grant->until &&
+		strcmp(grant->ballot.region, caller) != 0 &&
+		sd_ballot_compare(&grant->ballot, over) != 0;
+}
+
+void
+sd_grant_note(SdGrant *grant, const SdBallot *ballot, int64_t duration, int64_t now)
+{
+	if (duration <= 0)
+	{
+		/* somebody who settles has the higher ballot now; a late call under the old one changes nothing */
+		if (sd_ballot_compare(ballot, &grant->ballot) != 0)
+			memset(grant, 0, sizeof(*grant));
+		return;
+	}
+	/* never shortened: calls may be handled in another order than they were sent */
+	if (sd_ballot_compare(ballot, &grant->ballot) != 0 || grant->until < now + duration)
+		grant->until = now + duration;
+	grant->ballot = *ballot;
+}
+
+void
+sd_lease_drop(SdLease *lease)
+{
+	memset(lease, 0, sizeof(*lease));
+}
+
+void
+sd_lease_begin(SdLease *lease, const SdBallot *ballot)
+{
+	if (sd_ballot_compare(&lease->ballot, ballot) == 0)
+		return;
+	sd_lease_drop(lease);
+	lease->ballot = *ballot;
+}
+
+void
+sd_lease_granted(SdLease *lease, const SdBallot *ballot, int voter, int64_t sent, int64_t duration)
+{
+	int64_t		until = sent + duration - duration / 10;
+
+	if (sd_ballot_is_none(ballot) || sd_ballot_compare(&lease->ballot, ballot) != 0 ||
+		voter < 0 || voter >= SD_MAX_REGIONS)
+		return;
+	if (lease->until[voter] < until)
+		lease->until[voter] = until;
+}
+
+/* The quorum-th largest: by insertion, there are few. */
+int64_t
+sd_lease_until(const SdLease *lease, const SdConfig *config)
+{
+	int64_t		longest[SD_MAX_REGIONS];
+	int			quorum = sd_config_quorum(config);
+	int			n = 0;
+
+	for (int i = 0; i < config->n; i++)
+	{
+		int			at;
+
+		if (!sd_member_votes(&config->member[i]))
+			continue;
+		for (at = n; at > 0 && longest[at - 1] < lease->until[i]; at--)
+			longest[at] = longest[at - 1];
+		longest[at] = lease->until[i];
+		n++;
+	}
+	return n >= quorum ? longest[quorum - 1] : 0;
+}
+
+void
+sd_lease_keep(SdLease *lease, const SdProposer *p, bool config_changed)
+{
+	memset(&lease->kept, 0, sizeof(lease->kept));
+	if (!sd_ballot_is_none(&lease->ballot) && sd_ballot_compare(&lease->ballot, &p->ballot) == 0 &&
+		(!config_changed || SD_MISTAKE(KEEP_OVER_CONFIG)))
+		sd_proposer_keep(p, &lease->kept);
+	if (!lease->kept.known)
+		sd_lease_drop(lease);
+}
+
+bool
+sd_lease_usable(const SdLease *lease, const SdConfig *config, int64_t version, int64_t now)
+{
+	return lease->kept.known && lease->kept.version == version &&
+		(lease->kept.config_since == config->since || SD_MISTAKE(KEEP_OVER_CONFIG)) &&
+		now < sd_lease_until(lease, config);
+}
