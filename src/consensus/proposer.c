@@ -62,6 +62,24 @@ proposer_count_repeatable(const SdProposer *p)
 	return proposer_count(p, SD_VOTER_UNSENT) + proposer_count(p, SD_VOTER_UNANSWERED) + proposer_count(p, SD_VOTER_ERROR);
 }
 
+#define ONE_OF(status) (1u << (status))
+
+/*
+ * Has every required voter come to one of these?  In phase 2 our own vote is the last one, so it is not asked for.
+ */
+static bool
+proposer_required(const SdProposer *p, unsigned statuses)
+{
+	for (int i = 0; i < p->config.n; i++)
+	{
+		const SdProposerVoter *v = &p->voter[i];
+
+		if (v->required && !(v->self && p->phase == SD_PHASE_ACCEPT) && (statuses & ONE_OF(v->status)) == 0)
+			return false;
+	}
+	return true;
+}
+
 static bool
 proposer_self_votes(const SdProposer *p)
 {
@@ -287,22 +305,25 @@ proposer_look_at_promises(SdProposer *p, int64_t now)
 {
 	int			quorum = sd_config_quorum(&p->config);
 	int			possible = proposer_count(p, SD_VOTER_PROMISED) + proposer_count(p, SD_VOTER_ASKED);
+	unsigned	open = ONE_OF(SD_VOTER_PROMISED) | ONE_OF(SD_VOTER_ASKED);
 
-	if (proposer_count(p, SD_VOTER_PROMISED) >= quorum)
+	if (proposer_count(p, SD_VOTER_PROMISED) >= quorum && proposer_required(p, ONE_OF(SD_VOTER_PROMISED)))
 		proposer_granted(p, now);
-	else if (possible >= quorum)
+	else if (possible >= quorum && proposer_required(p, open))
 	{
 		/* who could not be asked may be there in a moment, while the one we wait for hangs */
 		if (p->wake == 0 && proposer_count_repeatable(p) > 0)
 			p->wake = now + p->retry_after;
 	}
 	else if (proposer_count(p, SD_VOTER_LEASED) > 0 &&
-			 possible + proposer_count(p, SD_VOTER_REFUSED) + proposer_count(p, SD_VOTER_LEASED) >= quorum)
+			 possible + proposer_count(p, SD_VOTER_REFUSED) + proposer_count(p, SD_VOTER_LEASED) >= quorum &&
+			 proposer_required(p, open | ONE_OF(SD_VOTER_REFUSED) | ONE_OF(SD_VOTER_LEASED)))
 		proposer_give_up(p, SD_OUTCOME_LEASED);
-	else if (possible + proposer_count(p, SD_VOTER_REFUSED) >= quorum)
+	else if (possible + proposer_count(p, SD_VOTER_REFUSED) >= quorum &&
+			 proposer_required(p, open | ONE_OF(SD_VOTER_REFUSED)))
 		proposer_preempted(p, now);
 	else
-		proposer_give_up(p, SD_OUTCOME_NO_QUORUM);	/* at once: the rest is down, void or in error */
+		proposer_give_up(p, SD_OUTCOME_NO_QUORUM);	/* at once: the rest, or who is required, is down, void or in error */
 }
 
 /* ---------- phase 2 ---------- */
@@ -354,10 +375,16 @@ proposer_look_at_settling(SdProposer *p, int64_t now)
 		proposer_give_up(p, SD_OUTCOME_NO_QUORUM);
 }
 
-/* Our own entry: Q - 1 others, or Q if this region is no voter. */
+/*
+ * Our own entry: Q - 1 others, or Q if this region is no voter; and who is required, as long as it may still say yes: what
+ * a majority has accepted is chosen without it.
+ */
 static void
 proposer_look_at_own(SdProposer *p, int64_t now)
 {
+	unsigned	accepts = ONE_OF(SD_VOTER_ACCEPTED);
+	unsigned	may_accept = accepts | ONE_OF(SD_VOTER_UNSENT) | ONE_OF(SD_VOTER_UNANSWERED) | ONE_OF(SD_VOTER_ERROR);
+	bool		majority = proposer_count(p, SD_VOTER_ACCEPTED) >= sd_config_quorum(&p->config);
 	int			needed = sd_config_others_needed(&p->config, p->region, p->incarnation);
 	int			others = sd_config_voters(&p->config) - (proposer_self_votes(p) ? 1 : 0);
 	int			accepted = proposer_count(p, SD_VOTER_ACCEPTED);
@@ -365,9 +392,10 @@ proposer_look_at_own(SdProposer *p, int64_t now)
 	int			unsent = proposer_count(p, SD_VOTER_UNSENT);
 	int			repeatable = proposer_count_repeatable(p);
 
-	if (accepted >= needed)
+	if (accepted >= needed &&
+		(proposer_required(p, accepts) || (majority && !proposer_required(p, may_accept | ONE_OF(SD_VOTER_ASKED)))))
 	{
-		if (accepted >= sd_config_quorum(&p->config))
+		if (majority)
 			proposer_now_chosen(p, &p->entry);	/* a majority without us: chosen already */
 		else
 		{
@@ -387,7 +415,7 @@ proposer_look_at_own(SdProposer *p, int64_t now)
 		/* "Preempted, and every accept of the old ballot answered refused -> a new ballot and phase 1 again" */
 		proposer_preempted(p, now);
 	}
-	else if (refused == 0 && accepted + repeatable >= needed)
+	else if (refused == 0 && accepted + repeatable >= needed && proposer_required(p, may_accept))
 		p->wake = now + p->retry_after;
 	else
 	{
@@ -453,6 +481,7 @@ void
 sd_proposer_start(SdProposer *p, const SdProposerStart *start, int64_t now)
 {
 	int			self;
+	bool		any_required = false;
 
 	memset(p, 0, sizeof(*p));
 	p->mode = start->mode;
@@ -475,8 +504,10 @@ sd_proposer_start(SdProposer *p, const SdProposerStart *start, int64_t now)
 	{
 		p->voter[i].votes = sd_member_votes(&p->config.member[i]);
 		p->voter[i].self = (i == self);
+		p->voter[i].required = start->required && start->required[i] && p->voter[i].votes;
+		any_required |= p->voter[i].required;
 	}
-	if (start->kept)
+	if (start->kept && !any_required)
 		proposer_use_kept(p, start->kept, now);
 	else
 		proposer_start_ballot(p);
@@ -719,7 +750,10 @@ sd_proposer_tick(SdProposer *p, int64_t now)
 		return;
 	if (p->phase != SD_PHASE_GRANTED && p->phase != SD_PHASE_OWN_VOTE && now >= p->deadline)
 	{
-		if (p->mode == SD_PROPOSER_CHANGE && !p->sent && p->phase != SD_PHASE_UNDECIDED)
+		if (p->phase == SD_PHASE_ACCEPT && !p->settling && p->mode == SD_PROPOSER_CHANGE &&
+			proposer_count(p, SD_VOTER_ACCEPTED) >= sd_config_quorum(&p->config))
+			proposer_now_chosen(p, &p->entry);	/* only who is required is missing */
+		else if (p->mode == SD_PROPOSER_CHANGE && !p->sent && p->phase != SD_PHASE_UNDECIDED)
 			proposer_done(p, p->phase == SD_PHASE_BACKOFF ? SD_OUTCOME_PREEMPTED : SD_OUTCOME_NO_QUORUM);
 		else
 			proposer_judge(p);

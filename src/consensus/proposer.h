@@ -163,7 +163,14 @@ typedef struct SdProposerStart
 	bool		has_noop;
 	SdEntryRef	noop;
 
-	/* CHANGE: granted at once under this ballot, without phase 1; NULL: with phase 1.  For version and config. */
+	/*
+	 * CHANGE: voters, by index in config, whose promise and acceptance are waited for besides a majority's; NULL: none.
+	 * A demand of people, never a weaker quorum: what a majority accepted is chosen whatever these say.
+	 */
+	const bool *required;
+
+	/* CHANGE: granted at once under this ballot, without phase 1; NULL: with phase 1.  For version and config.  Not used with
+	 * required voters, which are to be heard now. */
 	const SdKept *kept;
 } SdProposerStart;
 
@@ -171,6 +178,7 @@ typedef struct SdProposerVoter
 {
 	bool		votes;			/* a voter of config */
 	bool		self;
+	bool		required;		/* its yes is waited for besides a majority */
 	SdVoterStatus status;		/* last answer in the phase under way */
 	SdVoterStatus first_accept; /* first answer to an accept at the ballot under way; IDLE = never sent */
 	SdBallot	promise;		/* with REFUSED: what it promised instead */

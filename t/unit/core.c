@@ -336,6 +336,8 @@ traced(const char *expected)
 
 #define TRACE(expected) OK(traced(expected))
 
+static const bool *required = NULL;	/* voters that the next attempt requires */
+
 static void
 begin_with(const char *roles, const char *self, SdProposerMode mode, bool noop, const SdKept *kept)
 {
@@ -349,6 +351,7 @@ begin_with(const char *roles, const char *self, SdProposerMode mode, bool noop, 
 	s.incarnation = 1;
 	s.version = kept ? kept->version : 5;
 	s.kept = kept;
+	s.required = required;
 	s.seed = 42;
 	s.deadline = 1000;
 	s.retry_after = 10;
@@ -538,6 +541,155 @@ test_no_quorum_at_once(void)
 	TRACE("Pa1 Pb1 Pc1");
 	tick(1);
 	TRACE("done(no_quorum)");
+}
+
+/* voters that people want in it: waited for besides a majority, and never instead of one */
+static void
+test_required(void)
+{
+	const bool	c_required[SD_MAX_REGIONS] = {false, false, true};
+	const bool	a_required[SD_MAX_REGIONS] = {true};
+	const bool	all_required[SD_MAX_REGIONS] = {true, true, true};
+	SdKept		kept = {.known = true, .version = 5};
+
+	/* a majority is there, and waits for it, in both phases */
+	required = c_required;
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	TRACE("Pa1 Pb1 Pc1");
+	promise('c');
+	TRACE("granted");
+	propose('e');
+	accepted('b');
+	TRACE("Ab1:e Ac1:e");
+	accepted('c');
+	/* b and c are a majority without us */
+	TRACE("chosen:e ready(chosen)");
+	own(SD_OWN_COMMITTED);
+	TRACE("done(success)");
+
+	/* it alone is no majority */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('c');
+	TRACE("Pa1 Pb1 Pc1");
+	failed('b', SD_VOTER_UNSENT);
+	failed('a', SD_VOTER_ERROR);
+	TRACE("done(no_quorum)");
+	begin("vvvvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	promise('c');
+	propose('e');
+	accepted('c');
+	TRACE("Pa1 Pb1 Pc1 Pd1 Pe1 granted Ab1:e Ac1:e Ad1:e Ae1:e");
+	accepted('b');
+	TRACE("ready");
+
+	/* known to be missing: at once, whatever the others say */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	failed('c', SD_VOTER_UNSENT);
+	TRACE("Pa1 Pb1 Pc1 done(no_quorum)");
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	failed('c', SD_VOTER_NO_VOTE);
+	TRACE("Pa1 Pb1 Pc1 done(no_quorum)");
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	tick(1000);
+	TRACE("Pa1 Pb1 Pc1 done(no_quorum)");
+
+	/* it has promised to somebody else: a higher ballot */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	refused('c', 7);
+	TRACE("Pa1 Pb1 Pc1");
+	tick(20);
+	TRACE("Pa8 Pb8 Pc8");
+	promise('a');
+	promise('b');
+	failed('c', SD_VOTER_LEASED);
+	TRACE("done(leased)");
+
+	/* it vanishes in phase 2: asked again, and then what a majority has accepted is settled, not thrown away */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	promise('c');
+	propose('e');
+	accepted('b');
+	failed('c', SD_VOTER_UNANSWERED);
+	TRACE("Pa1 Pb1 Pc1 granted Ab1:e Ac1:e");
+	tick(10);
+	TRACE("Ac1:e");
+	failed('c', SD_VOTER_NO_VOTE);
+	TRACE("undecided");
+	chosen('e');
+	TRACE("chosen:e ready(chosen)");
+
+	/* the same where others are a majority by themselves: chosen, as soon as it is known not to come, or at the deadline */
+	begin("vvvvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	promise('c');
+	propose('e');
+	accepted('b');
+	accepted('d');
+	accepted('e');
+	TRACE("Pa1 Pb1 Pc1 Pd1 Pe1 granted Ab1:e Ac1:e Ad1:e Ae1:e");
+	failed('c', SD_VOTER_UNANSWERED);
+	TRACE("");
+	tick(10);
+	TRACE("Ac1:e");
+	tick(990);
+	TRACE("chosen:e ready(chosen)");
+
+	/* time is up with less than a majority: nobody knows */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	promise('c');
+	propose('e');
+	accepted('b');
+	tick(1000);
+	TRACE("Pa1 Pb1 Pc1 granted Ab1:e Ac1:e done(unknown)");
+
+	/* our own promise is one, our own vote the commit; alone, all is one */
+	required = a_required;
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('b');
+	promise('c');
+	TRACE("Pa1 Pb1 Pc1");
+	promise('a');
+	propose('e');
+	accepted('c');
+	TRACE("granted Ab1:e Ac1:e ready");
+	begin("v", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	propose('e');
+	TRACE("Pa1 granted ready");
+
+	/* a kept ballot was promised some time ago: those who are required are asked now */
+	required = all_required;
+	kept.ballot = ballot(1, "a", 1);
+	begin_with("vvv", "a", SD_PROPOSER_CHANGE, false, &kept);
+	TRACE("Pa1 Pb1 Pc1");
+	promise('a');
+	promise('b');
+	TRACE("");
+	promise('c');
+	TRACE("granted");
+
+	/* an observer has no vote that could be required */
+	begin("vo", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	propose('e');
+	TRACE("Pa1 granted ready");
+	required = NULL;
 }
 
 static void
@@ -1091,6 +1243,7 @@ main(void)
 	test_change_succeeds();
 	test_change_alone_and_observer();
 	test_no_quorum_at_once();
+	test_required();
 	test_phase1_preempted();
 	test_stale_answers();
 	test_must_settle_first();
