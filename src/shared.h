@@ -121,6 +121,7 @@ typedef struct SdProposal
 	pg_uuid_t	entry_id;
 	char		subject[SD_TEXT_SIZE];	/* migration name, for messages, decisions and outcome(name) */
 	bool		supersedes;		/* may be proposed while this region is halted */
+	bool		config;			/* of the group itself: may be proposed while this region is suspended */
 	int64		deadline_us;	/* monotonic */
 	dsm_handle	data;			/* GRANT, NEEDS: names, a line each; ACCEPT: the entry's bytes */
 	Size		data_size;

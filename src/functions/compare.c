@@ -31,7 +31,7 @@ ask_describe(SdClient *client)
 
 	PG_TRY();
 	{
-		result = sd_client_query(client, "SELECT group_id, generation, region, head, applied, form FROM schemadrift_rpc.describe($1)",
+		result = sd_client_query(client, "SELECT group_id, generation, region, head, applied, form, digest IS NULL FROM schemadrift_rpc.describe($1)",
 								 1, NULL, values, false);
 	}
 	PG_CATCH();
@@ -81,6 +81,11 @@ sd_compare_connect(const char *via, SdGroupInfo *info)
 	info->region = pstrdup(PQgetvalue(result, 0, 2));
 	info->head = strtoll(PQgetvalue(result, 0, 3), NULL, 10);
 	info->applied = strtoll(PQgetvalue(result, 0, 4), NULL, 10);
+	if (strcmp(PQgetvalue(result, 0, 6), "t") == 0)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
+				 errmsg("region \"%s\" is a witness: it has no schema, and admits nobody", info->region),
+				 errhint("Name another region of its group.")));
 	if (atoi(PQgetvalue(result, 0, 5)) != SD_DIGEST_FORM)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -38,7 +38,7 @@ sd_group_begin(const char *function, const char *subject)
 				 errdetail("One transaction makes one entry of the log."),
 				 errhint("COMMIT first.")));
 	sd_change_set_subject(subject);
-	sd_change_begin(NIL);
+	sd_change_begin_config();
 }
 
 int64
@@ -207,20 +207,8 @@ sd_group_clear(void)
 static void
 take_out(const SdSelf *self, SdMembers *members, const char *region)
 {
-	int			i = sd_config_find(&members->config, region);
-	int			last = --members->config.n;
-
-	Assert(i >= 0);
-	members->config.member[i] = members->config.member[last];
-	members->conninfo[i] = members->conninfo[last];
-	members->priority[i] = members->priority[last];
-	members->wants[i] = members->wants[last];
-	if (sd_config_voters(&members->config) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("region \"%s\" is the group's last voter", region),
-				 errdetail("Without it the other members could never change the schema again."),
-				 errhint("Let another region become a voter first, or remove the observers.")));
+	sd_members_remove(members, sd_group_find(members, region));
+	sd_group_require_voter(members, region);
 	sd_group_require_quorum(self, members, psprintf("removing region \"%s\"", region));
 }
 
@@ -238,11 +226,7 @@ sd_remove_region(PG_FUNCTION_ARGS)
 		if (pass == 2)
 			sd_group_begin("remove_region", region);
 		sd_group_require(&self, &members);
-		if (sd_config_find(&members.config, region) < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("there is no region \"%s\" in this group", region),
-					 errhint("SELECT region FROM schemadrift.regions.")));
+		(void) sd_group_find(&members, region);
 		if (strcmp(region, self.region) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -250,6 +234,7 @@ sd_remove_region(PG_FUNCTION_ARGS)
 					 errhint("SELECT schemadrift.leave() here, or remove_region() in another region.")));
 		take_out(&self, &members, region);
 	}
+	sd_group_warn_of_two(&members);
 	PG_RETURN_INT64(sd_group_propose(&members, "remove", region));
 }
 
@@ -297,6 +282,17 @@ leave_now(void)
 	return false;
 }
 
+static void
+refuse_witness(const SdSelf *self, const SdMembers *members)
+{
+	if (sd_members_is_witness(members, sd_group_find(members, self->region)))
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
+				 errmsg("a witness changes nothing by itself"),
+				 errhint("SELECT schemadrift.remove_region('%s') in another region; then leave() here forgets the group.",
+						 self->region)));
+}
+
 Datum
 sd_leave(PG_FUNCTION_ARGS)
 {
@@ -318,6 +314,7 @@ sd_leave(PG_FUNCTION_ARGS)
 		if (pass == 2)
 			sd_group_begin("leave", "leave");
 		sd_group_require(&self, &members);
+		refuse_witness(&self, &members);
 		take_out(&self, &members, self.region);
 	}
 	version = sd_group_propose(&members, "leave", self.region);

@@ -21,6 +21,12 @@ extern char *sd_group_text_arg(FunctionCallInfo fcinfo, int arg, const char *nam
 
 extern void sd_group_check_region(const char *region);
 extern void sd_group_check_conninfo(const char *conninfo);
+
+/* The same for one that stays in this database. */
+extern void sd_group_check_own_conninfo(const char *conninfo);
+
+/* A conninfo without its secrets, to be shown; what cannot be parsed is not shown. */
+extern char *sd_group_show_conninfo(const char *conninfo);
 extern SdRole sd_group_check_role(const char *role);
 
 /* READ COMMITTED, no subtransaction, no standby, origin. */
@@ -35,6 +41,15 @@ extern void sd_group_members(MemoryContext context, SdMembers *members);
 /* This region is a member of a group (reads self and members, texts in the current context). */
 extern void sd_group_require(SdSelf *self, SdMembers *members);
 
+/* Index of a member; an error if there is none of that name. */
+extern int	sd_group_find(const SdMembers *members, const char *region);
+
+/* Without this region, somebody still has schema and vote; an error if not. */
+extern void sd_group_require_voter(const SdMembers *members, const char *region);
+
+/* Two voters: the group works, and stops when either is away.  A warning. */
+extern void sd_group_warn_of_two(const SdMembers *members);
+
 /*
  * This database is in no group, or what is left of one it was removed from can go: then it goes.  Takes the DDL
  * lock, so that of two calls at once one sees the other's group.
@@ -48,6 +63,9 @@ extern bool sd_group_reaches(const SdSelf *self, const SdMember *member, const c
 
 /* Could these members decide now?  An error, SD001, that names the missing if not.  what: "removing region \"x\"". */
 extern void sd_group_require_quorum(const SdSelf *self, const SdMembers *members, const char *what);
+
+/* The same, and as many call us: waits for that as long as for a quorum. */
+extern void sd_group_await_quorum(const SdSelf *self, const SdMembers *members, const char *what);
 
 /* ---- group.c ---- */
 

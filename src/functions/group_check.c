@@ -45,6 +45,27 @@ sd_group_check_region(const char *region)
 				 errdetail("A name is 1 to 63 lower-case letters, digits, \"-\" and \"_\", and begins with a letter or digit.")));
 }
 
+static void
+require_parsable(const char *conninfo)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+
+	if (options == NULL && (strcasestr(conninfo, "password") != NULL || strchr(conninfo, '@') != NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("conninfo cannot be used"),
+				 errdetail("It cannot be parsed; what is wrong is not shown, because it seems to contain a password."),
+				 errhint("Write it like \"host=db.example.com port=5432 dbname=app user=schemadrift\".")));
+	PQconninfoFree(options);
+}
+
+void
+sd_group_check_own_conninfo(const char *conninfo)
+{
+	require_parsable(conninfo);
+	sd_conninfo_check(conninfo);
+}
+
 static bool
 is_secret(const PQconninfoOption *option)
 {
@@ -60,25 +81,15 @@ is_secret(const PQconninfoOption *option)
 void
 sd_group_check_conninfo(const char *conninfo)
 {
-	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	PQconninfoOption *options;
 	const char *secret = NULL;
 
-	if (options == NULL)
-	{
-		if (strcasestr(conninfo, "password") != NULL || strchr(conninfo, '@') != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("conninfo cannot be used"),
-					 errdetail("It cannot be parsed; what is wrong is not shown, because it seems to contain a password."),
-					 errhint("Write it like \"host=db.example.com port=5432 dbname=app user=schemadrift\".")));
-	}
-	else
-	{
-		for (PQconninfoOption *o = options; o->keyword && !secret; o++)
-			if (is_secret(o) && o->val && o->val[0])
-				secret = pstrdup(o->keyword);
-		PQconninfoFree(options);
-	}
+	require_parsable(conninfo);
+	options = PQconninfoParse(conninfo, NULL);
+	for (PQconninfoOption *o = options; o && o->keyword && !secret; o++)
+		if (is_secret(o) && o->val && o->val[0])
+			secret = pstrdup(o->keyword);
+	PQconninfoFree(options);
 	if (secret)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -86,6 +97,36 @@ sd_group_check_conninfo(const char *conninfo)
 				 errdetail("It has the option \"%s\"; it becomes part of the log, which every region keeps for ever.", secret),
 				 errhint("Use a service file, a passfile or a client certificate on each server, and name that in the conninfo.")));
 	sd_conninfo_check(conninfo);
+}
+
+char *
+sd_group_show_conninfo(const char *conninfo)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	StringInfoData out;
+
+	initStringInfo(&out);
+	for (PQconninfoOption *o = options; o && o->keyword; o++)
+	{
+		if (o->val == NULL || o->val[0] == '\0' || is_secret(o))
+			continue;
+		appendStringInfo(&out, "%s%s=", out.len > 0 ? " " : "", o->keyword);
+		if (strpbrk(o->val, " '\\") == NULL)
+			appendStringInfoString(&out, o->val);
+		else
+		{
+			appendStringInfoChar(&out, '\'');
+			for (const char *c = o->val; *c; c++)
+			{
+				if (*c == '\'' || *c == '\\')
+					appendStringInfoChar(&out, '\\');
+				appendStringInfoChar(&out, *c);
+			}
+			appendStringInfoChar(&out, '\'');
+		}
+	}
+	PQconninfoFree(options);
+	return out.data;
 }
 
 SdRole
@@ -96,14 +137,11 @@ sd_group_check_role(const char *role)
 	if (strcmp(role, "observer") == 0)
 		return SD_ROLE_OBSERVER;
 	if (strcmp(role, "witness") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("role \"witness\" is not supported in this version"),
-				 errhint("Use \"voter\" or \"observer\".")));
+		return SD_ROLE_WITNESS;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid role \"%s\"", role),
-			 errhint("Use \"voter\" or \"observer\".")));
+			 errhint("Use \"voter\", \"observer\" or \"witness\".")));
 }
 
 void
@@ -182,6 +220,44 @@ sd_group_require(SdSelf *self, SdMembers *members)
 				 errmsg("region \"%s\" is no member of its group any more", self->region),
 				 errdetail("It was removed by version " INT64_FORMAT ".", removed),
 				 errhint("SELECT schemadrift.leave() forgets the group here; schemadrift.join() joins it again.")));
+}
+
+int
+sd_group_find(const SdMembers *members, const char *region)
+{
+	int			i = sd_config_find(&members->config, region);
+
+	if (i < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no region \"%s\" in this group", region),
+				 errhint("SELECT region FROM schemadrift.regions.")));
+	return i;
+}
+
+void
+sd_group_require_voter(const SdMembers *members, const char *region)
+{
+	if (sd_config_check(&members->config) == SD_CONFIG_NO_VOTER || members->config.n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("region \"%s\" is the group's last voter", region),
+				 errdetail("Without it the other members could never change the schema again."),
+				 errhint("Let another region become a voter first, or remove the observers.")));
+}
+
+void
+sd_group_warn_of_two(const SdMembers *members)
+{
+	int			voters = 0;
+
+	for (int i = 0; i < members->config.n; i++)
+		voters += members->wants[i] != SD_ROLE_OBSERVER && !members->stepped_down[i];
+	if (voters == 2)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("a group of two voters can decide nothing while either is away"),
+				 errhint("Join a third region, or a witness: schemadrift.join(..., role => 'witness').")));
 }
 
 /* Does this member have the version in its log?  NULL: yes; else why that is not known. */
@@ -283,6 +359,7 @@ sd_group_require_none(void)
 					 errdetail("It is region \"%s\".", self.region),
 					 errhint("SELECT schemadrift.leave() first.")));
 		sd_group_members(scope.caller, &members);
+		sd_addresses_override(&members);
 	}
 	sd_store_leave(&scope);
 	if (removed > 0)

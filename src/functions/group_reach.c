@@ -10,6 +10,10 @@
 #include "errors.h"
 #include "functions/group.h"
 #include "settings.h"
+#include "waits.h"
+
+/* Not every heartbeat is news that waiters are woken for. */
+#define LOOK_AGAIN_MS	200
 
 /* Heartbeats come every interval; a few may get lost. */
 static bool
@@ -61,15 +65,29 @@ sd_group_reaches(const SdSelf *self, const SdMember *member, const char **why)
 	return *why == NULL;
 }
 
-void
-sd_group_require_quorum(const SdSelf *self, const SdMembers *members, const char *what)
+static bool
+calls_us(const SdSelf *self, const SdMember *member)
 {
-	int			quorum = sd_config_quorum(&members->config);
-	int			voters = sd_config_voters(&members->config);
-	int			reached = 0;
-	StringInfoData missing;
+	SdDatabase *db = sd_shared_mine();
+	bool		calls = strcmp(member->region, self->region) == 0;
 
-	initStringInfo(&missing);
+	if (db == NULL || calls)
+		return calls;
+	LWLockAcquire(&db->lock, LW_SHARED);
+	for (int i = 0; i < db->n_peers; i++)
+		if (strcmp(db->peers[i].region, member->region) == 0)
+			calls = lately(db->peers[i].last_called_us);
+	LWLockRelease(&db->lock);
+	return calls;
+}
+
+/* Voters reached, and, if both_ways, that reach us; a line for each other one. */
+static int
+count_reached(const SdSelf *self, const SdMembers *members, bool both_ways, StringInfo missing)
+{
+	int			reached = 0;
+
+	initStringInfo(missing);
 	for (int i = 0; i < members->config.n; i++)
 	{
 		const SdMember *member = &members->config.member[i];
@@ -77,15 +95,47 @@ sd_group_require_quorum(const SdSelf *self, const SdMembers *members, const char
 
 		if (!sd_member_votes(member))
 			continue;
-		if (sd_group_reaches(self, member, &why))
-			reached++;
+		if (!sd_group_reaches(self, member, &why))
+			appendStringInfo(missing, "\n%s: %s", member->region, why);
+		else if (both_ways && !calls_us(self, member))
+			appendStringInfo(missing, "\n%s: it has not called this region lately", member->region);
 		else
-			appendStringInfo(&missing, "\n%s: %s", member->region, why);
+			reached++;
 	}
+	return reached;
+}
+
+static void
+require_quorum(const SdSelf *self, const SdMembers *members, const char *what, bool both_ways, int64 deadline)
+{
+	SdDatabase *db = sd_shared_mine();
+	int			quorum = sd_config_quorum(&members->config);
+	int			voters = sd_config_voters(&members->config);
+	int			reached;
+	StringInfoData missing;
+
+	if (db && deadline > 0)
+		ConditionVariablePrepareToSleep(&db->changed);
+	while ((reached = count_reached(self, members, both_ways, &missing)) < quorum && db && sd_monotonic_us() < deadline)
+		ConditionVariableTimedSleep(&db->changed, Min(sd_monotonic_timeout_ms(deadline, sd_monotonic_us()), LOOK_AGAIN_MS),
+									sd_wait_event(SD_WAIT_QUORUM));
+	ConditionVariableCancelSleep();
 	if (reached < quorum)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_NO_QUORUM),
 				 errmsg("%s would leave a group that cannot decide", what),
 				 errdetail("%d of its %d voters can be reached, %d are needed:%s", reached, voters, quorum, missing.data),
 				 errhint("Bring the regions named back first: SELECT * FROM schemadrift.regions.")));
+}
+
+void
+sd_group_require_quorum(const SdSelf *self, const SdMembers *members, const char *what)
+{
+	require_quorum(self, members, what, false, 0);
+}
+
+void
+sd_group_await_quorum(const SdSelf *self, const SdMembers *members, const char *what)
+{
+	require_quorum(self, members, what, true, sd_monotonic_us() + (int64) sd_quorum_timeout * SD_US_PER_MS);
 }

@@ -138,7 +138,8 @@ take_row(Joining *join, const SdLogRow *row)
 	sd_log_insert(row->version, entry, &chain);
 	join->head.version = row->version;
 	join->head.chain = chain;
-	if (sd_digest_equal(&join->after, &join->digest))
+	/* a witness has no schema that could fit: it follows the log as it is */
+	if (join->wants == SD_ROLE_WITNESS || sd_digest_equal(&join->after, &join->digest))
 		join->match = join->head;
 }
 
@@ -224,37 +225,6 @@ shell_quoted(const char *text)
 	return out.data;
 }
 
-/* A conninfo without its secrets, to be shown. */
-static char *
-conninfo_shown(const char *conninfo)
-{
-	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-	StringInfoData out;
-
-	initStringInfo(&out);
-	for (PQconninfoOption *o = options; o && o->keyword; o++)
-	{
-		if (o->val == NULL || o->val[0] == '\0' || strchr(o->dispchar, '*') != NULL)
-			continue;
-		appendStringInfo(&out, "%s%s=", out.len > 0 ? " " : "", o->keyword);
-		if (strpbrk(o->val, " '\\") == NULL)
-			appendStringInfoString(&out, o->val);
-		else
-		{
-			appendStringInfoChar(&out, '\'');
-			for (const char *c = o->val; *c; c++)
-			{
-				if (*c == '\'' || *c == '\\')
-					appendStringInfoChar(&out, '\\');
-				appendStringInfoChar(&out, *c);
-			}
-			appendStringInfoChar(&out, '\'');
-		}
-	}
-	PQconninfoFree(options);
-	return out.data;
-}
-
 static void
 pg_attribute_noreturn()
 refuse_dump_first(const Joining *join)
@@ -265,7 +235,7 @@ refuse_dump_first(const Joining *join)
 			 errdetail("Load the schema as it is now, as a role that may read the one and create in the other:\n"
 					   "pg_dump --schema-only --exclude-schema=schemadrift --exclude-schema='schemadrift_*' -d %s | "
 					   "psql -v ON_ERROR_STOP=1 -1 -d %s",
-					   shell_quoted(conninfo_shown(join->via)),
+					   shell_quoted(sd_group_show_conninfo(join->via)),
 					   shell_quoted(psprintf("dbname=%s", get_database_name(MyDatabaseId)))),
 			 errhint("Then call schemadrift.join() again, with options '{\"schema\": \"equal\"}'; what changes meanwhile is replayed.")));
 }
@@ -387,23 +357,17 @@ become_member(Joining *join, SdMembers *members)
 static void
 tell(const Joining *join, const SdMembers *members)
 {
-	int			voters = 0;
-
-	for (int i = 0; i < members->config.n; i++)
-		voters += members->wants[i] != SD_ROLE_OBSERVER;
 	ereport(NOTICE,
 			(errmsg("region \"%s\" has joined the group as observer, with version " INT64_FORMAT,
 					join->region, join->version),
 			 join->match.version < join->version ?
 			 errdetail("Versions " INT64_FORMAT " to " INT64_FORMAT " are applied from now on.",
 					   join->match.version + 1, join->version) : 0,
-			 join->wants == SD_ROLE_VOTER ?
-			 errhint("It becomes a voter once it has applied everything: SELECT * FROM schemadrift.regions.") : 0));
-	if (voters == 2 && join->wants == SD_ROLE_VOTER)
-		ereport(WARNING,
-				(errcode(ERRCODE_WARNING),
-				 errmsg("a group of two voters can decide nothing while either is away"),
-				 errhint("Join a third region.")));
+			 join->wants != SD_ROLE_OBSERVER ?
+			 errhint("It becomes a %s once it has applied everything: SELECT * FROM schemadrift.regions.",
+					 sd_role_text(join->wants)) : 0));
+	if (join->wants != SD_ROLE_OBSERVER)
+		sd_group_warn_of_two(members);
 }
 
 Datum
@@ -425,7 +389,8 @@ sd_join(PG_FUNCTION_ARGS)
 	sd_group_check_conninfo(join.conninfo);
 	sd_group_require_none();
 
-	if (join.empty)
+	/* what else is in a witness's database is nobody's business: nothing there is ever looked at, or changed */
+	if (join.empty && join.wants != SD_ROLE_WITNESS)
 	{
 		char	   *object = find_user_object();
 
@@ -438,9 +403,12 @@ sd_join(PG_FUNCTION_ARGS)
 	}
 
 	join.client = sd_compare_connect(join.via, &join.info);
-	sd_store_enter(&scope);
-	join.digest = sd_digest_rebuild();
-	sd_store_leave(&scope);
+	if (join.wants != SD_ROLE_WITNESS)
+	{
+		sd_store_enter(&scope);
+		join.digest = sd_digest_rebuild();
+		sd_store_leave(&scope);
+	}
 	copy_log(&join, join.info.head);
 	require_match(&join);
 	ask_admission(&join);

@@ -113,7 +113,7 @@ choose_regions(FunctionCallInfo fcinfo, int arg, Waited *waited)
 	if (PG_ARGISNULL(arg))
 	{
 		for (int i = 0; i < members.config.n; i++)
-			if (members.config.member[i].role != SD_ROLE_WITNESS && !members.config.member[i].suspended)
+			if (sd_members_serves(&members, i))
 				add_region(waited, members.config.member[i].region);
 		return;
 	}
@@ -123,7 +123,7 @@ choose_regions(FunctionCallInfo fcinfo, int arg, Waited *waited)
 		char	   *region = nulls[i] ? "" : TextDatumGetCString(names[i]);
 		int			at = sd_config_find(&members.config, region);
 
-		if (at < 0 || members.config.member[at].role == SD_ROLE_WITNESS)
+		if (at < 0 || sd_members_is_witness(&members, at))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 at < 0 ? errmsg("there is no region \"%s\" in the group", region)

@@ -56,6 +56,14 @@ digest_datum(const uint8 *digest)
 	return PointerGetDatum(bytes);
 }
 
+static bool
+is_witness(const SdSelf *self, const SdMembers *members)
+{
+	int			me = sd_config_find(&members->config, self->region);
+
+	return me >= 0 && sd_members_is_witness(members, me);
+}
+
 /* ---- reading ---- */
 
 Datum
@@ -63,6 +71,7 @@ sd_rpc_describe(PG_FUNCTION_ARGS)
 {
 	SdScope		scope;
 	SdSelf		self;
+	SdMembers	members;
 	SdHead		head;
 	SdApplied	applied;
 	Datum		values[7] = {0};
@@ -75,6 +84,7 @@ sd_rpc_describe(PG_FUNCTION_ARGS)
 	sd_store_enter(&scope);
 	if (sd_self_read(&self) && sd_self_removed(&self) == 0)
 	{
+		sd_members_read(&members);
 		sd_log_head(&head);
 		sd_applied_read(&applied);
 		MemoryContextSwitchTo(scope.caller);
@@ -85,6 +95,7 @@ sd_rpc_describe(PG_FUNCTION_ARGS)
 		values[3] = Int64GetDatum(head.version);
 		values[4] = Int64GetDatum(applied.version);
 		values[5] = digest_datum(applied.digest);
+		nulls[5] = is_witness(&self, &members);
 	}
 	sd_store_leave(&scope);
 	return row_datum(fcinfo, values, nulls);
@@ -166,8 +177,13 @@ check_admission(const SdSelf *self, const SdMembers *members, const char *region
 	if (i >= 0)
 	{
 		const SdMember *member = &members->config.member[i];
+		int64		heard;
+		SdScope		scope;
 
-		if (members->wants[i] == member->role || sd_group_reaches(self, member, &why))
+		sd_store_enter(&scope);
+		heard = sd_peer_applied(member->region, member->incarnation);
+		sd_store_leave(&scope);
+		if (members->wants[i] == member->role || members->stepped_down[i] || heard > 0 || sd_group_reaches(self, member, &why))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_OBJECT),
 					 errmsg("region \"%s\" is in the group already", region),
@@ -194,16 +210,7 @@ put_member(SdMembers *members, const char *region, const char *conninfo, SdRole 
 	sd_store_enter(&scope);
 	sd_members_history(region, 0, &history);
 	sd_store_leave(&scope);
-
-	if (i < 0)
-		i = members->config.n++;
-	memset(&members->config.member[i], 0, sizeof(SdMember));
-	strlcpy(members->config.member[i].region, region, SD_NAME_SIZE);
-	members->config.member[i].incarnation = history.last_incarnation + 1;
-	members->config.member[i].role = SD_ROLE_OBSERVER;
-	members->conninfo[i] = pstrdup(conninfo);
-	members->priority[i] = 0;
-	members->wants[i] = wants;
+	sd_members_put(members, i < 0 ? members->config.n : i, region, history.last_incarnation + 1, conninfo, wants);
 	return history.last_incarnation + 1;
 }
 
@@ -304,12 +311,12 @@ check_promotion(const SdSelf *self, SdMembers *members, int i)
 	if (!ready)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("region \"%s\" cannot become a voter yet", member->region),
+				 errmsg("region \"%s\" cannot become a %s yet", member->region, sd_role_text(members->wants[i])),
 				 progress.why ? errdetail("Region \"%s\" does not reach it: %s.", self->region, progress.why)
 				 : !progress.calls_us ? errdetail("It has not reached region \"%s\" by a call of its own.", self->region)
 				 : errdetail("It has applied version " INT64_FORMAT " of " INT64_FORMAT ".", progress.applied, progress.needed)));
 	members->config.member[i].role = members->wants[i];
-	sd_group_require_quorum(self, members, psprintf("making region \"%s\" a voter", member->region));
+	sd_group_require_quorum(self, members, psprintf("making region \"%s\" a %s", member->region, sd_role_text(member->role)));
 }
 
 Datum
@@ -333,8 +340,8 @@ sd_rpc_promote(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("region \"%s\", incarnation %d, is no member of this group", caller.region, caller.incarnation)));
 
-		/* asked before: it has not learned of the answer yet */
-		if (members.config.member[i].role == members.wants[i])
+		/* asked before: it has not learned of the answer yet, or not that it was told to step down */
+		if (members.config.member[i].role == members.wants[i] || members.stepped_down[i])
 			PG_RETURN_INT64(members.config.since);
 		check_promotion(&self, &members, i);
 	}

@@ -17,6 +17,7 @@
 
 #include "clock.h"
 #include "databases.h"
+#include "functions/group.h"
 #include "gate/mode.h"
 #include "settings.h"
 #include "shared.h"
@@ -105,10 +106,7 @@ read_tables(Here *here)
 	here->joined = sd_self_read(&here->self);
 	if (here->joined)
 	{
-		SdMembers	members;
-
-		sd_members_read(&members);
-		here->members = members;
+		sd_group_members(context, &here->members);
 		sd_applied_read(&here->applied);
 		sd_log_head(&here->head);
 		MemoryContextSwitchTo(context);
@@ -318,6 +316,19 @@ put_peer(Row *row, const SdPeerState *peer)
 	put_text(row, peer == NULL ? NULL : peer->last_error[0] ? peer->last_error : peer->told.halt_error);
 }
 
+/* What people did to it, if it does not take part as it could. */
+static char *
+why_not_serving(const SdMembers *members, int i)
+{
+	if (members->config.member[i].suspended)
+		return psprintf("suspended by %s at %s: %s", members->suspended_by[i], members->suspended_at[i], members->suspended_reason[i]);
+	if (members->stepped_down[i])
+		return psprintf("stepped down: it was a %s", sd_role_text(members->wants[i]));
+	if (members->wants[i] != members->config.member[i].role)
+		return psprintf("becomes a %s once it has applied everything", sd_role_text(members->wants[i]));
+	return NULL;
+}
+
 Datum
 sd_region_rows(PG_FUNCTION_ARGS)
 {
@@ -336,6 +347,9 @@ sd_region_rows(PG_FUNCTION_ARGS)
 			put_own_region(&row, here);
 		else
 			put_peer(&row, find_peer(here, member->region));
+		put(&row, Int32GetDatum(here->members.priority[i]), false);
+		put(&row, BoolGetDatum(member->suspended), false);
+		put_text(&row, why_not_serving(&here->members, i));
 		finish(fcinfo, &row);
 	}
 	return (Datum) 0;
@@ -357,7 +371,7 @@ sd_progress_rows(PG_FUNCTION_ARGS)
 		const SdDatabase *db = here->db;
 		Row			row = {0};
 
-		if (member->role == SD_ROLE_WITNESS)
+		if (sd_members_is_witness(&here->members, i))
 			continue;
 		put_text(&row, member->region);
 		put(&row, BoolGetDatum(own), false);

@@ -51,6 +51,7 @@ sd_ask_put(SdRequest request, dsm_handle data, Size data_size, int64 deadline)
 	p->entry_id = sd_change.entry_id;
 	strlcpy(p->subject, sd_change.subject, sizeof(p->subject));
 	p->supersedes = sd_change.supersedes;
+	p->config = sd_change.config;
 	p->deadline_us = deadline;
 	p->data = data;
 	p->data_size = data_size;

@@ -193,6 +193,13 @@ sd_change_begin_supersede(List *needs)
 	begin(needs, true);
 }
 
+void
+sd_change_begin_config(void)
+{
+	sd_change.config = true;
+	begin(NIL, false);
+}
+
 bool
 sd_change_active(void)
 {

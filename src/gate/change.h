@@ -24,6 +24,9 @@ extern void sd_change_begin(List *needs);
 /* As sd_change_begin, for an entry that takes back what this region itself may be unable to apply. */
 extern void sd_change_begin_supersede(List *needs);
 
+/* As sd_change_begin, for a change of the group itself: its members, its policy. */
+extern void sd_change_begin_config(void);
+
 /* true between the first sd_change_begin() and the end of the transaction */
 extern bool sd_change_active(void);
 

@@ -32,6 +32,7 @@ typedef struct SdChange
 	SdChain		chain;
 	pg_uuid_t	entry_id;
 	bool		supersedes;
+	bool		config;			/* a change of the group itself */
 
 	/* what the entry will be; in TopTransactionContext */
 	char		subject[SD_TEXT_SIZE];

@@ -6,7 +6,8 @@ CREATE FUNCTION schemadrift_store.status(OUT region text, OUT state text, OUT ve
 COMMENT ON FUNCTION schemadrift_store.status() IS 'row of view schemadrift.status';
 
 CREATE FUNCTION schemadrift_store.regions(OUT region text, OUT role text, OUT incarnation integer, OUT state text,
-	OUT applied_version bigint, OUT last_heard timestamptz, OUT rtt_ms double precision, OUT circuit text, OUT error text)
+	OUT applied_version bigint, OUT last_heard timestamptz, OUT rtt_ms double precision, OUT circuit text, OUT error text,
+	OUT priority integer, OUT suspended boolean, OUT reason text)
 	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'sd_region_rows';
 COMMENT ON FUNCTION schemadrift_store.regions() IS 'rows of view schemadrift.regions';
 
@@ -33,7 +34,8 @@ COMMENT ON COLUMN schemadrift.status.remedy IS 'what to do or type';
 
 CREATE VIEW schemadrift.regions AS
 	SELECT region, role, incarnation, state, applied_version, last_heard::timestamptz(3) AS last_heard,
-		pg_catalog.round(rtt_ms::numeric, 2)::double precision AS rtt_ms, circuit, error
+		pg_catalog.round(rtt_ms::numeric, 2)::double precision AS rtt_ms, circuit, error,
+		priority, suspended, reason
 	FROM schemadrift_store.regions();
 COMMENT ON VIEW schemadrift.regions IS 'the regions of the group, as this one knows them';
 COMMENT ON COLUMN schemadrift.regions.region IS 'name of the region';
@@ -45,6 +47,9 @@ COMMENT ON COLUMN schemadrift.regions.last_heard IS 'when it last told how far i
 COMMENT ON COLUMN schemadrift.regions.rtt_ms IS 'round-trip time of our calls to it, smoothed';
 COMMENT ON COLUMN schemadrift.regions.circuit IS 'our connection to it: closed (works), half_open (being tried), open (waits before the next try)';
 COMMENT ON COLUMN schemadrift.regions.error IS 'why our calls fail, or why it is halted';
+COMMENT ON COLUMN schemadrift.regions.priority IS 'the higher, the rather it leads, where the policy says so';
+COMMENT ON COLUMN schemadrift.regions.suspended IS 'true: nobody waits for it, and its own schema changes are refused';
+COMMENT ON COLUMN schemadrift.regions.reason IS 'why it is suspended, by whom and since when; or why it does not vote (yet)';
 
 CREATE VIEW schemadrift.migrations AS
 	SELECT l.version, l.name, l.kind,

@@ -102,11 +102,29 @@ typedef struct SdMembers
 	SdConfig	config;
 	char	   *conninfo[SD_MAX_REGIONS];	/* as in config.member */
 	int32		priority[SD_MAX_REGIONS];
-	SdRole		wants[SD_MAX_REGIONS];	/* what it joined to be; differs from its role until it is promoted */
+	SdRole		wants[SD_MAX_REGIONS];	/* what it is to be; differs from its role until it is promoted */
+	bool		stepped_down[SD_MAX_REGIONS];	/* it does not ask to be promoted: step_up() brings it back */
+	char	   *suspended_by[SD_MAX_REGIONS];	/* who suspended it, when, and why; NULL: it is not suspended */
+	char	   *suspended_at[SD_MAX_REGIONS];
+	char	   *suspended_reason[SD_MAX_REGIONS];
+	char	   *event;			/* what made it so, for NOTIFY: "suspend eu-west"; NULL: the baseline */
 } SdMembers;
 
 extern void sd_members_read(SdMembers *members);
 extern void sd_members_copy(SdMembers *to, const SdMembers *from);	/* texts to the current context */
+
+/* A witness, also before it is promoted and after it stepped down: it has no schema, runs nothing, and is no origin. */
+extern bool sd_members_is_witness(const SdMembers *members, int i);
+
+/* Has the schema and is not suspended: barriers, wait_for() and the names that a change needs are about these. */
+extern bool sd_members_serves(const SdMembers *members, int i);
+
+/* One goes; the last takes its place. */
+extern void sd_members_remove(SdMembers *members, int i);
+
+/* Member i (or one more, i == n) is a new one: an observer, as every member is at first. */
+extern void sd_members_put(SdMembers *members, int i, const char *region, int32 incarnation, const char *conninfo, SdRole wants);
+
 extern char *sd_members_json(const SdMembers *members);	/* the array of a config entry's payload */
 
 /* What all config entries of our log say of a region, and of one life of it. */
@@ -131,6 +149,14 @@ extern Jsonb *sd_policy_read(void);
  * anything is applied (a region that joins): the newest.
  */
 extern Jsonb *sd_policy_applied(void);
+
+/*
+ * peer_address: addresses that are used here instead of those in the log.  The text names them all and differs when one
+ * does; override puts them in place, texts of the current context.
+ */
+extern char *sd_addresses_text(void);
+extern void sd_addresses_override(SdMembers *members);
+extern void sd_address_set(const char *region, const char *conninfo);	/* NULL: as in the log again */
 
 /* peer: the most ever heard */
 extern int64 sd_peer_applied(const char *region, int32 incarnation);	/* highest version remembered; 0 none */

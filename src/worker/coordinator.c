@@ -163,6 +163,66 @@ sd_coordinator_learn(SdCoordinator *c, List *rows)
 /* ---- a look at the tables ---- */
 
 static void
+look_at_members(SdCoordinator *c, const SdHead *head)
+{
+	char	   *addresses = sd_addresses_text();
+	bool		moved = strcmp(addresses ? addresses : "", c->addresses ? c->addresses : "") != 0;
+	SdMembers	members;
+	SdMembers	fresh;
+	MemoryContext old;
+
+	if (c->joined && head->version == c->head.version && !moved)
+		return;
+	sd_members_read(&members);
+	if (c->joined && members.config.since == c->members.config.since && !moved)
+		return;
+	if (c->joined && members.config.since != c->members.config.since)
+		sd_coordinator_notify(c, "members", members.config.since, members.event);
+	sd_addresses_override(&members);
+
+	MemoryContextReset(c->members_context);
+	old = MemoryContextSwitchTo(c->members_context);
+	sd_members_copy(&fresh, &members);
+	c->addresses = addresses ? pstrdup(addresses) : NULL;
+	MemoryContextSwitchTo(old);
+	c->members = fresh;
+	c->reconnect = true;
+}
+
+static void
+look_at_policy(SdCoordinator *c)
+{
+	Jsonb	   *json = sd_policy_read();
+	MemoryContext old;
+
+	MemoryContextReset(c->policy_context);
+	old = MemoryContextSwitchTo(c->policy_context);
+	sd_policy_parse(json, &c->policy);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * A witness runs nothing, so nothing can halt it: "its position is its log head".  It has no schema, and no digest of one:
+ * zeros.
+ */
+static void
+follow_log(SdCoordinator *c)
+{
+	static const uint8 no_digest[SD_SHA_SIZE];
+
+	while (c->applied.version < c->head.version)
+	{
+		int64		version = c->applied.version + 1;
+
+		if (!sd_log_find(version, &c->applied.chain, NULL))
+			elog(ERROR, "version " INT64_FORMAT " is not in the log", version);
+		sd_applied_advance(version, &c->applied.chain, no_digest);
+		sd_execution_insert(version, "skipped", GetCurrentTimestamp(), 1, "this region is a witness");
+		c->applied.version = version;
+	}
+}
+
+static void
 look(SdCoordinator *c, void *arg)
 {
 	SdHead		head;
@@ -197,29 +257,9 @@ look(SdCoordinator *c, void *arg)
 
 	sd_log_head(&head);
 	sd_applied_read(&c->applied);
+	look_at_members(c, &head);
 	if (!c->joined || head.version != c->head.version)
-	{
-		MemoryContext old;
-		SdMembers	members;
-		SdMembers	fresh;
-		Jsonb	   *json;
-
-		sd_members_read(&members);
-		if (!c->joined || members.config.since != c->members.config.since)
-		{
-			MemoryContextReset(c->members_context);
-			old = MemoryContextSwitchTo(c->members_context);
-			sd_members_copy(&fresh, &members);
-			MemoryContextSwitchTo(old);
-			c->members = fresh;
-		}
-
-		json = sd_policy_read();
-		MemoryContextReset(c->policy_context);
-		old = MemoryContextSwitchTo(c->policy_context);
-		sd_policy_parse(json, &c->policy);
-		MemoryContextSwitchTo(old);
-	}
+		look_at_policy(c);
 	/* what an earlier coordinator was at: nobody alive knows whether accepts were sent, so others must be asked */
 	if (!c->joined && sd_attempt_is_open(head.version + 1))
 		c->doubt = head.version + 1;
@@ -228,6 +268,8 @@ look(SdCoordinator *c, void *arg)
 	c->me = sd_config_find(&c->members.config, c->self.region);
 	if (c->me >= 0 && c->members.config.member[c->me].incarnation != c->self.incarnation)
 		c->me = -1;
+	if (c->me >= 0 && sd_members_is_witness(&c->members, c->me))
+		follow_log(c);
 
 	/* the role is what the log says, as far as it is applied */
 	if (c->me >= 0 && c->self.valid && c->applied.version >= c->members.config.since &&
@@ -333,6 +375,40 @@ sd_coordinator_reachable(SdCoordinator *c, bool *by_index)
 	return votes;
 }
 
+/* Would anybody miss it?  Not one that is suspended and has no vote. */
+static bool
+counts(const SdMembers *members, int i)
+{
+	return sd_member_votes(&members->config.member[i]) || !members->config.member[i].suspended;
+}
+
+/* Nothing is wrong with the group; what people did to this region stays to be said.  False: nothing. */
+static bool
+says_of_itself(const SdCoordinator *c, SdRegionState *state, char *reason, char *remedy)
+{
+	const SdMembers *members = &c->members;
+	const SdMember *me = &members->config.member[c->me];
+
+	if (me->suspended)
+	{
+		snprintf(reason, SD_TEXT_SIZE, "suspended by %s at %s: %.120s", members->suspended_by[c->me],
+				 members->suspended_at[c->me], members->suspended_reason[c->me]);
+		snprintf(remedy, SD_TEXT_SIZE, "SELECT schemadrift.resume_region('%s'), in any region", me->region);
+	}
+	else if (members->stepped_down[c->me])
+	{
+		strlcpy(reason, "this region has stepped down: it does not vote", SD_TEXT_SIZE);
+		if (sd_members_is_witness(members, c->me))
+			snprintf(remedy, SD_TEXT_SIZE, "in another region: SELECT schemadrift.alter_region('%s', role => 'witness')", me->region);
+		else
+			strlcpy(remedy, "SELECT schemadrift.step_up()", SD_TEXT_SIZE);
+	}
+	else
+		return false;
+	*state = SD_REGION_DEGRADED;
+	return true;
+}
+
 static void
 describe(SdCoordinator *c)
 {
@@ -379,7 +455,7 @@ describe(SdCoordinator *c)
 
 		votes = sd_coordinator_reachable(c, reachable);
 		for (int i = 0; i < c->members.config.n; i++)
-			if (!reachable[i])
+			if (!reachable[i] && counts(&c->members, i))
 			{
 				SdRemote   *remote = sd_gossip_find(c, c->members.config.member[i].region);
 
@@ -409,11 +485,11 @@ describe(SdCoordinator *c)
 			snprintf(reason, sizeof(reason), "missing: %.200s", missing);
 			strlcpy(remedy, "SELECT * FROM schemadrift.regions says why", sizeof(remedy));
 		}
-		else if (voters == 2)
+		else if (!says_of_itself(c, &state, reason, remedy) && voters == 2)
 		{
 			state = SD_REGION_DEGRADED;
 			strlcpy(reason, "two voters: the loss of either stops schema changes", sizeof(reason));
-			strlcpy(remedy, "join a third region", sizeof(remedy));
+			strlcpy(remedy, "join a third region, or a witness: schemadrift.join(..., role => 'witness')", sizeof(remedy));
 		}
 	}
 	if (c->why_not && state == SD_REGION_NOT_JOINED)
@@ -451,6 +527,12 @@ start_applier(SdCoordinator *c, void *arg)
 	MemoryContextSwitchTo(old);
 }
 
+static bool
+has_work(const SdCoordinator *c)
+{
+	return c->joined && c->me >= 0 && c->applied.version < c->head.version && !sd_members_is_witness(&c->members, c->me);
+}
+
 /* One at a time; after a failure not before its time. */
 static void
 drive_applier(SdCoordinator *c)
@@ -473,7 +555,7 @@ drive_applier(SdCoordinator *c)
 			LWLockRelease(&c->db->lock);
 		}
 	}
-	if (!c->joined || c->me < 0 || c->applied.version >= c->head.version)
+	if (!has_work(c))
 		return;
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
@@ -496,7 +578,7 @@ applier_deadline(SdCoordinator *c, int64 now)
 {
 	int64		deadline = SD_NEVER;
 
-	if (c->applier || !c->joined || c->me < 0 || c->applied.version >= c->head.version)
+	if (c->applier || !has_work(c))
 		return deadline;
 	LWLockAcquire(&c->db->lock, LW_SHARED);
 	deadline = now + Max(c->db->retry_at - GetCurrentTimestamp(), 0);
@@ -584,7 +666,6 @@ sd_coordinator_main(Datum main_arg)
 		sd_request_take(c);
 		if (c->look)
 		{
-			int64		since = c->members.config.since;
 			bool		was = c->joined;
 
 			c->look = false;
@@ -595,8 +676,9 @@ sd_coordinator_main(Datum main_arg)
 					forget(c);
 					c->look = true;	/* there may be another group already */
 				}
-				else if (was != c->joined || since != c->members.config.since)
+				else if (was != c->joined || c->reconnect)
 					sd_gossip_members(c);
+				c->reconnect = false;
 				publish(c);
 			}
 		}

@@ -34,7 +34,7 @@ typedef struct SdRemote
 	SdPeer	   *peer;
 	char		region[SD_NAME_SIZE];
 	SdRole		role;
-	bool		suspended;
+	bool		serves;			/* has the schema, and is not suspended */
 	char	   *conninfo;
 
 	SdTelemetry told;			/* newest answer */
@@ -93,7 +93,9 @@ struct SdCoordinator
 	SdHead		head;
 	SdApplied	applied;
 	MemoryContext members_context;
-	SdMembers	members;		/* in force for head + 1 */
+	SdMembers	members;		/* in force for head + 1; with our own addresses for them */
+	char	   *addresses;		/* which those are; NULL none */
+	bool		reconnect;		/* members or addresses changed */
 	MemoryContext policy_context;
 	SdPolicy	policy;			/* in force for head + 1 */
 	int64		undecided;		/* head + 1 if it is accepted here and not learned; else 0 */

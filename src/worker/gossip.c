@@ -96,7 +96,7 @@ sd_gossip_members(SdCoordinator *c)
 			sd_peer_set_conninfo(remote->peer, conninfo);
 		}
 		remote->role = member->role;
-		remote->suspended = member->suspended;
+		remote->serves = sd_members_serves(&c->members, i);
 		kept = lappend(kept, remote);
 	}
 	foreach(lc, c->remotes)
@@ -414,7 +414,7 @@ ask_promotion(SdCoordinator *c, int64 now)
 	ListCell   *lc;
 
 	if (c->promoting || c->promote_after_us > now || c->me < 0 || !c->self.valid ||
-		c->members.config.member[c->me].role == c->members.wants[c->me] ||
+		c->members.config.member[c->me].role == c->members.wants[c->me] || c->members.stepped_down[c->me] ||
 		c->applied.version < c->head.version || c->db->heard_head > c->head.version)
 		return;
 	foreach(lc, c->remotes)

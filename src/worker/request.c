@@ -168,7 +168,7 @@ missing_names(SdCoordinator *c, bool *wait)
 		SdRemote   *remote = lfirst(lc);
 		const char *need;
 
-		if (remote->role == SD_ROLE_WITNESS || remote->names == NULL)
+		if (!remote->serves || remote->names == NULL)
 			continue;
 		need = sd_names_missing(remote->names, c->needs);
 		if (need == NULL)
@@ -205,8 +205,14 @@ serve_grant(SdCoordinator *c, int64 now)
 	else if (me == NULL)
 		sd_request_finish(c, SD_RESULT_NOT_ORIGIN, "this region is not a member of the group any more", "Nothing happened.",
 					   "SELECT schemadrift.leave(), and join again.");
-	else if (me->role == SD_ROLE_WITNESS)
-		sd_request_finish(c, SD_RESULT_NOT_ORIGIN, "this region is a witness: it has no schema", "Nothing happened.", "");
+	else if (sd_members_is_witness(&c->members, c->me))
+		sd_request_finish(c, SD_RESULT_NOT_ORIGIN, "this region is a witness: it has no schema, and changes nobody's", "Nothing happened.",
+					   "Run it in another region: SELECT region FROM schemadrift.regions WHERE role <> 'witness'.");
+	else if (me->suspended && !c->asked.config)
+		sd_request_finish(c, SD_RESULT_NOT_ORIGIN, "this region is suspended: it may not change the schema",
+					   psprintf("Nothing happened. Suspended by %s at %s: %s", c->members.suspended_by[c->me],
+								c->members.suspended_at[c->me], c->members.suspended_reason[c->me]),
+					   psprintf("SELECT schemadrift.resume_region('%s'), in any region.", me->region));
 	else if (c->applied.version < c->head.version && !c->asked.supersedes)
 		finish_again(c, c->head.version);
 	else if ((missing = missing_names(c, &wait)) != NULL)
