@@ -9,6 +9,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/timestamp.h"
 
+#include "errors.h"
 #include "progress.h"
 #include "settings.h"
 
@@ -25,6 +26,12 @@ sd_error_passes(int sqlstate)
 		sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE ||
 		sqlstate == ERRCODE_QUERY_CANCELED ||
 		ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_INSUFFICIENT_RESOURCES;
+}
+
+bool
+sd_progress_is_held(const SdDatabase *db)
+{
+	return db->halted_at > 0 && db->halt_sqlstate == SD_ERRCODE_POLICY;
 }
 
 /* Caller holds db->lock. */

@@ -27,6 +27,9 @@ extern void sd_progress_applied_at_commit(SdDatabase *db, int64 version);
 /* The attempt failed: sets when to try again.  True if this halted the region, which it was not before. */
 extern bool sd_progress_failed(SdDatabase *db, int64 version, const ErrorData *error);
 
+/* Is it halted because schemadrift.allowed_roles holds the version?  Caller holds db->lock, or a copy. */
+extern bool sd_progress_is_held(const SdDatabase *db);
+
 /* A trouble that may pass by itself, and says nothing about the entry. */
 extern bool sd_error_passes(int sqlstate);
 

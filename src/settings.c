@@ -7,7 +7,9 @@
 
 #include <limits.h>
 
+#include "nodes/pg_list.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "settings.h"
 
@@ -23,6 +25,8 @@ int			sd_max_entry_size;
 int			sd_ddl_mode;
 char	   *sd_bypass_reason;
 char	   *sd_migration_name;
+char	   *sd_allowed_roles;
+int			sd_scope;
 
 static const struct config_enum_entry ddl_modes[] = {
 	{"default", SD_MODE_DEFAULT, false},
@@ -30,6 +34,12 @@ static const struct config_enum_entry ddl_modes[] = {
 	{"coordinate", SD_MODE_COORDINATE, false},
 	{"require_apply", SD_MODE_REQUIRE_APPLY, false},
 	{"off", SD_MODE_OFF, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry scopes[] = {
+	{"group", SD_SCOPE_GROUP, false},
+	{"local", SD_SCOPE_LOCAL, false},
 	{NULL, 0, false}
 };
 
@@ -71,14 +81,33 @@ typedef struct StringSetting
 	const char *name;
 	const char *what;
 	char	  **value;
+	const char *initial;
 	GucContext	context;
+	int			flags;
+	GucStringCheckHook check;
 } StringSetting;
+
+static bool
+is_list_of_roles(char **value, void **extra, GucSource source)
+{
+	List	   *names;
+	bool		good = SplitIdentifierString(pstrdup(*value), ',', &names);
+
+	(void) extra;
+	(void) source;
+	if (!good)
+		GUC_check_errdetail("It must be a list of roles; \"*\" is every role that is no superuser.");
+	list_free(names);
+	return good;
+}
 
 static const StringSetting string_settings[] = {
 	{"schemadrift.bypass_reason", "Why ddl_mode is off; recorded and shown until the change is adopted or taken back.",
-	&sd_bypass_reason, PGC_USERSET},
+	&sd_bypass_reason, "", PGC_USERSET, 0, NULL},
 	{"schemadrift.migration_name", "Name of the migration that plain DDL of this transaction makes.",
-	&sd_migration_name, PGC_USERSET},
+	&sd_migration_name, "", PGC_USERSET, 0, NULL},
+	{"schemadrift.allowed_roles", "Roles whose migrations this region runs; * is every role that is no superuser, and the one that initdb made.",
+	&sd_allowed_roles, "*", PGC_SIGHUP, GUC_LIST_INPUT, is_list_of_roles},
 };
 
 void
@@ -95,12 +124,16 @@ sd_settings_init(void)
 	{
 		const StringSetting *s = &string_settings[i];
 
-		DefineCustomStringVariable(s->name, s->what, NULL, s->value, "",
-								   s->context, 0, NULL, NULL, NULL);
+		DefineCustomStringVariable(s->name, s->what, NULL, s->value, s->initial,
+								   s->context, s->flags, s->check, NULL, NULL);
 	}
 	DefineCustomEnumVariable("schemadrift.ddl_mode",
 							 "How this session's DDL is treated; may tighten the group's policy, or be off.",
 							 NULL, &sd_ddl_mode, SD_MODE_DEFAULT, ddl_modes,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("schemadrift.scope",
+							 "Whether DDL may change what all regions have; local: only what policy \"local\" names.",
+							 NULL, &sd_scope, SD_SCOPE_GROUP, scopes,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("schemadrift");
 }

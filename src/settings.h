@@ -14,6 +14,13 @@ typedef enum SdDdlMode
 	SD_MODE_OFF					/* break-glass: needs bypass_reason and the right to set it */
 } SdDdlMode;
 
+/* what this session's DDL may reach */
+typedef enum SdScopeSetting
+{
+	SD_SCOPE_GROUP,
+	SD_SCOPE_LOCAL				/* only what policy "local" names */
+} SdScopeSetting;
+
 extern int	sd_heartbeat_interval;	/* ms */
 extern int	sd_quorum_timeout;		/* ms */
 extern int	sd_connect_timeout;		/* ms */
@@ -26,6 +33,8 @@ extern int	sd_max_entry_size;		/* kB */
 extern int	sd_ddl_mode;			/* SdDdlMode */
 extern char *sd_bypass_reason;
 extern char *sd_migration_name;
+extern char *sd_allowed_roles;	/* ddl/allowed.h */
+extern int	sd_scope;			/* SdScopeSetting */
 
 extern void sd_settings_init(void);
 

@@ -67,6 +67,7 @@ typedef struct SdTelemetry
 
 	/* what came with the notes (store/telemetry.h); 0 from who does not send them */
 	int32		protocol;		/* the newest it speaks */
+	bool		held;			/* halted, because it does not run what that role changes */
 } SdTelemetry;
 
 /* One other region.  Written by the coordinator, and by the backend serving that region's exchange. */
@@ -107,6 +108,7 @@ typedef enum SdResult
 	SD_RESULT_NO_QUORUM,		/* SD001, detail names the missing */
 	SD_RESULT_NOT_ORIGIN,		/* SD002 */
 	SD_RESULT_BEHIND,			/* SD003 */
+	SD_RESULT_POLICY,			/* SD005: a region that must agree is missing, or the barrier is not met */
 	SD_RESULT_NAMES_MISSING,	/* SD004: a role or extension is missing somewhere */
 	SD_RESULT_NO_COORDINATOR,	/* SD009: it stopped before anything of this change was sent */
 	SD_RESULT_LOST,				/* 40001: another entry is chosen, or ours never can be */
@@ -123,7 +125,7 @@ typedef struct SdProposal
 	bool		supersedes;		/* may be proposed while this region is halted */
 	bool		config;			/* of the group itself: may be proposed while this region is suspended */
 	int64		deadline_us;	/* monotonic */
-	dsm_handle	data;			/* GRANT, NEEDS: names, a line each; ACCEPT: the entry's bytes */
+	dsm_handle	data;			/* GRANT, NEEDS: what it needs, a line each (gate/change.h); ACCEPT: the entry's bytes */
 	Size		data_size;
 
 	/* written by the coordinator */

@@ -6,39 +6,7 @@
 #include "compat.h"
 
 #include "ddl/local.h"
-
-/* "*" is any number of any characters, all else is itself */
-static bool
-matches(const char *text, const char *pattern)
-{
-	const char *star = NULL;
-	const char *resume = NULL;
-
-	while (*text)
-	{
-		if (*pattern == '*')
-		{
-			star = pattern++;
-			resume = text;
-		}
-		else if (*pattern == *text)
-		{
-			pattern++;
-			text++;
-		}
-		else if (star)
-		{
-			/* let the last star swallow one more */
-			pattern = star + 1;
-			text = ++resume;
-		}
-		else
-			return false;
-	}
-	while (*pattern == '*')
-		pattern++;
-	return *pattern == '\0';
-}
+#include "store/policy.h"
 
 bool
 sd_local_matches(List *patterns, const char *schema, const char *name)
@@ -51,7 +19,7 @@ sd_local_matches(List *patterns, const char *schema, const char *name)
 		return false;
 	full = psprintf("%s.%s", schema, name);
 	foreach(cell, patterns)
-		found = found || matches(full, lfirst(cell));
+		found = found || sd_pattern_matches(full, lfirst(cell));
 	pfree(full);
 	return found;
 }

@@ -6,39 +6,143 @@
 #include "compat.h"
 
 #include <limits.h>
+#include <math.h>
 
+#include "lib/stringinfo.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "ddl/options.h"
 #include "store/entry.h"
+#include "store/policy.h"
 
-static const char *const known[] = {"timeout"};
-static const char *const later[] = {"require", "barrier", "allow", "feature"};
+/* ---- values ---- */
 
 static bool
-is_among(const JsonbValue *key, const char *const *names, int n)
+scalar_of(Jsonb *value, JsonbValue *scalar)
 {
-	for (int i = 0; i < n; i++)
-		if ((int) strlen(names[i]) == key->val.string.len &&
-			memcmp(names[i], key->val.string.val, key->val.string.len) == 0)
-			return true;
-	return false;
+	return JB_ROOT_IS_SCALAR(value) && JsonbExtractScalar(&value->root, scalar);
+}
+
+/* A number of milliseconds, or an interval. */
+static int
+timeout_ms(Jsonb *value)
+{
+	JsonbValue	scalar;
+	int64		ms = scalar_of(value, &scalar) ? sd_json_milliseconds(&scalar) : -1;
+
+	if (ms < 1 || ms > INT_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"timeout\" must be an interval, or a number of milliseconds, from 1 ms to 24 days")));
+	return (int) ms;
 }
 
 static void
-check_key(const JsonbValue *key)
+check_timeout(Jsonb *value)
 {
-	if (is_among(key, known, lengthof(known)))
-		return;
-	if (is_among(key, later, lengthof(later)))
+	(void) timeout_ms(value);
+}
+
+static void
+check_require(Jsonb *value)
+{
+	SdRequired	required;
+	ListCell   *lc;
+	bool		good = sd_required_parse(value, &required);
+
+	/* each is a line of what the coordinator is asked for */
+	foreach(lc, required.regions)
+		good = good && strchr(lfirst(lc), '\n') == NULL && strcmp(lfirst(lc), "*") != 0;
+	if (!good)
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("option \"%.*s\" is not supported in this version", key->val.string.len, key->val.string.val)));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"require\" must be \"majority\", \"all\", or an array of regions")));
+}
+
+/* A version; previous for true and "previous", 0 for false. */
+static int64
+parse_barrier(Jsonb *value, int64 previous)
+{
+	JsonbValue	scalar;
+
+	if (scalar_of(value, &scalar))
+	{
+		if (scalar.type == jbvBool)
+			return scalar.val.boolean ? previous : 0;
+		if (scalar.type == jbvString && scalar.val.string.len == 8 && memcmp(scalar.val.string.val, "previous", 8) == 0)
+			return previous;
+		if (scalar.type == jbvNumeric)
+		{
+			double		version = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(scalar.val.numeric)));
+
+			if (version >= 0 && version <= 1e15 && version == floor(version))
+				return (int64) version;
+		}
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("option \"%.*s\" is unknown", key->val.string.len, key->val.string.val),
-			 errhint("Options are: timeout.")));
+			 errmsg("option \"barrier\" must be a version, or \"previous\" for the newest one")));
+}
+
+static void
+check_barrier(Jsonb *value)
+{
+	(void) parse_barrier(value, -1);
+}
+
+/* ---- options ---- */
+
+/* One row an option.  check: an error unless the value, which is not null, is one of this option's. */
+static const struct
+{
+	const char *name;
+	void		(*check) (Jsonb *value);	/* NULL: not in this version */
+}			known[] = {
+	{"timeout", check_timeout},
+	{"require", check_require},
+	{"barrier", check_barrier},
+	{"allow", NULL},
+	{"feature", NULL},
+};
+
+static char *
+known_names(void)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	for (size_t i = 0; i < lengthof(known); i++)
+		if (known[i].check)
+			appendStringInfo(&out, "%s%s", out.len > 0 ? ", " : "", known[i].name);
+	return out.data;
+}
+
+static void
+check_option(Jsonb *options, const char *name)
+{
+	for (size_t i = 0; i < lengthof(known); i++)
+	{
+		Jsonb	   *value;
+
+		if (strcmp(known[i].name, name) != 0)
+			continue;
+		if (known[i].check == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("option \"%s\" is not supported in this version", name),
+					 errhint("Options are: %s.", known_names())));
+		value = sd_json_object(options, name);
+		if (value)
+			known[i].check(value);
+		return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("option \"%s\" is unknown", name),
+			 errhint("Options are: %s.", known_names())));
 }
 
 void
@@ -46,7 +150,7 @@ sd_options_check(Jsonb *options)
 {
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
-	JsonbValue	value;
+	JsonbValue	key;
 
 	if (options == NULL)
 		return;
@@ -54,29 +158,47 @@ sd_options_check(Jsonb *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options must be a JSON object"),
-				 errhint("For example '{\"timeout\": \"30s\"}'.")));
+				 errhint("For example '{\"timeout\": \"30s\"}'.  Options are: %s.", known_names())));
 	iterator = JsonbIteratorInit(&options->root);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
 		if (token == WJB_KEY)
-			check_key(&value);
-	(void) sd_options_timeout_ms(options);
+			check_option(options, pnstrdup(key.val.string.val, key.val.string.len));
 }
 
 int
 sd_options_timeout_ms(Jsonb *options)
 {
-	JsonbValue	value;
-	int64		ms;
+	Jsonb	   *value = options ? sd_json_object(options, "timeout") : NULL;
 
-	if (options == NULL || getKeyJsonValueFromContainer(&options->root, "timeout", strlen("timeout"), &value) == NULL ||
-		value.type == jbvNull)
-		return 0;
-	ms = sd_json_milliseconds(&value);
-	if (ms < 1 || ms > INT_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"timeout\" must be an interval, or a number of milliseconds, from 1 ms to 24 days")));
-	return (int) ms;
+	return value ? timeout_ms(value) : 0;
+}
+
+List *
+sd_options_needs(Jsonb *options)
+{
+	Jsonb	   *value = options ? sd_json_object(options, "require") : NULL;
+	SdRequired	required = {0};
+	List	   *needs = NIL;
+	ListCell   *lc;
+
+	if (value)
+		(void) sd_required_parse(value, &required);
+	if (required.all)
+		needs = lappend(needs, "voter:*");
+	foreach(lc, required.regions)
+		needs = lappend(needs, psprintf("voter:%s", (char *) lfirst(lc)));
+	value = options ? sd_json_object(options, "barrier") : NULL;
+	if (value && parse_barrier(value, -1) != 0)
+		needs = lappend(needs, psprintf("barrier:" INT64_FORMAT, parse_barrier(value, -1)));
+	return needs;
+}
+
+int64
+sd_options_barrier(Jsonb *options, int64 previous)
+{
+	Jsonb	   *value = options ? sd_json_object(options, "barrier") : NULL;
+
+	return value ? parse_barrier(value, previous) : 0;
 }
 
 SdTimeLimit

@@ -4,10 +4,17 @@
 #ifndef SD_DDL_OPTIONS_H
 #define SD_DDL_OPTIONS_H
 
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 /* Error for a key that is unknown or a value that cannot be; NULL options are none. */
 extern void sd_options_check(Jsonb *options);
+
+/* "require" and "barrier" as needs of sd_change_begin(): "voter:NAME", "voter:*", "barrier:N". */
+extern List *sd_options_needs(Jsonb *options);
+
+/* "barrier": the version that every serving region must have applied before; 0: none.  previous: the newest one. */
+extern int64 sd_options_barrier(Jsonb *options, int64 previous);
 
 /*
  * "timeout": the longest that the migration's text may run, in each region; 0: none.  Armed by the same clock as

@@ -8,6 +8,7 @@
 
 #include "utils/snapmgr.h"
 
+#include "ddl/allowed.h"
 #include "ddl/capture.h"
 #include "ddl/digest.h"
 #include "ddl/options.h"
@@ -140,11 +141,15 @@ run_payload(const SdEntry *entry, Jsonb *payload)
 	Jsonb	   *run_as = sd_json_object(payload, "run_as");
 	char	   *up = sd_json_text(payload, "up");
 
+	sd_allowed_require(entry->author);
 	if (commands)
 	{
+		List	   *list = sd_commands_from_json(json_text(commands));
 		ListCell   *lc;
 
-		foreach(lc, sd_commands_from_json(json_text(commands)))
+		foreach(lc, list)
+			sd_allowed_require_run_as(((SdCommand *) lfirst(lc))->run_as);
+		foreach(lc, list)
 		{
 			SdCommand  *command = lfirst(lc);
 
@@ -156,6 +161,7 @@ run_payload(const SdEntry *entry, Jsonb *payload)
 	{
 		SdRunAs    *as = sd_run_as_from_json(json_text(run_as));
 
+		sd_allowed_require_run_as(as);
 		sd_script_execute_as(up, as, SD_EXECUTING_ENTRY);
 		settle(as);
 	}
@@ -186,6 +192,29 @@ run(const SdPlan *plan, const SdApplied *applied, SdDigest *after)
 	*after = sd_digest_update(sd_capture_touched(), NULL);
 	sd_verify_entry(plan->version, payload, applied->digest, after);
 	sd_store_leave(&scope);
+}
+
+List *
+sd_replay_roles(const SdPlan *plan)
+{
+	Jsonb	   *payload = sd_entry_payload(plan->entry);
+	Jsonb	   *commands = sd_json_object(payload, "commands");
+	Jsonb	   *run_as = sd_json_object(payload, "run_as");
+	List	   *roles = list_make1(plan->entry->author);
+	List	   *all = NIL;
+	ListCell   *lc;
+
+	if (commands)
+		foreach(lc, sd_commands_from_json(json_text(commands)))
+			all = lappend(all, ((SdCommand *) lfirst(lc))->run_as);
+	else if (run_as)
+		all = lappend(all, sd_run_as_from_json(json_text(run_as)));
+	foreach(lc, all)
+	{
+		roles = lappend(roles, ((SdRunAs *) lfirst(lc))->session_user);
+		roles = lappend(roles, ((SdRunAs *) lfirst(lc))->user);
+	}
+	return roles;
 }
 
 void

@@ -6,6 +6,7 @@
 
 #include "compat.h"
 
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 #include "store/state.h"
@@ -31,6 +32,9 @@ typedef struct SdPlan
  * context for what outlives it; errors if the entry is one that this library does not know.
  */
 extern bool sd_replay_plan(const SdApplied *applied, MemoryContext context, SdPlan *plan);
+
+/* The roles as which its text runs, the author first; of char *, some twice. */
+extern List *sd_replay_roles(const SdPlan *plan);
 
 /*
  * Do it, in the current transaction, outside of any scope, as the session's user; the caller holds the DDL lock and the

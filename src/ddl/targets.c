@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parse_func.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -148,6 +149,20 @@ place_of_names(List *names, bool creation, SdIsLocalName is_local)
 	return place_in_schema(strVal(list_nth(names, list_length(names) - 2)), name, is_local);
 }
 
+/* A bare name is looked up where a pattern may name the schema it is in; an ambiguous one is the statement's own error. */
+static int
+place_of_function(ObjectType type, ObjectWithArgs *object, SdIsLocalName is_local)
+{
+	Oid			function;
+
+	if (is_local == NULL || list_length(object->objname) != 1)
+		return place_of_names(object->objname, false, is_local);
+	function = LookupFuncWithArgs(type, object, true);
+	if (!OidIsValid(function))
+		return SD_TARGET_ORDINARY;
+	return place_of(get_func_namespace(function), strVal(linitial(object->objname)), is_local);
+}
+
 /* types are looked for in the temporary schema: every temporary table brings one */
 static int
 place_of_type_names(List *names, SdIsLocalName is_local)
@@ -230,6 +245,10 @@ place_of_object(ObjectType type, Node *object, SdIsLocalName is_local)
 		case OBJECT_FUNCTION:
 		case OBJECT_PROCEDURE:
 		case OBJECT_ROUTINE:
+			if (IsA(object, ObjectWithArgs))
+				return place_of_function(type, (ObjectWithArgs *) object, is_local);
+			return SD_TARGET_ORDINARY;
+
 		case OBJECT_OPERATOR:
 			if (IsA(object, ObjectWithArgs))
 				return place_of_names(((ObjectWithArgs *) object)->objname, false, is_local);

@@ -17,6 +17,7 @@
 #include "functions/change.h"
 #include "gate/change.h"
 #include "gate/mode.h"
+#include "gate/policy.h"
 #include "settings.h"
 #include "store/history.h"
 #include "store/state.h"
@@ -71,7 +72,8 @@ sd_change_require(const char *function)
 			ereport(ERROR,
 					(errcode(SD_ERRCODE_POLICY),
 					 errmsg("schemadrift.%s() is refused: the group only observes", function),
-					 errdetail("In mode \"observe\" nothing is sent to other regions, so a migration would happen here alone."),
+					 errdetail("In mode \"observe\" nothing is sent to other regions, so a migration would happen here alone.\n%s",
+							   sd_policy_says(sd_gate_policy(), "mode")),
 					 errhint("SELECT schemadrift.set_policy('{\"mode\": \"coordinate\"}'), or run the statements as plain DDL.")));
 		case SD_MODE_OFF:
 			ereport(ERROR,
@@ -81,11 +83,14 @@ sd_change_require(const char *function)
 		default:
 			break;
 	}
+	sd_gate_require_group_scope(function);
 }
 
 List *
 sd_change_needs(List *needs, const SdRunAs *run_as)
 {
+	sd_gate_require_allowed(run_as->session_user);
+	sd_gate_require_allowed(run_as->user);
 	needs = lappend(needs, psprintf("role:%s", run_as->session_user));
 	if (strcmp(run_as->user, run_as->session_user) != 0)
 		needs = lappend(needs, psprintf("role:%s", run_as->user));
@@ -215,19 +220,25 @@ sd_apply(PG_FUNCTION_ARGS)
 	version = already_there(name, up);
 	if (version > 0)
 		PG_RETURN_INT64(version);
+	sd_gate_require_down(down, false);
 
 	script = sd_script_parse(up);
 	if (down)
 		(void) sd_script_parse(down);
 	run_as = sd_capture_run_as();
+	sd_gate_check_text(up);
 
 	sd_change_set_subject(name);
 	sd_capture_begin_script();
-	sd_change_begin(sd_change_needs(sd_script_needs(script), run_as));
+	sd_change_begin(list_concat(sd_change_needs(sd_script_needs(script), run_as), sd_options_needs(options)));
 	/* the log may have grown while we waited for the grant */
 	version = already_there(name, up);
 	if (version > 0)
 		PG_RETURN_INT64(version);
+	/* ... and another policy may have come with it; none can any more */
+	sd_change_require("apply");
+	sd_gate_require_down(down, false);
+	sd_change_set_barrier(sd_options_barrier(options, sd_change_version() - 1));
 	sd_change_notice();
 
 	limit = sd_time_limit_start(sd_options_timeout_ms(options));

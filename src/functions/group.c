@@ -53,6 +53,7 @@ sd_group_propose(const SdMembers *members, const char *action, const char *regio
 				 errmsg("a group needs a voter")));
 	if (fault != SD_CONFIG_LEGAL)
 		elog(ERROR, "illegal configuration (%d)", (int) fault);
+	sd_group_check_policy(members);
 
 	initStringInfo(&payload);
 	appendStringInfo(&payload, "\"members\":%s,\"action\":\"%s\",\"region\":", sd_members_json(members), action);
@@ -106,7 +107,7 @@ baseline(const char *region, const char *conninfo, const char *mode, const SdDig
 	appendStringInfo(&payload, "{\"members\":%s,\"policy\":{\"mode\":{\"value\":\"%s\",\"version\":1,\"by\":",
 					 sd_members_json(&members), mode);
 	escape_json(&payload, author);
-	appendStringInfo(&payload, ",\"at\":\"%s\"}},\"after\":\"", timestamptz_to_str(now));
+	appendStringInfo(&payload, ",\"at\":\"%s\"}},\"after\":\"", sd_time_text(now));
 	append_hex(&payload, digest->byte, SD_DIGEST_LENGTH);
 	appendStringInfo(&payload, "\",\"form\":%d}", SD_DIGEST_FORM);
 

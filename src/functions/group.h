@@ -67,6 +67,11 @@ extern void sd_group_require_quorum(const SdSelf *self, const SdMembers *members
 /* The same, and as many call us: waits for that as long as for a quorum. */
 extern void sd_group_await_quorum(const SdSelf *self, const SdMembers *members, const char *what);
 
+/* ---- set_policy.c ---- */
+
+/* Would these members take the vote from a region that policy "quorum" names?  Then an error, SD005. */
+extern void sd_group_check_policy(const SdMembers *members);
+
 /* ---- group.c ---- */
 
 /*

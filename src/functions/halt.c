@@ -53,14 +53,19 @@ refuse_current(void)
 static void
 check_author(const SdPlan *plan)
 {
-	Oid			author = get_role_oid(plan->entry->author, true);
+	ListCell   *lc;
 
-	if (OidIsValid(author) && !sd_compat_may_set_role(GetUserId(), author))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for version " INT64_FORMAT, plan->version),
-				 errdetail("Its text runs as role \"%s\", to which \"%s\" may not SET ROLE.",
-						   plan->entry->author, GetUserNameFromId(GetUserId(), false))));
+	foreach(lc, sd_replay_roles(plan))
+	{
+		Oid			role = get_role_oid(lfirst(lc), true);
+
+		if (OidIsValid(role) && !sd_compat_may_set_role(GetUserId(), role))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied for version " INT64_FORMAT, plan->version),
+					 errdetail("Its text runs as role \"%s\", to which \"%s\" may not SET ROLE.",
+							   (char *) lfirst(lc), GetUserNameFromId(GetUserId(), false))));
+	}
 }
 
 Datum

@@ -16,6 +16,7 @@
 #include "errors.h"
 #include "functions/change.h"
 #include "gate/change.h"
+#include "gate/policy.h"
 #include "shared.h"
 #include "store/history.h"
 #include "store/state.h"
@@ -305,6 +306,10 @@ sd_revert(PG_FUNCTION_ARGS)
 						target.name, taken_back)));
 		PG_RETURN_INT64(taken_back);
 	}
+	sd_change_require("revert");
+	/* it is not run here, but it is where the migration was applied */
+	if (target.down && !target.applied_here)
+		sd_gate_check_text(target.down);
 	sd_change_notice();
 	if (target.applied_here)
 		run_down(&target);

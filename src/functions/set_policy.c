@@ -51,6 +51,7 @@ check_changes(Jsonb *changes)
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
 		const SdPolicyKey *key;
+		SdPolicy	ignored;
 		Jsonb	   *wanted;
 		char	   *name;
 
@@ -64,7 +65,7 @@ check_changes(Jsonb *changes)
 					 errmsg("unknown policy key \"%s\"", name),
 					 errhint("Keys are: %s.", known_keys())));
 		wanted = sd_json_object(changes, name);
-		if (wanted && !sd_policy_legal(key, wanted))
+		if (wanted && !sd_policy_legal(key, wanted, &ignored))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("invalid value for policy key \"%s\": %s", name,
@@ -83,12 +84,12 @@ mentions(Jsonb *changes, const char *key)
 }
 
 static void
-append_key(StringInfo out, const char *key, Jsonb *value, int64 version, const char *by, const char *at)
+append_key(StringInfo out, const SdPolicyKey *key, Jsonb *value, int64 version, const char *by, const char *at)
 {
 	appendStringInfoString(out, out->data[out->len - 1] == '{' ? "" : ",");
-	escape_json(out, key);
+	escape_json(out, key->name);
 	appendStringInfo(out, ":{\"value\":%s,\"version\":" INT64_FORMAT ",\"by\":",
-					 JsonbToCString(NULL, &value->root, VARSIZE(value)), version);
+					 sd_policy_kept_as(key, value), version);
 	escape_json(out, by);
 	appendStringInfoString(out, ",\"at\":");
 	escape_json(out, at);
@@ -100,7 +101,7 @@ static char *
 merged(Jsonb *current, Jsonb *changes, int64 version)
 {
 	const char *by = GetUserNameFromId(GetSessionUserId(), false);
-	char	   *at = pstrdup(timestamptz_to_str(GetCurrentTimestamp()));
+	char	   *at = sd_time_text(GetCurrentTimestamp());
 	StringInfoData out;
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
@@ -129,10 +130,51 @@ merged(Jsonb *current, Jsonb *changes, int64 version)
 		Jsonb	   *wanted = sd_json_object(changes, sd_policy_keys[i].name);
 
 		if (wanted)
-			append_key(&out, sd_policy_keys[i].name, wanted, version, by, at);
+			append_key(&out, &sd_policy_keys[i], wanted, version, by, at);
 	}
 	appendStringInfoChar(&out, '}');
 	return out.data;
+}
+
+static bool
+has_vote(const SdMembers *members, const char *region)
+{
+	int			i = sd_config_find(&members->config, region);
+
+	return i >= 0 && sd_member_votes(&members->config.member[i]);
+}
+
+/* A policy that would refuse everything, or that says nothing, is a mistake. */
+static void
+check_whole(const char *payload, const SdMembers *members)
+{
+	Jsonb	   *json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{%s}", payload))));
+	SdPolicy	policy;
+	ListCell   *lc;
+
+	sd_policy_parse(sd_json_object(json, "policy"), &policy);
+	foreach(lc, policy.quorum.regions)
+		if (!has_vote(members, lfirst(lc)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("policy \"quorum\" names region \"%s\", which has no vote in this group", (char *) lfirst(lc)),
+					 errdetail("No change of the schema could get its agreement."),
+					 errhint("SELECT region, role FROM schemadrift.regions.")));
+}
+
+/* A lock that is over before it begins was meant for another day. */
+static void
+check_lock(Jsonb *changes)
+{
+	Jsonb	   *wanted = sd_json_object(changes, "lock");
+	SdPolicy	policy;
+
+	if (wanted && sd_policy_legal(sd_policy_key("lock"), wanted, &policy) && policy.lock.until <= GetCurrentTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("policy \"lock\" would be over already"),
+				 errdetail("Its \"until\" is %s.", timestamptz_to_str(policy.lock.until)),
+				 errhint("null takes a lock back.")));
 }
 
 /* The policy in force, in the current context; NULL: none.  False: no member of a group. */
@@ -157,6 +199,34 @@ read_policy(Jsonb **policy)
 	return joined;
 }
 
+/*
+ * The policy is not changed by the way: what somebody wanted to be in every quorum may be wanted still, of another region.
+ */
+void
+sd_group_check_policy(const SdMembers *members)
+{
+	SdMembers	before;
+	SdScope		scope;
+	Jsonb	   *current;
+	SdPolicy	policy;
+	ListCell   *lc;
+
+	(void) read_policy(&current);
+	sd_policy_parse(current, &policy);
+	if (policy.quorum.regions == NIL)
+		return;
+	sd_store_enter(&scope);
+	sd_group_members(scope.caller, &before);
+	sd_store_leave(&scope);
+	foreach(lc, policy.quorum.regions)
+		if (has_vote(&before, lfirst(lc)) && !has_vote(members, lfirst(lc)))
+			ereport(ERROR,
+					(errcode(SD_ERRCODE_POLICY),
+					 errmsg("region \"%s\" cannot lose its vote while the policy wants it in every quorum", (char *) lfirst(lc)),
+					 errdetail("%s", sd_policy_says(&policy, "quorum")),
+					 errhint("SELECT schemadrift.set_policy('{\"quorum\": ...}') first: \"majority\", or a list without it.")));
+}
+
 Datum
 sd_set_policy(PG_FUNCTION_ARGS)
 {
@@ -164,6 +234,7 @@ sd_set_policy(PG_FUNCTION_ARGS)
 	Jsonb	   *current;
 	SdSelf		self;
 	SdMembers	members;
+	char	   *payload;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -172,11 +243,16 @@ sd_set_policy(PG_FUNCTION_ARGS)
 	changes = PG_GETARG_JSONB_P(0);
 	sd_group_check_session("set_policy");
 	check_changes(changes);
+	check_lock(changes);
 	sd_group_require(&self, &members);
 	sd_group_begin("set_policy", "set_policy");
 
+	/* members and policy as they are now that nothing can come in between */
+	sd_group_require(&self, &members);
 	(void) read_policy(&current);
-	sd_change_describe(SD_KIND_POLICY, NULL, 0, merged(current, changes, sd_change_version()), true);
+	payload = merged(current, changes, sd_change_version());
+	check_whole(payload, &members);
+	sd_change_describe(SD_KIND_POLICY, NULL, 0, payload, true);
 	sd_change_set_subject("policy");
 	PG_RETURN_INT64(sd_change_version());
 }

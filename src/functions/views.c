@@ -19,6 +19,7 @@
 #include "databases.h"
 #include "functions/group.h"
 #include "gate/mode.h"
+#include "progress.h"
 #include "settings.h"
 #include "shared.h"
 #include "store/state.h"
@@ -381,6 +382,7 @@ sd_progress_rows(PG_FUNCTION_ARGS)
 		put_text(&row, own ? (db ? db->halt_error : NULL) : peer ? peer->told.halt_error : NULL);
 		put_int64(&row, own && db ? db->applying : 0);
 		put_time(&row, own && db ? db->applying_since : 0);
+		put(&row, BoolGetDatum(own ? db && sd_progress_is_held(db) : peer && peer->told.held), false);
 		finish(fcinfo, &row);
 	}
 	return (Datum) 0;

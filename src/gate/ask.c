@@ -150,6 +150,9 @@ sd_ask_raise(SdResult result, const SdProposal *answer)
 		case SD_RESULT_BEHIND:
 			code = SD_ERRCODE_BEHIND;
 			break;
+		case SD_RESULT_POLICY:
+			code = SD_ERRCODE_POLICY;
+			break;
 		case SD_RESULT_NAMES_MISSING:
 			code = SD_ERRCODE_CANNOT_COORDINATE;
 			break;

@@ -68,6 +68,24 @@ join_needs(List *needs, Size *size)
 	return lines.data;
 }
 
+/*
+ * The grant was given to a statement that was rolled back to a savepoint.  It says nothing of regions that this change
+ * wants to agree, or to have followed.
+ */
+static void
+refuse_late_demands(List *needs)
+{
+	ListCell   *lc;
+
+	foreach(lc, needs)
+		if (strncmp(lfirst(lc), "voter:", 6) == 0 || strncmp(lfirst(lc), "barrier:", 8) == 0)
+			ereport(ERROR,
+					(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+					 errmsg("options \"require\" and \"barrier\" come too late in this transaction"),
+					 errdetail("It has begun to change the schema already; that was rolled back to a savepoint."),
+					 errhint("ROLLBACK first.")));
+}
+
 /* Wait, without the DDL lock, until the applier has brought this region to the version. */
 static void
 wait_applied(int64 version, int64 deadline)
@@ -127,6 +145,7 @@ begin(List *needs, bool supersedes)
 					 errmsg("cannot change the schema in a transaction that began with schemadrift.revert()"),
 					 errdetail("This region has not applied its log, and the revert was rolled back to a savepoint."),
 					 errhint("ROLLBACK first.")));
+		refuse_late_demands(needs);
 		if (needs != NIL)
 		{
 			result = sd_ask(SD_REQUEST_NEEDS, lines, size, sd_ask_deadline(), &answer);
@@ -191,6 +210,13 @@ void
 sd_change_begin_supersede(List *needs)
 {
 	begin(needs, true);
+}
+
+void
+sd_change_set_barrier(int64 version)
+{
+	Assert(sd_change_active());
+	sd_change.barrier = version;
 }
 
 void

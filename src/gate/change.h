@@ -17,15 +17,23 @@ extern void sd_change_init(void);
 /*
  * Before PostgreSQL executes a coordinated statement, so before any lock on a user's object: takes the DDL lock and
  * gets the promise of a majority, once a transaction; the needs ("role:x", "extension:y", "collation:z") are looked
- * at for every statement.  Refuses by an error.
+ * at for every statement.  Of the first call of a transaction they may also be "voter:NAME" and "voter:*" (this region, all,
+ * must agree besides a majority) and "barrier:N" (the version that every serving region must have applied; -1 is the
+ * newest one).  Refuses by an error.
  */
 extern void sd_change_begin(List *needs);
 
 /* As sd_change_begin, for an entry that takes back what this region itself may be unable to apply. */
 extern void sd_change_begin_supersede(List *needs);
 
-/* As sd_change_begin, for a change of the group itself: its members, its policy. */
+/*
+ * As sd_change_begin, for a change of the group itself: its members, its policy.  Policy "quorum" does not hold for what may
+ * have to change it.
+ */
 extern void sd_change_begin_config(void);
+
+/* The entry's barrier, a version of the log. */
+extern void sd_change_set_barrier(int64 version);
 
 /* true between the first sd_change_begin() and the end of the transaction */
 extern bool sd_change_active(void);

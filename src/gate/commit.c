@@ -116,6 +116,7 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 	entry.author = GetUserNameFromId(GetSessionUserId(), false);
 	entry.protocol = SD_PROTOCOL;
 	entry.target = sd_change.target;
+	entry.barrier = sd_change.barrier;
 	sd_entry_encode(&entry, payload.data);
 	if (entry.name)
 		sd_change_set_subject(entry.name);

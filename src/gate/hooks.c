@@ -45,6 +45,7 @@
 #include "gate/change.h"
 #include "gate/hooks.h"
 #include "gate/mode.h"
+#include "gate/policy.h"
 #include "store/entry.h"
 
 static ProcessUtility_hook_type previous_utility = NULL;
@@ -61,7 +62,9 @@ typedef struct SdRunning
 	bool		seen_ordinary;
 	bool		seen_other;		/* of a kind whose place was not looked at */
 	List	   *unsettled;		/* ObjectAddress: made, not visible yet */
-	bool		watches_made;	/* may any of its objects need a temporary one? */
+	bool		watches_made;	/* has what it made or altered to be looked at, once it is visible? */
+	bool		watches_lock;	/* for policy "lock", and what it drops, too */
+	CommandTag	tag;
 	List	   *made;			/* then: ObjectAddress of what it made or altered */
 } SdRunning;
 
@@ -175,6 +178,13 @@ sd_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_i
 		return;
 	if (running)
 		note_object(running, access, class_id, object_id, sub_id);
+	/* afterwards nobody knows what it was */
+	if (running && running->watches_lock && access == OAT_DROP)
+	{
+		ObjectAddress dropped = {class_id, object_id, sub_id};
+
+		sd_gate_check_object(&dropped, running->tag);
+	}
 	if ((running && running->collects) || sd_executing() != SD_EXECUTING_NOTHING)
 		sd_touched_object_access(sd_capture_touched(), access, class_id, object_id, sub_id, arg);
 }
@@ -208,6 +218,19 @@ refuse_mixture(const SdVerdict *verdict)
 			 errmsg("%s of a temporary object cannot change permanent objects with it", GetCommandTagName(verdict->tag)),
 			 errdetail("It names temporary objects only, but reached permanent ones, which the regions must agree on."),
 			 errhint("Change the permanent objects first, by a statement that names them.")));
+}
+
+/* Policy "lock", for what the statement's names did not show. */
+static void
+refuse_locked(const SdRunning *statement)
+{
+	ListCell   *cell;
+
+	if (!statement->watches_lock || statement->made == NIL)
+		return;
+	CommandCounterIncrement();
+	foreach(cell, statement->made)
+		sd_gate_check_object(lfirst(cell), statement->tag);
 }
 
 /* What it made is permanent, but would go with this session's temporary objects; and elsewhere cannot be made. */
@@ -285,29 +308,51 @@ run_alone(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 static void
 refuse_plain(const SdVerdict *verdict)
 {
+	const SdPolicy *policy = sd_gate_policy();
+
 	ereport(ERROR,
 			(errcode(SD_ERRCODE_POLICY),
 			 errmsg("%s is refused: schema changes here go through schemadrift.apply()", GetCommandTagName(verdict->tag)),
-			 errdetail("The group's policy, or this session's schemadrift.ddl_mode, is \"require_apply\"."),
+			 policy->mode == SD_MODE_REQUIRE_APPLY ? errdetail_internal("%s", sd_policy_says(policy, "mode")) :
+			 errdetail("This session's schemadrift.ddl_mode is \"require_apply\"."),
 			 errhint("Use SELECT schemadrift.apply('a name', 'the statements').")));
 }
 
-/* Ask for the promise, once; and for names that this transaction has not asked for yet. */
+/*
+ * What the policy and the session's scope refuse by the statement itself.  "off" is for emergencies; "observe" refuses
+ * nothing but what the session asked to have refused.
+ */
 static void
+check_policy(Node *stmt, const SdVerdict *verdict, SdDdlMode mode)
+{
+	if (mode != SD_MODE_OFF)
+		sd_gate_check_scope(verdict->tag);
+	if (refuses(mode))
+		sd_gate_check_statement(stmt, verdict->tag);
+}
+
+/*
+ * Ask for the promise, once, and for names that this transaction has not asked for yet.  True: this was the grant.
+ */
+static bool
 begin_change(Node *stmt, const SdCommand *command)
 {
 	List	   *needs = sd_classify_needs(stmt);
+	bool		first = !sd_change_active();
 
 #ifdef SD_TESTING
 	/* a mode that a test set by hand: there is no group to ask */
 	if (sd_testing_group_mode_is_set())
-		return;
+		return false;
 #endif
 	needs = lappend(needs, psprintf("role:%s", command->run_as->session_user));
 	if (strcmp(command->run_as->user, command->run_as->session_user) != 0)
 		needs = lappend(needs, psprintf("role:%s", command->run_as->user));
 
-	if (sd_change_active())
+	sd_gate_require_allowed(command->run_as->session_user);
+	sd_gate_require_allowed(command->run_as->user);
+
+	if (!first)
 		needs = sd_capture_new_needs(needs);
 	else
 	{
@@ -318,6 +363,7 @@ begin_change(Node *stmt, const SdCommand *command)
 	}
 	sd_change_begin(needs);
 	sd_capture_add_needs(needs);
+	return first;
 }
 
 /* only temporary objects after all: a name that could not be resolved beforehand */
@@ -345,17 +391,34 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 		if (mode == SD_MODE_REQUIRE_APPLY)
 			refuse_plain(verdict);
 		if (mode == SD_MODE_COORDINATE)
+		{
 			sd_capture_require_plain();
+			sd_gate_require_down(NULL, true);
+		}
+	}
+	check_policy(stmt, verdict, mode);
+	if (!script)
+	{
 		command = sd_capture_make(u->pstmt, u->query_string, disposition_of(mode), verdict->class);
-		if (mode == SD_MODE_COORDINATE)
-			begin_change(stmt, command);
+		if (mode == SD_MODE_COORDINATE && begin_change(stmt, command))
+		{
+			/* another policy may have come while we waited for the grant; none can any more */
+			if (sd_gate_mode() == SD_MODE_REQUIRE_APPLY)
+				refuse_plain(verdict);
+			sd_gate_require_down(NULL, true);
+			check_policy(stmt, verdict, mode);
+		}
 	}
 	noop = sd_classify_noop(stmt);
 	sd_touched_statement(sd_capture_touched(), stmt);
-	statement.watches_made = (script || refuses(mode)) && OidIsValid(LookupNamespaceNoError("pg_temp"));
+	statement.tag = verdict->tag;
+	statement.watches_lock = (script || refuses(mode)) && sd_gate_watches_lock();
+	statement.watches_made = statement.watches_lock ||
+		((script || refuses(mode)) && OidIsValid(LookupNamespaceNoError("pg_temp")));
 
 	run_watched(u, &statement);
 
+	refuse_locked(&statement);
 	refuse_leaning(&statement, verdict);
 	if (command == NULL || noop == SD_NOOP_CERTAIN || (noop == SD_NOOP_POSSIBLE && !statement.seen) ||
 		was_temporary(stmt, &statement))

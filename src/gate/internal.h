@@ -33,6 +33,7 @@ typedef struct SdChange
 	pg_uuid_t	entry_id;
 	bool		supersedes;
 	bool		config;			/* a change of the group itself */
+	int64		barrier;
 
 	/* what the entry will be; in TopTransactionContext */
 	char		subject[SD_TEXT_SIZE];

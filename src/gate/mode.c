@@ -24,8 +24,8 @@ static struct
 {
 	bool		known;
 	int64		head;			/* of the log when it was read */
-	SdDdlMode	mode;
-	List	   *local;			/* patterns, of char * */
+	SdDdlMode	mode;			/* SD_MODE_DEFAULT: in no group */
+	SdPolicy	parsed;
 }			policy;
 
 #ifdef SD_TESTING
@@ -42,7 +42,7 @@ sd_testing_set_local(const char *pattern)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 
-	policy.local = lappend(policy.local, pstrdup(pattern));
+	policy.parsed.local = lappend(policy.parsed.local, pstrdup(pattern));
 	MemoryContextSwitchTo(old);
 }
 
@@ -117,17 +117,15 @@ read_policy(void)
 	{
 		Jsonb	   *json = sd_policy_read();
 		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-		SdPolicy	parsed;
 
-		sd_policy_parse(json, &parsed);
+		sd_policy_parse(json, &policy.parsed);
 		MemoryContextSwitchTo(old);
-		if (parsed.unknown)
+		if (policy.parsed.unknown)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("the group's policy \"%s\" has a value that this version does not know", parsed.unknown),
+					 errmsg("the group's policy \"%s\" has a value that this version does not know", policy.parsed.unknown),
 					 errhint("Upgrade schemadrift in this region.")));
-		policy.mode = parsed.mode;
-		policy.local = parsed.local;
+		policy.mode = policy.parsed.mode;
 	}
 	else if (!joined && XactIsoLevel > XACT_READ_COMMITTED && sd_self_exists_now())
 	{
@@ -155,7 +153,23 @@ sd_gate_group_mode(void)
 bool
 sd_gate_is_local_name(const char *schema, const char *name)
 {
-	return sd_local_matches(policy.local, schema, name);
+	return sd_local_matches(policy.parsed.local, schema, name);
+}
+
+const SdPolicy *
+sd_gate_policy(void)
+{
+	/* of a test that set the mode by hand, or of a transaction that looked before there was a group */
+	if (policy.parsed.says == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+		List	   *local = policy.parsed.local;
+
+		sd_policy_parse(NULL, &policy.parsed);
+		policy.parsed.local = local;
+		MemoryContextSwitchTo(old);
+	}
+	return &policy.parsed;
 }
 
 static void

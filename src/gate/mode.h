@@ -5,12 +5,16 @@
 #define SD_GATE_MODE_H
 
 #include "settings.h"
+#include "store/policy.h"
 
 /* the group's policy; SD_MODE_DEFAULT: this database is in no group, nothing is gated */
 extern SdDdlMode sd_gate_group_mode(void);
 
 /* the group's policy as tightened, or switched off, by this session; an error where it may not be switched off */
 extern SdDdlMode sd_gate_mode(void);
+
+/* the whole policy that sd_gate_group_mode() read last; until the end of the transaction, or a newer head of the log */
+extern const SdPolicy *sd_gate_policy(void);
 
 /* this transaction wrote a policy or made a group: read again at the next statement */
 extern void sd_gate_forget_policy(void);

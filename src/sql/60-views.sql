@@ -12,7 +12,8 @@ CREATE FUNCTION schemadrift_store.regions(OUT region text, OUT role text, OUT in
 COMMENT ON FUNCTION schemadrift_store.regions() IS 'rows of view schemadrift.regions';
 
 CREATE FUNCTION schemadrift_store.progress(OUT region text, OUT own boolean, OUT applied bigint, OUT halted_at bigint,
-	OUT attempts integer, OUT error text, OUT applying bigint, OUT applying_since timestamptz)
+	OUT attempts integer, OUT error text, OUT applying bigint, OUT applying_since timestamptz,
+	OUT held boolean)
 	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'sd_progress_rows';
 COMMENT ON FUNCTION schemadrift_store.progress() IS 'how far each region has applied the log, as this region knows it';
 
@@ -56,6 +57,7 @@ CREATE VIEW schemadrift.migrations AS
 		CASE WHEN e.state = 'skipped' THEN 'skipped'
 			WHEN t.version <= a.version THEN 'reverted'
 			WHEN l.version <= a.version THEN 'applied'
+			WHEN l.version = p.halted_at AND p.held THEN 'held'
 			WHEN l.version = p.halted_at THEN 'failed'
 			ELSE 'chosen' END AS state,
 		l.author, l.origin, pg_catalog.to_timestamp((l.hlc >> 16) / 1000.0)::timestamptz(3) AS at, l.entry_id
@@ -71,7 +73,7 @@ COMMENT ON COLUMN schemadrift.migrations.version IS 'position in the log';
 COMMENT ON COLUMN schemadrift.migrations.name IS 'the migration''s name; of a revert or supersede: that of what it takes back';
 COMMENT ON COLUMN schemadrift.migrations.kind IS 'baseline, migration, revert, supersede, config, policy or noop';
 COMMENT ON COLUMN schemadrift.migrations.state IS
-	'here: chosen (not applied yet), failed, applied, skipped, reverted (taken back by a later version)';
+	'here: chosen (not applied yet), held (by this region''s schemadrift.allowed_roles), failed, applied, skipped, reverted (taken back by a later version)';
 COMMENT ON COLUMN schemadrift.migrations.author IS 'session user who made it';
 COMMENT ON COLUMN schemadrift.migrations.origin IS 'region in which it was made';
 COMMENT ON COLUMN schemadrift.migrations.at IS 'when it was made, by the group''s hybrid clock';
@@ -82,6 +84,7 @@ CREATE VIEW schemadrift.migration_status AS
 		CASE WHEN p.own AND e.state IS NOT NULL THEN e.state
 			WHEN l.version <= p.applied THEN 'applied'
 			WHEN l.version = p.applying THEN 'applying'
+			WHEN l.version = p.halted_at AND p.held THEN 'held'
 			WHEN l.version = p.halted_at THEN 'failed'
 			ELSE 'pending' END AS state,
 		CASE WHEN p.own AND l.version <= p.applied THEN e.attempts
@@ -91,7 +94,8 @@ CREATE VIEW schemadrift.migration_status AS
 		CASE WHEN p.own THEN e.duration_ms END AS duration_ms,
 		CASE WHEN l.version = p.applied + 1 THEN p.error END AS error,
 		CASE WHEN l.version = p.halted_at AND l.version > p.applied THEN
-			pg_catalog.format('in %s: mend the cause, then SELECT schemadrift.retry(%L); or anywhere: SELECT schemadrift.revert(%L)',
+			pg_catalog.format(CASE WHEN p.held THEN 'in %s: add the role to schemadrift.allowed_roles by ALTER SYSTEM, SELECT pg_reload_conf(); then SELECT schemadrift.retry(%L); or anywhere: SELECT schemadrift.revert(%L)'
+				ELSE 'in %s: mend the cause, then SELECT schemadrift.retry(%L); or anywhere: SELECT schemadrift.revert(%L)' END,
 				p.region, l.name, l.name) END AS remedy
 	FROM schemadrift_store.log l
 		CROSS JOIN schemadrift_store.progress() p
@@ -101,7 +105,7 @@ COMMENT ON VIEW schemadrift.migration_status IS 'each version in each region, as
 COMMENT ON COLUMN schemadrift.migration_status.version IS 'position in the log';
 COMMENT ON COLUMN schemadrift.migration_status.name IS 'the migration''s name';
 COMMENT ON COLUMN schemadrift.migration_status.region IS 'name of the region';
-COMMENT ON COLUMN schemadrift.migration_status.state IS 'pending, applying, applied, skipped or failed; skipped is known of this region only';
+COMMENT ON COLUMN schemadrift.migration_status.state IS 'pending, held (by the region''s schemadrift.allowed_roles), applying, applied, skipped or failed; skipped is known of this region only';
 COMMENT ON COLUMN schemadrift.migration_status.attempts IS 'how often it was tried; of the next version: how often it failed';
 COMMENT ON COLUMN schemadrift.migration_status.started IS 'when the last attempt began; known of this region only';
 COMMENT ON COLUMN schemadrift.migration_status.duration_ms IS 'how long it took; known of this region only';

@@ -7,6 +7,7 @@
 #include "common/sha2.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/numeric.h"
@@ -279,4 +280,18 @@ sd_json_milliseconds(const JsonbValue *value)
 	else
 		return -1;
 	return ms >= 0 && ms <= 1e15 ? (int64) ms : -1;
+}
+
+char *
+sd_time_text(TimestampTz time)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	char		text[MAXDATELEN + 1];
+
+	if (TIMESTAMP_NOT_FINITE(time) || timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "time is out of range");
+	tm.tm_isdst = 0;			/* or the time zone is left out */
+	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_XSD_DATES, text);
+	return pstrdup(text);
 }

@@ -11,6 +11,7 @@
 
 #include "compat.h"
 
+#include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -77,6 +78,9 @@ extern Jsonb *sd_json_object(Jsonb *json, const char *key);
 
 /* A number of milliseconds, or the text of an interval (whose input function may raise an error); -1: neither. */
 extern int64 sd_json_milliseconds(const JsonbValue *value);
+
+/* A moment as every region reads it, whatever its settings: ISO 8601, in UTC. */
+extern char *sd_time_text(TimestampTz time);
 
 extern char *sd_uuid_text(const pg_uuid_t *uuid);
 extern void sd_uuid_make(pg_uuid_t *uuid);

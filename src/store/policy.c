@@ -7,6 +7,7 @@
 
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/json.h"
 #include "utils/timestamp.h"
 
 #include "store/entry.h"
@@ -31,6 +32,28 @@ static const struct
 	{"rotate", SD_LEADERSHIP_ROTATE},
 	{"priority", SD_LEADERSHIP_PRIORITY},
 };
+
+static char *
+json_text(Jsonb *json)
+{
+	return JsonbToCString(NULL, &json->root, VARSIZE(json));
+}
+
+static void
+append_texts(StringInfo out, const char *key, List *texts)
+{
+	ListCell   *lc;
+
+	if (texts == NIL)
+		return;
+	appendStringInfo(out, "\"%s\":[", key);
+	foreach(lc, texts)
+	{
+		appendStringInfoString(out, foreach_current_index(lc) > 0 ? "," : "");
+		escape_json(out, lfirst(lc));
+	}
+	appendStringInfoString(out, "],");
+}
 
 /* ---- single values ---- */
 
@@ -310,11 +333,107 @@ sd_policy_key(const char *name)
 }
 
 bool
-sd_policy_legal(const SdPolicyKey *key, Jsonb *value)
+sd_policy_legal(const SdPolicyKey *key, Jsonb *value, SdPolicy *policy)
 {
-	SdPolicy	policy;
+	return key->take(value, policy);
+}
 
-	return key->take(value, &policy);
+/* {"all": ..., "until": ...}: the same lock in any region's time zone */
+static char *
+lock_text(const SdPolicyLock *lock)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '{');
+	if (lock->all)
+		appendStringInfoString(&out, "\"all\":true,");
+	append_texts(&out, "schemas", lock->schemas);
+	append_texts(&out, "objects", lock->objects);
+	if (!TIMESTAMP_IS_NOEND(lock->until))
+		appendStringInfo(&out, "\"until\":\"%s\",", sd_time_text(lock->until));
+	if (lock->reason)
+	{
+		appendStringInfoString(&out, "\"reason\":");
+		escape_json(&out, lock->reason);
+	}
+	appendStringInfoChar(&out, '}');
+	return out.data;
+}
+
+char *
+sd_policy_kept_as(const SdPolicyKey *key, Jsonb *value)
+{
+	SdPolicyLock lock;
+
+	if (key->take == take_lock && parse_lock(value, &lock))
+		return lock_text(&lock);
+	return json_text(value);
+}
+
+/* ---- a lock ---- */
+
+/* "*" is any number of any characters, all else is itself; the same patterns as those of "local" */
+bool
+sd_pattern_matches(const char *text, const char *pattern)
+{
+	const char *star = NULL;
+	const char *resume = NULL;
+
+	while (*text)
+	{
+		if (*pattern == '*')
+		{
+			star = pattern++;
+			resume = text;
+		}
+		else if (*pattern == *text)
+		{
+			pattern++;
+			text++;
+		}
+		else if (star)
+		{
+			/* let the last star swallow one more */
+			pattern = star + 1;
+			text = ++resume;
+		}
+		else
+			return false;
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}
+
+bool
+sd_policy_is_locked(const SdPolicy *policy)
+{
+	const SdPolicyLock *lock = &policy->lock;
+
+	return (lock->all || lock->schemas != NIL || lock->objects != NIL) && lock->until > GetCurrentTimestamp();
+}
+
+bool
+sd_policy_lock_covers(const SdPolicyLock *lock, const char *schema, const char *name)
+{
+	char	   *full = psprintf("%s.%s", schema, name);
+	ListCell   *lc;
+
+	if (lock->all)
+		return true;
+	foreach(lc, lock->schemas)
+		if (strcmp(lfirst(lc), schema) == 0)
+			return true;
+	foreach(lc, lock->objects)
+	{
+		const char *pattern = lfirst(lc);
+
+		/* what is done to a schema is done to what is in it */
+		if (sd_pattern_matches(full, name[0] ? pattern : pnstrdup(pattern, strchr(pattern, '.') - pattern + 1)))
+			return true;
+	}
+	return false;
 }
 
 /* ---- a whole policy ---- */
@@ -344,6 +463,7 @@ sd_policy_parse(Jsonb *json, SdPolicy *policy)
 {
 	*policy = (SdPolicy) {.mode = SD_MODE_COORDINATE, .auto_rejoin = true};
 	policy->lock.until = DT_NOEND;
+	policy->says = palloc0(sizeof(char *) * sd_policy_n_keys);
 	for (int i = 0; i < sd_policy_n_keys; i++)
 	{
 		const SdPolicyKey *key = &sd_policy_keys[i];
@@ -351,13 +471,25 @@ sd_policy_parse(Jsonb *json, SdPolicy *policy)
 		SdPolicy	before = *policy;
 
 		if (!sd_policy_value(json, key, &value))
+		{
+			policy->says[i] = psprintf("Policy \"%s\" is not set, which means %s.", key->name,
+									   key->initial ? key->initial : "the setting of each region");
 			continue;
+		}
+		policy->says[i] = psprintf("Policy \"%s\" is %s, set by %s in version " INT64_FORMAT " at %s.", key->name,
+								   json_text(value.value), value.by ? value.by : "?", value.since, value.at ? value.at : "?");
 		if (!key->take(value.value, policy))
 		{
 			*policy = before;
 			policy->unknown = key->name;
 		}
 	}
+}
+
+const char *
+sd_policy_says(const SdPolicy *policy, const char *key)
+{
+	return policy->says[sd_policy_key(key) - sd_policy_keys];
 }
 
 int

@@ -54,6 +54,7 @@ typedef struct SdPolicy
 	int			ddl_hold_limit_ms;	/* 0: not set; see sd_policy_hold_limit_ms() */
 	SdLeadership leadership;
 	const char *unknown;		/* a key whose value only a newer version understands; NULL: none */
+	char	  **says;			/* by key, for people: its value, who set it, when; see sd_policy_says() */
 } SdPolicy;
 
 /*
@@ -65,6 +66,21 @@ extern void sd_policy_parse(Jsonb *json, SdPolicy *policy);
 
 /* the policy's, or else this server's schemadrift.ddl_hold_limit */
 extern int	sd_policy_hold_limit_ms(const SdPolicy *policy);
+
+/* 'Policy "mode" is "observe", set by alice in version 7 at 2030-01-31T18:00:00+00:00.' */
+extern const char *sd_policy_says(const SdPolicy *policy, const char *key);
+
+/*
+ * Does a lock, in force or not, cover this object?  name "": the schema as a whole, so with anything that is in it.  An
+ * index or a trigger is its table's.
+ */
+extern bool sd_policy_lock_covers(const SdPolicyLock *lock, const char *schema, const char *name);
+
+/* "*" is any number of any characters, all else is itself. */
+extern bool sd_pattern_matches(const char *text, const char *pattern);
+
+/* Is anything locked now? */
+extern bool sd_policy_is_locked(const SdPolicy *policy);
 
 /* the patterns of "local" alone */
 extern List *sd_policy_local(Jsonb *json);
@@ -88,8 +104,11 @@ extern const int sd_policy_n_keys;
 
 extern const SdPolicyKey *sd_policy_key(const char *name);	/* NULL: unknown */
 
-/* May raise the error of a type's input function, too: of an interval, a time. */
-extern bool sd_policy_legal(const SdPolicyKey *key, Jsonb *value);
+/*
+ * Is it a value of this key?  Then it is in *policy, of which nothing else is filled.  May raise the error of a type's
+ * input function, too: of an interval, a time.
+ */
+extern bool sd_policy_legal(const SdPolicyKey *key, Jsonb *value, SdPolicy *policy);
 
 /* One key of a policy.  False: not set; then only value is filled, or NULL where the key has no initial one. */
 typedef struct SdPolicyValue
@@ -99,6 +118,9 @@ typedef struct SdPolicyValue
 	char	   *by;
 	char	   *at;
 } SdPolicyValue;
+
+/* What a legal value is kept as: times without a time zone of their own mean another moment in each region. */
+extern char *sd_policy_kept_as(const SdPolicyKey *key, Jsonb *value);
 
 extern bool sd_policy_value(Jsonb *json, const SdPolicyKey *key, SdPolicyValue *value);
 

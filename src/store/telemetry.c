@@ -6,6 +6,7 @@
 #include "lib/stringinfo.h"
 
 #include "store/state.h"
+#include "progress.h"
 #include "store/telemetry.h"
 
 void
@@ -33,6 +34,7 @@ sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
 	own->state = self.valid ? db->state : SD_REGION_VOID;
 	own->halted_at = db->halted_at;
 	own->attempts = db->attempts;
+	own->held = sd_progress_is_held(db);
 	strlcpy(own->halt_error, db->halt_error, SD_TEXT_SIZE);
 	LWLockRelease(&db->lock);
 }
@@ -46,6 +48,8 @@ sd_telemetry_write_notes(const SdTelemetry *own)
 
 	initStringInfo(&out);
 	appendStringInfo(&out, "protocol %d\n", own->protocol);
+	if (own->held)
+		appendStringInfoString(&out, "held 1\n");
 	return out.data;
 }
 
@@ -64,6 +68,8 @@ sd_telemetry_read_notes(const char *notes, SdTelemetry *told)
 		*value++ = '\0';
 		if (strcmp(line, "protocol") == 0)
 			told->protocol = atoi(value);
+		else if (strcmp(line, "held") == 0)
+			told->held = atoi(value) != 0;
 	}
 	pfree(copy);
 }

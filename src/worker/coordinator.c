@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "progress.h"
 #include "settings.h"
 #include "store/vote.h"
 #include "waits.h"
@@ -417,10 +418,12 @@ describe(SdCoordinator *c)
 	char		remedy[SD_TEXT_SIZE] = "";
 	int			votes = 0;
 	bool		halted;
+	bool		held;
 	char		missing[SD_TEXT_SIZE] = "";
 
 	LWLockAcquire(&c->db->lock, LW_SHARED);
 	halted = c->db->halted_at > 0;
+	held = sd_progress_is_held(c->db);
 	if (halted)
 		snprintf(reason, sizeof(reason), "version " INT64_FORMAT " cannot be applied: %.180s",
 				 c->db->halted_at, c->db->halt_error);
@@ -444,7 +447,9 @@ describe(SdCoordinator *c)
 	else if (halted)
 	{
 		state = SD_REGION_HALTED;
-		strlcpy(remedy, "mend the cause, then SELECT schemadrift.retry(); or take it back: SELECT schemadrift.revert(name)",
+		strlcpy(remedy, held ? "add the role to schemadrift.allowed_roles (ALTER SYSTEM, SELECT pg_reload_conf()), then SELECT schemadrift.retry(); "
+				"or take it back: SELECT schemadrift.revert(name)"
+				: "mend the cause, then SELECT schemadrift.retry(); or take it back: SELECT schemadrift.revert(name)",
 				sizeof(remedy));
 	}
 	else

@@ -7,6 +7,7 @@
  *	coordinator.c	the loop; reads the tables, serves requests, starts the applier, says how the region is
  *	round.c			carries out what consensus/proposer.h says: votes, the own acceptor
  *	request.c		what the local backend that changes the schema asks, and the results
+ *	demands.c		what a change wants of the others before it may be proposed
  *	settle.c		finishing what others began
  *	gossip.c		one connection a member: exchange, learn, fetch
  */
@@ -117,7 +118,10 @@ struct SdCoordinator
 	/* the local backend's change */
 	SdRequest	serving;		/* GRANT, NEEDS or ACCEPT that has no result yet; else NONE */
 	SdProposal	asked;			/* copy of what it asked */
-	List	   *needs;			/* in its own context */
+	List	   *needs;			/* names that must exist elsewhere; in needs_context */
+	SdRequired	require;		/* who else must agree, in its own words; there, too */
+	int64		barrier;		/* 0 none, -1 the newest version */
+	bool		required[SD_MAX_REGIONS];	/* by index in members: who must agree besides a majority */
 	MemoryContext needs_context;
 	int64		asked_us;
 	SdRound		change;
@@ -180,6 +184,18 @@ extern int64 sd_request_deadline(SdCoordinator *c);
 extern void sd_request_finish(SdCoordinator *c, SdResult result, const char *message, const char *detail,
 							  const char *hint);
 extern void sd_request_change_done(SdRound *round, SdOutcome outcome);
+
+/* demands.c */
+extern void sd_demands_take(SdCoordinator *c, char *lines);	/* what a backend needs; lines are taken apart, in needs_context */
+
+/* What the change needs and a serving region lacks: a sentence; NULL if nothing; *wait: it is asked there once more first. */
+extern char *sd_demands_missing_name(SdCoordinator *c, bool *wait);
+
+/* Policy "quorum", the option "require", the barrier: false: refused, or to be asked again later. */
+extern bool sd_demands_met(SdCoordinator *c);
+
+/* Phase 1 failed for want of a region that must agree: refuses, and true.  False: there was no majority. */
+extern bool sd_demands_required_missing(SdCoordinator *c, SdRound *round);
 
 /* settle.c */
 extern void sd_settle_drive(SdCoordinator *c, int64 now);

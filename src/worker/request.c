@@ -10,12 +10,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "store/names.h"
 #include "store/vote.h"
 #include "worker/coordinator.h"
-
-/* How long a missing role is looked for again before the change is refused. */
-#define NAMES_PATIENCE_US	(1500 * SD_US_PER_MS)
 
 /* ---- results ---- */
 
@@ -129,6 +125,11 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 			sd_shared_decide(c->db, "preemption", subject, "lost", sd_round_votes(round, false), "another region changed the schema first");
 			break;
 		case SD_OUTCOME_NO_QUORUM:
+			if (serving == SD_REQUEST_GRANT && sd_demands_required_missing(c, round))
+			{
+				sd_shared_decide(c->db, "refusal", subject, "policy", sd_round_votes(round, false), sd_round_missing(round, ""));
+				break;
+			}
 			if (serving != SD_REQUEST_NONE)
 				finish_no_quorum(c, round);
 			sd_shared_decide(c->db, "refusal", subject, "no_quorum", sd_round_votes(round, false), sd_round_missing(round, ""));
@@ -153,39 +154,6 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 	/* definite: outcome() says "rejected" from now on */
 	if (round->p.version > 0 && outcome != SD_OUTCOME_TAKEN)
 		(void) sd_coordinator_transaction(c, close_attempt, &c->asked.entry_id, false);
-}
-
-/* What the change needs and a serving region lacks: a sentence; NULL if nothing; *wait: ask there once more first. */
-static char *
-missing_names(SdCoordinator *c, bool *wait)
-{
-	int64		now = sd_monotonic_us();
-	ListCell   *lc;
-
-	*wait = false;
-	foreach(lc, c->remotes)
-	{
-		SdRemote   *remote = lfirst(lc);
-		const char *need;
-
-		if (!remote->serves || remote->names == NULL)
-			continue;
-		need = sd_names_missing(remote->names, c->needs);
-		if (need == NULL)
-			continue;
-		if (remote->names_us < c->asked_us && now - c->asked_us < NAMES_PATIENCE_US &&
-			sd_peer_circuit(remote->peer) == SD_CIRCUIT_CLOSED)
-		{
-			/* it may have been created since the last exchange */
-			if (!remote->exchanging)
-				remote->next_exchange_us = 0;
-			*wait = true;
-			continue;
-		}
-		return psprintf("%.*s \"%s\" does not exist in region %s",
-						(int) strcspn(need, ":"), need, strchr(need, ':') + 1, remote->region);
-	}
-	return NULL;
 }
 
 /* Step 1: may this region originate now?  Then phase 1. */
@@ -215,11 +183,13 @@ serve_grant(SdCoordinator *c, int64 now)
 					   psprintf("SELECT schemadrift.resume_region('%s'), in any region.", me->region));
 	else if (c->applied.version < c->head.version && !c->asked.supersedes)
 		finish_again(c, c->head.version);
-	else if ((missing = missing_names(c, &wait)) != NULL)
+	else if ((missing = sd_demands_missing_name(c, &wait)) != NULL)
 		sd_request_finish(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.",
 					   "Create it there first, then run the change again.");
 	else if (wait)
 		return;
+	else if (!sd_demands_met(c))
+		return;					/* refused, or what others have applied is asked once more */
 	else if (c->settle.active)
 		return;					/* what is undecided comes first */
 	else if (c->db->foreign_promise_for == c->head.version + 1 &&
@@ -233,7 +203,7 @@ static void
 serve_needs(SdCoordinator *c)
 {
 	bool		wait;
-	char	   *missing = missing_names(c, &wait);
+	char	   *missing = sd_demands_missing_name(c, &wait);
 
 	if (missing)
 		sd_request_finish(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.",
@@ -258,21 +228,6 @@ attach(SdCoordinator *c, MemoryContext context)
 	memcpy(copy, dsm_segment_address(segment), c->asked.data_size);
 	dsm_detach(segment);
 	return copy;
-}
-
-static void
-take_needs(SdCoordinator *c)
-{
-	MemoryContext old;
-	char	   *lines;
-
-	MemoryContextReset(c->needs_context);
-	c->needs = NIL;
-	lines = attach(c, c->needs_context);
-	old = MemoryContextSwitchTo(c->needs_context);
-	for (char *line = lines ? strtok(lines, "\n") : NULL; line; line = strtok(NULL, "\n"))
-		c->needs = lappend(c->needs, line);
-	MemoryContextSwitchTo(old);
 }
 
 typedef struct Proposed
@@ -394,7 +349,8 @@ sd_request_take(SdCoordinator *c)
 			break;
 		case SD_REQUEST_GRANT:
 		case SD_REQUEST_NEEDS:
-			take_needs(c);
+			MemoryContextReset(c->needs_context);
+			sd_demands_take(c, attach(c, c->needs_context));
 			c->serving = request;
 			c->asked_us = now;
 			c->look = true;		/* what the tables say now decides */

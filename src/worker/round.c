@@ -533,6 +533,7 @@ sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntr
 		.backoff_max = BACKOFF_MAX_US,
 		.max_ballots = MAX_BALLOTS,
 		.has_noop = noop != NULL,
+		.required = round == &c->change ? c->required : NULL,
 	};
 
 	if (noop)

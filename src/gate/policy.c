@@ -1,0 +1,283 @@
+/*
+ * policy.c: what the group's policy, and the session's scope, refuse of a change; see policy.h.
+ *
+ * Runs in a backend, in the hooks and in apply() and its like.  Names are resolved through the catalog caches without a
+ * lock.  Refusals are the origin's: the applier runs what is in the log, which was chosen under the policy of its version.
+ *
+ * Policy "lock" is looked at twice.  By name, before a statement runs and before anybody is asked: most mistakes end there.
+ * And by object, for what no name shows (a CASCADE, a child of a partitioned table, a foreign key's other side): that
+ * ends the statement, so nothing of it happens either.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "catalog/index.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_conversion.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_dict.h"
+#include "catalog/pg_ts_parser.h"
+#include "catalog/pg_ts_template.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "ddl/allowed.h"
+#include "ddl/capture.h"
+#include "ddl/targets.h"
+#include "errors.h"
+#include "gate/mode.h"
+#include "gate/policy.h"
+#include "settings.h"
+#include "store/entry.h"
+#include "store/policy.h"
+
+/* ---- policy "lock" ---- */
+
+/* the object by which a lock was met, for the message */
+static char *met_schema;
+static char *met_name;
+
+static bool
+is_locked_name(const char *schema, const char *name)
+{
+	if (!sd_policy_lock_covers(&sd_gate_policy()->lock, schema, name))
+		return false;
+	met_schema = pstrdup(schema);
+	met_name = pstrdup(name);
+	return true;
+}
+
+static void
+refuse_locked(CommandTag tag, const char *schema, const char *name)
+{
+	const SdPolicy *policy = sd_gate_policy();
+	bool		ends = !TIMESTAMP_IS_NOEND(policy->lock.until);
+
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_POLICY),
+			 schema == NULL ? errmsg("%s is refused: the group's policy locks the schema of all regions", GetCommandTagName(tag)) :
+			 name[0] ? errmsg("%s is refused: the group's policy locks %s.%s", GetCommandTagName(tag), schema, name) :
+			 errmsg("%s is refused: the group's policy locks schema %s, or what is in it", GetCommandTagName(tag), schema),
+			 errdetail("Reason: %s.\n%s", policy->lock.reason, sd_policy_says(policy, "lock")),
+			 ends ? errhint("Wait until %s, or lift the lock: SELECT schemadrift.set_policy('{\"lock\": null}').",
+							sd_time_text(policy->lock.until)) :
+			 errhint("Lift the lock first: SELECT schemadrift.set_policy('{\"lock\": null}').")));
+}
+
+bool
+sd_gate_watches_lock(void)
+{
+	return sd_policy_is_locked(sd_gate_policy());
+}
+
+/* A type's own name; the row type of a table is where its table is. */
+static bool
+name_of_type(Oid type, char **schema, char **name)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	*schema = get_namespace_name(((Form_pg_type) GETSTRUCT(tuple))->typnamespace);
+	*name = pstrdup(NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname));
+	ReleaseSysCache(tuple);
+	return *schema != NULL;
+}
+
+/* Schema and name that a pattern is matched with; false: it has none, or is not there (any more). */
+static bool
+name_of_object(ObjectAddress object, char **schema, char **name)
+{
+	List	   *parts = NIL;
+	List	   *args = NIL;
+
+	switch (object.classId)
+	{
+			/* announced by their table's OID */
+		case InheritsRelationId:
+		case IndexRelationId:
+			ObjectAddressSet(object, RelationRelationId, object.objectId);
+			break;
+		case AttrDefaultRelationId:
+			if (object.objectSubId != 0)
+				ObjectAddressSet(object, RelationRelationId, object.objectId);
+			break;
+		case TypeRelationId:
+			return name_of_type(object.objectId, schema, name);
+		case NamespaceRelationId:
+			*schema = get_namespace_name(object.objectId);
+			*name = "";
+			return *schema != NULL;
+		case RelationRelationId:
+		case ProcedureRelationId:
+		case ConstraintRelationId:
+		case TriggerRelationId:
+		case RewriteRelationId:
+		case PolicyRelationId:
+		case StatisticExtRelationId:
+		case OperatorRelationId:
+		case OperatorClassRelationId:
+		case OperatorFamilyRelationId:
+		case CollationRelationId:
+		case ConversionRelationId:
+		case TSConfigRelationId:
+		case TSDictionaryRelationId:
+		case TSParserRelationId:
+		case TSTemplateRelationId:
+			break;
+		default:
+			return false;
+	}
+	object.objectSubId = 0;
+	if (object.classId == RelationRelationId)
+	{
+		char		kind = get_rel_relkind(object.objectId);
+
+		if (kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX)
+			object.objectId = IndexGetRelation(object.objectId, true);
+	}
+	/* a table's parts are named after it: schema, table, part */
+	if (getObjectIdentityParts(&object, &parts, &args, true) == NULL || list_length(parts) < 2)
+		return false;
+	*schema = linitial(parts);
+	*name = lsecond(parts);
+	return true;
+}
+
+void
+sd_gate_check_object(const ObjectAddress *object, CommandTag tag)
+{
+	char	   *schema;
+	char	   *name;
+
+	if (name_of_object(*object, &schema, &name) && is_locked_name(schema, name))
+		refuse_locked(tag, schema, name);
+}
+
+/* ---- schemadrift.scope ---- */
+
+static char *
+local_patterns(const SdPolicy *policy)
+{
+	StringInfoData out;
+	ListCell   *lc;
+
+	if (policy->local == NIL)
+		return "There are none";
+	initStringInfo(&out);
+	appendStringInfoString(&out, "They are: ");
+	foreach(lc, policy->local)
+		appendStringInfo(&out, "%s%s", foreach_current_index(lc) > 0 ? ", " : "", (char *) lfirst(lc));
+	return out.data;
+}
+
+void
+sd_gate_check_scope(CommandTag tag)
+{
+	const SdPolicy *policy = sd_gate_policy();
+
+	if (sd_scope != SD_SCOPE_LOCAL)
+		return;
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_POLICY),
+			 errmsg("%s is refused: this session changes local objects only", GetCommandTagName(tag)),
+			 errdetail("schemadrift.scope is \"local\", and the statement has to do with an object that no pattern of policy \"local\" matches. "
+					   "%s.\n%s", local_patterns(policy), sd_policy_says(policy, "local")),
+			 errhint("RESET schemadrift.scope to change the schema of all regions, or add a pattern: SELECT schemadrift.set_policy('{\"local\": [...]}').")));
+}
+
+void
+sd_gate_require_group_scope(const char *function)
+{
+	if (sd_scope == SD_SCOPE_LOCAL)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_POLICY),
+				 errmsg("schemadrift.%s() is refused: this session changes local objects only", function),
+				 errdetail("schemadrift.scope is \"local\", and a migration changes the schema of all regions."),
+				 errhint("RESET schemadrift.scope.")));
+}
+
+/* ---- statements ---- */
+
+void
+sd_gate_check_statement(Node *stmt, CommandTag tag)
+{
+	const SdPolicy *policy = sd_gate_policy();
+
+	if (!sd_policy_is_locked(policy))
+		return;
+	if (policy->lock.all)
+		refuse_locked(tag, NULL, NULL);
+	if (sd_targets_of(stmt, is_locked_name) & SD_TARGET_LOCAL)
+		refuse_locked(tag, met_schema, met_name);
+}
+
+void
+sd_gate_check_text(const char *text)
+{
+	ListCell   *lc;
+
+	if (!sd_gate_watches_lock())
+		return;
+	foreach(lc, sd_parse_quietly(text))
+	{
+		Node	   *stmt = lfirst_node(RawStmt, lc)->stmt;
+		SdVerdict	verdict;
+
+		sd_classify(stmt, sd_gate_is_local_name, &verdict);
+		if (verdict.class == SD_CLASS_COORDINATED)
+			sd_gate_check_statement(stmt, verdict.tag);
+	}
+}
+
+/* ---- policy "require_down" ---- */
+
+void
+sd_gate_require_down(const char *down, bool plain)
+{
+	const SdPolicy *policy = sd_gate_policy();
+
+	if (down || !policy->require_down)
+		return;
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_POLICY),
+			 errmsg("the schema change is refused: it has no recorded way back"),
+			 errdetail("%s\n%s", plain ? "Plain DDL records none." : "It was given without \"down\".",
+					   sd_policy_says(policy, "require_down")),
+			 errhint("SELECT schemadrift.apply('a name', 'the statements', 'the statements that undo them').")));
+}
+
+/* ---- schemadrift.allowed_roles ---- */
+
+/*
+ * Other regions have the same setting, most often with the same value: what this one would not run from the log they would
+ * hold, too.  So it is refused here, where somebody can still do it otherwise.
+ */
+void
+sd_gate_require_allowed(const char *role)
+{
+	const char *why = sd_role_refused(role);
+
+	if (why)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_POLICY),
+				 errmsg("role \"%s\" may not change the schema of all regions", role),
+				 errdetail("This region would not run it from the log either: %s.", why),
+				 errhint("Use a role that is allowed, or allow this one in every region: %s", sd_role_allow_hint(role))));
+}

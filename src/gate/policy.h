@@ -1,0 +1,40 @@
+/*
+ * policy.h: what the group's policy, and the session's scope, refuse of a change.
+ *
+ * All refuse by an error, SD005, that says which key it is, its value, who set it and when.
+ */
+#ifndef SD_GATE_POLICY_H
+#define SD_GATE_POLICY_H
+
+#include "catalog/objectaddress.h"
+#include "nodes/parsenodes.h"
+#include "tcop/cmdtag.h"
+
+/* A statement that is not local: refused where schemadrift.scope is "local". */
+extern void sd_gate_check_scope(CommandTag tag);
+
+/*
+ * A coordinated statement, before it runs: policy "lock" by the names that it has.  To be asked before the grant, so that
+ * nobody is asked in vain, and after it, when no other policy can come in between.
+ */
+extern void sd_gate_check_statement(Node *stmt, CommandTag tag);
+
+/* The same for all statements of a text, as far as their names tell it now. */
+extern void sd_gate_check_text(const char *text);
+
+/* Has policy "lock" to be looked at for what a statement reaches, too? */
+extern bool sd_gate_watches_lock(void);
+
+/* An object that the statement drops, before it is gone, or one that it made or altered, once that is visible. */
+extern void sd_gate_check_object(const ObjectAddress *object, CommandTag tag);
+
+/* Policy "require_down"; down: how it is taken back, NULL: in no recorded way.  plain: it is no call of apply() or its like */
+extern void sd_gate_require_down(const char *down, bool plain);
+
+/* schemadrift.scope = 'local' is no way to call what changes all regions */
+extern void sd_gate_require_group_scope(const char *function);
+
+/* schemadrift.allowed_roles of this region, of one who is about to make an entry */
+extern void sd_gate_require_allowed(const char *role);
+
+#endif							/* SD_GATE_POLICY_H */
