@@ -21,6 +21,7 @@
 #define SD_MISTAKE_LIE_ABORT		(1u << 6)	/* "aborted" after an accept was sent */
 #define SD_MISTAKE_LEASE_REUSE		(1u << 7)	/* a ballot kept although its entry is not known to be chosen */
 #define SD_MISTAKE_KEEP_OVER_CONFIG (1u << 8)	/* a ballot kept although the voters have changed */
+#define SD_MISTAKE_COUNT_ANY_INCARNATION (1u << 9)	/* votes counted by the region's name alone */
 
 extern uint32_t sd_mistakes;
 

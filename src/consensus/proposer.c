@@ -531,7 +531,8 @@ proposer_answering(SdProposer *p, int voter, const SdBallot *ballot)
 static SdVoterStatus
 proposer_counted(const SdProposer *p, const SdAnswer *answer, SdVoterStatus status)
 {
-	if (sd_config_find_voter(&p->config, answer->region, answer->incarnation) != answer->voter)
+	if (sd_config_find_voter(&p->config, answer->region, answer->incarnation) != answer->voter &&
+		!SD_MISTAKE(COUNT_ANY_INCARNATION))
 		return SD_VOTER_WRONG_INCARNATION;
 	return status;
 }

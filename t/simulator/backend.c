@@ -6,6 +6,8 @@
 #include <string.h>
 
 static void attempt_begin(World *w, int region, void *p);
+static void final_check(World *w, int region, void *p);
+static void final_late(World *w, int region, void *p);
 
 static void
 release(World *w, Attempt *a)
@@ -41,6 +43,18 @@ wait_and_start_again(World *w, Attempt *a)
 	sim_post_process(w, a->region, 20 * MS + sim_below(w, 100 * MS), attempt_begin, a);
 }
 
+/* "void ... originates nothing"; "suspended: its own DDL is refused"; a witness never does */
+static bool
+may_originate(World *w, const Attempt *a)
+{
+	const Region *r = &w->region[a->region];
+	const SdMember *member = sim_member(sim_members(w, a->region, r->mem.head + 1), r->place);
+
+	if (r->witness || !sim_takes_part(w, a->region))
+		return false;
+	return !member->suspended || a->change != MEMBER_NONE;
+}
+
 static void
 attempt_locked(World *w, int region, void *p)
 {
@@ -50,18 +64,30 @@ attempt_locked(World *w, int region, void *p)
 
 	if (a->state != ATTEMPT_LOCKING)
 		return;
+	if (!may_originate(w, a))
+	{
+		finish(w, a, CLIENT_DEFINITE, "not a member that may change anything");
+		return;
+	}
 	if (t->head >= MAX_VERSION - (a->retry ? 2 : 40))
 	{
 		finish(w, a, CLIENT_DEFINITE, "enough for one schedule");
 		return;
 	}
-	if (t->head < a->wait_for || t->applied != t->head || t->accepted[t->head + 1].known || r->changing != NULL)
+	if (SIM_MISTAKE(ALPHA2) && a->change == MEMBER_NONE && sim_identity_valid(w, region) && t->applied == t->head &&
+		t->accepted[t->head + 1].known && r->changing == NULL)
+	{
+		a->state = ATTEMPT_PREPARING;
+		sim_coordinator_change(w, region, a, t->head + 2);
+		return;
+	}
+	if (!sim_identity_valid(w, region) || t->head < a->wait_for || t->applied != t->head || t->accepted[t->head + 1].known || r->changing != NULL)
 	{
 		wait_and_start_again(w, a);
 		return;
 	}
 	a->state = ATTEMPT_PREPARING;
-	sim_coordinator_change(w, region, a);
+	sim_coordinator_change(w, region, a, t->head + 1);
 }
 
 static void
@@ -92,8 +118,33 @@ maybe_cancel(World *w, int region, void *p)
 	sim_client_cancel(w, p);
 }
 
+static void
+start(World *w, int region, Attempt *a)
+{
+	a->session = ++w->next_session;
+	a->deadline = w->now + QUORUM_TIMEOUT;
+	a->state = ATTEMPT_WAITING;
+	sim_say(w, region, "client begins %s", sim_entry(w, a->entry));
+	if (!w->healing && sim_chance(w, w->chaos.client_cancel))
+		sim_post_process(w, region, sim_below(w, 3 * SECOND), maybe_cancel, a);
+	attempt_begin(w, region, a);
+}
+
 Attempt *
 sim_client_start(World *w, int region, bool retry)
+{
+	int			entry = w->n_attempts >= MAX_CHANGES && !retry ? 0 : sim_new_entry(w, region, false);
+
+	if (entry == 0)
+		return NULL;
+	w->attempt[entry]->retry = retry;
+	start(w, region, w->attempt[entry]);
+	return w->attempt[entry];
+}
+
+/* the same with a config entry; incarnation: the target's, when this was asked for */
+Attempt *
+sim_member_change_start(World *w, int region, MemberChange change, int target, uint64_t life, int32_t incarnation)
 {
 	int			entry = sim_new_entry(w, region, false);
 	Attempt    *a;
@@ -101,14 +152,12 @@ sim_client_start(World *w, int region, bool retry)
 	if (entry == 0)
 		return NULL;
 	a = w->attempt[entry];
-	a->retry = retry;
-	a->session = ++w->next_session;
-	a->deadline = w->now + QUORUM_TIMEOUT;
-	a->state = ATTEMPT_WAITING;
-	sim_say(w, region, "client begins %s", sim_entry(w, entry));
-	if (!w->healing && sim_chance(w, w->chaos.client_cancel))
-		sim_post_process(w, region, sim_below(w, 3 * SECOND), maybe_cancel, a);
-	attempt_begin(w, region, a);
+	a->retry = w->healing;
+	a->change = change;
+	a->target = target;
+	a->life = life;
+	a->incarnation = incarnation;
+	start(w, region, a);
 	return a;
 }
 
@@ -154,6 +203,12 @@ statements_done(World *w, int region, void *p)
 		sim_coordinator_close(w, region, a);
 		return;
 	}
+	if (a->change != MEMBER_NONE && (a->members = sim_build_members(w, a)) == NULL)
+	{
+		sim_say(w, region, "%s is refused", sim_entry(w, a->entry));
+		sim_coordinator_close(w, region, a);
+		return;
+	}
 	a->state = ATTEMPT_PROPOSED;
 	if (SIM_MISTAKE(SELF_FIRST))
 		sim_lock(w, region, &w->region[region].rows, a->session, 0, own_vote_first, own_vote_first, a);
@@ -168,6 +223,8 @@ sim_backend_granted(World *w, Attempt *a)
 		return;
 	a->state = ATTEMPT_RUNNING;
 	sim_say(w, a->region, "statements of %s run", sim_entry(w, a->entry));
+	if (SIM_MISTAKE(ALPHA2) && a->version > w->region[a->region].mem.applied + 1)
+		sim_unlock(w, a->region, &w->region[a->region].ddl, a->session);
 	sim_post_process(w, a->region, sim_about(w, w->chaos.statements), statements_done, a);
 }
 
@@ -225,6 +282,16 @@ commit(World *w, int region, void *p)
 	sim_applier_wake(w, region);
 }
 
+/* ALPHA2: its turn has not come, because the version before is not in the log and applied yet */
+static void
+final_again(World *w, int region, void *p)
+{
+	Attempt    *a = p;
+
+	if (a->state == ATTEMPT_FINAL)
+		sim_lock(w, region, &w->region[region].rows, a->session, LOCK_TIMEOUT, final_check, final_late, a);
+}
+
 /* step 3's end: "take the row locks in order under our own short lock_timeout; if the log already holds s ..." */
 static void
 final_check(World *w, int region, void *p)
@@ -233,10 +300,18 @@ final_check(World *w, int region, void *p)
 	Region	   *r = &w->region[region];
 	SdAcceptorView view;
 	SdEntryRef	entry = sim_entry_ref(a->entry);
-	SdChain		chain = sim_chain(r->mem.chain[a->version - 1]);
+	SdChain		chain = sim_chain(a->chain);
 
 	if (a->state != ATTEMPT_FINAL)
 		return;
+	if (SIM_MISTAKE(ALPHA2) && r->mem.applied == a->version - 1 && r->ddl.holder == 0)
+		r->ddl.holder = a->session;
+	if (SIM_MISTAKE(ALPHA2) && (r->mem.applied != a->version - 1 || r->ddl.holder != a->session))
+	{
+		sim_unlock(w, region, &r->rows, a->session);
+		sim_post_process(w, region, 50 * MS, w->now < a->deadline + QUORUM_TIMEOUT ? final_again : final_late, a);
+		return;
+	}
 	sim_view(w, region, a->version, &view);
 	switch (sd_acceptor_final(&view, &a->ballot, a->version, &chain, &entry, a->chosen))
 	{
@@ -439,7 +514,7 @@ sim_applier_wake(World *w, int region)
 	Region	   *r = &w->region[region];
 	Apply	   *apply;
 
-	if (r->applier_running || r->role == SD_ROLE_WITNESS || r->mem.applied >= r->mem.head)
+	if (r->applier_running || r->witness || r->mem.applied >= r->mem.head)
 		return;
 	r->applier_running = true;
 	apply = sim_alloc(w, sizeof(Apply));

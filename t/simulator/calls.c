@@ -9,14 +9,33 @@
 
 #include <string.h>
 
+/*
+ * The server that an address leads to: the newest there that the caller has heard of.  While an old primary lives
+ * on, some still talk to it, and to it only.
+ */
+static int
+resolve(const World *w, int from, int place)
+{
+	if (w->region[from].place == place)
+		return from;
+	for (int i = w->n - 1; i >= 0; i--)
+	{
+		if (w->region[i].place == place && !w->region[i].retired && !w->hidden[from][i])
+			return i;
+	}
+	return w->at[place];
+}
+
 Call *
-sim_call(World *w, int from, int to, CallKind kind)
+sim_call(World *w, int from, int to_place, CallKind kind)
 {
 	Call	   *call = sim_alloc(w, sizeof(Call));
 
 	call->kind = kind;
 	call->from = from;
-	call->to = to;
+	call->to_place = to_place;
+	call->to = resolve(w, from, to_place);
+	call->remembered = w->region[from].mem.peer[to_place];
 	call->from_boot = w->region[from].boot;
 	call->from_life = w->region[from].life;
 	call->session = ++w->next_session;
@@ -66,7 +85,7 @@ caller_unsent(World *w, int region, void *p)
 static bool
 message_lost(World *w, int from, int to)
 {
-	return from != to && (w->cut[from][to] || sim_chance(w, w->chaos.loss));
+	return from != to && (w->cut[from][to] || w->hidden[from][to] || sim_chance(w, w->chaos.loss));
 }
 
 static int64_t
@@ -102,7 +121,7 @@ call_error(World *w, int region, void *p)
 {
 	Call	   *call = p;
 
-	sim_say(w, region, "cannot lock its rows in time for a call of %s", w->region[call->from].name);
+	sim_say(w, region, "cannot lock its rows in time for a call of %s", w->region[call->from].label);
 	call->error = true;
 	answer(w, call);
 }
@@ -128,8 +147,8 @@ call_commit(World *w, int region, void *p)
 			if (v == r->mem.head + 1)
 				computed = sim_chain(sim_next_chain(r->mem.chain[v - 1], call->rows[i]));
 			call->decision = sd_acceptor_learn(&view, v, &entry, true, &told, &computed);
-			if (call->decision.verdict == SD_ACCEPTOR_DIVERGED)
-				sim_violation(w, 1, "%s learns %s for version %lld, which does not fit its log", r->name,
+			if (call->decision.verdict == SD_ACCEPTOR_DIVERGED && !SIM_MISTAKE(ALPHA2))
+				sim_violation(w, 1, "%s learns %s for version %lld, which does not fit its log", r->label,
 							  sim_entry(w, call->rows[i]), (long long) v);
 			if (call->decision.store_log)
 			{
@@ -142,10 +161,17 @@ call_commit(World *w, int region, void *p)
 	}
 	else
 	{
+		/* row `self` is locked, too, by whoever changes it: that was then the one that came first */
+		if (call->decision.count_vote && (!sim_identity_valid(w, region) || call->incarnation != r->mem.incarnation))
+		{
+			memset(&call->decision, 0, sizeof(call->decision));
+			call->decision.verdict = SD_ACCEPTOR_NO_VOTE;
+		}
 		if (call->decision.store_promise)
 			sim_store_promise(w, region, &call->decision.promised);
 		if (call->decision.store_accepted)
 			sim_store_accepted(w, region, call->version, &call->ballot, call->entry);
+		call->vote_seq = r->mem.vote_seq;
 	}
 	sim_commit(w, region);
 	sim_unlock(w, region, &r->rows, call->session);
@@ -171,6 +197,9 @@ call_decide(World *w, int region, void *p)
 
 	if (call->kind != CALL_LEARN)
 	{
+		sim_told(w, region, -1, &call->remembered);
+		call->incarnation = r->mem.incarnation;
+		call->vote_seq = r->mem.vote_seq;
 		sim_view(w, region, call->version, &view);
 		if (call->kind == CALL_PREPARE)
 			call->decision = sd_acceptor_prepare(&view, &call->ballot, call->version, &chain);
@@ -183,15 +212,15 @@ call_decide(World *w, int region, void *p)
 		call->head = r->mem.head;
 		sim_say(w, region, "%s %s %s for version %lld from %s%s%s", verdicts[call->decision.verdict],
 				call->kind == CALL_PREPARE ? "prepare" : "accept", sim_ballot(w, &call->ballot),
-				(long long) call->version, w->region[call->from].name,
+				(long long) call->version, w->region[call->from].label,
 				call->kind == CALL_ACCEPT ? " of " : "", call->kind == CALL_ACCEPT ? sim_entry(w, call->entry) : "");
 
 		if (call->decision.verdict == SD_ACCEPTOR_BALLOT_REUSED)
-			sim_violation(w, 4, "%s sees ballot %s with two entries at version %lld", r->name,
+			sim_violation(w, 4, "%s sees ballot %s with two entries at version %lld", r->label,
 						  sim_ballot(w, &call->ballot), (long long) call->version);
-		if (call->decision.verdict == SD_ACCEPTOR_DIVERGED)
-			sim_violation(w, 1, "the log of %s and that of %s differ before version %lld", r->name,
-						  w->region[call->from].name, (long long) call->version);
+		if (call->decision.verdict == SD_ACCEPTOR_DIVERGED && !SIM_MISTAKE(ALPHA2))
+			sim_violation(w, 1, "the log of %s and that of %s differ before version %lld", r->label,
+						  w->region[call->from].label, (long long) call->version);
 		if (call->decision.verdict == SD_ACCEPTOR_PROMISED)
 		{
 			/* "the accepted entries of all versions >= s" */
@@ -233,10 +262,20 @@ call_arrives(World *w, int region, void *p)
 			sim_post(w, call->from, message_delay(w, region, call->from), caller_unanswered, call);
 		return;
 	}
+	if (call->kind == CALL_ASK)
+	{
+		sim_asked(w, region, call);
+		return;
+	}
 	if (call->kind == CALL_EXCHANGE)
 	{
-		/* writes nothing, locks nothing */
+		/* writes nothing, locks nothing; what is heard about oneself is a row lock's business, so another time if it is taken */
+		if (r->rows.holder == 0)
+			sim_told(w, region, -1, &call->remembered);
 		call->head = r->mem.head;
+		call->incarnation = r->mem.incarnation;
+		call->vote_seq = r->mem.vote_seq;
+		call->remembers = r->mem.peer[w->region[call->from].place];
 		rows_for(w, call, call->version);
 		answer(w, call);
 		return;
@@ -252,7 +291,7 @@ sim_send(World *w, Call *call)
 	int			from = call->from;
 	int			to = call->to;
 
-	if (w->cut[from][to] && sim_chance(w, 0.5))
+	if ((w->cut[from][to] || w->hidden[from][to]) && sim_chance(w, 0.5))
 	{
 		/* the connection is known to be gone */
 		sim_post_coordinator(w, from, 1 + sim_below(w, 100), caller_unsent, call);
@@ -264,7 +303,7 @@ sim_send(World *w, Call *call)
 		sim_post(w, to, message_delay(w, from, to), call_arrives, call);
 	if (from != to && (call->kind == CALL_PREPARE || call->kind == CALL_LEARN) && sim_chance(w, w->chaos.repeat))
 	{
-		Call	   *again = sim_call(w, from, to, call->kind);
+		Call	   *again = sim_call(w, from, call->to_place, call->kind);
 		int64_t		session = again->session;
 
 		*again = *call;

@@ -12,17 +12,18 @@ static void run_settle(World *w, int region);
 /* ---------- starting a machine ---------- */
 
 static void
-start_machine(World *w, int region, SdProposer *machine, SdProposerMode mode, int64_t deadline, int noop)
+start_machine(World *w, int region, SdProposer *machine, SdProposerMode mode, int64_t version, const Members *members,
+			  int64_t deadline, int noop)
 {
 	Region	   *r = &w->region[region];
 	SdProposerStart start;
 
 	memset(&start, 0, sizeof(start));
 	start.mode = mode;
-	start.config = &w->config;
+	start.config = &members->config;
 	start.region = r->name;
-	start.incarnation = 1;
-	start.version = r->mem.head + 1;
+	start.incarnation = r->mem.incarnation;
+	start.version = version;
 	/* "a ballot is never read back from tables"; without a nonce, a sequence that a crash takes back is as bad */
 	start.max_round = (w->mistakes & SD_MISTAKE_BALLOT_REUSE) ? r->mem.round_seq : r->max_round;
 	start.seed = sim_random(w);
@@ -75,27 +76,28 @@ static void
 send(World *w, int region, const SdProposer *machine, const SdEffect *e, bool settle, int serial)
 {
 	Region	   *r = &w->region[region];
+	int			place = (settle ? r->settle.members : r->change_members)->place[e->voter];
 	Call	   *call;
 
-	if (e->kind == SD_EFFECT_SEND_PREPARE && e->voter == region && !settle && SIM_MISTAKE(SELF_READ))
+	if (e->kind == SD_EFFECT_SEND_PREPARE && place == r->place && !settle && SIM_MISTAKE(SELF_READ))
 	{
 		SelfRead   *read = sim_alloc(w, sizeof(SelfRead));
 
 		read->serial = serial;
-		read->answer.voter = region;
+		read->answer.voter = e->voter;
 		read->answer.ballot = e->ballot;
 		memcpy(read->answer.region, r->name, SD_NAME_SIZE);
-		read->answer.incarnation = 1;
+		read->answer.incarnation = r->mem.incarnation;
 		sim_post_coordinator(w, region, 1, self_read, read);
 		return;
 	}
-	call = sim_call(w, region, e->voter, e->kind == SD_EFFECT_SEND_PREPARE ? CALL_PREPARE : CALL_ACCEPT);
+	call = sim_call(w, region, place, e->kind == SD_EFFECT_SEND_PREPARE ? CALL_PREPARE : CALL_ACCEPT);
 	call->settle = settle;
 	call->serial = serial;
 	call->voter = e->voter;
 	call->ballot = e->ballot;
 	call->version = e->version;
-	call->chain = r->mem.chain[machine->version - 1];
+	call->chain = settle ? r->mem.chain[machine->version - 1] : r->changing->chain;
 	if (e->kind == SD_EFFECT_SEND_ACCEPT)
 	{
 		call->entry = sim_entry_number(&e->entry);
@@ -107,7 +109,7 @@ send(World *w, int region, const SdProposer *machine, const SdEffect *e, bool se
 static void
 learn_here(World *w, int region, int64_t from, int n, const int *rows, const uint64_t *chains)
 {
-	Call	   *call = sim_call(w, region, region, CALL_LEARN);
+	Call	   *call = sim_call(w, region, w->region[region].place, CALL_LEARN);
 
 	call->rows_from = from;
 	call->n_rows = n;
@@ -116,14 +118,13 @@ learn_here(World *w, int region, int64_t from, int n, const int *rows, const uin
 	sim_send(w, call);
 }
 
+/* everybody: the members that voted on it, who may be leaving by it, and this server itself */
 static void
-tell_everybody(World *w, int region, int64_t version, int entry)
+tell_everybody(World *w, int region, int64_t version, int entry, uint64_t chain, const Members *m)
 {
-	uint64_t	chain = sim_next_chain(w->region[region].mem.chain[version - 1], entry);
-
-	for (int to = 0; to < w->n; to++)
+	for (int i = 0; i < m->config.n; i++)
 	{
-		Call	   *call = sim_call(w, region, to, CALL_LEARN);
+		Call	   *call = sim_call(w, region, m->place[i], CALL_LEARN);
 
 		call->rows_from = version;
 		call->n_rows = 1;
@@ -222,7 +223,10 @@ run_machine(World *w, int region, SdProposer *machine, bool settle, int serial)
 			case SD_EFFECT_CHOSEN:
 				sim_say(w, region, "knows that %s is chosen at version %lld", sim_entry(w, sim_entry_number(&e.entry)),
 						(long long) e.version);
-				tell_everybody(w, region, e.version, sim_entry_number(&e.entry));
+				tell_everybody(w, region, e.version, sim_entry_number(&e.entry),
+							   sim_next_chain(settle ? r->mem.chain[e.version - 1] : r->changing->chain,
+											  sim_entry_number(&e.entry)),
+							   settle ? r->settle.members : r->change_members);
 				break;
 			case SD_EFFECT_UNDECIDED:
 				sim_say(w, region, "cannot tell what became of %s at version %lld", sim_entry(w, sim_entry_number(&e.entry)),
@@ -285,10 +289,14 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 
 	if (!r->up || r->boot != call->from_boot || r->life != call->from_life)
 		return;
-	if (call->kind == CALL_LEARN)
+	if (call->kind == CALL_LEARN || call->kind == CALL_ASK)
 		return;
+	if (failure == SD_VOTER_IDLE && !call->error)
+		sim_remember(w, region, call->to_place, call->incarnation, call->vote_seq);
 	if (call->kind == CALL_EXCHANGE)
 	{
+		if (failure == SD_VOTER_IDLE && r->rows.holder == 0)
+			sim_told(w, region, call->to_place, &call->remembers);
 		if (failure == SD_VOTER_IDLE && call->n_rows > 0 && call->rows_from + call->n_rows > r->mem.head + 1)
 			learn_here(w, region, call->rows_from, call->n_rows, call->rows, call->chains);
 		return;
@@ -304,7 +312,7 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 	answer.voter = call->voter;
 	answer.ballot = call->ballot;
 	memcpy(answer.region, w->region[call->to].name, SD_NAME_SIZE);
-	answer.incarnation = 1;
+	answer.incarnation = call->incarnation;
 	if (failure != SD_VOTER_IDLE)
 		sd_proposer_failed(machine, call->voter, &call->ballot, failure, w->now);
 	else if (call->error)
@@ -314,11 +322,11 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 		switch (call->decision.verdict)
 		{
 			case SD_ACCEPTOR_PROMISED:
-				sim_count_vote(w, call->to, false, call->version, &call->ballot, 0);
+				sim_count_vote(w, call->to, call->incarnation, false, call->version, &call->ballot, 0);
 				sd_proposer_promise(machine, &answer, call->reports, call->n_reports, w->now);
 				break;
 			case SD_ACCEPTOR_ACCEPTED:
-				sim_count_vote(w, call->to, true, call->version, &call->ballot, call->entry);
+				sim_count_vote(w, call->to, call->incarnation, true, call->version, &call->ballot, call->entry);
 				sd_proposer_accepted(machine, &answer, w->now);
 				break;
 			case SD_ACCEPTOR_REFUSED:
@@ -361,14 +369,18 @@ sim_coordinator_learned(World *w, int region, int64_t version, int entry)
 /* ---------- the backend's requests ---------- */
 
 void
-sim_coordinator_change(World *w, int region, Attempt *a)
+sim_coordinator_change(World *w, int region, Attempt *a, int64_t version)
 {
 	Region	   *r = &w->region[region];
 
 	r->changing = a;
 	a->serial = ++r->change_serial;
-	a->version = r->mem.head + 1;
-	start_machine(w, region, &r->change, SD_PROPOSER_CHANGE, a->deadline, 0);
+	a->version = version;
+	a->chain = r->mem.chain[r->mem.head];
+	if (version > r->mem.head + 1)
+		a->chain = sim_next_chain(a->chain, r->mem.accepted[r->mem.head + 1].entry);
+	r->change_members = sim_members(w, region, a->version);
+	start_machine(w, region, &r->change, SD_PROPOSER_CHANGE, a->version, r->change_members, a->deadline, 0);
 	run_change(w, region);
 }
 
@@ -423,7 +435,7 @@ sim_coordinator_settle(World *w, int region)
 	int64_t		v = r->mem.head + 1;
 	bool		old = r->mem.accepted[v].known && w->now - r->accepted_seen[v] > SETTLE_AFTER;
 
-	if (r->settle.active || w->now < r->settle.not_before || (!old && !r->doubt[v]))
+	if (r->settle.active || w->now < r->settle.not_before || (!old && !r->doubt[v]) || !sim_takes_part(w, region))
 		return;
 	if (r->changing != NULL && r->change.version == v && r->change.phase != SD_PHASE_GRANTED &&
 		r->change.phase != SD_PHASE_UNDECIDED)
@@ -433,7 +445,8 @@ sim_coordinator_settle(World *w, int region)
 		return;
 	r->settle.active = true;
 	r->settle.serial++;
-	start_machine(w, region, &r->settle.machine, SD_PROPOSER_SETTLE, w->now + QUORUM_TIMEOUT,
+	r->settle.members = sim_members(w, region, v);
+	start_machine(w, region, &r->settle.machine, SD_PROPOSER_SETTLE, v, r->settle.members, w->now + QUORUM_TIMEOUT,
 				  r->doubt[v] ? sim_new_entry(w, region, true) : 0);
 	run_settle(w, region);
 }
@@ -444,13 +457,14 @@ static void
 heartbeat(World *w, int region, void *p)
 {
 	Region	   *r = &w->region[region];
+	const Members *m = sim_members(w, region, r->mem.head + 1);
 
 	(void) p;
-	for (int to = 0; to < w->n; to++)
+	for (int i = 0; i < m->config.n; i++)
 	{
-		if (to != region)
+		if (m->place[i] != r->place)
 		{
-			Call	   *call = sim_call(w, region, to, CALL_EXCHANGE);
+			Call	   *call = sim_call(w, region, m->place[i], CALL_EXCHANGE);
 
 			call->version = r->mem.head + 1;
 			sim_send(w, call);
@@ -479,7 +493,8 @@ sim_coordinator_start(World *w, int region)
 	memset(r->doubt, 0, sizeof(r->doubt));
 	for (int v = 0; v < MAX_VERSION + 2; v++)
 		r->accepted_seen[v] = w->now;
-	sim_post_coordinator(w, region, sim_below(w, HEARTBEAT), heartbeat, NULL);
+	sim_post_coordinator(w, region, sim_below(w, 10 * MS), heartbeat, NULL);
+	sim_post_coordinator(w, region, sim_below(w, 500 * MS), sim_ask_around, NULL);
 	sim_post_coordinator(w, region, sim_below(w, 200 * MS), look_around, NULL);
 	sim_applier_wake(w, region);
 }

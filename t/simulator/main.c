@@ -3,6 +3,7 @@
  *
  *	simulate SEED [--mistake NAME]				replay one schedule, with its trace
  *	simulate --check [--steps N] [--seed N]		many schedules without a mistake, then each mistake until caught
+ *	simulate --check --only [--steps N] ...		the first half of that: for long runs
  *	simulate --mistake NAME [--seed N]			look for the first schedule that catches it, and show its end
  */
 #include "sim.h"
@@ -33,7 +34,15 @@ static const Mistake mistakes[] = {
 	{"ASYNC_COMMIT", SIM_MISTAKE_ASYNC_COMMIT, true, ""},
 	{"NO_CAS", SIM_MISTAKE_NO_CAS, true, ""},
 	{"PREP_ONE", SIM_MISTAKE_PREP_ONE, false, "harmless without a kept promise, so not expected yet"},
+	{"NO_FENCE", SIM_MISTAKE_NO_FENCE, true, ""},
+	{"REJOIN_READ", SIM_MISTAKE_REJOIN_READ, true, ""},
+	{"LIFE_REUSE", SIM_MISTAKE_LIFE_REUSE, true, ""},
+	{"COUNT_ANY_INCARNATION", SD_MISTAKE_COUNT_ANY_INCARNATION, true, ""},
+	{"ALPHA2", SIM_MISTAKE_ALPHA2, true, ""},
 };
+
+static const char *const happenings[SIM_HAPPENINGS] = {"config entries chosen", "admissions", "rejoins",
+	"servers came back with less", "found void by vote_seq alone", "failovers", "old primaries lived on"};
 
 /* far more than the rarest mistake takes to be seen */
 #define HUNT_STEPS INT64_C(100000000)
@@ -48,6 +57,7 @@ typedef struct Tally
 	int64_t		steps;
 	int64_t		changes;
 	int64_t		outcomes[4];
+	int64_t		times[SIM_HAPPENINGS];
 } Tally;
 
 static bool
@@ -64,6 +74,8 @@ run(uint64_t seed, uint32_t flags, bool harm_only, FILE *trace, Tally *tally)
 		tally->changes++;
 		tally->outcomes[world.attempt[i]->outcome]++;
 	}
+	for (int i = 0; i < SIM_HAPPENINGS; i++)
+		tally->times[i] += world.times[i];
 	sim_free_all(&world);
 	return ok;
 }
@@ -112,7 +124,7 @@ hunt(const Mistake *mistake, bool harm_only, uint64_t first_seed, int64_t max_st
 }
 
 static int
-check(uint64_t first_seed, int64_t steps)
+check(uint64_t first_seed, int64_t steps, bool only)
 {
 	Tally		tally = {0};
 	int			caught = 0;
@@ -130,11 +142,20 @@ check(uint64_t first_seed, int64_t steps)
 		}
 	}
 	printf("no mistake: %lld steps in %lld schedules, %lld changes (%lld succeeded, %lld definitely not, %lld unknown at first), "
-		   "0 violations, %.0f s\n\n", (long long) tally.steps, (long long) tally.schedules, (long long) tally.changes,
+		   "0 violations, %.0f s\n", (long long) tally.steps, (long long) tally.schedules, (long long) tally.changes,
 		   (long long) tally.outcomes[CLIENT_SUCCESS], (long long) tally.outcomes[CLIENT_DEFINITE],
 		   (long long) tally.outcomes[CLIENT_UNKNOWN], (double) (clock() - begin) / CLOCKS_PER_SEC);
 
-	printf("%-15s %-9s %9s %9s   %-4s %9s   %s\n", "mistake", "invariant", "schedules", "steps", "harm", "steps", "the harm");
+	for (int i = 0; i < SIM_HAPPENINGS; i++)
+		printf("%s%lld %s", i == 0 ? "  " : ", ", (long long) tally.times[i], happenings[i]);
+	printf("\n");
+	if (only)
+	{
+		printf("simulate: 1 passed, 0 failed\n");
+		return 0;
+	}
+
+	printf("\n%-21s %-9s %9s %9s   %-4s %9s   %s\n", "mistake", "invariant", "schedules", "steps", "harm", "steps", "the harm");
 	for (int i = 0; i < N_MISTAKES; i++)
 	{
 		const Mistake *m = &mistakes[i];
@@ -143,7 +164,7 @@ check(uint64_t first_seed, int64_t steps)
 
 		if (seed == 0)
 		{
-			printf("%-15s %-9s %9lld %9lld   %s\n", m->name, m->expected ? "MISSED" : "-", (long long) tally.schedules,
+			printf("%-21s %-9s %9lld %9lld   %s\n", m->name, m->expected ? "MISSED" : "-", (long long) tally.schedules,
 				   (long long) tally.steps, m->note);
 			if (m->expected)
 				missed++;
@@ -151,7 +172,7 @@ check(uint64_t first_seed, int64_t steps)
 		}
 		if (m->expected)
 			caught++;
-		printf("%-15s %-9d %9lld %9lld   ", m->name, world.violated, (long long) tally.schedules, (long long) tally.steps);
+		printf("%-21s %-9d %9lld %9lld   ", m->name, world.violated, (long long) tally.schedules, (long long) tally.steps);
 		seed = hunt(m, true, first_seed, HUNT_STEPS / 20, &harm);
 		if (seed == 0)
 			printf("%-4s %9lld\n", "-", (long long) harm.steps);
@@ -184,12 +205,15 @@ main(int argc, char **argv)
 	int64_t		steps = 5000000;
 	bool		checking = false;
 	bool		replay = false;
+	bool		only = false;
 	Tally		tally = {0};
 
 	for (int i = 1; i < argc; i++)
 	{
 		if (strcmp(argv[i], "--check") == 0)
 			checking = true;
+		else if (strcmp(argv[i], "--only") == 0)
+			only = true;
 		else if (strcmp(argv[i], "--mistake") == 0 && i + 1 < argc)
 			mistake = find_mistake(argv[++i]);
 		else if (strcmp(argv[i], "--steps") == 0 && i + 1 < argc)
@@ -203,12 +227,12 @@ main(int argc, char **argv)
 		}
 		else
 		{
-			fprintf(stderr, "usage: simulate SEED [--mistake NAME] | --check [--steps N] [--seed N] | --mistake NAME [--seed N]\n");
+			fprintf(stderr, "usage: simulate SEED [--mistake NAME] | --check [--only] [--steps N] [--seed N] | --mistake NAME [--seed N]\n");
 			return 2;
 		}
 	}
 	if (checking)
-		return check(seed, steps);
+		return check(seed, steps, only);
 	if (replay)
 	{
 		bool		ok = run(seed, mistake != NULL ? mistake->flag : 0, false, stdout, &tally);
@@ -227,6 +251,6 @@ main(int argc, char **argv)
 		show_end(seed, mistake, 80);
 		return 0;
 	}
-	fprintf(stderr, "usage: simulate SEED [--mistake NAME] | --check [--steps N] [--seed N] | --mistake NAME [--seed N]\n");
+	fprintf(stderr, "usage: simulate SEED [--mistake NAME] | --check [--only] [--steps N] [--seed N] | --mistake NAME [--seed N]\n");
 	return 2;
 }

@@ -5,121 +5,7 @@
 
 #include <string.h>
 
-static const char *const region_names[MAX_REGIONS] = {"us-east", "eu-west", "ap-south", "sa-east", "af-north", "me-west"};
-
-/* ---------- faults ---------- */
-
-static void
-restart(World *w, int region, void *p)
-{
-	Region	   *r = &w->region[region];
-
-	(void) p;
-	if (r->up)
-		return;
-	r->up = true;
-	r->boot++;
-	r->paused_until = 0;
-	sim_say(w, region, "+++ restarts: head %lld, applied %lld, promise %s", (long long) r->mem.head,
-			(long long) r->mem.applied, sim_ballot(w, &r->mem.promised));
-	sim_coordinator_start(w, region);
-}
-
-void
-sim_crash(World *w, int region, const char *why)
-{
-	Region	   *r = &w->region[region];
-
-	if (!r->up)
-		return;
-	sim_say(w, region, "--- killed: %s", why);
-	r->up = false;
-	r->boot++;
-	r->life++;
-	memset(&r->rows, 0, sizeof(r->rows));
-	memset(&r->ddl, 0, sizeof(r->ddl));
-	r->applier_running = false;
-	r->changing = NULL;
-	r->settle.active = false;
-	sim_lose_memory(w, region);
-	sim_backend_processes_gone(w, region);
-	sim_post(w, region, sim_about(w, 500 * MS), restart, NULL);
-}
-
-static void
-crash_somebody(World *w, int region, void *p)
-{
-	(void) region;
-	(void) p;
-	if (w->healing)
-		return;
-	if (sim_chance(w, w->chaos.coordinator_kill))
-	{
-		int			victim = (int) sim_below(w, w->n);
-
-		if (w->region[victim].up)
-			sim_coordinator_kill(w, victim);
-	}
-	else
-		sim_crash(w, (int) sim_below(w, w->n), "kill -9");
-	sim_post(w, -1, sim_about(w, w->chaos.crash_every), crash_somebody, NULL);
-}
-
-static void
-mend(World *w, int region, void *p)
-{
-	(void) region;
-	(void) p;
-	memset(w->cut, 0, sizeof(w->cut));
-	sim_say(w, -1, "=== links mended");
-}
-
-static void
-cut_something(World *w, int region, void *p)
-{
-	unsigned	side = (unsigned) sim_below(w, 1 << w->n);
-	bool		one_way = sim_chance(w, 0.3);
-	bool		one_link = sim_chance(w, 0.3);
-	int			a = (int) sim_below(w, w->n);
-	int			b = (int) sim_below(w, w->n);
-
-	(void) region;
-	(void) p;
-	if (w->healing)
-		return;
-	for (int i = 0; i < w->n; i++)
-	{
-		for (int j = 0; j < w->n; j++)
-		{
-			bool		across = ((side >> i) & 1) != ((side >> j) & 1);
-
-			if (one_link)
-				across = (i == a && j == b) || (!one_way && i == b && j == a);
-			else if (one_way)
-				across = across && ((side >> i) & 1);
-			if (i != j && across)
-				w->cut[i][j] = true;
-		}
-	}
-	sim_say(w, -1, "=== cut: %s%s, side %x, link %s-%s", one_link ? "link" : "sides", one_way ? ", one way" : "", side,
-			w->region[a].name, w->region[b].name);
-	sim_post(w, -1, sim_about(w, 1500 * MS), mend, NULL);
-	sim_post(w, -1, sim_about(w, w->chaos.cut_every), cut_something, NULL);
-}
-
-static void
-pause_somebody(World *w, int region, void *p)
-{
-	int			victim = (int) sim_below(w, w->n);
-
-	(void) region;
-	(void) p;
-	if (w->healing)
-		return;
-	w->region[victim].paused_until = w->now + sim_about(w, 800 * MS);
-	sim_say(w, victim, "--- paused until %.3f", (double) w->region[victim].paused_until / SECOND);
-	sim_post(w, -1, sim_about(w, w->chaos.pause_every), pause_somebody, NULL);
-}
+static const char *const region_names[MAX_PLACES] = {"us-east", "eu-west", "ap-south", "sa-east", "af-north", "me-west"};
 
 /* ---------- clients ---------- */
 
@@ -129,9 +15,28 @@ client_arrives(World *w, int region, void *p)
 	(void) p;
 	if (w->healing)
 		return;
-	if (w->region[region].up)
+	if (w->region[region].retired)
+		return;
+	if (w->region[region].up && !w->region[region].witness)
 		sim_client_start(w, region, false);
 	sim_post(w, region, sim_about(w, w->chaos.think), client_arrives, NULL);
+}
+
+/* a server begins to have clients, and standbys and backups */
+void
+sim_serve(World *w, int region)
+{
+	sim_post(w, region, sim_below(w, w->chaos.think), client_arrives, NULL);
+	sim_keep_copies(w, region);
+}
+
+/* its own region; another member where that is lost, removed or readmitted only later */
+static int
+where_to_ask(World *w, const Attempt *a)
+{
+	int			server = w->at[w->region[a->region].place];
+
+	return sim_takes_part(w, server) ? server : w->at[sim_below(w, w->places)];
 }
 
 /* a client in doubt asks outcome() until it gets an answer; that is what makes its region settle the version */
@@ -143,9 +48,12 @@ clients_ask(World *w, int region, void *p)
 	for (int i = 1; i <= w->n_attempts; i++)
 	{
 		Attempt    *a = w->attempt[i];
-		Region	   *r = &w->region[a->region];
+		Region	   *r;
 
-		if (a->outcome != CLIENT_UNKNOWN || !r->up || r->paused_until > w->now)
+		if (a->outcome != CLIENT_UNKNOWN)
+			continue;
+		r = &w->region[where_to_ask(w, a)];
+		if (!r->up || r->paused_until > w->now)
 			continue;
 		if (a->answer != ANSWER_NONE && !sim_chance(w, 0.05))
 			continue;
@@ -155,7 +63,7 @@ clients_ask(World *w, int region, void *p)
 
 			sim_client_asked(w, a, answer);
 		}
-		else
+		else if (a->version <= MAX_VERSION)
 			r->doubt[a->version] = true;
 	}
 	sim_post(w, -1, 300 * MS + sim_below(w, 400 * MS), clients_ask, NULL);
@@ -187,6 +95,7 @@ choose_chaos(World *w)
 	c->statements = pick(w, 2 * MS, 50 * MS, 400 * MS);
 	c->think = pick(w, 300 * MS, 1500 * MS, 4 * SECOND);
 	c->client_rollback = 0.05;
+	c->operate_every = pick(w, 0, 1 * SECOND, 4 * SECOND);
 	c->calm = sim_chance(w, 0.1);
 	if (c->calm)
 	{
@@ -204,48 +113,77 @@ choose_chaos(World *w)
 	c->crash_every = pick(w, 0, 1500 * MS, 5 * SECOND);
 	c->cut_every = pick(w, 0, 2 * SECOND, 6 * SECOND);
 	c->pause_every = pick(w, 0, 1500 * MS, 5 * SECOND);
+	c->lose_every = pick(w, 0, 2 * SECOND, 6 * SECOND);
 }
 
+/* version 1, the baseline, is everywhere from the start; who may join later knows it, too, and nothing else */
 static void
-choose_members(World *w)
+store_baseline(World *w, const char *shape)
 {
-	static const char *const shapes[] = {"vvv", "vvv", "vvv", "vvvvv", "vvvvv", "vvvvv", "vvvo", "vvw", "vv", "vvvv", "v", "vo"};
+	SdBallot	ballot;
+	int			entry = sim_new_entry(w, 0, true);
+	Members    *m = sim_alloc(w, sizeof(Members));
+
+	w->attempt[entry]->members = m;
+	for (int i = 0; i < w->n; i++)
+	{
+		SdMember   *member = &m->config.member[m->config.n];
+
+		if (shape[i] == '.')
+			continue;
+		memcpy(member->region, w->region[i].name, SD_NAME_SIZE);
+		member->incarnation = m->ever[i] = 1;
+		member->role = shape[i] == 'v' ? SD_ROLE_VOTER : shape[i] == 'o' ? SD_ROLE_OBSERVER : SD_ROLE_WITNESS;
+		m->place[m->config.n++] = i;
+	}
+
+	sd_ballot_set(&ballot, 1, w->region[0].name, 0);
+	for (int i = 0; i < w->n; i++)
+	{
+		w->region[i].mem.incarnation = shape[i] == '.' ? 0 : 1;
+		w->region[i].mem.server = w->region[i].server;
+		if (shape[i] != '.')
+			sim_store_accepted(w, i, 1, &ballot, entry);
+	}
+	for (int i = 0; i < w->n; i++)
+	{
+		Region	   *r = &w->region[i];
+
+		if (shape[i] != '.')
+			sim_store_promise(w, i, &ballot);
+		sim_store_log(w, i, 1, entry);
+		if (!r->witness)
+			sim_store_applied(w, i, 1, entry);
+		r->mem.is_void = shape[i] == '.';
+		r->disk = r->backup = r->standby = r->mem;
+	}
+}
+
+/* v voter, o observer, w witness, . a region that may join later */
+static void
+choose_places(World *w)
+{
+	static const char *const shapes[] = {"vvv", "vvv", "vvv.", "vvv..", "vvvvv", "vvvvv", "vvvvv.", "vvvv.", "vvvo", "vvvo.",
+		"vvw", "vvw.", "vvvvw.", "vv", "vv..", "v", "v..", "vo"};
 	const char *shape = shapes[sim_below(w, sizeof(shapes) / sizeof(shapes[0]))];
 
-	w->n = (int) strlen(shape);
-	w->config.n = w->n;
+	w->places = w->n = (int) strlen(shape);
+	w->fencing = -1;
 	for (int i = 0; i < w->n; i++)
 	{
 		Region	   *r = &w->region[i];
 
 		strncpy(r->name, region_names[i], SD_NAME_SIZE - 1);
-		r->role = shape[i] == 'v' ? SD_ROLE_VOTER : shape[i] == 'o' ? SD_ROLE_OBSERVER : SD_ROLE_WITNESS;
-		r->up = true;
-		memcpy(w->config.member[i].region, r->name, SD_NAME_SIZE);
-		w->config.member[i].incarnation = 1;
-		w->config.member[i].role = r->role;
+		memcpy(r->label, r->name, SD_NAME_SIZE);
+		r->place = w->at[i] = i;
+		r->witness = shape[i] == 'w';
+		r->server = ++w->last_server;
+		r->up = shape[i] != '.';
+		w->wants_vote[i] = shape[i] == 'v' || shape[i] == 'w';
+		for (int j = 0; j < MAX_PLACES; j++)
+			r->heard[j] = true;
 	}
-	w->config.since = 1;
-}
-
-/* version 1, the baseline, is everywhere from the start */
-static void
-store_baseline(World *w)
-{
-	SdBallot	ballot;
-	int			entry = sim_new_entry(w, 0, true);
-
-	sd_ballot_set(&ballot, 1, w->region[0].name, 0);
-	for (int i = 0; i < w->n; i++)
-		sim_store_accepted(w, i, 1, &ballot, entry);
-	for (int i = 0; i < w->n; i++)
-	{
-		sim_store_promise(w, i, &ballot);
-		sim_store_log(w, i, 1, entry);
-		if (w->region[i].role != SD_ROLE_WITNESS)
-			sim_store_applied(w, i, 1, entry);
-		w->region[i].disk = w->region[i].mem;
-	}
+	store_baseline(w, shape);
 }
 
 static void
@@ -257,34 +195,19 @@ run_until(World *w, int64_t until)
 		w->now = until;
 }
 
-static void
-heal(World *w)
-{
-	sim_say(w, -1, "=== no more faults");
-	w->healing = true;
-	memset(w->cut, 0, sizeof(w->cut));
-	w->chaos.loss = 0;
-	w->chaos.repeat = 0;
-	if (w->chaos.delay > 20 * MS)
-		w->chaos.delay = 20 * MS;
-	for (int i = 0; i < w->n; i++)
-	{
-		w->region[i].paused_until = 0;
-		restart(w, i, NULL);
-	}
-}
-
 /* Invariant 12: "no doubt left, everyone equal, and every region can change the schema again". */
 static void
 check_healed(World *w)
 {
 	char		why[200] = "";
 	int64_t		until = w->now + HEAL_BOUND;
-	Attempt    *last[MAX_REGIONS] = {NULL};
+	Attempt    *last[MAX_PLACES] = {NULL};
 	bool		all;
 
 	while (w->violated == 0 && !sim_all_equal(w, why, sizeof(why)))
 	{
+		if (w->now >= until && w->n_attempts + 2 >= MAX_ENTRIES)
+			return;				/* out of entry numbers: a very busy schedule, nothing to complain of */
 		if (w->now >= until)
 		{
 			sim_violation(w, 12, "32 s after the last fault %s", why);
@@ -297,16 +220,18 @@ check_healed(World *w)
 	until = w->now + HEAL_BOUND;
 	do
 	{
+		const Members *m = sim_true_members(w, sim_true_head(w) + 1);
+
 		all = true;
-		for (int i = 0; i < w->n; i++)
+		for (int j = 0; j < m->config.n; j++)
 		{
-			if (w->region[i].role == SD_ROLE_WITNESS)
-				continue;
-			if (last[i] != NULL && last[i]->outcome == CLIENT_SUCCESS)
+			int			i = m->place[j];
+
+			if (w->region[w->at[i]].witness || (last[i] != NULL && last[i]->outcome == CLIENT_SUCCESS))
 				continue;
 			all = false;
 			if (last[i] == NULL || last[i]->outcome != CLIENT_OPEN)
-				last[i] = sim_client_start(w, i, true);
+				last[i] = sim_client_start(w, w->at[i], true);
 			if (last[i] == NULL)
 				return;			/* out of entry numbers: a very busy schedule, nothing to complain of */
 		}
@@ -334,6 +259,8 @@ check_healed(World *w)
 bool
 sim_run(World *w, uint64_t seed, uint32_t mistakes, bool harm_only, FILE *trace)
 {
+	const Members *m;
+
 	memset(w, 0, sizeof(*w));
 	w->seed = seed;
 	w->random = seed * UINT64_C(0xD1342543DE82EF95) + 1;
@@ -342,30 +269,26 @@ sim_run(World *w, uint64_t seed, uint32_t mistakes, bool harm_only, FILE *trace)
 	w->harm_only = harm_only;
 	w->trace = trace;
 
-	choose_members(w);
 	choose_chaos(w);
-	store_baseline(w);
-	sim_say(w, -1, "seed %llu: %d regions, %d voters, delay %lld ms, loss %.0f %%%s", (unsigned long long) seed, w->n,
-			sd_config_voters(&w->config), (long long) (w->chaos.delay / MS), w->chaos.loss * 100,
+	choose_places(w);
+	m = sim_true_members(w, 2);
+	sim_say(w, -1, "seed %llu: %d members, %d voters, delay %lld ms, loss %.0f %%%s", (unsigned long long) seed, m->config.n,
+			sd_config_voters(&m->config), (long long) (w->chaos.delay / MS), w->chaos.loss * 100,
 			w->chaos.calm ? ", no faults" : "");
 	for (int i = 0; i < w->n; i++)
 	{
-		sim_coordinator_start(w, i);
-		if (w->region[i].role != SD_ROLE_WITNESS)
-			sim_post(w, i, sim_below(w, w->chaos.think), client_arrives, NULL);
+		if (w->region[i].up)
+			sim_coordinator_start(w, i);
+		w->region[i].up = true;
+		sim_serve(w, i);
 	}
 	sim_post(w, -1, 300 * MS, clients_ask, NULL);
-	if (w->chaos.crash_every > 0)
-		sim_post(w, -1, sim_about(w, w->chaos.crash_every), crash_somebody, NULL);
-	if (w->chaos.cut_every > 0)
-		sim_post(w, -1, sim_about(w, w->chaos.cut_every), cut_something, NULL);
-	if (w->chaos.pause_every > 0)
-		sim_post(w, -1, sim_about(w, w->chaos.pause_every), pause_somebody, NULL);
+	sim_faults_start(w);
 
 	run_until(w, 15 * SECOND + sim_below(w, 15 * SECOND));
 	if (w->violated == 0)
 	{
-		heal(w);
+		sim_heal(w);
 		check_healed(w);
 	}
 	return w->violated == 0;

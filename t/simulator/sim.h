@@ -5,9 +5,13 @@
  * code under test is the very object files of src/consensus; what is simulated here is the rest of a server:
  * tables with a flush, row locks, the DDL lock, backends, a coordinator, an applier, a network.
  *
- * Files: world.c (time, events, locks, trace), tables.c (what is stored, and the invariants), calls.c (network and
- * acceptor), coordinator.c, backend.c (clients' transactions, applier), schedule.c (faults, one whole schedule),
- * main.c (arguments, the table of mistakes).
+ * A *place* is a region's name and address; a *server* is what runs there: another one after a failover, and for a
+ * while perhaps two, when the old primary lives on.  Functions take the number of a server unless they say place.
+ *
+ * Files: world.c (time, events, locks, trace), tables.c (what is stored), invariants.c (what must hold), calls.c
+ * (network and acceptor), coordinator.c, backend.c (clients' transactions, applier), members.c (configurations, who
+ * asks for which change of them), identity.c (the fence: may this server vote), faults.c (what goes wrong), schedule.c
+ * (one whole schedule), main.c (arguments, the table of mistakes).
  */
 #ifndef SD_SIM_H
 #define SD_SIM_H
@@ -25,9 +29,12 @@
 #define MS				INT64_C(1000)
 #define SECOND			INT64_C(1000000)
 
-#define MAX_REGIONS		6
+#define MAX_PLACES		6
+#define MAX_SERVERS		14			/* every failover takes one more */
+#define MAX_INCARNATION	30
 #define MAX_VERSION		140
-#define MAX_ENTRIES		500
+#define MAX_ENTRIES		800
+#define MAX_CHANGES		500			/* of which clients make so many, before everything is well */
 #define MAX_ROWS		16			/* log rows carried by one message */
 #define MAX_REPORTS		8
 
@@ -46,6 +53,10 @@
 #define SIM_MISTAKE_ASYNC_COMMIT	(1u << 19)
 #define SIM_MISTAKE_NO_CAS			(1u << 20)
 #define SIM_MISTAKE_PREP_ONE		(1u << 21)
+#define SIM_MISTAKE_NO_FENCE		(1u << 22)	/* a server that lost votes goes on voting */
+#define SIM_MISTAKE_REJOIN_READ		(1u << 23)	/* ... copies what the others hold, and votes */
+#define SIM_MISTAKE_ALPHA2			(1u << 24)	/* s + 1 is proposed before s is known to be chosen */
+#define SIM_MISTAKE_LIFE_REUSE		(1u << 25)	/* a restored void server keeps the life that it asked to be readmitted under */
 
 #define SIM_MISTAKE(name) ((w->mistakes & SIM_MISTAKE_##name) != 0)
 
@@ -53,6 +64,7 @@ typedef struct World World;
 typedef struct Event Event;
 typedef struct Region Region;
 typedef struct Attempt Attempt;
+typedef struct Members Members;
 
 typedef void (*EventFn) (World *w, int region, void *p);
 
@@ -94,8 +106,22 @@ typedef struct Accepted
 	int			entry;
 } Accepted;
 
+/* table peer: the most that was ever heard of a place */
+typedef struct Remembered
+{
+	int32_t		incarnation;
+	int64_t		vote_seq;
+} Remembered;
+
 typedef struct Tables
 {
+	/* self */
+	int32_t		incarnation;	/* 0 = never admitted */
+	bool		is_void;
+	int64_t		server;			/* system identifier and timeline that this is true of */
+	uint64_t	life;			/* under which it asks to be admitted; new whenever it becomes void */
+	Remembered	peer[MAX_PLACES];
+
 	SdBallot	promised;
 	int64_t		vote_seq;
 	int64_t		head;
@@ -113,13 +139,23 @@ typedef struct Settle
 	bool		active;
 	int			serial;
 	int64_t		not_before;
+	const Members *members;		/* in force for the version that is settled */
 	SdProposer	machine;
 } Settle;
 
+/* a server */
 struct Region
 {
-	char		name[SD_NAME_SIZE];
-	SdRole		role;
+	char		name[SD_NAME_SIZE];	/* of its place */
+	char		label[SD_NAME_SIZE + 8];	/* for the trace: tells the servers of one place apart */
+	int			place;
+	bool		witness;		/* has no schema */
+	bool		retired;		/* never comes back: another server has its place */
+	int64_t		server;			/* its system identifier and timeline, as they are */
+	bool		heard[MAX_PLACES];	/* who has told, since this server started, which votes of ours it remembers */
+	bool		wants_in;		/* somebody has called join() here */
+	Tables		backup;			/* what it stored some time ago, to be rolled back to */
+	Tables		standby;		/* the same, younger */
 
 	/* disk: what survives a crash.  mem: what transactions see; the same, unless commits do not wait for the flush */
 	Tables		mem;
@@ -138,6 +174,7 @@ struct Region
 	int64_t		max_round;
 	Attempt    *changing;		/* whose change the machine below is */
 	int			change_serial;
+	const Members *change_members;
 	SdProposer	change;
 	Settle		settle;
 	bool		doubt[MAX_VERSION + 2];	/* somebody needs a definite answer about this version */
@@ -167,6 +204,27 @@ typedef enum ClientOutcome
 	CLIENT_UNKNOWN
 } ClientOutcome;
 
+/* what a config entry may do */
+typedef enum MemberChange
+{
+	MEMBER_NONE,
+	MEMBER_ADMIT,				/* as observer, always */
+	MEMBER_PROMOTE,				/* observer to voter, or witness: when it has applied the head */
+	MEMBER_STEP_DOWN,
+	MEMBER_REMOVE,
+	MEMBER_SUSPEND,
+	MEMBER_RESUME,
+	MEMBER_REJOIN				/* the same with a new incarnation */
+} MemberChange;
+
+struct Members
+{
+	SdConfig	config;
+	int			place[MAX_PLACES];	/* of each member of config */
+	uint64_t	life[MAX_PLACES];	/* from here on by place: under which it was admitted last */
+	int32_t		ever[MAX_PLACES];	/* highest incarnation ever */
+};
+
 typedef enum Answer
 {
 	ANSWER_NONE,
@@ -179,6 +237,11 @@ struct Attempt
 	int			entry;			/* number of its entry; also names the attempt */
 	int			region;
 	bool		noop;			/* an entry made by a settlement, no client */
+	MemberChange change;		/* a config entry: what it is to do, and for which place */
+	int			target;
+	uint64_t	life;
+	int32_t		incarnation;	/* that the target had when this was asked for */
+	Members    *members;		/* what it makes of the members, once it is built; baseline too */
 	AttemptState state;
 	ClientOutcome outcome;
 	Answer		answer;			/* of outcome(entry), once it was asked */
@@ -188,6 +251,7 @@ struct Attempt
 	int64_t		session;
 	int			serial;			/* of the machine that works for it */
 	int64_t		version;
+	uint64_t	chain;			/* of the version before */
 	int64_t		wait_for;		/* version that went to another: not before it is in the log here */
 	SdBallot	ballot;
 	bool		chosen;
@@ -203,14 +267,16 @@ typedef enum CallKind
 	CALL_PREPARE,
 	CALL_ACCEPT,
 	CALL_LEARN,
-	CALL_EXCHANGE				/* heartbeat and fetch: read-only */
+	CALL_EXCHANGE,				/* heartbeat and fetch: read-only */
+	CALL_ASK					/* please propose this change of the members; no answer */
 } CallKind;
 
 typedef struct Call
 {
 	CallKind	kind;
 	int			from;
-	int			to;
+	int			to_place;
+	int			to;				/* the server that this address leads to */
 	int			from_boot;
 	int			from_life;
 	bool		over;			/* the caller has had its answer, or has closed the socket */
@@ -225,6 +291,11 @@ typedef struct Call
 	uint64_t	chain;
 	int			entry;
 
+	Remembered	remembered;		/* what the caller remembers of the callee */
+	MemberChange change;		/* ASK */
+	uint64_t	life;
+	int64_t		applied;
+
 	/* LEARN: rows told; answers: rows that the caller lacks */
 	int64_t		rows_from;
 	int			n_rows;
@@ -237,6 +308,9 @@ typedef struct Call
 	int			n_reports;
 	SdReport	reports[MAX_REPORTS];
 	int64_t		head;
+	int32_t		incarnation;	/* who answers: "acceptors always answer with (region, incarnation)" */
+	int64_t		vote_seq;
+	Remembered	remembers;		/* EXCHANGE: what the callee remembers of the caller */
 } Call;
 
 /* ---------- evidence ---------- */
@@ -246,17 +320,31 @@ typedef struct Acceptance
 	int64_t		version;
 	SdBallot	ballot;
 	int			entry;
-	unsigned	regions;		/* bit mask */
+	uint32_t	incarnations[MAX_PLACES];	/* by place, bit masks */
 } Acceptance;
 
 typedef struct CountedVote
 {
 	int			region;
+	int32_t		incarnation;
 	bool		accept;
 	int64_t		version;
 	SdBallot	ballot;
 	int			entry;
 } CountedVote;
+
+/* counted, so that a run can show that it did what it is meant to do */
+typedef enum Happening
+{
+	SIM_CONFIG_CHOSEN,
+	SIM_ADMITTED,
+	SIM_REJOINED,
+	SIM_LOST_STATE,
+	SIM_TOLD_VOID,				/* recognised by vote_seq alone */
+	SIM_FAILED_OVER,
+	SIM_OLD_PRIMARY_LIVED,
+	SIM_HAPPENINGS
+} Happening;
 
 typedef struct Chaos
 {
@@ -274,6 +362,8 @@ typedef struct Chaos
 	int64_t		crash_every;	/* 0 = never */
 	int64_t		cut_every;
 	int64_t		pause_every;
+	int64_t		lose_every;		/* lost state */
+	int64_t		operate_every;	/* changes of the members */
 	bool		calm;			/* no fault at all in this schedule */
 } Chaos;
 
@@ -288,16 +378,24 @@ struct World
 	int64_t		next_session;
 	bool		healing;		/* no more faults, no new clients */
 
-	SdConfig	config;
-	int			n;
-	Region		region[MAX_REGIONS];
-	bool		cut[MAX_REGIONS][MAX_REGIONS];	/* [from][to] */
+	int			places;
+	int			n;				/* servers */
+	Region		region[MAX_SERVERS];
+	int			at[MAX_PLACES];	/* server that has the place now */
+	bool		cut[MAX_SERVERS][MAX_SERVERS];	/* [from][to] */
+	bool		hidden[MAX_SERVERS][MAX_SERVERS];	/* never heard of: the old primary and who has not heard of the new */
+	bool		wants_vote[MAX_PLACES];	/* an observer there asks to be promoted */
+	bool		some_old_primary;	/* at most one lives on at a time */
+	int64_t		last_server;
+	int			fencing;		/* server that was rolled back without a trace and is not recognised yet, or -1 */
 	Chaos		chaos;
+	int64_t		times[SIM_HAPPENINGS];	/* how often the interesting things happened */
 
 	int			n_attempts;		/* entry number = index; 0 unused */
 	Attempt    *attempt[MAX_ENTRIES];
 
 	/* agreement as seen from above */
+	int64_t		given[MAX_PLACES][MAX_INCARNATION + 2];	/* votes of each incarnation: the highest vote_seq */
 	int			chosen[MAX_VERSION + 2];
 	int			n_acceptances;
 	int			max_acceptances;
@@ -337,7 +435,6 @@ extern const char *sim_ballot(const World *w, const SdBallot *ballot);
 extern const char *sim_entry(const World *w, int entry);
 
 /* tables.c */
-extern void sim_violation(World *w, int invariant, const char *format,...) __attribute__((format(printf, 3, 4)));
 extern SdEntryRef sim_entry_ref(int entry);
 extern int	sim_entry_number(const SdEntryRef *ref);
 extern SdChain sim_chain(uint64_t chain);
@@ -350,14 +447,46 @@ extern void sim_store_log(World *w, int region, int64_t version, int entry);
 extern void sim_store_applied(World *w, int region, int64_t version, int entry);
 extern void sim_commit(World *w, int region);
 extern void sim_lose_memory(World *w, int region);
-extern void sim_count_vote(World *w, int region, bool accept, int64_t version, const SdBallot *ballot, int entry);
+
+/* invariants.c */
+extern void sim_violation(World *w, int invariant, const char *format,...) __attribute__((format(printf, 3, 4)));
 extern void sim_note_sent(World *w, int region, int64_t version, const SdBallot *ballot, int entry);
+extern void sim_note_vote(World *w, int region);
+extern bool sim_lacks_votes(const World *w, int region);
+extern void sim_note_accepted(World *w, int region, int64_t version, const SdBallot *ballot, int entry);
+extern void sim_note_unflushed(World *w, int region, int64_t version, const SdBallot *ballot);
+extern void sim_note_log(World *w, int region, int64_t version, int entry);
+extern void sim_check_counted(World *w, int region);
+extern void sim_count_vote(World *w, int region, int32_t incarnation, bool accept, int64_t version,
+						   const SdBallot *ballot, int entry);
 extern void sim_client_told(World *w, Attempt *a, ClientOutcome outcome, const char *why);
 extern void sim_client_asked(World *w, Attempt *a, Answer answer);
 extern bool sim_all_equal(World *w, char *why, size_t size);
 
+/* members.c */
+extern const Members *sim_members(World *w, int region, int64_t version);
+extern const Members *sim_true_members(World *w, int64_t version);
+extern int64_t sim_true_head(World *w);
+extern const SdMember *sim_member(const Members *m, int place);
+extern bool sim_takes_part(World *w, int region);
+extern Members *sim_build_members(World *w, const Attempt *a);
+extern bool sim_quorum_remains(World *w, int lost_place);
+extern bool sim_members_pending(World *w);
+extern void sim_asked(World *w, int region, const Call *call);
+extern void sim_ask_around(World *w, int region, void *p);
+extern void sim_operate(World *w, int region, void *p);
+
+/* identity.c */
+extern bool sim_identity_valid(World *w, int region);
+extern void sim_identity_start(World *w, int region);
+extern void sim_told(World *w, int region, int from_place, const Remembered *remembered);
+extern void sim_remember(World *w, int region, int place, int32_t incarnation, int64_t vote_seq);
+extern void sim_become_void(World *w, int region, const char *why);
+extern void sim_adopt(World *w, int region, int64_t version, const Members *m);
+extern bool sim_is_contradicted(World *w, int region, const Tables *older);
+
 /* calls.c */
-extern Call *sim_call(World *w, int from, int to, CallKind kind);
+extern Call *sim_call(World *w, int from, int to_place, CallKind kind);
 extern void sim_send(World *w, Call *call);
 extern bool sim_crash_point(World *w, int region, const char *where);
 
@@ -365,7 +494,7 @@ extern bool sim_crash_point(World *w, int region, const char *where);
 extern void sim_coordinator_start(World *w, int region);
 extern void sim_coordinator_kill(World *w, int region);
 extern void sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure);
-extern void sim_coordinator_change(World *w, int region, Attempt *a);
+extern void sim_coordinator_change(World *w, int region, Attempt *a, int64_t version);
 extern void sim_coordinator_propose(World *w, int region, Attempt *a);
 extern void sim_coordinator_own_vote(World *w, int region, Attempt *a, SdOwnVote what);
 extern void sim_coordinator_close(World *w, int region, Attempt *a);
@@ -374,6 +503,8 @@ extern void sim_coordinator_settle(World *w, int region);
 
 /* backend.c */
 extern Attempt *sim_client_start(World *w, int region, bool retry);
+extern Attempt *sim_member_change_start(World *w, int region, MemberChange change, int target, uint64_t life,
+										int32_t incarnation);
 extern void sim_backend_granted(World *w, Attempt *a);
 extern void sim_backend_ready(World *w, Attempt *a, const SdBallot *ballot, bool chosen);
 extern void sim_backend_done(World *w, Attempt *a, SdOutcome outcome);
@@ -382,8 +513,16 @@ extern void sim_backend_processes_gone(World *w, int region);
 extern void sim_client_cancel(World *w, Attempt *a);
 extern void sim_applier_wake(World *w, int region);
 
-/* schedule.c */
+/* faults.c */
 extern void sim_crash(World *w, int region, const char *why);
+extern void sim_restart(World *w, int region, void *p);
+extern void sim_faults_start(World *w);
+extern void sim_heal(World *w);
+extern void sim_wipe(World *w, int place);
+extern void sim_keep_copies(World *w, int region);
+
+/* schedule.c */
+extern void sim_serve(World *w, int region);
 extern bool sim_run(World *w, uint64_t seed, uint32_t mistakes, bool harm_only, FILE *trace);
 
 #endif							/* SD_SIM_H */

@@ -268,7 +268,7 @@ sim_say(World *w, int region, const char *format,...)
 
 	if (w->trace == NULL)
 		return;
-	fprintf(w->trace, "%11.6f  %-9s ", (double) w->now / SECOND, region < 0 ? "" : w->region[region].name);
+	fprintf(w->trace, "%11.6f  %-9s ", (double) w->now / SECOND, region < 0 ? "" : w->region[region].label);
 	va_start(args, format);
 	vfprintf(w->trace, format, args);
 	va_end(args);
@@ -295,11 +295,13 @@ sim_ballot(const World *w, const SdBallot *ballot)
 const char *
 sim_entry(const World *w, int entry)
 {
+	static const char *const kinds[] = {"", "admit", "promote", "step_down", "remove", "suspend", "resume", "rejoin"};
 	static char buffers[4][SD_NAME_SIZE + 40];
 	static int	next;
 	char	   *buffer = buffers[next++ % 4];
 	const Attempt *a = w->attempt[entry];
 
-	snprintf(buffer, sizeof(buffers[0]), "%s#%d(%s)", a->noop ? "noop" : "change", entry, w->region[a->region].name);
+	snprintf(buffer, sizeof(buffers[0]), "%s#%d(%s)", a->change != MEMBER_NONE ? kinds[a->change] : a->noop ? "noop" : "change",
+			 entry, a->change != MEMBER_NONE ? w->region[w->at[a->target]].name : w->region[a->region].name);
 	return buffer;
 }
