@@ -92,6 +92,28 @@ SKIP:
 	nothing_here('a join that was cut off');
 }
 
+# --- another region's change comes first, between the answer and the commit of the admission
+SKIP:
+{
+	skip 'wait points are in the test build only', 4 if !testing_build($g);
+
+	stop_all_at($g, $ap, 'before-accept');
+	$s = $g->session($sa);
+	$s->pid;
+	$s->send(joining($ap));
+	my ($pid) = stopped_somewhere($g, $ap);
+	stop_all_at($g, $ap, '');
+	ok(can_change($g, $us), 'a change elsewhere takes the version of the admission');
+	kill 'CONT', $pid;
+	$r = $s->result;
+	ok($r->{ok}, 'the join asks again') or diag($r->{err});
+	ok($g->wait_until($_, "SELECT role FROM schemadrift.regions WHERE region = '$sa'", 'voter'), "a voter in the eyes of $_")
+	  foreach $us, $sa;
+	$g->sql($sa, 'SELECT schemadrift.leave()');
+	$g->wait_until($us, "SELECT count(*) FROM schemadrift.regions WHERE region = '$sa'", 0);
+	$g->converged($us, $ap, $eu);
+}
+
 # --- the same name joins again; migrations go on meanwhile
 my $other = $g->session($us);
 $other->send(join ' ', map { "CREATE TABLE meanwhile_$_ (id int);" } 1 .. 10);

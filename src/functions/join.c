@@ -30,6 +30,7 @@ PG_FUNCTION_INFO_V1(sd_join);
 
 #define PAGE_BYTES		"4194304"
 #define SHOWN_MAX		10		/* differences in an error */
+#define ADMISSIONS_MAX	10		/* attempts, where other regions' changes come first */
 
 typedef struct Joining
 {
@@ -280,16 +281,49 @@ require_match(const Joining *join)
 
 /* ---- becoming a member ---- */
 
-static void
-ask_admission(Joining *join)
+/* NULL: another region's change was first, and nothing happened: "retry safely". */
+static const PGresult *
+try_admission(Joining *join)
 {
 	const char *values[] = {
 		psprintf("%d", SD_PROTOCOL), sd_uuid_text(&join->info.group_id), join->region, join->conninfo,
 		sd_role_text(join->wants)
 	};
-	const PGresult *result = sd_client_query(join->client,
-											 "SELECT version, incarnation FROM schemadrift_rpc.admit($1,$2,$3,$4,$5)",
-											 5, NULL, values, false);
+	MemoryContext context = CurrentMemoryContext;
+	const PGresult *volatile result = NULL;
+
+	PG_TRY();
+	{
+		result = sd_client_query(join->client, "SELECT version, incarnation FROM schemadrift_rpc.admit($1,$2,$3,$4,$5)",
+								 5, NULL, values, false);
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != SD_ERRCODE_PREEMPTED)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return result;
+}
+
+static void
+ask_admission(Joining *join)
+{
+	const PGresult *result = NULL;
+
+	for (int i = 0; i < ADMISSIONS_MAX && result == NULL; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		result = try_admission(join);
+	}
+	if (result == NULL)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_PREEMPTED),
+				 errmsg("other regions changed the schema first, each of %d times", ADMISSIONS_MAX),
+				 errdetail("Nothing happened."),
+				 errhint("Join again, or by the region that changes the schema so often.")));
 
 	if (PQntuples(result) != 1)
 		ereport(ERROR,

@@ -321,8 +321,12 @@ sd_client_query(SdClient *client, const char *sql, int n_params, const Oid *type
 	{
 		wait_answer(client);
 		more = PQgetResult(client->conn);
-		if (more && client->result == NULL)
+		/* its transaction commits after the rows were sent: an error may follow them, and then nothing happened */
+		if (more && (client->result == NULL || PQresultStatus(more) == PGRES_FATAL_ERROR))
+		{
+			PQclear(client->result);
 			client->result = more;
+		}
 		else
 			PQclear(more);
 	} while (more != NULL);
