@@ -271,10 +271,10 @@ typedef struct Progress
 static bool
 look_at(const SdSelf *self, const SdMember *member, SdDatabase *db, Progress *progress)
 {
-	memset(progress, 0, sizeof(*progress));
+	progress->applied = 0;
+	progress->calls_us = false;
 	(void) sd_group_reaches(self, member, &progress->why);
 	LWLockAcquire(&db->lock, LW_SHARED);
-	progress->needed = db->applied;
 	for (int p = 0; p < db->n_peers; p++)
 		if (strcmp(db->peers[p].region, member->region) == 0)
 		{
@@ -287,7 +287,9 @@ look_at(const SdSelf *self, const SdMember *member, SdDatabase *db, Progress *pr
 
 /*
  * "Once it has applied the head and both directions are connected."  It asks as soon as it has applied the head, and
- * its next exchange, which tells us so, may still be under way: wait for that, a moment.
+ * its next exchange, which tells us so, may still be under way: wait for that, a moment.  The head is that of the beginning:
+ * where somebody deploys all the time, every member is always a little behind.  Before the second look we have the next
+ * version to ourselves.
  */
 static void
 check_promotion(const SdSelf *self, SdMembers *members, int i)
@@ -295,13 +297,16 @@ check_promotion(const SdSelf *self, SdMembers *members, int i)
 	SdDatabase *db = sd_shared_mine();
 	const SdMember *member = &members->config.member[i];
 	int64		deadline = sd_monotonic_us() + 2 * SD_US_PER_S;
-	Progress	progress;
+	Progress	progress = {0};
 	bool		ready;
 
 	if (db == NULL)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_NO_COORDINATOR),
 				 errmsg("no coordinator runs in this region")));
+	LWLockAcquire(&db->lock, LW_SHARED);
+	progress.needed = db->applied;
+	LWLockRelease(&db->lock);
 	ConditionVariablePrepareToSleep(&db->changed);
 	while (!(ready = look_at(self, member, db, &progress)) && sd_monotonic_us() < deadline)
 		ConditionVariableTimedSleep(&db->changed, sd_monotonic_timeout_ms(deadline, sd_monotonic_us()),
