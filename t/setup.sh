@@ -94,6 +94,7 @@ need libipc-run-perl perl -MIPC::Run -e 1
 need spin command -v spin
 need iproute2 command -v ip
 need iptables command -v iptables
+need openssl command -v openssl
 need procps command -v ps
 for more; do need "$more" command -v "$more"; done
 

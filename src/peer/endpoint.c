@@ -92,6 +92,34 @@ option_value(PQconninfoOption *options, const char *keyword)
 	return o && o->val && o->val[0] != '\0' ? o->val : NULL;
 }
 
+/* Words of OpenSSL and libpq that do not say whose certificate or password it is, and who found fault with it. */
+static const struct
+{
+	const char *words;
+	const char *meaning;
+}			cryptic[] =
+{
+	{"alert unknown ca", "the other server does not trust our certificate"},
+	{"alert certificate expired", "our certificate has expired"},
+	{"certificate verify failed", "we do not trust the other server's certificate, or it has expired"},
+	{"no password supplied", "it wants a password, and our passfile has none for it"},
+};
+
+static void
+explain(char *reason, Size size)
+{
+	for (int i = 0; i < (int) lengthof(cryptic); i++)
+	{
+		Size		length = strlen(reason);
+
+		if (strstr(reason, cryptic[i].words) != NULL)
+		{
+			snprintf(reason + length, size - length, " (%s)", cryptic[i].meaning);
+			return;
+		}
+	}
+}
+
 void
 sd_libpq_reason(const char *message, char *reason, Size size)
 {
@@ -122,6 +150,7 @@ sd_libpq_reason(const char *message, char *reason, Size size)
 	/* "Connection refused" in the middle of our sentences; but "SSL ..." stays */
 	if (reason[0] >= 'A' && reason[0] <= 'Z' && reason[1] >= 'a' && reason[1] <= 'z')
 		reason[0] += 'a' - 'A';
+	explain(reason, size);
 }
 
 /* All options libpq would use, service and environment included.  To be freed with PQconninfoFree. */
