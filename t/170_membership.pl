@@ -10,7 +10,7 @@ use SchemaDrift::Scenario;
 my $g = SchemaDrift::Group->new(regions => [qw(us eu wit)], conf => <<'CONF');
 schemadrift.heartbeat_interval = 200ms
 schemadrift.connect_timeout = 1s
-schemadrift.quorum_timeout = 3s
+schemadrift.quorum_timeout = 2s
 schemadrift.lock_timeout = 1s
 schemadrift.retry_max_interval = 2s
 CONF

@@ -79,7 +79,7 @@ look_around(Target *target)
 		const SdMember *member = &members.config.member[i];
 		int64		told = -1;
 
-		if (member->role == SD_ROLE_WITNESS || strcmp(member->region, self.region) == 0)
+		if (sd_members_is_witness(&members, i) || strcmp(member->region, self.region) == 0)
 			continue;
 		if (db)
 		{
