@@ -14,6 +14,7 @@
 #include "settings.h"
 
 int			sd_heartbeat_interval;
+int			sd_lease_duration;
 int			sd_quorum_timeout;
 int			sd_connect_timeout;
 int			sd_lock_timeout;
@@ -58,6 +59,8 @@ typedef struct IntSetting
 static const IntSetting int_settings[] = {
 	{"schemadrift.heartbeat_interval", "Time between exchanges with each other region.",
 	&sd_heartbeat_interval, 1000, 50, 600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"schemadrift.lease_duration", "Time for which others promise not to disturb the region that leads; 0: no leases.",
+	&sd_lease_duration, 10000, 0, 600000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.quorum_timeout", "Longest time a schema change waits for a quorum of regions.",
 	&sd_quorum_timeout, 5000, 100, 600000, PGC_USERSET, GUC_UNIT_MS},
 	{"schemadrift.connect_timeout", "Longest time a connection to another region may take to be made.",

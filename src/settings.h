@@ -22,6 +22,7 @@ typedef enum SdScopeSetting
 } SdScopeSetting;
 
 extern int	sd_heartbeat_interval;	/* ms */
+extern int	sd_lease_duration;
 extern int	sd_quorum_timeout;		/* ms */
 extern int	sd_connect_timeout;		/* ms */
 extern int	sd_lock_timeout;		/* ms, applier */

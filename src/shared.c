@@ -235,7 +235,8 @@ bool
 sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64 now_us)
 {
 	bool		news = peer->told.head != told->head || peer->told.applied != told->applied ||
-		peer->told.state != told->state || peer->last_heard == 0;
+		peer->told.state != told->state || peer->last_heard == 0 ||
+		sd_ballot_compare(&peer->told.lease, &told->lease) != 0 || peer->told.lease_in_use != told->lease_in_use;
 
 	Assert(LWLockHeldByMeInMode(&db->lock, LW_EXCLUSIVE));
 	peer->told = *told;
@@ -244,6 +245,59 @@ sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64
 	if (told->head > db->heard_head)
 		db->heard_head = told->head;
 	return news;
+}
+
+/* The newest lease that anybody told of; what its holder says is more than what a grantor knows. */
+static void
+consider(SdLeader *leader, const SdBallot *ballot, int64 left_us, int pid, int64 held_us)
+{
+	int			newer = sd_ballot_compare(ballot, &leader->ballot);
+
+	if (sd_ballot_is_none(ballot) || left_us <= 0 || newer < 0)
+		return;
+	if (newer > 0)
+	{
+		memset(leader, 0, sizeof(*leader));
+		leader->ballot = *ballot;
+	}
+	leader->left_us = Max(leader->left_us, left_us);
+	if (pid != 0)
+	{
+		leader->pid = pid;
+		leader->held_us = held_us;
+	}
+}
+
+bool
+sd_shared_leader(const SdDatabase *db, int64 now_us, SdLeader *leader)
+{
+	memset(leader, 0, sizeof(*leader));
+	consider(leader, &db->grant.ballot, db->grant.until - now_us, 0, 0);
+	if (!db->holding.handed)
+		consider(leader, &db->holding.ballot, db->holding.until_us - now_us,
+				 db->holding.in_use ? db->ddl_pid : 0, now_us - db->ddl_since_us);
+	for (int i = 0; i < db->n_peers; i++)
+	{
+		const SdPeerState *peer = &db->peers[i];
+		int64		age = now_us - peer->last_heard_us;
+
+		consider(leader, &peer->told.granted, peer->told.granted_ms * INT64CONST(1000) - age, 0, 0);
+		consider(leader, &peer->told.lease, peer->told.lease_ms * INT64CONST(1000) - age,
+				 peer->told.lease_pid, peer->told.lease_held_ms * INT64CONST(1000) + age);
+	}
+	return !sd_ballot_is_none(&leader->ballot);
+}
+
+const SdWaiting *
+sd_shared_first_waiting(const SdHolding *holding, int64 now_us)
+{
+	const SdWaiting *first = NULL;
+
+	for (int i = 0; i < holding->n_waiting; i++)
+		if (now_us - holding->waiting[i].heard_us < SD_WAITING_US &&
+			(first == NULL || holding->waiting[i].since_us < first->since_us))
+			first = &holding->waiting[i];
+	return first;
 }
 
 static const char *const state_texts[] = {

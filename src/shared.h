@@ -26,7 +26,7 @@
 #include "storage/lwlock.h"
 #include "utils/uuid.h"
 
-#include "consensus/ballot.h"
+#include "consensus/lease.h"
 
 #define SD_TEXT_SIZE		256		/* short texts: errors, remedies */
 #define SD_DETAIL_SIZE		2048	/* one line a region */
@@ -68,7 +68,38 @@ typedef struct SdTelemetry
 	/* what came with the notes (store/telemetry.h); 0 from who does not send them */
 	int32		protocol;		/* the newest it speaks */
 	bool		held;			/* halted, because it does not run what that role changes */
+	SdBallot	lease;			/* that it holds; none: none */
+	int32		lease_ms;		/* for how long still */
+	int32		lease_wanted_ms;	/* whoever has granted it shall grant it for so long from now on; 0: as it is */
+	bool		lease_in_use;	/* a change is open there */
+	int32		lease_pid;		/* whose change */
+	int32		lease_held_ms;	/* open for so long */
+	SdBallot	granted;		/* the lease that its acceptor has granted */
+	int32		granted_ms;
 } SdTelemetry;
+
+#define SD_WAITERS			16
+#define SD_WAITING_US		INT64CONST(2000000)	/* who has not asked again for so long waits no more */
+
+/* A region that waits for the lease we hold. */
+typedef struct SdWaiting
+{
+	char		region[SD_NAME_SIZE];
+	int64		since_us;		/* monotonic, of this machine */
+	int64		heard_us;
+} SdWaiting;
+
+/* The lease this region holds, for whoever asks to have it handed over. */
+typedef struct SdHolding
+{
+	SdBallot	ballot;			/* none: it holds none */
+	int64		until_us;
+	bool		in_use;			/* a change is under way: protected for ddl_hold_limit at most */
+	bool		handed;			/* given up for another region: not to be used for another change */
+	bool		keep;			/* policy wants this region to lead: renew it without use, too */
+	int			n_waiting;
+	SdWaiting	waiting[SD_WAITERS];
+} SdHolding;
 
 /* One other region.  Written by the coordinator, and by the backend serving that region's exchange. */
 typedef struct SdPeerState
@@ -106,6 +137,7 @@ typedef enum SdResult
 	SD_RESULT_CHOSEN,			/* the entry is chosen already: record it */
 	SD_RESULT_NAMES_THERE,
 	SD_RESULT_NO_QUORUM,		/* SD001, detail names the missing */
+	SD_RESULT_BLOCKED,			/* 55P03: another region's lease was not to be had in time */
 	SD_RESULT_NOT_ORIGIN,		/* SD002 */
 	SD_RESULT_BEHIND,			/* SD003 */
 	SD_RESULT_POLICY,			/* SD005: a region that must agree is missing, or the barrier is not met */
@@ -197,7 +229,18 @@ typedef struct SdDatabase
 	/* the local transaction that changes the schema */
 	int			ddl_pid;		/* holder of the DDL lock that was granted a version; 0 none */
 	TimestampTz ddl_since;
-	bool		doomed;			/* its version was taken: it ends with 40001 */
+	int64		ddl_since_us;	/* the same, monotonic */
+	int64		ddl_hold_limit_us;	/* how long it is protected from others */
+	bool		doomed;			/* its version was taken, or others waited too long for it: it ends with 40001 */
+	bool		overstayed;		/* the latter: it has had its time, so no grace */
+
+	/* leases: what our acceptor has granted, what we hold, whom we wait for */
+	SdGrant		grant;
+	SdHolding	holding;
+	int64		lead_until_us;	/* the coordinator shall try to lead until then; 0: not wanted */
+	char		blocked_by[SD_NAME_SIZE];	/* region whose lease our change waits for; empty: none */
+	int			blocked_by_pid;
+	TimestampTz blocked_by_since;
 
 	uint64		boot_id;		/* of this coordinator; random */
 	uint64		hlc;			/* newest hybrid time seen */
@@ -267,6 +310,21 @@ extern SdRegionState sd_region_state_parse(const char *text);
 /* Remember a decision for the view; all texts are cut to fit.  Takes db->lock. */
 extern void sd_shared_decide(SdDatabase *db, const char *kind, const char *subject,
 							 const char *outcome, const char *votes, const char *reason);
+
+/* Who leads, as far as this region knows. */
+typedef struct SdLeader
+{
+	SdBallot	ballot;			/* its region is the holder */
+	int64		left_us;		/* until it runs out */
+	int			pid;			/* that has a change open there; 0: none, or not known */
+	int64		held_us;		/* for so long */
+} SdLeader;
+
+/* False: nobody does.  Caller holds db->lock. */
+extern bool sd_shared_leader(const SdDatabase *db, int64 now_us, SdLeader *leader);
+
+/* Who has waited longest for our lease; NULL: nobody waits.  Caller holds db->lock. */
+extern const SdWaiting *sd_shared_first_waiting(const SdHolding *holding, int64 now_us);
 
 /* The peer's telemetry, made if new; NULL when the table is full.  Caller holds db->lock exclusively. */
 extern SdPeerState *sd_shared_peer(SdDatabase *db, const char *region);

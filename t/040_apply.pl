@@ -18,6 +18,8 @@ schemadrift.lock_timeout = 300ms
 schemadrift.retry_max_interval = 60s
 schemadrift.handover_grace = 500ms
 schemadrift.quorum_timeout = 3s
+schemadrift.lease_duration = 1s
+schemadrift.ddl_hold_limit = 300ms
 CONF
 $g->sql($_, 'GRANT ALL ON SCHEMA public TO PUBLIC; CREATE TABLE t (a int, b text)') foreach $g->names;
 $g->sql('r1', 'CREATE ROLE alice LOGIN; CREATE ROLE bob NOLOGIN; CREATE ROLE carol LOGIN;

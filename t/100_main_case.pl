@@ -90,6 +90,8 @@ all_can_change($g, 'after the heal');
 
 $g->cut($us, $eu, one_way => 1);
 $g->cut($ap, $eu, one_way => 1);
+# It was the last to change the schema and so has the lease: until it misses the others it would find out at COMMIT only.
+wait_for_state($g, $eu, 'no_quorum');
 refused($g->try($eu, 'ALTER TABLE orders ADD COLUMN forked int'), 'SD001', "$eu can be heard but hears nobody: refused");
 ok(can_change($g, $us, undef, 5), '... and the others go on');
 $g->heal_all;
@@ -97,12 +99,14 @@ all_can_change($g, 'after one-way cuts to a region');
 
 $g->cut($eu, $us, one_way => 1);
 $g->cut($eu, $ap, one_way => 1);
+wait_for_state($g, $eu, 'no_quorum');
 refused($g->try($eu, 'ALTER TABLE orders ADD COLUMN forked int'), 'SD001', "$eu hears but is not heard: refused");
 ok(can_change($g, $ap, undef, 5), '... and the others go on');
 $g->heal_all;
 all_can_change($g, 'after one-way cuts from a region');
 
 $g->isolate($eu, reset => 1);
+wait_for_state($g, $eu, 'no_quorum');
 ($s, $r) = took(sub { $g->try($eu, 'ALTER TABLE orders ADD COLUMN forked int') });
 refused($r, 'SD001', 'connections are reset: refused');
 cmp_ok($s, '<', $in_time, '... which is known at once') or diag("$s s");

@@ -8,7 +8,8 @@ use Time::HiRes qw(sleep time);
 
 use SchemaDrift::Scenario;
 
-my $g = made_group(3, before => q{CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100);});
+my $g = made_group(3, before => q{CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100);},
+	conf => 'schemadrift.lease_duration = 0');    # each change asks for its promises
 my ($us, $ap, $eu) = $g->names;
 my $since = 1 + head($g, $us);
 

@@ -9,7 +9,7 @@ use Time::HiRes qw(sleep time);
 use SchemaDrift::Scenario;
 
 my $g = made_group(3, before => q{CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY);},
-	conf => 'schemadrift.handover_grace = 3s');
+	conf => "schemadrift.handover_grace = 3s\nschemadrift.ddl_hold_limit = 200ms");
 my ($us, $ap, $eu) = $g->names;
 my $since = 1 + head($g, $us);
 
@@ -153,8 +153,7 @@ foreach my $state ('idle', 'running')
 		ok(can_change($g, $eu, undef, 5), "open and $state, nobody comes back to it: $eu makes its change");
 		ok($g->converged, "... and $us follows");
 	});
-	cmp_ok($took, '<', 3 + 2 * $in_time, sprintf '... within its handover_grace (%.1f s)', $took);
-	cmp_ok($took, '>', $in_time, '... but not before');
+	cmp_ok($took, '<', 2 + 2 * $in_time, sprintf '... soon after its ddl_hold_limit (%.1f s)', $took);
 	$r = $state eq 'running' ? $s->result : $s->query('SELECT 1;');
 	isnt($r->{sqlstate}, '00000', '... the open transaction was ended') or diag("$r->{out} $r->{err}");
 	unlike($r->{sqlstate}, qr/^40003/, '... with nothing in doubt');

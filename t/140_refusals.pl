@@ -234,6 +234,7 @@ sub no_vote
 	my ($what, $do, $undo, $reason) = @_;
 
 	$g->sql($ap, $_) foreach ref $do ? @$do : "$off $do";
+	$g->wait_until($us, 'SELECT count(*) FROM schemadrift.lease', 0);    # under a lease it would come out at COMMIT
 	my $refusal = $g->try($us, 'ALTER TABLE t ADD COLUMN forbidden int');
 	refused($refusal, 'SD001', "$ap has $what: no vote");
 	like($refusal->{detail} // '', qr/\Q$ap\E: .*$reason/, '... and says why') or diag($refusal->{err});

@@ -33,6 +33,7 @@ typedef enum SdAcceptorVerdict
 	SD_ACCEPTOR_REFUSED,		/* a higher ballot was promised: decision.promised */
 	SD_ACCEPTOR_CHOSEN,			/* s is in the log already: answer with rows from s on, the entry of s first */
 	SD_ACCEPTOR_NO_VOTE,		/* identity void or changed */
+	SD_ACCEPTOR_LEASED,			/* granted to another region; never decided here, see lease.h */
 	SD_ACCEPTOR_DIVERGED,		/* alarm, error: two logs that should agree do not */
 	SD_ACCEPTOR_BALLOT_REUSED,	/* alarm, error: one (version, ballot) came with two entries; stop voting */
 	SD_ACCEPTOR_LEARNED,		/* insert the log row, wake the applier */

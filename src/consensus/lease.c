@@ -81,11 +81,10 @@ sd_lease_until(const SdLease *lease, const SdConfig *config)
 }
 
 void
-sd_lease_keep(SdLease *lease, const SdProposer *p, bool config_changed)
+sd_lease_keep(SdLease *lease, const SdProposer *p)
 {
 	memset(&lease->kept, 0, sizeof(lease->kept));
-	if (!sd_ballot_is_none(&lease->ballot) && sd_ballot_compare(&lease->ballot, &p->ballot) == 0 &&
-		(!config_changed || SD_MISTAKE(KEEP_OVER_CONFIG)))
+	if (!sd_ballot_is_none(&lease->ballot) && sd_ballot_compare(&lease->ballot, &p->ballot) == 0)
 		sd_proposer_keep(p, &lease->kept);
 	if (!lease->kept.known)
 		sd_lease_drop(lease);

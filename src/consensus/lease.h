@@ -65,13 +65,13 @@ extern void sd_lease_granted(SdLease *lease, const SdBallot *ballot, int voter, 
 /* Until when a quorum's grants run; 0: never had one. */
 extern int64_t sd_lease_until(const SdLease *lease, const SdConfig *config);
 
-/*
- * A round of this ballot is over: keep the ballot if it may be kept.  config_changed: the entry chosen is one that
- * changes who votes, so the promises would have to be counted again.
- */
-extern void sd_lease_keep(SdLease *lease, const SdProposer *p, bool config_changed);
+/* A round of this ballot is over: keep the ballot if it may be kept. */
+extern void sd_lease_keep(SdLease *lease, const SdProposer *p);
 
-/* May the kept ballot be used for this version without phase 1, and does the lease still run? */
+/*
+ * May the kept ballot be used for this version without phase 1, and does the lease still run?  config: the one in force
+ * for that version; under another one than the promises were given in they would have to be counted again.
+ */
 extern bool sd_lease_usable(const SdLease *lease, const SdConfig *config, int64_t version, int64_t now);
 
 #endif							/* SD_LEASE_H */

@@ -9,12 +9,13 @@ static bool
 voter_first_answer_is_harmless(const SdProposerVoter *v)
 {
 	return v->first_accept == SD_VOTER_IDLE || v->first_accept == SD_VOTER_UNSENT ||
-		v->first_accept == SD_VOTER_REFUSED;
+		v->first_accept == SD_VOTER_REFUSED || v->first_accept == SD_VOTER_NO_VOTE;
 }
 
 /*
  * Did every other voter's *first* answer at the ballot under way refuse with a higher promise?  A voter to
- * whom no copy ever left this process cannot have accepted one.
+ * whom no copy ever left this process cannot have accepted one; nor has one that answered "no vote", and who has said
+ * that is sent no other copy.
  */
 bool
 sd_outcome_ballot_is_harmless(const SdProposer *p)

@@ -11,7 +11,7 @@
 
 /*
  * Did every other voter's *first* answer at the ballot under way refuse with a higher promise?  A voter to whom
- * no copy ever left this process cannot have accepted one, so it does no harm either.
+ * no copy ever left this process cannot have accepted one, nor has one that answered "no vote": they do no harm either.
  */
 extern bool sd_outcome_ballot_is_harmless(const SdProposer *p);
 

@@ -304,23 +304,26 @@ static void
 proposer_look_at_promises(SdProposer *p, int64_t now)
 {
 	int			quorum = sd_config_quorum(&p->config);
-	int			possible = proposer_count(p, SD_VOTER_PROMISED) + proposer_count(p, SD_VOTER_ASKED);
+	int			promised = proposer_count(p, SD_VOTER_PROMISED);
+	int			asked = proposer_count(p, SD_VOTER_ASKED);
+	int			leased = proposer_count(p, SD_VOTER_LEASED);
+	int			refused = proposer_count(p, SD_VOTER_REFUSED);
+	int			possible = promised + asked;
 	unsigned	open = ONE_OF(SD_VOTER_PROMISED) | ONE_OF(SD_VOTER_ASKED);
 
-	if (proposer_count(p, SD_VOTER_PROMISED) >= quorum && proposer_required(p, ONE_OF(SD_VOTER_PROMISED)))
+	if (promised >= quorum && proposer_required(p, ONE_OF(SD_VOTER_PROMISED)))
 		proposer_granted(p, now);
-	else if (possible >= quorum && proposer_required(p, open))
+	else if ((possible >= quorum && proposer_required(p, open)) ||
+			 (leased > 0 && asked > 0 && possible + leased >= quorum && promised + leased < quorum))
 	{
 		/* who could not be asked may be there in a moment, while the one we wait for hangs */
 		if (p->wake == 0 && proposer_count_repeatable(p) > 0)
 			p->wake = now + p->retry_after;
 	}
-	else if (proposer_count(p, SD_VOTER_LEASED) > 0 &&
-			 possible + proposer_count(p, SD_VOTER_REFUSED) + proposer_count(p, SD_VOTER_LEASED) >= quorum &&
+	else if (leased > 0 && promised + leased + refused >= quorum &&
 			 proposer_required(p, open | ONE_OF(SD_VOTER_REFUSED) | ONE_OF(SD_VOTER_LEASED)))
-		proposer_give_up(p, SD_OUTCOME_LEASED);
-	else if (possible + proposer_count(p, SD_VOTER_REFUSED) >= quorum &&
-			 proposer_required(p, open | ONE_OF(SD_VOTER_REFUSED)))
+		proposer_give_up(p, SD_OUTCOME_LEASED);	/* a majority is there: it would promise if the holder let it */
+	else if (possible + refused >= quorum && proposer_required(p, open | ONE_OF(SD_VOTER_REFUSED)))
 		proposer_preempted(p, now);
 	else
 		proposer_give_up(p, SD_OUTCOME_NO_QUORUM);	/* at once: the rest, or who is required, is down, void or in error */

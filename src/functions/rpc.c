@@ -138,7 +138,7 @@ bytea_datum(const uint8 *data, size_t size)
 	return PointerGetDatum(bytes);
 }
 
-#define ANSWER_COLUMNS 10
+#define ANSWER_COLUMNS 11
 
 static void
 put_row(ReturnSetInfo *result, const char *answer, const SdVote *vote, int64 version, const SdBallot *ballot,
@@ -166,6 +166,9 @@ put_row(ReturnSetInfo *result, const char *answer, const SdVote *vote, int64 ver
 		values[8] = bytea_datum(chain->sha, SD_SHA_SIZE);
 	nulls[9] = bytes == NULL;
 	values[9] = PointerGetDatum(bytes);
+	/* the SQL objects may be older than this library */
+	if (result->setDesc->natts > 10)
+		values[10] = Int32GetDatum(vote->left_ms);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
@@ -185,7 +188,8 @@ put_vote(FunctionCallInfo fcinfo, const SdVote *vote, int64 version)
 				 errhint("Compare view schemadrift.migrations of both regions; one of them was restored or changed by hand.")));
 
 	put_row(result, sd_verdict_text(vote->verdict), vote, vote->head,
-			vote->verdict == SD_ACCEPTOR_REFUSED ? &vote->promised : NULL, vote->reason, NULL, NULL);
+			vote->verdict == SD_ACCEPTOR_REFUSED || vote->verdict == SD_ACCEPTOR_LEASED ? &vote->promised : NULL,
+			vote->reason, NULL, NULL);
 	foreach(lc, vote->accepted)
 	{
 		SdAccepted *accepted = lfirst(lc);
@@ -209,9 +213,9 @@ put_vote(FunctionCallInfo fcinfo, const SdVote *vote, int64 version)
 	}
 }
 
-/* What a call tells about other processes' work: somebody else proposes; we are behind. */
+/* What a call tells about other processes' work: somebody else proposes, and has a lease; we are behind. */
 static void
-note_call(const SdVote *vote, int64 version, bool promised)
+note_call(const SdVote *vote, int64 version, bool promised, const SdBallot *ballot, int64 lease)
 {
 	SdDatabase *db = sd_shared_mine();
 
@@ -222,12 +226,50 @@ note_call(const SdVote *vote, int64 version, bool promised)
 	{
 		db->foreign_promise_us = sd_monotonic_us();
 		db->foreign_promise_for = version;
+		sd_grant_note(&db->grant, ballot, lease, db->foreign_promise_us);
 	}
 	if (vote->behind && db->heard_head < version - 1)
 		db->heard_head = version - 1;
 	LWLockRelease(&db->lock);
 	if (vote->behind)
 		sd_shared_wake(db);
+}
+
+/* Who asks for a lease in a call, or for how long; callers of the older protocol do not. */
+static int64
+lease_arg(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_NARGS() > arg && !PG_ARGISNULL(arg) ? (int64) PG_GETARG_INT32(arg) * SD_US_PER_MS : 0;
+}
+
+/*
+ * Another region has our word that we promise to nobody else for a while: nothing is written, and the caller is told whom
+ * to ask.  Who speaks the older protocol would not understand that; a lease is a courtesy, so it is not kept waiting.
+ */
+static bool
+is_leased(FunctionCallInfo fcinfo, const SdCaller *caller, SdVote *vote)
+{
+	SdDatabase *db = sd_shared_mine();
+	int64		now = sd_monotonic_us();
+	SdBallot	over = {0};
+	bool		forbids;
+
+	if (db == NULL || PG_GETARG_INT32(ARG_PROTOCOL) < 2 || PG_NARGS() < 15)
+		return false;
+	if (PG_GETARG_INT64(12) > 0)
+		sd_ballot_set(&over, PG_GETARG_INT64(12), text_to_cstring(PG_GETARG_TEXT_PP(13)), (uint64) PG_GETARG_INT64(14));
+
+	LWLockAcquire(&db->lock, LW_SHARED);
+	forbids = sd_grant_forbids(&db->grant, caller->region, &over, now);
+	memset(vote, 0, sizeof(*vote));
+	vote->promised = db->grant.ballot;
+	vote->left_ms = (int32) Max((db->grant.until - now) / SD_US_PER_MS, 1);
+	LWLockRelease(&db->lock);
+
+	vote->verdict = SD_ACCEPTOR_LEASED;
+	vote->incarnation = caller->self.incarnation;
+	vote->vote_seq = caller->self.vote_seq;
+	return forbids;
 }
 
 Datum
@@ -241,13 +283,18 @@ sd_rpc_prepare(PG_FUNCTION_ARGS)
 	SdVote		vote;
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (is_leased(fcinfo, &caller, &vote))
+	{
+		put_vote(fcinfo, &vote, version);
+		return (Datum) 0;
+	}
 	sd_store_enter(&scope);
 	vote = sd_vote_prepare(&ballot, version, &chain);
 	put_vote(fcinfo, &vote, version);
 	sd_store_leave(&scope);
 	sd_waitpoint("promise-written");
 	sd_waitpoint_at_commit("promise-flushed");
-	note_call(&vote, version, vote.verdict == SD_ACCEPTOR_PROMISED);
+	note_call(&vote, version, vote.verdict == SD_ACCEPTOR_PROMISED, &ballot, lease_arg(fcinfo, 11));
 	return (Datum) 0;
 }
 
@@ -269,7 +316,7 @@ sd_rpc_accept(PG_FUNCTION_ARGS)
 	sd_store_leave(&scope);
 	sd_waitpoint("accept-written");
 	sd_waitpoint_at_commit("accept-flushed");
-	note_call(&vote, version, vote.verdict == SD_ACCEPTOR_ACCEPTED);
+	note_call(&vote, version, vote.verdict == SD_ACCEPTOR_ACCEPTED, &ballot, lease_arg(fcinfo, 12));
 	return (Datum) 0;
 }
 
@@ -433,6 +480,14 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 		news = peer->circuit == SD_CIRCUIT_OPEN && peer->told.boot_id != told.boot_id;
 		peer->last_called_us = sd_monotonic_us();
 		news |= sd_shared_hear(db, peer, &told, peer->last_called_us);
+
+		/* only of what we have not given to another ballot since */
+		if (told.lease_wanted_ms > 0 && sd_ballot_compare(&db->grant.ballot, &told.lease) == 0)
+		{
+			sd_grant_note(&db->grant, &told.lease, (int64) told.lease_wanted_ms * SD_US_PER_MS, peer->last_called_us);
+			own.granted = told.lease;
+			own.granted_ms = told.lease_wanted_ms;
+		}
 	}
 	LWLockRelease(&db->lock);
 	if (news)

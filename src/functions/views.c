@@ -198,6 +198,10 @@ blocked_by(const Here *here)
 
 	if (db == NULL)
 		return NULL;
+	if (db->blocked_by[0] && db->blocked_by_pid != 0)
+		return psprintf("pid %d of %s for %ld s, has the lease", db->blocked_by_pid, db->blocked_by, seconds_since(db->blocked_by_since));
+	if (db->blocked_by[0])
+		return psprintf("region %s, has the lease", db->blocked_by);
 	if (db->ddl_pid != 0)
 		return psprintf("pid %d of %s for %ld s%s", db->ddl_pid, db->region, seconds_since(db->ddl_since),
 						db->doomed ? ", its version is taken" : "");
@@ -218,6 +222,7 @@ sd_status_rows(PG_FUNCTION_ARGS)
 	const char *state = "not_joined";
 	const char *reason = NULL;
 	const char *remedy = NULL;
+	SdLeader	leader;
 	Row			row = {0};
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -259,6 +264,7 @@ sd_status_rows(PG_FUNCTION_ARGS)
 	put(&row, Int64GetDatum(here->applied.version), !here->joined);
 	put(&row, Int64GetDatum(here->head.version), !here->joined);
 	put_text(&row, here->joined ? mode_text(sd_gate_group_mode()) : NULL);
+	put_text(&row, here->db && sd_shared_leader(here->db, sd_monotonic_us(), &leader) ? leader.ballot.region : NULL);
 	put_text(&row, blocked_by(here));
 	put_text(&row, reason);
 	put_text(&row, remedy);

@@ -144,6 +144,10 @@ sd_ask_raise(SdResult result, const SdProposal *answer)
 			code = SD_ERRCODE_NO_QUORUM;
 			message = "no quorum: the schema change was refused, nothing happened";
 			break;
+		case SD_RESULT_BLOCKED:
+			code = ERRCODE_LOCK_NOT_AVAILABLE;
+			message = "another region is changing the schema";
+			break;
 		case SD_RESULT_NOT_ORIGIN:
 			code = SD_ERRCODE_MAY_NOT_ORIGINATE;
 			break;

@@ -141,25 +141,45 @@ submit(SdPeer *peer, Params *p, const char *sql, SdPriority priority, int64 dead
 }
 
 SdCall *
-sd_call_prepare(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version,
-				const SdChain *chain, int64 deadline_us, SdCallDone done, void *arg)
+sd_call_prepare(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version, const SdChain *chain,
+				int64 lease_us, const SdBallot *over, int64 deadline_us, SdCallDone done, void *arg)
 {
 	Params	   *p = params_create(done, arg);
 
 	put_vote(p, peer, head, ballot, version, chain);
-	return submit(peer, p, "SELECT * FROM schemadrift_rpc.prepare($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)",
+	put_int32(p, (int32) (lease_us / 1000));
+	put_int64(p, over->round);
+	put_text(p, over->region);
+	put_int64(p, (int64) over->nonce);
+	return submit(peer, p, "SELECT * FROM schemadrift_rpc.prepare($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)",
 				  SD_PRIORITY_VOTE, deadline_us);
 }
 
 SdCall *
 sd_call_accept(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version,
-			   const SdChain *chain, const bytea *body, int64 deadline_us, SdCallDone done, void *arg)
+			   const SdChain *chain, const bytea *body, int64 lease_us,
+			   int64 deadline_us, SdCallDone done, void *arg)
 {
 	Params	   *p = params_create(done, arg);
 
 	put_vote(p, peer, head, ballot, version, chain);
 	put_body(p, body);
-	return submit(peer, p, "SELECT * FROM schemadrift_rpc.accept($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
+	put_int32(p, (int32) (lease_us / 1000));
+	return submit(peer, p, "SELECT * FROM schemadrift_rpc.accept($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)",
+				  SD_PRIORITY_VOTE, deadline_us);
+}
+
+SdCall *
+sd_call_handover(SdPeer *peer, const SdCallHead *head, const SdBallot *lease, int64 waited_ms,
+				 int64 deadline_us, SdCallDone done, void *arg)
+{
+	Params	   *p = params_create(done, arg);
+
+	put_head(p, peer, head);
+	put_int64(p, lease->round);
+	put_int64(p, (int64) lease->nonce);
+	put_int64(p, waited_ms);
+	return submit(peer, p, "SELECT * FROM schemadrift_rpc.handover($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)",
 				  SD_PRIORITY_VOTE, deadline_us);
 }
 
@@ -316,14 +336,14 @@ get_ballot(const PGresult *r, int row, int column, SdBallot *ballot)
 	return true;
 }
 
-/* answer, incarnation, vote_seq, at_version, ballot (3), reason, chain, body */
+/* answer, incarnation, vote_seq, at_version, ballot (3), reason, chain, body; from protocol 2 on left_ms */
 bool
 sd_call_decode_vote(const PGresult *r, SdVoteAnswer *answer)
 {
 	char	   *word;
 
 	memset(answer, 0, sizeof(*answer));
-	if (PQnfields(r) != 10 || PQntuples(r) < 1)
+	if (PQnfields(r) < 10 || PQntuples(r) < 1)
 		return false;
 	if (!get_text(r, 0, 0, &word) || !sd_verdict_parse(word, &answer->verdict) ||
 		!get_int32(r, 0, 1, &answer->incarnation) || !get_int64(r, 0, 2, &answer->vote_seq) ||
@@ -332,6 +352,9 @@ sd_call_decode_vote(const PGresult *r, SdVoteAnswer *answer)
 	if (!PQgetisnull(r, 0, 4) && !get_ballot(r, 0, 4, &answer->promised))
 		return false;
 	if (!PQgetisnull(r, 0, 7) && !get_text(r, 0, 7, &answer->reason))
+		return false;
+	if (answer->verdict == SD_ACCEPTOR_LEASED &&
+		(PQnfields(r) < 11 || !get_int32(r, 0, 10, &answer->left_ms) || sd_ballot_is_none(&answer->promised)))
 		return false;
 
 	for (int i = 1; i < PQntuples(r); i++)
@@ -371,6 +394,18 @@ sd_call_decode_learn(const PGresult *r, SdAcceptorVerdict *verdict, int64 *head)
 
 	return PQnfields(r) == 2 && PQntuples(r) == 1 && get_text(r, 0, 0, &word) &&
 		sd_verdict_parse(word, verdict) && get_int64(r, 0, 1, head);
+}
+
+bool
+sd_call_decode_handover(const PGresult *r, SdHandover *answer)
+{
+	const char *released;
+
+	if (PQnfields(r) != 6 || PQntuples(r) != 1 || (released = cell(r, 0, 0, 1)) == NULL)
+		return false;
+	answer->released = released[0] != 0;
+	return get_int32(r, 0, 1, &answer->pid) && get_text(r, 0, 2, &answer->subject) &&
+		get_int64(r, 0, 3, &answer->held_ms) && get_int64(r, 0, 4, &answer->left_ms) && get_text(r, 0, 5, &answer->next);
 }
 
 bool

@@ -23,10 +23,18 @@ typedef struct SdCallHead
 } SdCallHead;
 
 /* body: the entry's bytes; must live until done. */
+/*
+ * lease_us: for how long the callee shall promise to nobody else; 0: no lease is wanted.  over: a lease that its holder
+ * has given up.
+ */
 extern SdCall *sd_call_prepare(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version,
-							   const SdChain *chain, int64 deadline_us, SdCallDone done, void *arg);
+							   const SdChain *chain, int64 lease_us, const SdBallot *over,
+							   int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_accept(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version,
-							  const SdChain *chain, const bytea *body, int64 deadline_us, SdCallDone done, void *arg);
+							  const SdChain *chain, const bytea *body, int64 lease_us,
+							  int64 deadline_us, SdCallDone done, void *arg);
+extern SdCall *sd_call_handover(SdPeer *peer, const SdCallHead *head, const SdBallot *lease, int64 waited_ms,
+								int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_learn(SdPeer *peer, const SdCallHead *head, int64 version, const SdEntryRef *entry,
 							 const SdChain *chain, const bytea *body, int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_fetch(SdPeer *peer, const SdCallHead *head, int64 from, int64 deadline_us,
@@ -50,13 +58,26 @@ typedef struct SdVoteAnswer
 	int32		incarnation;
 	int64		vote_seq;
 	int64		head;
-	SdBallot	promised;		/* with refused */
+	SdBallot	promised;		/* with refused; with leased: the lease's */
+	int32		left_ms;		/* with leased: how long it runs still */
 	char	   *reason;			/* NULL: none */
 	List	   *reports;		/* of SdAccepted: promised */
 	List	   *rows;			/* of SdLogRow: chosen */
 } SdVoteAnswer;
 
 extern bool sd_call_decode_vote(const PGresult *result, SdVoteAnswer *answer);
+/* What the holder of a lease says to who wants it. */
+typedef struct SdHandover
+{
+	bool		released;
+	int			pid;			/* whose change is open; 0: none */
+	char	   *subject;		/* what it is */
+	int64		held_ms;		/* open for so long */
+	int64		left_ms;		/* protected for so long still */
+	char	   *next;			/* a region that waits longer; empty: none */
+} SdHandover;
+
+extern bool sd_call_decode_handover(const PGresult *result, SdHandover *answer);
 extern bool sd_call_decode_learn(const PGresult *result, SdAcceptorVerdict *verdict, int64 *head);
 extern bool sd_call_decode_rows(const PGresult *result, List **rows);
 

@@ -1,7 +1,7 @@
 -- How this region and its group are.  None of these views shows a migration's text or a conninfo.
 
 CREATE FUNCTION schemadrift_store.status(OUT region text, OUT state text, OUT version bigint, OUT head bigint, OUT mode text,
-	OUT blocked_by text, OUT reason text, OUT remedy text)
+	OUT lease text, OUT blocked_by text, OUT reason text, OUT remedy text)
 	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'sd_status_rows';
 COMMENT ON FUNCTION schemadrift_store.status() IS 'row of view schemadrift.status';
 
@@ -29,7 +29,8 @@ COMMENT ON COLUMN schemadrift.status.state IS 'not_joined, healthy, degraded, no
 COMMENT ON COLUMN schemadrift.status.version IS 'version of the log that this region''s schema has followed to';
 COMMENT ON COLUMN schemadrift.status.head IS 'newest version in this region''s log';
 COMMENT ON COLUMN schemadrift.status.mode IS 'what the group''s policy does with plain DDL: observe, coordinate, require_apply';
-COMMENT ON COLUMN schemadrift.status.blocked_by IS 'who changes the schema here just now';
+COMMENT ON COLUMN schemadrift.status.lease IS 'region that leads; null: nobody just now; see view lease';
+COMMENT ON COLUMN schemadrift.status.blocked_by IS 'who changes the schema just now, here, or elsewhere while a change here waits for it';
 COMMENT ON COLUMN schemadrift.status.reason IS 'what is wrong, in words';
 COMMENT ON COLUMN schemadrift.status.remedy IS 'what to do or type';
 

@@ -5,6 +5,8 @@
 
 #include "lib/stringinfo.h"
 
+#include "clock.h"
+#include "settings.h"
 #include "store/state.h"
 #include "progress.h"
 #include "store/telemetry.h"
@@ -15,6 +17,7 @@ sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
 	SdSelf		self;
 	SdHead		head;
 	SdApplied	applied;
+	int64		now = sd_monotonic_us();
 
 	memset(own, 0, sizeof(*own));
 	own->protocol = SD_PROTOCOL;
@@ -36,10 +39,46 @@ sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
 	own->attempts = db->attempts;
 	own->held = sd_progress_is_held(db);
 	strlcpy(own->halt_error, db->halt_error, SD_TEXT_SIZE);
+	if (db->holding.until_us > now && !db->holding.handed)
+	{
+		own->lease = db->holding.ballot;
+		own->lease_ms = (int32) ((db->holding.until_us - now) / SD_US_PER_MS);
+		own->lease_wanted_ms = db->holding.in_use || db->holding.keep ? sd_lease_duration : 0;
+		own->lease_in_use = db->holding.in_use;
+		own->lease_pid = db->holding.in_use ? db->ddl_pid : 0;
+		own->lease_held_ms = own->lease_pid ? (int32) Min((now - db->ddl_since_us) / SD_US_PER_MS, PG_INT32_MAX) : 0;
+	}
+	if (db->grant.until > now)
+	{
+		own->granted = db->grant.ballot;
+		own->granted_ms = (int32) ((db->grant.until - now) / SD_US_PER_MS);
+	}
 	LWLockRelease(&db->lock);
 }
 
 /* ---- notes ---- */
+
+static void
+write_ballot(StringInfo out, const SdBallot *ballot)
+{
+	appendStringInfo(out, INT64_FORMAT " %s " UINT64_FORMAT, ballot->round, ballot->region, ballot->nonce);
+}
+
+/* "round region nonce ..."; the rest of the line, NULL if it is none */
+static const char *
+read_ballot(const char *value, SdBallot *ballot)
+{
+	char		region[SD_NAME_SIZE];
+	long long	round;
+	unsigned long long nonce;
+	int			used = 0;
+
+	StaticAssertStmt(SD_NAME_SIZE == 64, "the format below knows the size of a name");
+	if (sscanf(value, "%lld %63s %llu %n", &round, region, &nonce, &used) != 3 || used == 0 || round <= 0)
+		return NULL;
+	sd_ballot_set(ballot, round, region, nonce);
+	return value + used;
+}
 
 char *
 sd_telemetry_write_notes(const SdTelemetry *own)
@@ -50,7 +89,41 @@ sd_telemetry_write_notes(const SdTelemetry *own)
 	appendStringInfo(&out, "protocol %d\n", own->protocol);
 	if (own->held)
 		appendStringInfoString(&out, "held 1\n");
+	if (!sd_ballot_is_none(&own->lease))
+	{
+		appendStringInfoString(&out, "lease ");
+		write_ballot(&out, &own->lease);
+		appendStringInfo(&out, " %d %d %d %d %d\n", own->lease_ms, own->lease_wanted_ms, own->lease_in_use,
+						 own->lease_pid, own->lease_held_ms);
+	}
+	if (!sd_ballot_is_none(&own->granted))
+	{
+		appendStringInfoString(&out, "granted ");
+		write_ballot(&out, &own->granted);
+		appendStringInfo(&out, " %d\n", own->granted_ms);
+	}
 	return out.data;
+}
+
+static void
+read_lease(const char *value, SdTelemetry *told)
+{
+	int			in_use;
+
+	value = read_ballot(value, &told->lease);
+	if (value == NULL || sscanf(value, "%d %d %d %d %d", &told->lease_ms, &told->lease_wanted_ms, &in_use,
+								&told->lease_pid, &told->lease_held_ms) != 5)
+		memset(&told->lease, 0, sizeof(told->lease));
+	else
+		told->lease_in_use = in_use != 0;
+}
+
+static void
+read_granted(const char *value, SdTelemetry *told)
+{
+	value = read_ballot(value, &told->granted);
+	if (value == NULL || sscanf(value, "%d", &told->granted_ms) != 1)
+		memset(&told->granted, 0, sizeof(told->granted));
 }
 
 void
@@ -70,6 +143,10 @@ sd_telemetry_read_notes(const char *notes, SdTelemetry *told)
 			told->protocol = atoi(value);
 		else if (strcmp(line, "held") == 0)
 			told->held = atoi(value) != 0;
+		else if (strcmp(line, "lease") == 0)
+			read_lease(value, told);
+		else if (strcmp(line, "granted") == 0)
+			read_granted(value, told);
 	}
 	pfree(copy);
 }

@@ -18,6 +18,7 @@ static const struct
 	{SD_ACCEPTOR_REFUSED, "refused"},
 	{SD_ACCEPTOR_CHOSEN, "chosen"},
 	{SD_ACCEPTOR_NO_VOTE, "no_vote"},
+	{SD_ACCEPTOR_LEASED, "leased"},
 	{SD_ACCEPTOR_LEARNED, "learned"},
 	{SD_ACCEPTOR_KNOWN, "known"},
 	{SD_ACCEPTOR_BEHIND, "behind"},

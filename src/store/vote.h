@@ -20,7 +20,8 @@ typedef struct SdVote
 	char		region[SD_NAME_SIZE];	/* whose vote: counted by (region, incarnation) */
 	int32		incarnation;
 	int64		vote_seq;
-	SdBallot	promised;		/* with refused */
+	SdBallot	promised;		/* with refused; with leased: the lease's */
+	int32		left_ms;		/* with leased: how long it runs still */
 	int64		head;			/* newest version in the log here */
 	List	   *accepted;		/* with promised: SdAccepted of all versions >= s */
 	const char *reason;			/* with no_vote */

@@ -125,6 +125,18 @@ doomed_backend(SdDatabase *db)
 	return pid;
 }
 
+/* It was protected from others for ddl_hold_limit already. */
+static bool
+overstayed(SdDatabase *db)
+{
+	bool		result;
+
+	LWLockAcquire(&db->lock, LW_SHARED);
+	result = db->overstayed;
+	LWLockRelease(&db->lock);
+	return result;
+}
+
 /*
  * Its transaction can only fail, and all regions' changes wait for this one here: end it.  Cancelled if it runs a
  * statement, terminated if it idles or was told before.
@@ -228,7 +240,7 @@ begin_with_ddl_lock(SdDatabase *db)
 			continue;
 		}
 
-		grace_ends = grace_ends ? grace_ends : now + sd_handover_grace * SD_US_PER_MS;
+		grace_ends = grace_ends ? grace_ends : now + (overstayed(db) ? Min(sd_handover_grace, ENDING_MS) : sd_handover_grace) * SD_US_PER_MS;
 		if (now < grace_ends)
 		{
 			if (try_ddl_lock((grace_ends - now) / SD_US_PER_MS))

@@ -303,8 +303,11 @@ static void
 forget(SdCoordinator *c)
 {
 	sd_gossip_members(c);		/* closes the connections, so every call ends */
+	sd_lead_members(c);
 	c->change.active = c->settle.active = false;
 	c->undecided = c->doubt = 0;
+	c->acquiring = false;
+	sd_lead_unblocked(c);
 	c->promoting = false;
 	c->promote_after_us = 0;
 	c->learn_error[0] = '\0';
@@ -336,6 +339,7 @@ publish(SdCoordinator *c)
 	/* the applier may be ahead of our look */
 	c->db->applied = c->joined ? Max(c->applied.version, c->db->applied) : 0;
 	c->db->undecided = c->undecided;
+	c->db->ddl_hold_limit_us = (int64) sd_policy_hold_limit_ms(&c->policy) * SD_US_PER_MS;
 	strlcpy(c->db->region, c->joined ? c->self.region : "", SD_NAME_SIZE);
 	LWLockRelease(&c->db->lock);
 	if (moved)
@@ -607,7 +611,7 @@ at_exit(int code, Datum arg)
 		db->proposal.result = c->serving == SD_REQUEST_ACCEPT ? SD_RESULT_UNKNOWN : SD_RESULT_NO_COORDINATOR;
 	db->proposal.request = SD_REQUEST_NONE;
 	db->ddl_pid = 0;
-	db->doomed = false;
+	db->doomed = db->overstayed = false;
 	LWLockRelease(&db->lock);
 	ConditionVariableBroadcast(&db->changed);
 }
@@ -633,8 +637,11 @@ create(SdDatabase *db)
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
 	db->boot_id = pg_prng_uint64(&pg_global_prng_state) >> 1;
 	/* a change that an earlier coordinator had granted: its ballot is gone with it */
+	memset(&db->holding, 0, sizeof(db->holding));
+	db->blocked_by[0] = '\0';
+	db->lead_until_us = 0;
 	db->ddl_pid = 0;
-	db->doomed = false;
+	db->doomed = db->overstayed = false;
 	LWLockRelease(&db->lock);
 	before_shmem_exit(at_exit, PointerGetDatum(c));
 	return c;
@@ -682,7 +689,10 @@ sd_coordinator_main(Datum main_arg)
 					c->look = true;	/* there may be another group already */
 				}
 				else if (was != c->joined || c->reconnect)
+				{
 					sd_gossip_members(c);
+					sd_lead_members(c);
+				}
 				c->reconnect = false;
 				publish(c);
 			}
@@ -693,6 +703,7 @@ sd_coordinator_main(Datum main_arg)
 			sd_round_notice(&c->change, now);
 			sd_round_notice(&c->settle, now);
 			sd_request_drive(c, now);
+			sd_lead_drive(c, now);
 			sd_settle_drive(c, now);
 			sd_gossip_drive(c, now);
 		}

@@ -8,6 +8,7 @@
  *	round.c			carries out what consensus/proposer.h says: votes, the own acceptor
  *	request.c		what the local backend that changes the schema asks, and the results
  *	demands.c		what a change wants of the others before it may be proposed
+ *	lease.c			leading, and waiting for who leads
  *	settle.c		finishing what others began
  *	gossip.c		one connection a member: exchange, learn, fetch
  */
@@ -48,6 +49,8 @@ typedef struct SdRemote
 	bool		fetching;
 	bool		learning;
 	int64		next_exchange_us;
+	int64		exchange_us;	/* when the newest was sent */
+	int64		lease_wanted_us;	/* for how long it asked to renew our lease; 0: it did not */
 	int64		fetch_after_us; /* the last fetch brought nothing: not before then */
 	int64		push;			/* newest version it shall be told of; 0 none */
 
@@ -76,8 +79,32 @@ typedef struct SdRound
 	SdChain		chain;			/* of version - 1 */
 	int64		wake_us;
 	SdOutcome	outcome;
+	bool		by_lease;		/* granted under a kept ballot: there was no phase 1 */
+	bool		noted;			/* CHANGE: the attempt is in the tables, flushed */
+	SdBallot	lease;			/* in our way, as the newest answer said; none: none was */
+	int64		lease_until_us;
 	char		errors[SD_MAX_REGIONS][SD_TEXT_SIZE];	/* why a voter's answer failed, by index */
 } SdRound;
+
+/* Another region has the lease, and we want to change the schema. */
+typedef struct SdBlocked
+{
+	SdBallot	lease;			/* none: nobody is in our way */
+	int64		until_us;		/* when it runs out */
+	int64		since_us;		/* we wait */
+	bool		over;			/* its holder has given it up for us */
+	bool		asking;			/* a call to it is under way */
+	int64		asked_us;
+	int64		ask_us;			/* not before */
+
+	/* what it said */
+	bool		silent;			/* nothing */
+	int			pid;
+	int64		held_since_us;
+	int64		protected_until_us;
+	char		subject[SD_TEXT_SIZE];
+	char		next[SD_NAME_SIZE];
+} SdBlocked;
 
 struct SdCoordinator
 {
@@ -128,6 +155,18 @@ struct SdCoordinator
 	SdRound		settle;
 	int64		doubt;			/* version for which a client waits for a definite answer */
 
+	SdLease		lease;			/* what we hold, and the ballot that we keep */
+	SdBlocked	blocked;
+	SdBallot	handed;			/* the lease that we gave up for another region, and when; 0: none of late */
+	int64		handed_us;
+	int64		gave_up_us;		/* a client waited for a lease, in vain, until then, from then on */
+	int64		gave_up_since_us;
+	int64		left_us;		/* since when we leave our lease to a region that waits longer; 0: we do not */
+	int64		acquire_after_us;	/* for policy's sake: not before */
+	SdBallot	turn_of;		/* by rotation: whose turn it is, and since when */
+	int64		turn_since_us;
+	bool		acquiring;		/* the change under way, if there is one, is to lead and proposes nothing */
+
 	List	   *notices;		/* of char *: payloads for NOTIFY, sent at the end of the turn */
 
 	BackgroundWorkerHandle *applier;
@@ -162,8 +201,11 @@ extern int	sd_coordinator_reachable(SdCoordinator *c, bool *by_index);
 /* round.c */
 extern void sd_round_init(SdRound *round, SdCoordinator *c);
 
-/* Start for head + 1.  noop: SETTLE, to be proposed if nothing was accepted; its body is kept in the round already. */
-extern void sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntryRef *noop);
+/*
+ * Start for head + 1.  noop: SETTLE, to be proposed if nothing was accepted; its body is kept in the round already.
+ * kept: CHANGE, the ballot to use without phase 1; NULL: none.
+ */
+extern void sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntryRef *noop, const SdKept *kept);
 extern void sd_round_forget_bodies(SdRound *round);
 extern void sd_round_keep_body(SdRound *round, const SdEntryRef *ref, const bytea *bytes);
 
@@ -196,6 +238,25 @@ extern bool sd_demands_met(SdCoordinator *c);
 
 /* Phase 1 failed for want of a region that must agree: refuses, and true.  False: there was no majority. */
 extern bool sd_demands_required_missing(SdCoordinator *c, SdRound *round);
+/* The attempt into the tables, flushed, if it is not there yet; false: that failed. */
+extern bool sd_round_note(SdRound *round);
+
+/* lease.c */
+extern int64 sd_lead_duration_us(const SdRound *round);
+extern void sd_lead_begin(SdCoordinator *c, const SdBallot *ballot);
+extern void sd_lead_granted(SdCoordinator *c, const SdBallot *ballot, const char *region, int64 sent_us, int64 duration_us);
+extern void sd_lead_end(SdCoordinator *c);
+extern void sd_lead_drop(SdCoordinator *c);
+extern void sd_lead_members(SdCoordinator *c);
+extern const SdKept *sd_lead_take(SdCoordinator *c, int64 now, bool *wait);
+extern void sd_lead_blocked(SdCoordinator *c, const SdBallot *lease, int64 until_us);
+extern void sd_lead_unblocked(SdCoordinator *c);
+extern bool sd_lead_may_try(SdCoordinator *c, int64 now);
+extern const SdBallot *sd_lead_over(const SdCoordinator *c);	/* the lease that was given up for us; or none */
+extern void sd_lead_gave_up(SdCoordinator *c);
+extern int64 sd_lead_deadline(SdCoordinator *c);
+extern char *sd_lead_blocked_text(SdCoordinator *c);
+extern void sd_lead_drive(SdCoordinator *c, int64 now);
 
 /* settle.c */
 extern void sd_settle_drive(SdCoordinator *c, int64 now);

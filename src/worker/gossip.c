@@ -197,6 +197,8 @@ exchange_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 		remote->names_version = names_version;
 	}
 	remote->names_us = now;
+	if (!sd_ballot_is_none(&told.granted) && remote->lease_wanted_us > 0)
+		sd_lead_granted(remote->coordinator, &told.granted, remote->region, remote->exchange_us, remote->lease_wanted_us);
 	hear(remote, &told, now);
 }
 
@@ -214,6 +216,8 @@ exchange(SdRemote *remote, const SdTelemetry *own, int64 now)
 	SdCallHead	head = sd_gossip_head(c, remote);
 
 	remote->exchanging = true;
+	remote->exchange_us = now;
+	remote->lease_wanted_us = (int64) own->lease_wanted_ms * SD_US_PER_MS;
 	remote->next_exchange_us = now + (int64) sd_heartbeat_interval * SD_US_PER_MS;
 	sd_call_exchange(remote->peer, &head, own, remote->names_version, now + EXCHANGE_TIMEOUT_US, exchange_done, remote);
 }

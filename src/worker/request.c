@@ -39,7 +39,8 @@ sd_request_finish(SdCoordinator *c, SdResult result, const char *message, const 
 	{
 		c->db->ddl_pid = p->pid;
 		c->db->ddl_since = GetCurrentTimestamp();
-		c->db->doomed = false;
+		c->db->ddl_since_us = sd_monotonic_us();
+		c->db->doomed = c->db->overstayed = false;
 	}
 	strlcpy(p->message, message ? message : "", sizeof(p->message));
 	strlcpy(p->detail, detail ? detail : "", sizeof(p->detail));
@@ -64,12 +65,13 @@ close_attempt(SdCoordinator *c, void *arg)
 	sd_attempt_close(arg);
 }
 
-/* Did any voter refuse the change for another region's sake? */
+/* Did any voter refuse the change for another region's sake, or its next ballot? */
 static bool
 was_refused(const SdRound *round)
 {
 	for (int i = 0; i < round->p.config.n; i++)
-		if (round->p.voter[i].votes && round->p.voter[i].status == SD_VOTER_REFUSED)
+		if (round->p.voter[i].votes && (round->p.voter[i].status == SD_VOTER_REFUSED ||
+										round->p.voter[i].status == SD_VOTER_LEASED))
 			return true;
 	return false;
 }
@@ -81,6 +83,17 @@ finish_no_quorum(SdCoordinator *c, SdRound *round)
 					  "SELECT * FROM schemadrift.regions; then run the change again, or run it in a region of the majority.");
 }
 
+static void
+finish_blocked(SdCoordinator *c)
+{
+	char	   *why = sd_lead_blocked_text(c);
+
+	sd_lead_gave_up(c);
+	sd_shared_decide(c->db, "refusal", c->asked.subject, "blocked", "", why);
+	sd_request_finish(c, SD_RESULT_BLOCKED, NULL, psprintf("Nothing happened. %s", why),
+					  "SELECT * FROM schemadrift.lease; then run the change again.");
+}
+
 void
 sd_request_change_done(SdRound *round, SdOutcome outcome)
 {
@@ -88,6 +101,15 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 	const char *subject = c->asked.subject;
 	SdRequest	serving = c->serving;
 
+	if (outcome == SD_OUTCOME_LEASED)
+		sd_lead_blocked(c, &round->lease, round->lease_until_us);
+	else
+		sd_lead_unblocked(c);
+	if (c->acquiring)
+	{
+		sd_lead_end(c);
+		return;
+	}
 	switch (outcome)
 	{
 		case SD_OUTCOME_SUCCESS:
@@ -146,13 +168,16 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 			c->doubt = round->p.version;
 			return;
 		case SD_OUTCOME_LEASED:
+			if (serving != SD_REQUEST_NONE && serving != SD_REQUEST_GRANT)
+				sd_request_finish(c, SD_RESULT_LOST, NULL, sd_round_missing(round, ""), NULL);
+			break;				/* the client waits until it is free */
 		case SD_OUTCOME_NONE:
 		case SD_OUTCOME_SETTLED:
 		case SD_OUTCOME_NOTHING:
 			break;
 	}
-	/* definite: outcome() says "rejected" from now on */
-	if (round->p.version > 0 && outcome != SD_OUTCOME_TAKEN)
+	/* definite: outcome() says "rejected" from now on; unless it is tried again */
+	if (round->noted && outcome != SD_OUTCOME_TAKEN && outcome != SD_OUTCOME_LEASED)
 		(void) sd_coordinator_transaction(c, close_attempt, &c->asked.entry_id, false);
 }
 
@@ -162,6 +187,7 @@ serve_grant(SdCoordinator *c, int64 now)
 {
 	const SdMember *me = c->me >= 0 ? &c->members.config.member[c->me] : NULL;
 	char	   *missing;
+	const SdKept *kept;
 	bool		wait;
 
 	if (!c->joined)
@@ -192,11 +218,17 @@ serve_grant(SdCoordinator *c, int64 now)
 		return;					/* refused, or what others have applied is asked once more */
 	else if (c->settle.active)
 		return;					/* what is undecided comes first */
-	else if (c->db->foreign_promise_for == c->head.version + 1 &&
+	else if (!sd_lead_may_try(c, now))
+		return;					/* another region has the lease */
+	else if (!c->blocked.over && c->db->foreign_promise_for == c->head.version + 1 &&
 			 now - c->db->foreign_promise_us < SD_YIELD_US && now - c->asked_us < SD_YIELD_US)
 		return;					/* wait for the live proposer, a moment */
-	else if (!c->change.active)
-		sd_round_start(&c->change, SD_PROPOSER_CHANGE, c->asked.deadline_us, NULL);
+	else
+	{
+		kept = sd_lead_take(c, now, &wait);
+		if (!wait)
+			sd_round_start(&c->change, SD_PROPOSER_CHANGE, c->asked.deadline_us, NULL, kept);
+	}
 }
 
 static void
@@ -275,6 +307,11 @@ serve_accept(SdCoordinator *c, int64 now)
 		sd_request_finish(c, SD_RESULT_NO_COORDINATOR, NULL, NULL, NULL);
 		return;
 	}
+	if (!sd_round_note(round))
+	{
+		sd_request_finish(c, SD_RESULT_NO_COORDINATOR, NULL, NULL, NULL);
+		return;
+	}
 	sd_round_keep_body(round, &proposed.ref, proposed.bytes);
 	sd_proposer_propose(&round->p, &proposed.ref, c->asked.deadline_us, now);
 	sd_round_carry_out(round);
@@ -300,9 +337,10 @@ end_change(SdCoordinator *c, bool committed, int64 now)
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	c->db->ddl_pid = 0;
-	c->db->doomed = false;
+	c->db->doomed = c->db->overstayed = false;
 	LWLockRelease(&c->db->lock);
 	c->serving = SD_REQUEST_NONE;
+	sd_lead_unblocked(c);
 	c->look = true;
 
 	if (round->active)
@@ -312,6 +350,7 @@ end_change(SdCoordinator *c, bool committed, int64 now)
 	}
 	else if (committed)
 		sd_gossip_push(c, round->p.version);
+	sd_lead_end(c);
 	if (committed)
 	{
 		if (!c->asked.supersedes)	/* a region that takes back what it cannot apply is told by its applier */
@@ -397,7 +436,10 @@ sd_request_drive(SdCoordinator *c, int64 now)
 		serve_grant(c, now);
 	else if (c->serving == SD_REQUEST_NEEDS)
 		serve_needs(c);
-	if (c->serving == SD_REQUEST_GRANT && !c->change.active && c->asked.deadline_us <= now)
+	if (c->serving == SD_REQUEST_GRANT && !c->change.active && c->asked.deadline_us <= now &&
+		!sd_ballot_is_none(&c->blocked.lease))
+		finish_blocked(c);
+	else if (c->serving == SD_REQUEST_GRANT && !c->change.active && c->asked.deadline_us <= now)
 		sd_request_finish(c, SD_RESULT_NO_QUORUM, NULL,
 						  c->settle.active ? sd_round_missing(&c->settle, "") : "An earlier change is not settled yet.",
 						  "SELECT * FROM schemadrift.regions; then run the change again.");
@@ -416,7 +458,10 @@ sd_request_deadline(SdCoordinator *c)
 	if ((c->serving == SD_REQUEST_GRANT && !c->change.active) || c->serving == SD_REQUEST_NEEDS)
 	{
 		deadline = Min(deadline, c->asked.deadline_us);
+		deadline = Min(deadline, sd_lead_deadline(c));
 		deadline = Min(deadline, sd_monotonic_us() + SD_YIELD_US / 4);
 	}
+	else if (c->acquiring && !c->change.active)
+		deadline = Min(deadline, Min(sd_lead_deadline(c), sd_monotonic_us() + SD_US_PER_S));
 	return deadline;
 }

@@ -162,6 +162,8 @@ typedef struct VoteCall
 	SdBallot	ballot;
 	bool		accept;
 	SdBody	   *body;			/* held until the call is over; NULL with prepare */
+	int64		sent_us;
+	int64		lease_us;		/* that was asked for with it */
 } VoteCall;
 
 typedef struct Decoded
@@ -234,6 +236,14 @@ feed(SdRound *round, int voter, const SdBallot *ballot, bool accept, const char 
 		c->max_round = Max(c->max_round, answer->promised.round);
 		sd_proposer_refused(&round->p, &who, &answer->promised, now);
 	}
+	else if (answer->verdict == SD_ACCEPTOR_LEASED)
+	{
+		snprintf(round->errors[voter], SD_TEXT_SIZE, "has promised region %s not to be disturbed for %.1f s",
+				 answer->promised.region, (double) answer->left_ms / 1000);
+		round->lease = answer->promised;
+		round->lease_until_us = Max(round->lease_until_us, now + (int64) answer->left_ms * SD_US_PER_MS);
+		sd_proposer_failed(&round->p, voter, ballot, SD_VOTER_LEASED, now);
+	}
 	else if (answer->verdict == SD_ACCEPTOR_CHOSEN && decoded.rows != NIL)
 	{
 		SdLogRow   *first = linitial(decoded.rows);
@@ -279,7 +289,11 @@ vote_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 		sd_proposer_failed(&round->p, vote.voter, &vote.ballot, SD_VOTER_ERROR, now);
 	}
 	else
+	{
+		if (vote.lease_us > 0 && (answer.verdict == SD_ACCEPTOR_PROMISED || answer.verdict == SD_ACCEPTOR_ACCEPTED))
+			sd_lead_granted(round->coordinator, &vote.ballot, sd_peer_region(peer), vote.sent_us, vote.lease_us);
 		feed(round, vote.voter, &vote.ballot, vote.accept, sd_peer_region(peer), &answer);
+	}
 	sd_round_carry_out(round);
 }
 
@@ -305,6 +319,8 @@ send_vote(SdRound *round, const SdEffect *effect)
 	vote->voter = effect->voter;
 	vote->ballot = effect->ballot;
 	vote->accept = accept;
+	vote->sent_us = sd_monotonic_us();
+	vote->lease_us = sd_lead_duration_us(round);
 	if (accept)
 	{
 		SdBody	   *body = find_body(round, &effect->entry);
@@ -321,11 +337,11 @@ send_vote(SdRound *round, const SdEffect *effect)
 		/* a long script takes its time on a long line: a microsecond a byte is a megabyte a second */
 		deadline += VARSIZE_ANY_EXHDR(body->bytes);
 		sd_call_accept(remote->peer, &head, &effect->ballot, effect->version, &round->chain, body->bytes,
-					   deadline, vote_done, vote);
+					   vote->lease_us, deadline, vote_done, vote);
 	}
 	else
 		sd_call_prepare(remote->peer, &head, &effect->ballot, effect->version, &round->chain,
-						deadline, vote_done, vote);
+						vote->lease_us, sd_lead_over(c), deadline, vote_done, vote);
 }
 
 /*
@@ -361,7 +377,7 @@ own_vote(SdCoordinator *c, void *arg)
 	else
 	{
 		vote = sd_vote_prepare(&effect->ballot, effect->version, &round->chain);
-		if (round == &c->change)
+		if (round == &c->change && !c->acquiring && !round->noted)
 			sd_attempt_insert(&c->asked.entry_id, effect->version, c->asked.subject);
 	}
 
@@ -397,14 +413,50 @@ own_vote(SdCoordinator *c, void *arg)
 	MemoryContextSwitchTo(old);
 }
 
+/* Our own acceptor's word to another region binds us like anybody. */
+static bool
+is_leased_here(SdRound *round, SdVoteAnswer *answer)
+{
+	SdCoordinator *c = round->coordinator;
+	int64		now = sd_monotonic_us();
+	bool		forbids;
+
+	LWLockAcquire(&c->db->lock, LW_SHARED);
+	forbids = sd_grant_forbids(&c->db->grant, c->self.region, sd_lead_over(c), now);
+	answer->promised = c->db->grant.ballot;
+	answer->left_ms = (int32) Max((c->db->grant.until - now) / SD_US_PER_MS, 1);
+	LWLockRelease(&c->db->lock);
+	answer->verdict = SD_ACCEPTOR_LEASED;
+	answer->incarnation = c->self.incarnation;
+	return forbids;
+}
+
 static void
 vote_here(SdRound *round, const SdEffect *effect)
 {
 	SdCoordinator *c = round->coordinator;
+	bool		accept = effect->kind == SD_EFFECT_SEND_ACCEPT;
 	OwnVote		own = {.round = round, .effect = effect};
+	int64		now = sd_monotonic_us();
 
-	if (sd_coordinator_transaction(c, own_vote, &own, true))
-		feed(round, effect->voter, &effect->ballot, effect->kind == SD_EFFECT_SEND_ACCEPT, c->self.region, &own.answer);
+	if (!accept && is_leased_here(round, &own.answer))
+		feed(round, effect->voter, &effect->ballot, accept, c->self.region, &own.answer);
+	else if (sd_coordinator_transaction(c, own_vote, &own, true))
+	{
+		int64		lease = sd_lead_duration_us(round);
+
+		if (own.answer.verdict == SD_ACCEPTOR_PROMISED || own.answer.verdict == SD_ACCEPTOR_ACCEPTED)
+		{
+			if (round == &c->change && !c->acquiring)
+				round->noted = true;
+			LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+			sd_grant_note(&c->db->grant, &effect->ballot, lease, now);
+			LWLockRelease(&c->db->lock);
+			if (lease > 0)
+				sd_lead_granted(c, &effect->ballot, c->self.region, now, lease);
+		}
+		feed(round, effect->voter, &effect->ballot, accept, c->self.region, &own.answer);
+	}
 	else
 	{
 		strlcpy(round->errors[effect->voter], "this region's own tables could not be written; see the server's log", SD_TEXT_SIZE);
@@ -412,7 +464,42 @@ vote_here(SdRound *round, const SdEffect *effect)
 	}
 }
 
+static void
+note_attempt(SdCoordinator *c, void *arg)
+{
+	SdRound    *round = arg;
+
+	sd_attempt_insert(&c->asked.entry_id, round->p.version, c->asked.subject);
+}
+
+bool
+sd_round_note(SdRound *round)
+{
+	if (!round->noted)
+		round->noted = sd_coordinator_transaction(round->coordinator, note_attempt, round, true);
+	return round->noted;
+}
+
 /* ---- effects ---- */
+
+/* The statements may run; a round that is only to lead has reached its end. */
+static void
+granted(SdRound *round)
+{
+	SdCoordinator *c = round->coordinator;
+
+	if (c->acquiring)
+	{
+		sd_proposer_close(&round->p, sd_monotonic_us());
+		return;
+	}
+	sd_lead_unblocked(c);
+	sd_shared_decide(c->db, "grant", c->asked.subject, round->by_lease ? "by lease" : "granted",
+					 round->by_lease ? "" : sd_round_votes(round, false), "");
+	sd_request_finish(c, SD_RESULT_GRANTED, NULL, NULL, NULL);
+	/* while the statements run: before an accept leaves, outcome() must be able to answer after a crash */
+	(void) sd_round_note(round);
+}
 
 typedef struct Chosen
 {
@@ -466,6 +553,8 @@ sd_round_carry_out(SdRound *round)
 		if (n == 0)
 			break;
 		round->wake_us = SD_NEVER;
+		if (round == &c->change && round->p.mode == SD_PROPOSER_CHANGE)
+			sd_lead_begin(c, &round->p.ballot);
 		for (int i = 0; i < n; i++)
 		{
 			const SdEffect *effect = &effects[i];
@@ -479,8 +568,7 @@ sd_round_carry_out(SdRound *round)
 					send_vote(round, effect);
 					break;
 				case SD_EFFECT_GRANTED:
-					sd_shared_decide(c->db, "grant", c->asked.subject, "granted", sd_round_votes(round, false), "");
-					sd_request_finish(c, SD_RESULT_GRANTED, NULL, NULL, NULL);
+					granted(round);
 					break;
 				case SD_EFFECT_READY:
 					sd_request_finish(c, effect->chosen ? SD_RESULT_CHOSEN : SD_RESULT_ACCEPTED, NULL, NULL, NULL);
@@ -517,7 +605,7 @@ sd_round_carry_out(SdRound *round)
 /* ---- starting rounds ---- */
 
 void
-sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntryRef *noop)
+sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntryRef *noop, const SdKept *kept)
 {
 	SdCoordinator *c = round->coordinator;
 	SdProposerStart s = {
@@ -533,7 +621,8 @@ sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntr
 		.backoff_max = BACKOFF_MAX_US,
 		.max_ballots = MAX_BALLOTS,
 		.has_noop = noop != NULL,
-		.required = round == &c->change ? c->required : NULL,
+		.required = round == &c->change && !c->acquiring ? c->required : NULL,
+		.kept = kept,
 	};
 
 	if (noop)
@@ -547,8 +636,15 @@ sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntr
 	round->outcome = SD_OUTCOME_NONE;
 	round->wake_us = SD_NEVER;
 	round->chain = c->head.chain;
+	round->noted = false;
+	memset(&round->lease, 0, sizeof(round->lease));
+	round->lease_until_us = 0;
 	memset(round->errors, 0, sizeof(round->errors));
+	/* our own higher ballot is the end of the one that we kept */
+	if (kept == NULL)
+		sd_lead_drop(c);
 	sd_proposer_start(&round->p, &s, sd_monotonic_us());
+	round->by_lease = kept != NULL && sd_ballot_compare(&round->p.ballot, &kept->ballot) == 0;
 	sd_round_carry_out(round);
 }
 

@@ -86,10 +86,10 @@ sd_settle_drive(SdCoordinator *c, int64 now)
 			return;
 		ref = sd_entry_ref(&noop.entry);
 		sd_round_keep_body(round, &ref, noop.entry.bytes);
-		sd_round_start(round, SD_PROPOSER_SETTLE, now + SD_CALL_TIMEOUT_US, &ref);
+		sd_round_start(round, SD_PROPOSER_SETTLE, now + SD_CALL_TIMEOUT_US, &ref, NULL);
 	}
 	else
-		sd_round_start(round, SD_PROPOSER_SETTLE, now + SD_CALL_TIMEOUT_US, NULL);
+		sd_round_start(round, SD_PROPOSER_SETTLE, now + SD_CALL_TIMEOUT_US, NULL, NULL);
 }
 
 void
@@ -104,6 +104,11 @@ sd_settle_done(SdRound *round, SdOutcome outcome)
 						 sd_round_votes(round, false), "finished what another attempt began");
 		if (c->doubt == round->p.version)
 			c->doubt = 0;
+	}
+	else if (outcome == SD_OUTCOME_LEASED)
+	{
+		/* its holder is at it, or will be when it is back; if not, the lease runs out */
+		c->settle_at_us = Min(round->lease_until_us, now + SD_US_PER_S) + SD_US_PER_MS;
 	}
 	else
 	{

@@ -911,6 +911,31 @@ test_mixed_answers_are_settled(void)
 	OK(!sd_outcome_is_definite(p.outcome));
 }
 
+/* who has answered "no vote" has not accepted, and is sent nothing more */
+static void
+test_no_vote_is_definite(void)
+{
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('x');
+	failed('b', SD_VOTER_NO_VOTE);
+	failed('c', SD_VOTER_UNSENT);
+	TRACE("Pa1 Pb1 Pc1 granted Ab1:x Ac1:x");
+	tick(2000);
+	TRACE("done(refused)");
+
+	/* an error says nothing of the sort */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('x');
+	failed('b', SD_VOTER_NO_VOTE);
+	failed('c', SD_VOTER_ERROR);
+	tick(2000);
+	TRACE("Pa1 Pb1 Pc1 granted Ab1:x Ac1:x done(unknown)");
+}
+
 static void
 test_abort_after_acceptance(void)
 {
@@ -1096,6 +1121,14 @@ test_leased(void)
 	failed('c', SD_VOTER_LEASED);
 	TRACE("Pa1 Pb1 Pc1 done(leased)");
 
+	/* one that is away, and one of which nothing is known: perhaps there is no majority at all */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	failed('a', SD_VOTER_LEASED);
+	failed('b', SD_VOTER_UNSENT);
+	TRACE("Pa1 Pb1 Pc1");
+	failed('c', SD_VOTER_UNSENT);
+	TRACE("done(no_quorum)");
+
 	/* two that are away: without them it would not help to ask */
 	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
 	failed('b', SD_VOTER_UNSENT);
@@ -1173,15 +1206,12 @@ test_lease(void)
 	sd_lease_granted(&l, &p.ballot, 0, 1000, 100);
 	sd_lease_granted(&l, &p.ballot, 1, 1000, 100);
 	sd_proposer_close(&p, clock_now);
-	sd_lease_keep(&l, &p, false);
+	sd_lease_keep(&l, &p);
 	OK(sd_lease_usable(&l, &c, 5, 1089));
 	OK(!sd_lease_usable(&l, &c, 5, 1090));			/* over */
 	OK(!sd_lease_usable(&l, &c, 6, 1000));			/* not for that version */
 	c.since = 4;
 	OK(!sd_lease_usable(&l, &c, 5, 1000));			/* the voters are others now */
-	c.since = 0;
-	sd_lease_keep(&l, &p, true);
-	OK(!l.kept.known && sd_lease_until(&l, &c) == 0);	/* its own entry changed them */
 }
 
 static void
@@ -1250,6 +1280,7 @@ main(void)
 	test_refused_everywhere_is_definite();
 	test_refused_repeat_is_unknown();
 	test_mixed_answers_are_settled();
+	test_no_vote_is_definite();
 	test_abort_after_acceptance();
 	test_another_entry_appears_at_the_new_ballot();
 	test_settle();

@@ -42,6 +42,7 @@ sub made_group
 schemadrift.heartbeat_interval = 250ms
 schemadrift.connect_timeout = 1s
 schemadrift.quorum_timeout = 3s
+schemadrift.lease_duration = 1s
 schemadrift.lock_timeout = 1s
 schemadrift.retry_max_interval = 2s
 deadlock_timeout = 200ms
@@ -244,7 +245,7 @@ sub can_change
 	{
 		$r = $g->try($name, $sql);
 		return 1 if $r->{ok};
-	} while (time() < $end && $r->{sqlstate} =~ /^(?:SD001|SD003|SD009|40001)$/);
+	} while (time() < $end && $r->{sqlstate} =~ /^(?:SD001|SD003|SD009|40001|55P03)$/);
 	diag("$name: $sql: $r->{err}");
 	return 0;
 }

@@ -1,0 +1,163 @@
+/*
+ * rpc_lease.c: calls between regions about who leads: handing a lease over, asking a region to lead.
+ *
+ * Runs in a backend that another region's coordinator, or a person's transfer_lease() there, connected to.  Reads and
+ * writes shared memory only, under SdDatabase.lock; tables are read by the guard.  docs/protocol.md, "Leases".
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+#include "clock.h"
+#include "errors.h"
+#include "functions/rpc.h"
+#include "settings.h"
+#include "shared.h"
+
+PG_FUNCTION_INFO_V1(sd_rpc_handover);
+PG_FUNCTION_INFO_V1(sd_rpc_lead);
+
+static SdDatabase *
+require_database(void)
+{
+	SdDatabase *db = sd_shared_mine();
+
+	if (db == NULL)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_NO_COORDINATOR),
+				 errmsg("no coordinator runs in this region")));
+	return db;
+}
+
+/* Remember that a region waits; a new one takes the place of one that has not asked for long. */
+static void
+note_waiting(SdHolding *holding, const char *region, int64 since, int64 now)
+{
+	SdWaiting  *w = NULL;
+
+	for (int i = 0; i < holding->n_waiting; i++)
+	{
+		if (strcmp(holding->waiting[i].region, region) == 0)
+		{
+			w = &holding->waiting[i];
+			break;
+		}
+		if (w == NULL && now - holding->waiting[i].heard_us >= SD_WAITING_US)
+			w = &holding->waiting[i];
+	}
+	if (w == NULL)
+		w = holding->n_waiting < SD_WAITERS ? &holding->waiting[holding->n_waiting++] : &holding->waiting[0];
+	strlcpy(w->region, region, SD_NAME_SIZE);
+	w->since_us = since;
+	w->heard_us = now;
+}
+
+static void
+remove_waiting(SdHolding *holding, const char *region)
+{
+	for (int i = 0; i < holding->n_waiting; i++)
+		if (strcmp(holding->waiting[i].region, region) == 0)
+		{
+			holding->waiting[i] = holding->waiting[--holding->n_waiting];
+			return;
+		}
+}
+
+/*
+ * Another region wants to change the schema and our lease is in its way.  Between changes it is given up at once, to
+ * the region that waits longest.  An open change is protected for ddl_hold_limit, then it is doomed and the lease is
+ * given up all the same.
+ */
+Datum
+sd_rpc_handover(PG_FUNCTION_ARGS)
+{
+	SdCaller	caller = sd_rpc_guard(fcinfo, false);
+	SdDatabase *db = require_database();
+	int64		now = sd_monotonic_us();
+	int64		waited = PG_GETARG_INT64(9) * SD_US_PER_MS;	/* below 0: it would like to lead, and has no change to make */
+	SdBallot	lease;
+	SdHolding  *holding = &db->holding;
+	const SdWaiting *first;
+	bool		released = false;
+	bool		ended = false;
+	int			pid = 0;
+	int64		held = 0;
+	int64		left = 0;
+	char		next[SD_NAME_SIZE] = "";
+	char		subject[SD_TEXT_SIZE] = "";
+	TupleDesc	tupdesc;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	sd_ballot_set(&lease, PG_GETARG_INT64(7), caller.self.region, (uint64) PG_GETARG_INT64(8));
+
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	if (sd_ballot_compare(&holding->ballot, &lease) != 0)
+		released = true;		/* it is over already, and its ballot will not be used again */
+	else if (waited < 0)
+	{
+		released = !holding->in_use && !holding->handed && sd_shared_first_waiting(holding, now) == NULL;
+		holding->handed |= released;
+	}
+	else
+	{
+		note_waiting(holding, caller.region, now - waited, now);
+		first = sd_shared_first_waiting(holding, now);
+		if (holding->handed)
+			released = strcmp(first->region, caller.region) == 0;
+		else if (strcmp(first->region, caller.region) != 0)
+			strlcpy(next, first->region, sizeof(next));
+		else if (!holding->in_use)
+			released = true;
+		else if (db->ddl_pid != 0 && now - db->ddl_since_us >= db->ddl_hold_limit_us)
+		{
+			released = ended = true;
+			db->doomed = db->overstayed = true;
+		}
+		if (released)
+		{
+			holding->handed = true;
+			remove_waiting(holding, caller.region);
+		}
+	}
+	if (!released && db->ddl_pid != 0)
+	{
+		pid = db->ddl_pid;
+		held = now - db->ddl_since_us;
+		left = Max(db->ddl_hold_limit_us - held, 0);
+		strlcpy(subject, db->proposal.subject, sizeof(subject));
+	}
+	LWLockRelease(&db->lock);
+	if (released)
+		sd_shared_wake(db);
+	if (ended)
+		sd_shared_decide(db, "handover", NULL, "limit", NULL,
+						 psprintf("the open change had its time (ddl_hold_limit); region %s goes on", caller.region));
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = BoolGetDatum(released);
+	values[1] = Int32GetDatum(pid);
+	values[2] = CStringGetTextDatum(subject);
+	values[3] = Int64GetDatum(held / SD_US_PER_MS);
+	values[4] = Int64GetDatum(left / SD_US_PER_MS);
+	values[5] = CStringGetTextDatum(next);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
+}
+
+/* transfer_lease() elsewhere wants this region to lead: its coordinator tries for as long. */
+Datum
+sd_rpc_lead(PG_FUNCTION_ARGS)
+{
+	SdCaller	caller = sd_rpc_guard(fcinfo, false);
+	SdDatabase *db = require_database();
+
+	(void) caller;
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->lead_until_us = sd_monotonic_us() + (int64) sd_quorum_timeout * SD_US_PER_MS;
+	LWLockRelease(&db->lock);
+	sd_shared_wake(db);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,219 @@
+# Leases: who has changed the schema leads and asks nobody before the next change; another region asks it to hand over;
+# an open transaction is protected for a while; a silent holder is waited out; nobody starves.
+use strict;
+use warnings FATAL => 'all';
+
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use SchemaDrift::Scenario;
+
+my $g = made_group(3, before => q{CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY);},
+	conf => "schemadrift.lease_duration = 4s\nschemadrift.quorum_timeout = 10s\nschemadrift.ddl_hold_limit = 3s\n"
+	  . 'schemadrift.handover_grace = 60s');
+my ($us, $ap, $eu) = $g->names;
+my $since = 1 + head($g, $us);
+my $n = 0;
+
+sub change { my ($name) = @_; return $g->try($name, 'ALTER TABLE t ADD COLUMN c' . ++$n . ' int'); }
+sub holder { my ($where) = @_; return $g->sql($where, 'SELECT holder FROM schemadrift.lease'); }
+sub ballot { my ($where) = @_; return $g->sql($where, 'SELECT ballot FROM schemadrift.lease'); }
+sub votes { my ($where) = @_; return $g->sql($where, 'SELECT vote_seq FROM schemadrift_store.self'); }
+
+sub nobody_leads
+{
+	$g->wait_until($_, 'SELECT count(*) FROM schemadrift.lease', 0) foreach $g->names;
+	return;
+}
+
+# --- held, used again, not renewed when idle
+
+nobody_leads();
+ok(change($us)->{ok}, "$us changes the schema");
+is(holder($us), $us, '... and leads');
+ok($g->wait_until($_, 'SELECT holder FROM schemadrift.lease', $us), "... as $_ knows") foreach $ap, $eu;
+ok($g->wait_until($_, 'SELECT lease FROM schemadrift.status', $us), "... and shows in its status") foreach $us, $ap;
+my $first = ballot($us);
+my $before = votes($ap);
+ok(change($us)->{ok}, 'once more') foreach 1 .. 3;
+is(ballot($us), $first, '... under the same ballot');
+is(votes($ap) - $before, 3, '... for which another region was asked once each: to accept');
+is($g->sql($us, q{SELECT outcome FROM schemadrift.decisions WHERE kind = 'grant' ORDER BY at DESC LIMIT 1}), 'by lease',
+	'view decisions says why it was granted');
+my $wal = $g->sql($ap, 'SELECT pg_current_wal_insert_lsn()');
+nobody_leads();
+pass('an idle lease runs out');
+is(votes($ap) - $before, 3, '... and is not renewed');
+
+# what was rolled back has spent nothing
+my $s = $g->session($us);
+$s->query('BEGIN; ALTER TABLE t ADD COLUMN rolled_back int; ROLLBACK;');
+$first = ballot($us);
+ok(change($us)->{ok}, 'after a rollback');
+is(ballot($us), $first, '... under the same ballot, which is not spent');
+
+# --- handed over at once between changes
+
+is(holder($us), $us, "$us leads");
+my ($took, $r) = took(sub { change($eu) });
+is($r->{sqlstate}, '00000', "$eu changes the schema") or diag($r->{err});
+cmp_ok($took, '<', 1.5, sprintf '... at once, not when the lease runs out (%.2f s)', $took);
+ok($g->wait_until($_, 'SELECT holder FROM schemadrift.lease', $eu), "$_ knows that it leads now") foreach $us, $eu;
+
+my @names = ($us, $eu, $ap);
+my $slowest = 0;
+foreach my $i (1 .. 15)
+{
+	($took, $r) = took(sub { change($names[ $i % 3 ]) });
+	is($r->{sqlstate}, '00000', "deployment $i goes to another region") or diag($r->{err});
+	$slowest = $took if $took > $slowest;
+}
+cmp_ok($slowest, '<', 1.5, sprintf 'one after another in three regions: each at once (%.2f s)', $slowest);
+ok($g->converged, 'all regions are equal');
+
+# --- an open transaction is protected, but not for ever; who waits is told for whom
+
+$s = $g->session($us);
+$s->query('BEGIN; ALTER TABLE t ADD COLUMN stays_open int;');
+my $waiting = $g->session($eu);
+$waiting->send('SET schemadrift.quorum_timeout = 500; ALTER TABLE u ADD COLUMN impatient int;');
+$r = $waiting->result;
+refused($r, '55P03', "$eu waits no longer than its quorum_timeout");
+like($r->{message}, qr/another region is changing the schema/, '... and is told so');
+my $pid = $s->pid;
+like($r->{detail}, qr/\Q$us\E: pid $pid has a schema change open \(ALTER TABLE\) for [0-9.]+ s; it may go on for [0-9.]+ s more/,
+	'... for whom, since when, and until when');
+like($r->{hint}, qr/schemadrift\.lease/, '... and where to look');
+$waiting->query('RESET schemadrift.quorum_timeout;');
+$waiting->send('ALTER TABLE u ADD COLUMN patient int;');
+ok($g->wait_until($eu, "SELECT blocked_by ~ '^pid $pid of $us for [0-9]+ s, has the lease' FROM schemadrift.status", 't'),
+	"status in $eu names who is in the way");
+ok($g->wait_until($ap, "SELECT held_by FROM schemadrift.lease", $pid), "view lease in $ap, too");
+($took, $r) = took(sub { $waiting->result });
+is($r->{sqlstate}, '00000', 'after ddl_hold_limit the one who waits goes on') or diag($r->{err});
+cmp_ok($took, '<', 5, '... in time');
+$r = $s->query('ALTER TABLE t ADD COLUMN stays_open_2 int;');
+like($r->{sqlstate}, qr/^(?:40001|57P01)$/, 'the open one is told that it may be run again, or ended') or diag($r->{err});
+$s->query('ROLLBACK;') if $r->{sqlstate} eq '40001';
+ok($g->converged, 'all regions are equal');
+is(join(' ', map { /stays_open/ ? 1 : 0 } columns($g, 't')), '0 0 0', 'nothing of it happened');
+
+# a change that waits for the end of another one goes on when that ends, not later
+$s = $g->session($us);
+$s->query('BEGIN; ALTER TABLE t ADD COLUMN short int;');
+$waiting->send('ALTER TABLE u ADD COLUMN after_short int;');
+$g->wait_until($eu, "SELECT blocked_by ~ '^pid' FROM schemadrift.status", 't');
+is($s->query('COMMIT;')->{sqlstate}, '00000', "$us commits");
+($took, $r) = took(sub { $waiting->result });
+is($r->{sqlstate}, '00000', "$eu follows") or diag($r->{err});
+cmp_ok($took, '<', 1, sprintf '... at once (%.2f s)', $took);
+ok($g->converged, 'all regions are equal');
+
+# --- a lease that is used is renewed beyond its duration
+
+$s = $g->session($us);
+$g->sql($_, 'ALTER SYSTEM SET schemadrift.ddl_hold_limit = 60000; SELECT pg_reload_conf()') foreach $g->names;
+$s->query('BEGIN; ALTER TABLE t ADD COLUMN long int;');
+$first = ballot($us);
+my $end = time() + 6;
+$g->wait_until($us, "SELECT pg_catalog.now() - held_for < pg_catalog.now() - interval '5.5 s' FROM schemadrift.lease", 't');
+is(ballot($ap), $first, 'an open transaction keeps its lease beyond lease_duration');
+is($g->try($eu, 'SET schemadrift.quorum_timeout = 500; ALTER TABLE u ADD COLUMN meanwhile int')->{sqlstate}, '55P03', '... against others');
+is($s->query('COMMIT;')->{sqlstate}, '00000', '... and commits');
+
+# --- a silent holder is waited out; paused, it is stopped when it comes back
+
+$s = $g->session($us);
+$s->query('BEGIN; ALTER TABLE t ADD COLUMN sleeper int;');
+$g->region($us)->pause;
+($took, $r) = took(sub { can_change($g, $eu) });
+ok($r, "$us is paused with an open change: $eu goes on");
+cmp_ok($took, '<', 12, sprintf '... when the lease has run out (%.1f s)', $took);
+$g->region($us)->resume;
+$r = $s->query('COMMIT;');
+like($r->{sqlstate}, qr/^(?:40001|57P01)$/, 'the holder that slept is stopped') or diag($r->{err});
+ok($g->converged, 'all regions are equal');
+is(join(' ', map { /sleeper/ ? 1 : 0 } columns($g, 't')), '0 0 0', 'nothing of its change happened');
+
+ok(change($us)->{ok}, "$us leads");
+$g->region($us)->kill9;
+($took, $r) = took(sub { can_change($g, $ap) });
+ok($r, "... and dies: $ap goes on");
+cmp_ok($took, '<', 12, sprintf '... when the lease has run out (%.1f s)', $took);
+$g->region($us)->start;
+ok($g->converged, 'all regions are equal');
+
+# a coordinator that is started again has lost the ballot it kept; the grants of others are still its own
+ok(change($eu)->{ok}, "$eu leads");
+$first = ballot($eu);
+$g->sql($eu, 'SELECT pg_terminate_backend(' . coordinator($g, $eu) . ')');
+($took, $r) = took(sub { can_change($g, $eu) });
+ok($r, '... and changes the schema with a new coordinator');
+isnt(ballot($eu), $first, '... under a new ballot');
+
+# --- transfer_lease()
+
+foreach my $where ($us, $ap, $eu)
+{
+	my ($to) = grep { $_ ne holder($where) && $_ ne $where } $g->names;
+	$g->sql($where, "SELECT schemadrift.transfer_lease('$to')");
+	is(holder($where), $to, "$where hands the lease to $to");
+	$before = ballot($to);
+	ok(change($to)->{ok}, '... which changes the schema');
+	is(ballot($to), $before, '... with it');
+}
+$g->sql($us, "SELECT schemadrift.transfer_lease('$us')");
+is(holder($us), $us, 'a region takes it itself');
+$r = $g->try($us, "SELECT schemadrift.transfer_lease('nowhere')");
+refused($r, '42704', 'nobody can have it who is not there');
+$s = $g->session($us);
+$s->query('BEGIN; ALTER TABLE t ADD COLUMN keeps_it int;');
+$r = $g->try($ap, "SET schemadrift.quorum_timeout = 700; SELECT schemadrift.transfer_lease('$ap')");
+refused($r, '55P03', 'an open change is not disturbed for it');
+like($r->{detail}, qr/\Q$us\E.* pid @{[ $s->pid ]} has had a schema change open/, '... and the refusal says whose');
+is($s->query('COMMIT;')->{sqlstate}, '00000', '... it commits');
+
+# --- policy: who leads
+
+$g->sql($us, q{SELECT schemadrift.set_policy('{"leadership": "priority"}')});
+$g->sql($us, "SELECT schemadrift.alter_region('$ap', priority => 10)");
+ok($g->wait_until($_, 'SELECT holder FROM schemadrift.lease', $ap), "by priority $ap leads, as $_ knows") foreach $g->names;
+$before = votes($eu);
+$first = ballot($ap);
+$g->wait_until($ap, 'SELECT count(*) FROM schemadrift.lease WHERE expires_in > interval \'3 s\'', 1);
+is(ballot($ap), $first, '... and stays so');
+ok(change($us)->{ok}, "$us changes the schema all the same");
+ok($g->wait_until($us, 'SELECT holder FROM schemadrift.lease', $ap), "... and $ap has it back");
+$g->sql($us, q{SELECT schemadrift.set_policy('{"leadership": "rotate"}')});
+my %led;
+ok($g->wait_until($us, 'SELECT coalesce(holder, \'\') <> \'' . holder($us) . '\' FROM schemadrift.lease', 't'), 'by rotation somebody else leads after a while')
+  foreach 1 .. 2;
+$g->sql($us, q{SELECT schemadrift.set_policy('{"leadership": null}')});
+
+# --- nobody starves: three regions that never stop
+
+my $rounds = $ENV{LEASE_ROUNDS} // 12;
+$g->sql($us, "CREATE TABLE loop_$_ ()") foreach map { tr/-/_/r } $g->names;
+my %loop;
+foreach my $name ($g->names)
+{
+	my $table = 'loop_' . $name =~ tr/-/_/r;
+	$loop{$name} = $g->session($name);
+	$loop{$name}->send(join ' ', map { "ALTER TABLE $table ADD COLUMN c$_ int;" } 1 .. $rounds);
+}
+my @bad;
+foreach my $name ($g->names)
+{
+	$r = $loop{$name}->result;
+	push @bad, "$name: $r->{err}" if $r->{sqlstate} ne '00000';
+}
+is("@bad", '', "three regions with $rounds changes each at once: none fails, none starves");
+my $runs = $g->sql($us, q{WITH o AS (SELECT version, origin, lag(origin) OVER (ORDER BY version) AS before FROM schemadrift_store.log
+	WHERE kind = 'migration'), r AS (SELECT origin, sum((origin IS DISTINCT FROM before)::int) OVER (ORDER BY version) AS run FROM o
+	ORDER BY version DESC LIMIT } . 2 * $rounds . q{) SELECT max(n) FROM (SELECT count(*) AS n FROM r GROUP BY run) x});
+note("longest run of one region while others waited: $runs");
+ok($g->converged, 'all regions are equal');
+all_can_change($g, 'at the end');
+log_is_sound($g, $since);
+
+done_testing();
