@@ -6,9 +6,11 @@
  */
 #include "compat.h"
 
+#include "access/xact.h"
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "causality/hlc.h"
@@ -133,14 +135,35 @@ own_promise_higher(void)
 	return sd_ballot_compare(&promised, &sd_change.ballot) > 0;
 }
 
+/* request: ACCEPT, or PREEMPTED to go on after our own acceptor has promised a higher ballot. */
+static SdResult
+ask_accepted(const SdEntry *entry, SdRequest request, int64 deadline, SdProposal *answer)
+{
+	for (;;)
+	{
+		bool		first = request == SD_REQUEST_ACCEPT;
+		SdResult	result = sd_ask(request, first ? VARDATA_ANY(entry->bytes) : NULL,
+									first ? VARSIZE_ANY_EXHDR(entry->bytes) : 0, deadline, answer);
+
+		/* accepts are out: of those a coordinator that ended, or its successor, can say nothing */
+		if (!first && result == SD_RESULT_NO_COORDINATOR)
+			return SD_RESULT_UNKNOWN;
+		if (result != SD_RESULT_ACCEPTED)
+			return result;
+		sd_change.ballot = answer->ballot;	/* it may have taken another one */
+		if (!own_promise_higher())
+			return result;
+		request = SD_REQUEST_PREEMPTED;
+	}
+}
+
 /*
- * Until enough others have accepted.  A cancelled wait asks for the judgement on what is known so far: it
- * may be definite, if every copy was answered by a refusal.
+ * Until enough others have accepted; true: the entry is chosen already.  A cancelled wait asks for the judgement on what
+ * is known so far: it may be definite, if every copy was answered by a refusal.
  */
 static bool
-get_accepted(const SdEntry *entry)
+get_accepted(const SdEntry *entry, SdRequest request, int64 deadline)
 {
-	int64		deadline = sd_ask_deadline();
 	SdProposal	answer = {0};
 	MemoryContext context = CurrentMemoryContext;
 	SdResult volatile result = SD_RESULT_NONE;
@@ -148,17 +171,7 @@ get_accepted(const SdEntry *entry)
 
 	PG_TRY();
 	{
-		result = sd_ask(SD_REQUEST_ACCEPT, VARDATA_ANY(entry->bytes), VARSIZE_ANY_EXHDR(entry->bytes), deadline, &answer);
-		while (result == SD_RESULT_ACCEPTED)
-		{
-			sd_change.ballot = answer.ballot;	/* it may have taken another one */
-			if (!own_promise_higher())
-				break;
-			result = sd_ask(SD_REQUEST_PREEMPTED, NULL, 0, deadline, &answer);
-			/* accepts are out: of those a coordinator that ended, or its successor, can say nothing */
-			if (result == SD_RESULT_NO_COORDINATOR)
-				result = SD_RESULT_UNKNOWN;
-		}
+		result = ask_accepted(entry, request, deadline, &answer);
 	}
 	PG_CATCH();
 	{
@@ -183,6 +196,9 @@ get_accepted(const SdEntry *entry)
 }
 
 /* ---- the own vote ---- */
+
+/* How often the rows are locked for it, at most. */
+#define MAX_OWN_VOTES	5
 
 /*
  * What fails between our own vote and the commit record (ON COMMIT actions, the queue of NOTIFY, another library's
@@ -212,6 +228,85 @@ sd_commit_done(void)
 	RESUME_INTERRUPTS();
 }
 
+/* Locks the rows in their order, checks for the last time, and writes vote, log row and applied row. */
+static SdFinalVerdict
+check_and_write(const SdEntry *entry, bool chosen, const SdDigest *after)
+{
+	SdApplied	applied;
+	SdChain		chain;
+	SdFinalVerdict verdict;
+
+	sd_applied_lock(&applied);
+	verdict = sd_vote_final(&sd_change.ballot, sd_change.version, &sd_change.chain, entry, chosen);
+	if ((verdict == SD_FINAL_VOTE || verdict == SD_FINAL_CHOSEN) && (sd_change.kind == NULL || sd_change.applies))
+	{
+		chain = sd_entry_chain(&sd_change.chain, entry);
+		sd_applied_advance(sd_change.version, &chain, after->byte);
+		sd_execution_insert(sd_change.version, "applied", GetCurrentTransactionStartTimestamp(), 1, NULL);
+	}
+	return verdict;
+}
+
+/* In a subtransaction; what went wrong comes back in *error. */
+static SdFinalVerdict
+try_own_vote(const SdEntry *entry, bool chosen, const SdDigest *after, ErrorData **error)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	SdFinalVerdict volatile verdict = SD_FINAL_DIVERGED;
+
+	*error = NULL;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		verdict = check_and_write(entry, chosen, after);
+		if (verdict == SD_FINAL_VOTE || verdict == SD_FINAL_CHOSEN)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		*error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return verdict;
+}
+
+/*
+ * "Take the row locks in order under our own short lock_timeout": so that they can be let go of and taken again.  A
+ * promise to another region may come between the look without locks and this one; and a subscription to all tables locks
+ * our rows in an order of its own before the guard discards what it brings.
+ */
+static SdFinalVerdict
+cast_own_vote(const SdEntry *entry, bool chosen, const SdDigest *after, int64 deadline)
+{
+	for (int attempt = 1;; attempt++)
+	{
+		ErrorData  *error;
+		SdFinalVerdict verdict = try_own_vote(entry, chosen, after, &error);
+
+		if (error)
+		{
+			bool		passes = error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+				error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+
+			if (!passes || attempt == MAX_OWN_VOTES || sd_monotonic_us() >= deadline)
+				sd_ask_raise_unknown(error->message);
+		}
+		else if (verdict == SD_FINAL_PREEMPTED && attempt < MAX_OWN_VOTES)
+			chosen = get_accepted(entry, SD_REQUEST_PREEMPTED, deadline);
+		else
+			return verdict;
+	}
+}
+
 void
 sd_commit_entry(List *commands)
 {
@@ -219,10 +314,9 @@ sd_commit_entry(List *commands)
 	SdApplied	applied;
 	SdDigest	after;
 	SdEntry		entry;
-	SdChain		chain;
 	bool		chosen;
-	TimestampTz since = GetCurrentTransactionStartTimestamp();
-	SdFinalVerdict verdict;
+	int64		deadline;
+	SdProposal	nothing = {0};
 
 	sd_store_enter(&scope);
 	sd_applied_read(&applied);
@@ -230,48 +324,20 @@ sd_commit_entry(List *commands)
 
 	sd_waitpoint("before-accept");
 	sd_change.stage = SD_STAGE_SENT;
-	chosen = get_accepted(&entry);
+	deadline = sd_ask_deadline();
+	chosen = get_accepted(&entry, SD_REQUEST_ACCEPT, deadline);
 	sd_waitpoint("after-majority");
 
 	/* our own vote is the last one; under our own short lock_timeout */
 	sd_vote_force_sync();
 	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	PG_TRY();
-	{
-		sd_applied_lock(&applied);
-		verdict = sd_vote_final(&sd_change.ballot, sd_change.version, &sd_change.chain, &entry, chosen);
-		if (verdict == SD_FINAL_VOTE || verdict == SD_FINAL_CHOSEN)
-		{
-			chain = sd_entry_chain(&sd_change.chain, &entry);
-			if (sd_change.kind == NULL || sd_change.applies)
-			{
-				sd_applied_advance(sd_change.version, &chain, after.byte);
-				sd_execution_insert(sd_change.version, "applied", since, 1, NULL);
-			}
-		}
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(scope.caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		sd_ask_raise_unknown(error->message);
-	}
-	PG_END_TRY();
-
-	switch (verdict)
+	switch (cast_own_vote(&entry, chosen, &after, deadline))
 	{
 		case SD_FINAL_VOTE:
 		case SD_FINAL_CHOSEN:
 			break;
 		case SD_FINAL_LOST:
-			{
-				SdProposal	nothing = {0};
-
-				sd_ask_raise(SD_RESULT_LOST, &nothing);
-			}
+			sd_ask_raise(SD_RESULT_LOST, &nothing);
 		case SD_FINAL_PREEMPTED:
 			sd_ask_raise_unknown("this region promised another region's ballot meanwhile");
 		case SD_FINAL_IDENTITY:
