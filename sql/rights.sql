@@ -31,6 +31,7 @@ INSERT INTO decided_call VALUES
 	('schemadrift.resume_region', 'admin'),
 	('schemadrift.set_peer_conninfo', 'admin'),
 	('schemadrift.set_policy', 'admin'),
+	('schemadrift.transfer_lease', 'admin'),
 	-- changes
 	('schemadrift.apply', 'migrator'),
 	('schemadrift.revert', 'migrator'),
@@ -45,6 +46,7 @@ INSERT INTO decided_call VALUES
 CREATE TEMPORARY TABLE decided_view (view text PRIMARY KEY, who text);
 INSERT INTO decided_view VALUES
 	('schemadrift.status', 'admin migrator monitor'),
+	('schemadrift.lease', 'admin migrator monitor'),
 	('schemadrift.regions', 'admin migrator monitor'),
 	('schemadrift.migrations', 'admin migrator monitor'),
 	('schemadrift.migration_status', 'admin migrator monitor'),
