@@ -164,33 +164,6 @@ sd_coordinator_learn(SdCoordinator *c, List *rows)
 /* ---- a look at the tables ---- */
 
 static void
-look_at_members(SdCoordinator *c, const SdHead *head)
-{
-	char	   *addresses = sd_addresses_text();
-	bool		moved = strcmp(addresses ? addresses : "", c->addresses ? c->addresses : "") != 0;
-	SdMembers	members;
-	SdMembers	fresh;
-	MemoryContext old;
-
-	if (c->joined && head->version == c->head.version && !moved)
-		return;
-	sd_members_read(&members);
-	if (c->joined && members.config.since == c->members.config.since && !moved)
-		return;
-	if (c->joined && members.config.since != c->members.config.since)
-		sd_coordinator_notify(c, "members", members.config.since, members.event);
-	sd_addresses_override(&members);
-
-	MemoryContextReset(c->members_context);
-	old = MemoryContextSwitchTo(c->members_context);
-	sd_members_copy(&fresh, &members);
-	c->addresses = addresses ? pstrdup(addresses) : NULL;
-	MemoryContextSwitchTo(old);
-	c->members = fresh;
-	c->reconnect = true;
-}
-
-static void
 look_at_policy(SdCoordinator *c)
 {
 	Jsonb	   *json = sd_policy_read();
@@ -200,27 +173,6 @@ look_at_policy(SdCoordinator *c)
 	old = MemoryContextSwitchTo(c->policy_context);
 	sd_policy_parse(json, &c->policy);
 	MemoryContextSwitchTo(old);
-}
-
-/*
- * A witness runs nothing, so nothing can halt it: "its position is its log head".  It has no schema, and no digest of one:
- * zeros.
- */
-static void
-follow_log(SdCoordinator *c)
-{
-	static const uint8 no_digest[SD_SHA_SIZE];
-
-	while (c->applied.version < c->head.version)
-	{
-		int64		version = c->applied.version + 1;
-
-		if (!sd_log_find(version, &c->applied.chain, NULL))
-			elog(ERROR, "version " INT64_FORMAT " is not in the log", version);
-		sd_applied_advance(version, &c->applied.chain, no_digest);
-		sd_execution_insert(version, "skipped", GetCurrentTimestamp(), 1, "this region is a witness");
-		c->applied.version = version;
-	}
 }
 
 static void
@@ -258,7 +210,7 @@ look(SdCoordinator *c, void *arg)
 
 	sd_log_head(&head);
 	sd_applied_read(&c->applied);
-	look_at_members(c, &head);
+	sd_members_look(c, &head);
 	if (!c->joined || head.version != c->head.version)
 		look_at_policy(c);
 	/* what an earlier coordinator was at: nobody alive knows whether accepts were sent, so others must be asked */
@@ -270,7 +222,7 @@ look(SdCoordinator *c, void *arg)
 	if (c->me >= 0 && c->members.config.member[c->me].incarnation != c->self.incarnation)
 		c->me = -1;
 	if (c->me >= 0 && sd_members_is_witness(&c->members, c->me))
-		follow_log(c);
+		sd_members_follow_log(c);
 
 	/* the role is what the log says, as far as it is applied */
 	if (c->me >= 0 && c->self.valid && c->applied.version >= c->members.config.since &&
@@ -380,40 +332,6 @@ sd_coordinator_reachable(SdCoordinator *c, bool *by_index)
 	return votes;
 }
 
-/* Would anybody miss it?  Not one that is suspended and has no vote. */
-static bool
-counts(const SdMembers *members, int i)
-{
-	return sd_member_votes(&members->config.member[i]) || !members->config.member[i].suspended;
-}
-
-/* Nothing is wrong with the group; what people did to this region stays to be said.  False: nothing. */
-static bool
-says_of_itself(const SdCoordinator *c, SdRegionState *state, char *reason, char *remedy)
-{
-	const SdMembers *members = &c->members;
-	const SdMember *me = &members->config.member[c->me];
-
-	if (me->suspended)
-	{
-		snprintf(reason, SD_TEXT_SIZE, "suspended by %s at %s: %.120s", members->suspended_by[c->me],
-				 members->suspended_at[c->me], members->suspended_reason[c->me]);
-		snprintf(remedy, SD_TEXT_SIZE, "SELECT schemadrift.resume_region('%s'), in any region", me->region);
-	}
-	else if (members->stepped_down[c->me])
-	{
-		strlcpy(reason, "this region has stepped down: it does not vote", SD_TEXT_SIZE);
-		if (sd_members_is_witness(members, c->me))
-			snprintf(remedy, SD_TEXT_SIZE, "in another region: SELECT schemadrift.alter_region('%s', role => 'witness')", me->region);
-		else
-			strlcpy(remedy, "SELECT schemadrift.step_up()", SD_TEXT_SIZE);
-	}
-	else
-		return false;
-	*state = SD_REGION_DEGRADED;
-	return true;
-}
-
 static void
 describe(SdCoordinator *c)
 {
@@ -464,7 +382,7 @@ describe(SdCoordinator *c)
 
 		votes = sd_coordinator_reachable(c, reachable);
 		for (int i = 0; i < c->members.config.n; i++)
-			if (!reachable[i] && counts(&c->members, i))
+			if (!reachable[i] && sd_members_missed(c, i))
 			{
 				SdRemote   *remote = sd_gossip_find(c, c->members.config.member[i].region);
 
@@ -494,7 +412,7 @@ describe(SdCoordinator *c)
 			snprintf(reason, sizeof(reason), "missing: %.200s", missing);
 			strlcpy(remedy, "SELECT * FROM schemadrift.regions says why", sizeof(remedy));
 		}
-		else if (!says_of_itself(c, &state, reason, remedy) && voters == 2)
+		else if (!sd_members_say(c, &state, reason, remedy) && voters == 2)
 		{
 			state = SD_REGION_DEGRADED;
 			strlcpy(reason, "two voters: the loss of either stops schema changes", sizeof(reason));

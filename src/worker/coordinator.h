@@ -10,6 +10,7 @@
  *	demands.c		what a change wants of the others before it may be proposed
  *	lease.c			leading, and waiting for who leads
  *	settle.c		finishing what others began
+ *	members.c		the group's members, as the log has them
  *	gossip.c		one connection a member: exchange, learn, fetch
  */
 #ifndef SD_WORKER_COORDINATOR_H
@@ -262,6 +263,20 @@ extern void sd_lead_drive(SdCoordinator *c, int64 now);
 extern void sd_settle_drive(SdCoordinator *c, int64 now);
 extern int64 sd_settle_deadline(SdCoordinator *c, int64 now);
 extern void sd_settle_done(SdRound *round, SdOutcome outcome);
+
+/* members.c */
+
+/* Who they are and where we reach them, if that changed; c->reconnect says so. */
+extern void sd_members_look(SdCoordinator *c, const SdHead *head);
+
+/* A witness: applied is the log's head. */
+extern void sd_members_follow_log(SdCoordinator *c);
+
+/* Would anybody miss member i?  Not one that is suspended and has no vote. */
+extern bool sd_members_missed(const SdCoordinator *c, int i);
+
+/* Nothing is wrong with the group; what people did to this region stays to be said.  False: nothing. */
+extern bool sd_members_say(const SdCoordinator *c, SdRegionState *state, char *reason, char *remedy);
 
 /* gossip.c */
 extern void sd_gossip_members(SdCoordinator *c);	/* connections as the configuration says */
