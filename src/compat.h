@@ -68,8 +68,12 @@ sd_compat_owns_database(Oid database, Oid role)
 /* 18 dropped ExecutorRun's "execute once" */
 #if PG_VERSION_NUM >= 180000
 #define sd_executor_run(query, direction, count) ExecutorRun(query, direction, count)
+#define SD_COMPAT_RUN_PARAMETERS	uint64 count
+#define SD_COMPAT_RUN_ARGUMENTS		count
 #else
 #define sd_executor_run(query, direction, count) ExecutorRun(query, direction, count, true)
+#define SD_COMPAT_RUN_PARAMETERS	uint64 count, bool once
+#define SD_COMPAT_RUN_ARGUMENTS		count, once
 #endif
 
 /* pg_attribute.attstattarget became nullable and narrower in 17 */

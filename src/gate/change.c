@@ -194,6 +194,7 @@ begin(List *needs, bool supersedes)
 		wait_applied(answer.version, deadline);
 	}
 	sd_change.stage = SD_STAGE_GRANTED;
+	sd_doomed_watch();
 	sd_change.version = answer.version;
 	sd_change.ballot = answer.ballot;
 	sd_change.chain = answer.chain;

@@ -44,6 +44,7 @@
 #include "errors.h"
 #include "gate/change.h"
 #include "gate/hooks.h"
+#include "gate/internal.h"
 #include "gate/mode.h"
 #include "gate/policy.h"
 #include "store/entry.h"
@@ -86,12 +87,17 @@ typedef struct SdUtility
 static void
 pass_on(const SdUtility *u)
 {
+	ErrorContextCallback callback;
+	bool		entered = sd_doomed_enter(&callback);
+
 	if (previous_utility)
 		previous_utility(u->pstmt, u->query_string, u->read_only_tree, u->context,
 						 u->params, u->environment, u->dest, u->completion);
 	else
 		standard_ProcessUtility(u->pstmt, u->query_string, u->read_only_tree, u->context,
 								u->params, u->environment, u->dest, u->completion);
+	if (entered)
+		sd_doomed_leave(&callback);
 }
 
 /* ---- objects that a statement touches ---- */

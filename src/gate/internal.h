@@ -3,6 +3,7 @@
  *
  *	change.c	step 1, what the entry will be, transaction callbacks
  *	ask.c		requests to the coordinator and its results
+ *	doomed.c	statements that are cancelled for another region's sake
  *	commit.c	steps 3 and 4: the entry, the votes of others, the own vote; changes outside the log
  */
 #ifndef SD_GATE_INTERNAL_H
@@ -75,6 +76,15 @@ extern void sd_ask_raise_unknown(const char *why) pg_attribute_noreturn();
 
 /* What the latter says, of an error that is being raised. */
 extern int	sd_ask_err_unknown(const char *why);
+
+/* ---- doomed.c ---- */
+
+/* From now on this session's statements say why they are cancelled. */
+extern void sd_doomed_watch(void);
+
+/* Around a statement; enter: false, nothing to leave. */
+extern bool sd_doomed_enter(ErrorContextCallback *callback);
+extern void sd_doomed_leave(const ErrorContextCallback *callback);
 
 /* ---- commit.c ---- */
 
