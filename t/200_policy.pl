@@ -69,6 +69,8 @@ ok($g->converged, 'the policy is everywhere');
 is(apply($_, '{}')->{sqlstate}, '00000', "with $eu there, $_ changes the schema") foreach $us, $ap, $eu;
 says($g->try($us, "SELECT schemadrift.remove_region('$eu')"), 'SD005', qr/cannot lose its vote.*Policy "quorum" is \["$eu"\], set by .* in version \d+ at 20.*set_policy/s,
 	'a region that the policy names is not removed');
+says($g->try($eu, 'SELECT schemadrift.step_down()'), 'SD005', qr/cannot lose its vote/, '... and does not step down');
+says($g->try($eu, 'SELECT schemadrift.leave()'), 'SD005', qr/cannot lose its vote/, '... or leave');
 $g->isolate($eu);
 ok(unreachable($_, $eu), "$_ misses $eu") foreach $us, $ap;
 foreach my $name ($us, $ap)
@@ -254,14 +256,20 @@ ok($g->converged, '... and it is run');
 
 # a role that it becomes counts, too
 $g->sql($_, 'CREATE ROLE boss SUPERUSER; GRANT boss TO alice') foreach $eu;
-$g->sql($_, 'CREATE ROLE boss; GRANT boss TO alice') foreach $us, $ap;
+$g->sql($_, 'CREATE ROLE boss; GRANT boss TO alice; GRANT schemadrift_migrator TO boss') foreach $us, $ap;
 $g->sql($us, 'GRANT CREATE ON SCHEMA public TO boss');
 ok($g->converged, 'a boss');
-$g->try($us, q{SET ROLE boss; CREATE TABLE by_boss ()}, user => 'alice');
+$g->try($us, q{SET ROLE boss; SELECT schemadrift.apply('by boss', 'CREATE TABLE by_boss ()', 'DROP TABLE by_boss')}, user => 'alice');
 $held = head($g, $us);
 ok($g->wait_until($eu, "SELECT state FROM schemadrift.migration_status WHERE version = $held AND region = '$eu'", 'held'), 'alice as boss is held');
 is($g->try($us, "SELECT schemadrift.set_policy('{\"leadership\": null}')")->{sqlstate}, '00000', '... the group goes on');
 says($g->try($eu, 'SELECT schemadrift.retry()', user => 'region_peer'), '42501', qr/permission denied/, '... a peer may not retry');
+is($g->try($eu, q{SELECT schemadrift.revert('by boss')})->{sqlstate}, '00000', '... it can be taken back there');
+ok($g->converged, '... which ends that');
+is($g->sql($eu, "SELECT state FROM schemadrift.migrations WHERE version = $held"), 'skipped', '... it was never run');
+$g->try($us, q{SET ROLE boss; CREATE TABLE by_boss ()}, user => 'alice');
+$held = head($g, $us);
+ok($g->wait_until($eu, "SELECT state FROM schemadrift.migration_status WHERE version = $held AND region = '$eu'", 'held'), 'the next one is held again');
 $g->sql($eu, 'ALTER ROLE boss NOSUPERUSER');
 $g->sql($eu, 'SELECT schemadrift.retry()') if $g->sql($eu, 'SELECT state FROM schemadrift.status') eq 'halted';
 ok($g->converged, 'one that is no superuser is not');

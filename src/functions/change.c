@@ -89,8 +89,6 @@ sd_change_require(const char *function)
 List *
 sd_change_needs(List *needs, const SdRunAs *run_as)
 {
-	sd_gate_require_allowed(run_as->session_user);
-	sd_gate_require_allowed(run_as->user);
 	needs = lappend(needs, psprintf("role:%s", run_as->session_user));
 	if (strcmp(run_as->user, run_as->session_user) != 0)
 		needs = lappend(needs, psprintf("role:%s", run_as->user));
@@ -226,6 +224,7 @@ sd_apply(PG_FUNCTION_ARGS)
 	if (down)
 		(void) sd_script_parse(down);
 	run_as = sd_capture_run_as();
+	sd_gate_require_allowed_run_as(run_as);
 	sd_gate_check_text(up);
 
 	sd_change_set_subject(name);

@@ -285,6 +285,9 @@ sd_revert(PG_FUNCTION_ARGS)
 		if (target.down)
 			needs = sd_change_needs(sd_script_needs(sd_script_parse(target.down)), target.run_as);
 		applied_here = target.applied_here;
+		/* where it was not applied, perhaps because it is held, nothing of it runs */
+		if (target.down && applied_here)
+			sd_gate_require_allowed_run_as(target.run_as);
 		sd_change_set_subject(target.name);
 		sd_capture_begin_script();
 		if (applied_here)

@@ -355,8 +355,7 @@ begin_change(Node *stmt, const SdCommand *command)
 	if (strcmp(command->run_as->user, command->run_as->session_user) != 0)
 		needs = lappend(needs, psprintf("role:%s", command->run_as->user));
 
-	sd_gate_require_allowed(command->run_as->session_user);
-	sd_gate_require_allowed(command->run_as->user);
+	sd_gate_require_allowed_run_as(command->run_as);
 
 	if (!first)
 		needs = sd_capture_new_needs(needs);

@@ -269,8 +269,8 @@ sd_gate_require_down(const char *down, bool plain)
  * Other regions have the same setting, most often with the same value: what this one would not run from the log they would
  * hold, too.  So it is refused here, where somebody can still do it otherwise.
  */
-void
-sd_gate_require_allowed(const char *role)
+static void
+require_allowed(const char *role)
 {
 	const char *why = sd_role_refused(role);
 
@@ -280,4 +280,11 @@ sd_gate_require_allowed(const char *role)
 				 errmsg("role \"%s\" may not change the schema of all regions", role),
 				 errdetail("This region would not run it from the log either: %s.", why),
 				 errhint("Use a role that is allowed, or allow this one in every region: %s", sd_role_allow_hint(role))));
+}
+
+void
+sd_gate_require_allowed_run_as(const SdRunAs *run_as)
+{
+	require_allowed(run_as->session_user);
+	require_allowed(run_as->user);
 }

@@ -10,6 +10,8 @@
 #include "nodes/parsenodes.h"
 #include "tcop/cmdtag.h"
 
+#include "ddl/capture.h"
+
 /* A statement that is not local: refused where schemadrift.scope is "local". */
 extern void sd_gate_check_scope(CommandTag tag);
 
@@ -35,6 +37,6 @@ extern void sd_gate_require_down(const char *down, bool plain);
 extern void sd_gate_require_group_scope(const char *function);
 
 /* schemadrift.allowed_roles of this region, of one who is about to make an entry */
-extern void sd_gate_require_allowed(const char *role);
+extern void sd_gate_require_allowed_run_as(const SdRunAs *run_as);
 
 #endif							/* SD_GATE_POLICY_H */

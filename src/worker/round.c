@@ -608,6 +608,7 @@ void
 sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntryRef *noop, const SdKept *kept)
 {
 	SdCoordinator *c = round->coordinator;
+	const bool *required = round == &c->change && !c->acquiring ? c->required : NULL;
 	SdProposerStart s = {
 		.mode = mode,
 		.config = &c->members.config,
@@ -621,10 +622,14 @@ sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntr
 		.backoff_max = BACKOFF_MAX_US,
 		.max_ballots = MAX_BALLOTS,
 		.has_noop = noop != NULL,
-		.required = round == &c->change && !c->acquiring ? c->required : NULL,
-		.kept = kept,
+		.required = required,
 	};
 
+	/* who must agree besides a majority is to be heard now */
+	for (int i = 0; required && i < c->members.config.n; i++)
+		if (required[i])
+			kept = NULL;
+	s.kept = kept;
 	if (noop)
 		s.noop = *noop;
 	else
