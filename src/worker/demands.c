@@ -140,9 +140,9 @@ bool
 sd_demands_required_missing(SdCoordinator *c, SdRound *round)
 {
 	int			promised = 0;
-	int			pending = 0;
+	int			possible = 0;
 	bool		missing = false;
-	bool		refused = false;
+	bool		failed = false;
 	int			quorum = sd_config_quorum(&round->p.config);
 
 	for (int i = 0; i < round->p.config.n; i++)
@@ -152,15 +152,16 @@ sd_demands_required_missing(SdCoordinator *c, SdRound *round)
 		if (!voter->votes)
 			continue;
 		promised += voter->status == SD_VOTER_PROMISED;
-		pending += voter->status == SD_VOTER_ASKED;
-		if (voter->required && voter->status != SD_VOTER_PROMISED)
-		{
-			missing = true;
-			refused |= voter->status != SD_VOTER_ASKED;
-		}
+		/* who has promised something to another region is there, and may follow in a moment */
+		if (voter->status == SD_VOTER_PROMISED || voter->status == SD_VOTER_ASKED ||
+			voter->status == SD_VOTER_REFUSED || voter->status == SD_VOTER_LEASED)
+			possible++;
+		else
+			failed |= voter->required;
+		missing |= voter->required && voter->status != SD_VOTER_PROMISED;
 	}
 	/* without a majority that is the greater trouble */
-	if (!missing || (promised < quorum && !(refused && promised + pending >= quorum)))
+	if (!missing || (promised < quorum && !(failed && possible >= quorum)))
 		return false;
 	sd_request_finish(c, SD_RESULT_POLICY, "the schema change was refused: a region that must agree to it is missing",
 					  psprintf("Nothing happened.\n%s\n%s", sd_round_missing(round, ""), why_required(c)),
