@@ -9,9 +9,13 @@ FOLDERS     = consensus causality gate ddl store peer worker functions
 SOURCES     = $(sort $(wildcard src/*.c) $(foreach f,$(FOLDERS),$(wildcard src/$(f)/*.c)))
 OBJS        = $(SOURCES:.c=.o)
 
+# The newest version's script is made of fragments; scripts of released versions are kept as they were, and an upgrade
+# script from each of them to the next has fragments where it says "-- include FILE".
 SQL_PARTS   = $(sort $(wildcard src/sql/*.sql))
 SQL_INSTALL = src/sql/build/$(EXTENSION)--$(EXTVERSION).sql
-DATA_built  = $(SQL_INSTALL)
+SQL_UPGRADE = $(patsubst src/sql/upgrade/%,src/sql/build/%,$(wildcard src/sql/upgrade/*.sql))
+DATA        = $(wildcard src/sql/released/*.sql)
+DATA_built  = $(SQL_INSTALL) $(SQL_UPGRADE)
 EXTRA_CLEAN = src/sql/build build
 
 REGRESS      = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
@@ -39,6 +43,13 @@ $(OBJS): $(sort $(wildcard src/*.h src/*/*.h)) Makefile
 $(SQL_INSTALL): $(SQL_PARTS) Makefile schemadrift.control
 	mkdir -p $(@D)
 	cat $(SQL_PARTS) > $@
+
+$(SQL_UPGRADE): src/sql/build/%.sql: src/sql/upgrade/%.sql $(SQL_PARTS) Makefile
+	mkdir -p $(@D)
+	awk '/^-- include / { f = "src/sql/" $$3; n = 0; while ((getline line < f) > 0) { print line; n++ } close(f); \
+		if (n == 0) { print FILENAME ": no fragment " f > "/dev/stderr"; exit 1 } next } \
+		{ print }' $< > $@.new
+	mv $@.new $@
 
 # Unit tests, simulator and model of the pure core; everything else that tests.
 include t/core.mk t/test.mk

@@ -79,7 +79,8 @@ finish(FunctionCallInfo fcinfo, Row *row)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	Assert(row->n == result->setDesc->natts);
+	/* the SQL objects may be older than this library, and lack the last columns */
+	Assert(row->n >= result->setDesc->natts);
 	tuplestore_putvalues(result->setResult, result->setDesc, row->values, row->nulls);
 }
 
@@ -264,10 +265,10 @@ sd_status_rows(PG_FUNCTION_ARGS)
 	put(&row, Int64GetDatum(here->applied.version), !here->joined);
 	put(&row, Int64GetDatum(here->head.version), !here->joined);
 	put_text(&row, here->joined ? mode_text(sd_gate_group_mode()) : NULL);
-	put_text(&row, here->db && sd_shared_leader(here->db, sd_monotonic_us(), &leader) ? leader.ballot.region : NULL);
 	put_text(&row, blocked_by(here));
 	put_text(&row, reason);
 	put_text(&row, remedy);
+	put_text(&row, here->db && sd_shared_leader(here->db, sd_monotonic_us(), &leader) ? leader.ballot.region : NULL);
 	finish(fcinfo, &row);
 	return (Datum) 0;
 }

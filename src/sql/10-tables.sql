@@ -118,13 +118,6 @@ CREATE TABLE schemadrift_store.peer
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE schemadrift_store.peer IS 'the most that was ever heard of each region';
 
-CREATE TABLE schemadrift_store.peer_address
-(
-	region text PRIMARY KEY,
-	conninfo text NOT NULL
-);
-COMMENT ON TABLE schemadrift_store.peer_address IS 'addresses of other regions that are used here instead of those in the log';
-
 CREATE TABLE schemadrift_store.bypass
 (
 	n bigint PRIMARY KEY,

@@ -5,20 +5,19 @@
 CREATE FUNCTION schemadrift_rpc.prepare(protocol integer, group_id uuid, generation integer, callee text,
 	caller text, caller_incarnation integer, known_vote_seq bigint,
 	round bigint, nonce bigint, version bigint, chain bytea,
-	lease_ms integer DEFAULT 0, over_round bigint DEFAULT 0, over_region text DEFAULT '', over_nonce bigint DEFAULT 0,
 	OUT answer text, OUT incarnation integer, OUT vote_seq bigint, OUT at_version bigint,
 	OUT ballot_round bigint, OUT ballot_region text, OUT ballot_nonce bigint,
-	OUT reason text, OUT entry_chain bytea, OUT body bytea, OUT left_ms integer)
+	OUT reason text, OUT entry_chain bytea, OUT body bytea)
 	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'sd_rpc_prepare';
 COMMENT ON FUNCTION schemadrift_rpc.prepare IS 'phase 1: promise a ballot; reports what was accepted';
 
 CREATE FUNCTION schemadrift_rpc.accept(protocol integer, group_id uuid, generation integer, callee text,
 	caller text, caller_incarnation integer, known_vote_seq bigint,
-	round bigint, nonce bigint, version bigint, chain bytea, entry bytea, lease_ms integer DEFAULT 0,
+	round bigint, nonce bigint, version bigint, chain bytea, entry bytea,
 	OUT answer text, OUT incarnation integer, OUT vote_seq bigint, OUT at_version bigint,
 	OUT ballot_round bigint, OUT ballot_region text, OUT ballot_nonce bigint,
-	OUT reason text, OUT entry_chain bytea, OUT body bytea, OUT left_ms integer)
+	OUT reason text, OUT entry_chain bytea, OUT body bytea)
 	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'sd_rpc_accept';
 COMMENT ON FUNCTION schemadrift_rpc.accept IS 'phase 2: vote for an entry';
@@ -42,28 +41,14 @@ COMMENT ON FUNCTION schemadrift_rpc.fetch IS 'log rows from a version on; writes
 CREATE FUNCTION schemadrift_rpc.exchange(protocol integer, group_id uuid, generation integer, callee text,
 	caller text, caller_incarnation integer, known_vote_seq bigint,
 	boot_id bigint, head bigint, applied bigint, digest bytea, own_vote_seq bigint, hlc bigint,
-	state text, halted_at bigint, attempts integer, halt_error text, names_seen bigint, notes text DEFAULT NULL,
+	state text, halted_at bigint, attempts integer, halt_error text, names_seen bigint,
 	OUT incarnation integer, OUT peer_boot_id bigint, OUT peer_head bigint, OUT peer_applied bigint,
 	OUT peer_digest bytea, OUT vote_seq bigint, OUT peer_hlc bigint, OUT peer_state text,
 	OUT peer_halted_at bigint, OUT peer_attempts integer, OUT peer_halt_error text,
-	OUT names_now bigint, OUT names text, OUT peer_notes text)
+	OUT names_now bigint, OUT names text)
 	RETURNS record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'sd_rpc_exchange';
 COMMENT ON FUNCTION schemadrift_rpc.exchange IS 'heartbeat: both regions tell how far they are; writes nothing';
-
-CREATE FUNCTION schemadrift_rpc.handover(protocol integer, group_id uuid, generation integer, callee text,
-	caller text, caller_incarnation integer, known_vote_seq bigint,
-	round bigint, nonce bigint, waited_ms bigint,
-	OUT released boolean, OUT pid integer, OUT subject text, OUT held_ms bigint, OUT protected_ms bigint, OUT next text)
-	RETURNS record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
-	AS 'MODULE_PATHNAME', 'sd_rpc_handover';
-COMMENT ON FUNCTION schemadrift_rpc.handover IS 'a region that wants to change the schema asks for the lease; writes nothing';
-
-CREATE FUNCTION schemadrift_rpc.lead(protocol integer, group_id uuid, generation integer, callee text,
-	caller text, caller_incarnation integer, known_vote_seq bigint)
-	RETURNS void LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
-	AS 'MODULE_PATHNAME', 'sd_rpc_lead';
-COMMENT ON FUNCTION schemadrift_rpc.lead IS 'this region shall take the lease';
 
 CREATE FUNCTION schemadrift_rpc.admit(protocol integer, group_id uuid, region text, conninfo text, role text,
 	OUT version bigint, OUT incarnation integer)

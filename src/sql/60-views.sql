@@ -1,7 +1,9 @@
 -- How this region and its group are.  None of these views shows a migration's text or a conninfo.
+--
+-- The functions behind them get new columns at their end only: a newer library serves older SQL objects by that.
 
 CREATE FUNCTION schemadrift_store.status(OUT region text, OUT state text, OUT version bigint, OUT head bigint, OUT mode text,
-	OUT lease text, OUT blocked_by text, OUT reason text, OUT remedy text)
+	OUT blocked_by text, OUT reason text, OUT remedy text, OUT lease text)
 	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'sd_status_rows';
 COMMENT ON FUNCTION schemadrift_store.status() IS 'row of view schemadrift.status';
 
@@ -22,7 +24,8 @@ CREATE FUNCTION schemadrift_store.decisions(OUT at timestamptz, OUT hlc bigint, 
 	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'sd_decision_rows';
 COMMENT ON FUNCTION schemadrift_store.decisions() IS 'rows of view schemadrift.decisions';
 
-CREATE VIEW schemadrift.status AS SELECT * FROM schemadrift_store.status();
+CREATE VIEW schemadrift.status AS
+	SELECT region, state, version, head, mode, lease, blocked_by, reason, remedy FROM schemadrift_store.status();
 COMMENT ON VIEW schemadrift.status IS 'this region: how it is, what is wrong, what to type';
 COMMENT ON COLUMN schemadrift.status.region IS 'name of this region; null: in no group';
 COMMENT ON COLUMN schemadrift.status.state IS 'not_joined, healthy, degraded, no_quorum, halted or void';

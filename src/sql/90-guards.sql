@@ -1,10 +1,11 @@
--- Last: every table of the store gets the guards, whichever fragment made it.
+-- Last: every table of the store gets the guards, whichever fragment made it; in an upgrade those that have none yet.
 DO $$
 DECLARE
 	t regclass;
 BEGIN
-	FOR t IN SELECT oid FROM pg_catalog.pg_class
-			 WHERE relnamespace = 'schemadrift_store'::regnamespace AND relkind = 'r'
+	FOR t IN SELECT oid FROM pg_catalog.pg_class c
+			 WHERE relnamespace = 'schemadrift_store'::regnamespace AND relkind = 'r' AND NOT EXISTS
+				(SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = 'guard_row')
 	LOOP
 		EXECUTE pg_catalog.format('CREATE TRIGGER guard_row BEFORE INSERT OR UPDATE OR DELETE ON %s
 			FOR EACH ROW EXECUTE FUNCTION schemadrift_store.guard_row()', t);

@@ -1,0 +1,18 @@
+\echo Use "ALTER EXTENSION schemadrift UPDATE" to load this file. \quit
+
+-- From 0.1 to 0.2.  The build puts a fragment of src/sql in the place of each "-- include" line; how to add to this:
+-- docs/architecture.md, "Adding an SQL object".
+
+-- Views whose rows got columns.  They are made anew, with what reads them.
+DROP VIEW schemadrift.status, schemadrift.regions, schemadrift.migrations, schemadrift.migration_status,
+	schemadrift.decisions;
+DROP FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadrift_store.progress(),
+	schemadrift_store.decisions();
+
+-- include 21-rpc-2.sql
+-- include 41-members.sql
+-- include 42-lease.sql
+-- include 60-views.sql
+-- include 65-text.sql
+-- include 90-guards.sql
+-- include 95-rights.sql
