@@ -13,6 +13,7 @@ schemadrift.heartbeat_interval = 250ms
 schemadrift.connect_timeout = 2s
 schemadrift.quorum_timeout = 3s
 schemadrift.retry_max_interval = 2s
+schemadrift.ddl_hold_limit = 300ms
 CONF
 my ($us, $ap, $eu, $sa) = $g->names;
 
