@@ -28,7 +28,7 @@ BEGIN
 END $do$;
 SQL
 
-# Somebody deploys in a region, some changes a second, until told to stop.
+# Somebody deploys in a region, dozens of changes a second, until told to stop.
 sub deploying
 {
 	my ($where, $what) = @_;
@@ -44,7 +44,7 @@ BEGIN
 		n := n + 1;
 		EXECUTE format('ALTER TABLE app_%s ADD COLUMN deployed_${what}_%s int DEFAULT %s', n % 800 + 1, n, n);
 		COMMIT;
-		PERFORM pg_sleep(0.1);
+		PERFORM pg_sleep(0.02);
 	END LOOP;
 	RAISE NOTICE 'deployed %', n;
 END \$do\$;
