@@ -2,6 +2,7 @@
 #
 #   make unit
 #   make simulate [STEPS=n] [SEED=n]     STEPS: how many steps without a mistake; SEED: the first seed
+#   make simulate LONG=10000000          so many steps without a mistake, and nothing else
 #   build/core/simulate SEED             replay one schedule and print its trace
 #   make model
 
@@ -33,7 +34,8 @@ unit: $(CORE_BUILD)/unit
 	$(CORE_BUILD)/unit
 
 simulate: $(CORE_BUILD)/simulate
-	$(CORE_BUILD)/simulate --check $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED))
+	$(CORE_BUILD)/simulate --check $(if $(LONG),--only --steps $(LONG)) $(if $(STEPS),--steps $(STEPS)) \
+		$(if $(SEED),--seed $(SEED))
 
 model:
 	t/model/check $(CORE_BUILD)/model

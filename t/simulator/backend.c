@@ -74,14 +74,15 @@ attempt_locked(World *w, int region, void *p)
 		finish(w, a, CLIENT_DEFINITE, "enough for one schedule");
 		return;
 	}
-	if (SIM_MISTAKE(ALPHA2) && a->change == MEMBER_NONE && sim_identity_valid(w, region) && t->applied == t->head &&
-		t->accepted[t->head + 1].known && r->changing == NULL)
+	if (SIM_MISTAKE(ALPHA2) && !w->chaos.calm && a->change == MEMBER_NONE && sim_identity_valid(w, region) &&
+		t->applied == t->head && t->accepted[t->head + 1].known && r->changing == NULL)
 	{
 		a->state = ATTEMPT_PREPARING;
 		sim_coordinator_change(w, region, a, t->head + 2);
 		return;
 	}
-	if (!sim_identity_valid(w, region) || t->head < a->wait_for || t->applied != t->head || t->accepted[t->head + 1].known || r->changing != NULL)
+	if (!sim_identity_valid(w, region) || t->head < a->wait_for || t->applied != t->head || t->accepted[t->head + 1].known ||
+		r->changing != NULL || !sim_lease_may_try(w, region))
 	{
 		wait_and_start_again(w, a);
 		return;
@@ -222,10 +223,13 @@ sim_backend_granted(World *w, Attempt *a)
 	if (a->state != ATTEMPT_PREPARING)
 		return;
 	a->state = ATTEMPT_RUNNING;
+	a->granted = w->now;
 	sim_say(w, a->region, "statements of %s run", sim_entry(w, a->entry));
 	if (SIM_MISTAKE(ALPHA2) && a->version > w->region[a->region].mem.applied + 1)
 		sim_unlock(w, a->region, &w->region[a->region].ddl, a->session);
-	sim_post_process(w, a->region, sim_about(w, w->chaos.statements), statements_done, a);
+	/* now and then somebody forgets an open transaction */
+	sim_post_process(w, a->region, !w->healing && sim_chance(w, w->chaos.forget) ? 8 * SECOND :
+					 sim_about(w, w->chaos.statements), statements_done, a);
 }
 
 /* ---------- the own vote ---------- */
@@ -313,6 +317,8 @@ final_check(World *w, int region, void *p)
 		return;
 	}
 	sim_view(w, region, a->version, &view);
+	if (SIM_MISTAKE(PAUSED_HOLDER) && a->trusts_lease)
+		view.promised = a->ballot;
 	switch (sd_acceptor_final(&view, &a->ballot, a->version, &chain, &entry, a->chosen))
 	{
 		case SD_FINAL_VOTE:
@@ -391,6 +397,7 @@ sim_backend_done(World *w, Attempt *a, SdOutcome outcome)
 	{
 		case SD_OUTCOME_TAKEN:
 		case SD_OUTCOME_PREEMPTED:
+		case SD_OUTCOME_LEASED:
 			if (a->state == ATTEMPT_PREPARING)
 			{
 				if (outcome == SD_OUTCOME_TAKEN)

@@ -169,8 +169,12 @@ call_commit(World *w, int region, void *p)
 		}
 		if (call->decision.store_promise)
 			sim_store_promise(w, region, &call->decision.promised);
+		if (call->decision.verdict == SD_ACCEPTOR_PROMISED)
+			sim_note_promise(w, region, &call->ballot);
 		if (call->decision.store_accepted)
 			sim_store_accepted(w, region, call->version, &call->ballot, call->entry);
+		if (call->decision.count_vote)
+			sim_lease_grant(w, region, call);
 		call->vote_seq = r->mem.vote_seq;
 	}
 	sim_commit(w, region);
@@ -188,8 +192,11 @@ call_commit(World *w, int region, void *p)
 static void
 call_decide(World *w, int region, void *p)
 {
-	static const char *const verdicts[] = {"promises", "accepts", "refuses", "has chosen already", "no vote", "DIVERGED",
-		"BALLOT REUSED", "learns", "knows", "behind", "body missing"};
+	static const char *const verdicts[] = {
+		[SD_ACCEPTOR_PROMISED] = "promises", [SD_ACCEPTOR_ACCEPTED] = "accepts", [SD_ACCEPTOR_REFUSED] = "refuses",
+		[SD_ACCEPTOR_CHOSEN] = "has chosen already", [SD_ACCEPTOR_NO_VOTE] = "does not vote:",
+		[SD_ACCEPTOR_DIVERGED] = "DIVERGED:", [SD_ACCEPTOR_BALLOT_REUSED] = "BALLOT REUSED:"
+	};
 	Call	   *call = p;
 	Region	   *r = &w->region[region];
 	SdAcceptorView view;
@@ -228,13 +235,11 @@ call_decide(World *w, int region, void *p)
 			{
 				const Accepted *accepted = &r->mem.accepted[v];
 
-				if (!accepted->known)
+				if (!accepted->known || (SIM_MISTAKE(PREP_ONE) && v > call->version))
 					continue;
 				call->reports[call->n_reports].version = v;
 				call->reports[call->n_reports].ballot = accepted->ballot;
 				call->reports[call->n_reports++].entry = sim_entry_ref(accepted->entry);
-				if (SIM_MISTAKE(PREP_ONE))
-					break;
 			}
 		}
 		if (call->decision.verdict == SD_ACCEPTOR_CHOSEN)
@@ -267,6 +272,17 @@ call_arrives(World *w, int region, void *p)
 		sim_asked(w, region, call);
 		return;
 	}
+	if (call->kind == CALL_HANDOVER)
+	{
+		sim_handover_asked(w, region, call);
+		answer(w, call);
+		return;
+	}
+	if (sim_lease_forbids(w, region, call))
+	{
+		answer(w, call);
+		return;
+	}
 	if (call->kind == CALL_EXCHANGE)
 	{
 		/* writes nothing, locks nothing; what is heard about oneself is a row lock's business, so another time if it is taken */
@@ -275,6 +291,7 @@ call_arrives(World *w, int region, void *p)
 		call->head = r->mem.head;
 		call->incarnation = r->mem.incarnation;
 		call->vote_seq = r->mem.vote_seq;
+		sim_lease_renew(w, region, call);
 		call->remembers = r->mem.peer[w->region[call->from].place];
 		rows_for(w, call, call->version);
 		answer(w, call);

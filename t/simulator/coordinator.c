@@ -17,6 +17,7 @@ start_machine(World *w, int region, SdProposer *machine, SdProposerMode mode, in
 {
 	Region	   *r = &w->region[region];
 	SdProposerStart start;
+	bool		required[SD_MAX_REGIONS] = {false};
 
 	memset(&start, 0, sizeof(start));
 	start.mode = mode;
@@ -28,6 +29,17 @@ start_machine(World *w, int region, SdProposer *machine, SdProposerMode mode, in
 	start.max_round = (w->mistakes & SD_MISTAKE_BALLOT_REUSE) ? r->mem.round_seq : r->max_round;
 	start.seed = sim_random(w);
 	start.deadline = deadline;
+	if (mode == SD_PROPOSER_CHANGE && !w->healing && sim_chance(w, w->chaos.required))
+	{
+		/* who is required is to be heard now, so the kept ballot does not do */
+		required[sim_below(w, members->config.n)] = true;
+		start.required = required;
+		w->times[SIM_REQUIRED]++;
+	}
+	if (mode == SD_PROPOSER_CHANGE && start.required == NULL)
+		start.kept = sim_lease_take(w, region, &members->config, version);
+	else
+		sd_lease_drop(&r->lease);
 	start.retry_after = 200 * MS;
 	start.backoff_base = 50 * MS;
 	start.backoff_max = 1 * SECOND;
@@ -97,6 +109,10 @@ send(World *w, int region, const SdProposer *machine, const SdEffect *e, bool se
 	call->voter = e->voter;
 	call->ballot = e->ballot;
 	call->version = e->version;
+	call->lease_wanted = settle ? 0 : w->chaos.lease;
+	call->sent = sim_clock(w, region);
+	if (r->blocked_over && !settle)
+		call->over_lease = r->blocked;
 	call->chain = settle ? r->mem.chain[machine->version - 1] : r->changing->chain;
 	if (e->kind == SD_EFFECT_SEND_ACCEPT)
 	{
@@ -203,6 +219,8 @@ run_machine(World *w, int region, SdProposer *machine, bool settle, int serial)
 	if (machine->max_round > r->max_round)
 		r->max_round = machine->max_round;
 	r->mem.round_seq = machine->max_round;
+	if (!settle)
+		sd_lease_begin(&r->lease, &machine->ballot);
 	while (r->boot == boot && sd_proposer_next(machine, &e))
 	{
 		switch (e.kind)
@@ -257,7 +275,10 @@ run_machine(World *w, int region, SdProposer *machine, bool settle, int serial)
 					note->serial = serial;
 					note->effect = e;
 					if (e.kind == SD_EFFECT_DONE)
+					{
 						r->changing = NULL;
+						sim_lease_end(w, region);
+					}
 					sim_post_process(w, region, 1 + sim_below(w, 300), tell_backend, note);
 				}
 				break;
@@ -289,7 +310,9 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 
 	if (!r->up || r->boot != call->from_boot || r->life != call->from_life)
 		return;
-	if (call->kind == CALL_LEARN || call->kind == CALL_ASK)
+	if (call->kind == CALL_HANDOVER && failure == SD_VOTER_IDLE)
+		sim_handover_answered(w, call);
+	if (call->kind == CALL_LEARN || call->kind == CALL_ASK || call->kind == CALL_HANDOVER)
 		return;
 	if (failure == SD_VOTER_IDLE && !call->error)
 		sim_remember(w, region, call->to_place, call->incarnation, call->vote_seq);
@@ -297,6 +320,8 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 	{
 		if (failure == SD_VOTER_IDLE && r->rows.holder == 0)
 			sim_told(w, region, call->to_place, &call->remembers);
+		if (failure == SD_VOTER_IDLE && call->leased)
+			sim_lease_granted(w, call, &call->lease);
 		if (failure == SD_VOTER_IDLE && call->n_rows > 0 && call->rows_from + call->n_rows > r->mem.head + 1)
 			learn_here(w, region, call->rows_from, call->n_rows, call->rows, call->chains);
 		return;
@@ -317,15 +342,23 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 		sd_proposer_failed(machine, call->voter, &call->ballot, failure, w->now);
 	else if (call->error)
 		sd_proposer_failed(machine, call->voter, &call->ballot, SD_VOTER_ERROR, w->now);
+	else if (call->leased)
+	{
+		if (!call->settle)
+			sim_lease_blocked(w, call);
+		sd_proposer_failed(machine, call->voter, &call->ballot, SD_VOTER_LEASED, w->now);
+	}
 	else
 	{
 		switch (call->decision.verdict)
 		{
 			case SD_ACCEPTOR_PROMISED:
+				sim_lease_granted(w, call, &call->ballot);
 				sim_count_vote(w, call->to, call->incarnation, false, call->version, &call->ballot, 0);
 				sd_proposer_promise(machine, &answer, call->reports, call->n_reports, w->now);
 				break;
 			case SD_ACCEPTOR_ACCEPTED:
+				sim_lease_granted(w, call, &call->ballot);
 				sim_count_vote(w, call->to, call->incarnation, true, call->version, &call->ballot, call->entry);
 				sd_proposer_accepted(machine, &answer, w->now);
 				break;
@@ -395,6 +428,7 @@ sim_coordinator_propose(World *w, int region, Attempt *a)
 		return;					/* it is done already, and the backend is about to hear so */
 	if (SIM_MISTAKE(SELF_FIRST))
 		deadline += 1000000 * SECOND;
+	a->trusts_lease = sd_lease_until(&r->lease, &r->change_members->config) > sim_clock(w, region);
 	sd_proposer_propose(&r->change, &entry, deadline, w->now);
 	run_change(w, region);
 }
@@ -467,6 +501,7 @@ heartbeat(World *w, int region, void *p)
 			Call	   *call = sim_call(w, region, m->place[i], CALL_EXCHANGE);
 
 			call->version = r->mem.head + 1;
+			sim_lease_want(w, region, call);
 			sim_send(w, call);
 		}
 	}
@@ -487,6 +522,7 @@ sim_coordinator_start(World *w, int region)
 	Region	   *r = &w->region[region];
 
 	r->changing = NULL;
+	sim_lease_forget(w, region);
 	r->settle.active = false;
 	r->settle.not_before = 0;
 	r->max_round = r->mem.promised.round;

@@ -38,6 +38,7 @@ sim_crash(World *w, int region, const char *why)
 	r->life++;
 	memset(&r->rows, 0, sizeof(r->rows));
 	memset(&r->ddl, 0, sizeof(r->ddl));
+	memset(&r->grant, 0, sizeof(r->grant));
 	r->applier_running = false;
 	r->changing = NULL;
 	r->settle.active = false;
@@ -116,7 +117,8 @@ pause_somebody(World *w, int region, void *p)
 	(void) p;
 	if (w->healing)
 		return;
-	w->region[victim].paused_until = w->now + sim_about(w, 800 * MS);
+	/* now and then for longer than any lease */
+	w->region[victim].paused_until = w->now + sim_about(w, sim_chance(w, 0.15) ? 6 * SECOND : 800 * MS);
 	sim_say(w, victim, "--- paused until %.3f", (double) w->region[victim].paused_until / SECOND);
 	sim_post(w, -1, sim_about(w, w->chaos.pause_every), pause_somebody, NULL);
 }
@@ -199,6 +201,7 @@ fail_over(World *w, int region)
 	r->place = old->place;
 	r->witness = old->witness;
 	r->server = ++w->last_server;
+	r->clock_rate = old->clock_rate;
 	r->wants_in = old->wants_in;
 	r->backup = old->standby;
 	r->standby = old->standby;
@@ -318,9 +321,9 @@ sim_heal(World *w)
 	w->chaos.repeat = 0;
 	if (w->chaos.delay > 20 * MS)
 		w->chaos.delay = 20 * MS;
+	sim_wake_paused(w);
 	for (int i = 0; i < w->n; i++)
 	{
-		w->region[i].paused_until = 0;
 		if (w->at[w->region[i].place] != i)
 			old_primary_ends(w, i, NULL);
 		sim_restart(w, i, NULL);

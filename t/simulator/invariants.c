@@ -59,16 +59,71 @@ evidence(World *w, int region, int64_t version, const SdBallot *ballot, int entr
 		a->ballot = *ballot;
 		a->entry = entry;
 	}
-	else if (a->entry != entry)
+	if (a->entry != entry)
 		sim_violation(w, 4, "version %lld, ballot %s carries %s and, at %s, %s", (long long) version,
 					  sim_ballot(w, ballot), sim_entry(w, a->entry), w->region[region].label, sim_entry(w, entry));
 	return a;
 }
 
+/* votes of the configuration in force for this version, "by (region, incarnation)": a majority? */
+static bool
+is_majority(World *w, int64_t version, const uint32_t *incarnations)
+{
+	const Members *m = sim_true_members(w, version);
+	int			votes = 0;
+
+	for (int i = 0; i < m->config.n; i++)
+	{
+		if (sd_member_votes(&m->config.member[i]) &&
+			(incarnations[m->place[i]] & (1u << m->config.member[i].incarnation)))
+			votes++;
+	}
+	return votes >= sd_config_quorum(&m->config);
+}
+
+static Promise *
+find_promise(World *w, const SdBallot *ballot)
+{
+	for (int i = w->n_promises - 1; i >= 0; i--)
+	{
+		if (sd_ballot_compare(&w->promises[i].ballot, ballot) == 0)
+			return &w->promises[i];
+	}
+	return NULL;
+}
+
+void
+sim_note_promise(World *w, int region, const SdBallot *ballot)
+{
+	const Region *r = &w->region[region];
+	Promise    *p = find_promise(w, ballot);
+
+	if (p == NULL)
+	{
+		if (w->n_promises == w->max_promises)
+		{
+			w->max_promises = w->max_promises ? 2 * w->max_promises : 256;
+			w->promises = realloc(w->promises, sizeof(Promise) * (size_t) w->max_promises);
+			if (w->promises == NULL)
+				abort();
+		}
+		p = &w->promises[w->n_promises++];
+		memset(p, 0, sizeof(*p));
+		p->ballot = *ballot;
+	}
+	p->incarnations[r->place] |= 1u << r->mem.incarnation;
+}
+
+/* Nothing is sent to be accepted at a version before a majority of who votes on it has promised the ballot. */
 void
 sim_note_sent(World *w, int region, int64_t version, const SdBallot *ballot, int entry)
 {
+	const Promise *p = find_promise(w, ballot);
+
 	(void) evidence(w, region, version, ballot, entry);
+	if (p == NULL || !is_majority(w, version, p->incarnations))
+		sim_violation(w, 2, "%s proposes %s at version %lld with ballot %s, which no majority has promised",
+					  w->region[region].label, sim_entry(w, entry), (long long) version, sim_ballot(w, ballot));
 }
 
 /* Has its incarnation given votes that this server does not know of? */
@@ -114,26 +169,14 @@ sim_note_unflushed(World *w, int region, int64_t version, const SdBallot *ballot
 	find_acceptance(w, version, ballot)->incarnations[r->place] &= ~(1u << r->mem.incarnation);
 }
 
-/* "by (region, incarnation)", of the configuration in force for this version */
 static bool
 has_majority(World *w, int64_t version, int entry)
 {
-	const Members *m = sim_true_members(w, version);
-
 	for (int i = 0; i < w->n_acceptances; i++)
 	{
 		Acceptance *a = &w->acceptances[i];
-		int			votes = 0;
 
-		if (a->version != version || a->entry != entry)
-			continue;
-		for (int j = 0; j < m->config.n; j++)
-		{
-			if (sd_member_votes(&m->config.member[j]) &&
-				(a->incarnations[m->place[j]] & (1u << m->config.member[j].incarnation)))
-				votes++;
-		}
-		if (votes >= sd_config_quorum(&m->config))
+		if (a->version == version && a->entry == entry && is_majority(w, version, a->incarnations))
 			return true;
 	}
 	return false;

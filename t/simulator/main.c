@@ -3,8 +3,9 @@
  *
  *	simulate SEED [--mistake NAME]				replay one schedule, with its trace
  *	simulate --check [--steps N] [--seed N]		many schedules without a mistake, then each mistake until caught
- *	simulate --check --only [--steps N] ...		the first half of that: for long runs
+ *	simulate --check --only [--steps N] ...		the first half of that, for long runs
  *	simulate --mistake NAME [--seed N]			look for the first schedule that catches it, and show its end
+ *	with --harm: look longer for what a user would notice of a mistake; or for that only
  */
 #include "sim.h"
 
@@ -33,7 +34,10 @@ static const Mistake mistakes[] = {
 	{"LIE_ABORT", SD_MISTAKE_LIE_ABORT, true, ""},
 	{"ASYNC_COMMIT", SIM_MISTAKE_ASYNC_COMMIT, true, ""},
 	{"NO_CAS", SIM_MISTAKE_NO_CAS, true, ""},
-	{"PREP_ONE", SIM_MISTAKE_PREP_ONE, false, "harmless without a kept promise, so not expected yet"},
+	{"LEASE_REUSE", SD_MISTAKE_LEASE_REUSE, true, ""},
+	{"KEEP_OVER_CONFIG", SD_MISTAKE_KEEP_OVER_CONFIG, true, ""},
+	{"PAUSED_HOLDER", SIM_MISTAKE_PAUSED_HOLDER, true, ""},
+	{"PREP_ONE", SIM_MISTAKE_PREP_ONE, false, "the model finds it"},
 	{"NO_FENCE", SIM_MISTAKE_NO_FENCE, true, ""},
 	{"REJOIN_READ", SIM_MISTAKE_REJOIN_READ, true, ""},
 	{"LIFE_REUSE", SIM_MISTAKE_LIFE_REUSE, true, ""},
@@ -42,10 +46,15 @@ static const Mistake mistakes[] = {
 };
 
 static const char *const happenings[SIM_HAPPENINGS] = {"config entries chosen", "admissions", "rejoins",
-	"servers came back with less", "found void by vote_seq alone", "failovers", "old primaries lived on"};
+	"servers came back with less", "found void by vote_seq alone", "failovers", "old primaries lived on",
+	"changes that require a voter",
+	"granted by a kept ballot", "promises not given because of a lease", "leases handed over",
+	"transactions ended for another region"};
 
-/* far more than the rarest mistake takes to be seen */
-#define HUNT_STEPS INT64_C(100000000)
+/* "caught within a stated number of schedules": far more than the rarest takes */
+#define HUNT_SCHEDULES		20000
+#define NOT_EXPECTED		300		/* for what is not expected to be caught */
+#define HARM_SCHEDULES		200		/* what a user would notice is looked for, and need not be found */
 
 #define N_MISTAKES ((int) (sizeof(mistakes) / sizeof(mistakes[0])))
 
@@ -82,7 +91,7 @@ run(uint64_t seed, uint32_t flags, bool harm_only, FILE *trace, Tally *tally)
 
 /* the end of a failing schedule, for a person */
 static void
-show_end(uint64_t seed, const Mistake *mistake, int lines)
+show_end(uint64_t seed, const Mistake *mistake, bool harm_only, int lines)
 {
 	FILE	   *file = tmpfile();
 	Tally		tally = {0};
@@ -95,7 +104,7 @@ show_end(uint64_t seed, const Mistake *mistake, int lines)
 		perror("tmpfile");
 		exit(2);
 	}
-	run(seed, mistake != NULL ? mistake->flag : 0, false, file, &tally);
+	run(seed, mistake != NULL ? mistake->flag : 0, harm_only, file, &tally);
 	rewind(file);
 	while (fgets(line, sizeof(line), file) != NULL)
 		total++;
@@ -106,16 +115,17 @@ show_end(uint64_t seed, const Mistake *mistake, int lines)
 			fputs(line, stdout);
 	}
 	fclose(file);
-	printf("(all of it: simulate %llu%s%s)\n", (unsigned long long) seed, mistake != NULL ? " --mistake " : "",
+	printf("(all of it: simulate %llu%s%s%s)\n", (unsigned long long) seed, harm_only ? " --harm" : "",
+		   mistake != NULL ? " --mistake " : "",
 		   mistake != NULL ? mistake->name : "");
 }
 
 /* First schedule that catches it, 0 if none did. */
 static uint64_t
-hunt(const Mistake *mistake, bool harm_only, uint64_t first_seed, int64_t max_steps, Tally *tally)
+hunt(const Mistake *mistake, bool harm_only, uint64_t first_seed, int64_t schedules, Tally *tally)
 {
 	memset(tally, 0, sizeof(*tally));
-	for (uint64_t seed = first_seed; tally->steps < max_steps; seed++)
+	for (uint64_t seed = first_seed; tally->schedules < schedules; seed++)
 	{
 		if (!run(seed, mistake->flag, harm_only, NULL, tally))
 			return seed;
@@ -124,7 +134,7 @@ hunt(const Mistake *mistake, bool harm_only, uint64_t first_seed, int64_t max_st
 }
 
 static int
-check(uint64_t first_seed, int64_t steps, bool only)
+check(uint64_t first_seed, int64_t steps, bool only, int64_t harm_schedules)
 {
 	Tally		tally = {0};
 	int			caught = 0;
@@ -136,7 +146,7 @@ check(uint64_t first_seed, int64_t steps, bool only)
 		if (!run(seed, 0, false, NULL, &tally))
 		{
 			printf("seed %llu violates invariant %d: %s\n\n", (unsigned long long) seed, world.violated, world.violation);
-			show_end(seed, NULL, 80);
+			show_end(seed, NULL, false, 80);
 			printf("simulate: 0 passed, 1 failed\n");
 			return 1;
 		}
@@ -159,7 +169,7 @@ check(uint64_t first_seed, int64_t steps, bool only)
 	for (int i = 0; i < N_MISTAKES; i++)
 	{
 		const Mistake *m = &mistakes[i];
-		uint64_t	seed = hunt(m, false, first_seed, m->expected ? HUNT_STEPS : HUNT_STEPS / 50, &tally);
+		uint64_t	seed = hunt(m, false, first_seed, m->expected ? HUNT_SCHEDULES : NOT_EXPECTED, &tally);
 		Tally		harm;
 
 		if (seed == 0)
@@ -173,7 +183,7 @@ check(uint64_t first_seed, int64_t steps, bool only)
 		if (m->expected)
 			caught++;
 		printf("%-21s %-9d %9lld %9lld   ", m->name, world.violated, (long long) tally.schedules, (long long) tally.steps);
-		seed = hunt(m, true, first_seed, HUNT_STEPS / 20, &harm);
+		seed = hunt(m, true, first_seed, harm_schedules, &harm);
 		if (seed == 0)
 			printf("%-4s %9lld\n", "-", (long long) harm.steps);
 		else
@@ -197,6 +207,9 @@ find_mistake(const char *name)
 	exit(2);
 }
 
+static const char usage[] = "usage: simulate SEED [--mistake NAME] | --check [--only] [--harm] [--steps N] [--seed N]\n"
+	"       | --mistake NAME [--harm] [--seed N]\n";
+
 int
 main(int argc, char **argv)
 {
@@ -206,6 +219,7 @@ main(int argc, char **argv)
 	bool		checking = false;
 	bool		replay = false;
 	bool		only = false;
+	bool		harm = false;
 	Tally		tally = {0};
 
 	for (int i = 1; i < argc; i++)
@@ -214,6 +228,8 @@ main(int argc, char **argv)
 			checking = true;
 		else if (strcmp(argv[i], "--only") == 0)
 			only = true;
+		else if (strcmp(argv[i], "--harm") == 0)
+			harm = true;
 		else if (strcmp(argv[i], "--mistake") == 0 && i + 1 < argc)
 			mistake = find_mistake(argv[++i]);
 		else if (strcmp(argv[i], "--steps") == 0 && i + 1 < argc)
@@ -227,30 +243,30 @@ main(int argc, char **argv)
 		}
 		else
 		{
-			fprintf(stderr, "usage: simulate SEED [--mistake NAME] | --check [--only] [--steps N] [--seed N] | --mistake NAME [--seed N]\n");
+			fputs(usage, stderr);
 			return 2;
 		}
 	}
 	if (checking)
-		return check(seed, steps, only);
+		return check(seed, steps, only, harm ? HUNT_SCHEDULES : HARM_SCHEDULES);
 	if (replay)
 	{
-		bool		ok = run(seed, mistake != NULL ? mistake->flag : 0, false, stdout, &tally);
+		bool		ok = run(seed, mistake != NULL ? mistake->flag : 0, harm, stdout, &tally);
 
 		printf("%s after %lld steps\n", ok ? "no violation" : "violation", (long long) tally.steps);
 		return ok ? 0 : 1;
 	}
 	if (mistake != NULL)
 	{
-		seed = hunt(mistake, false, seed, HUNT_STEPS, &tally);
+		seed = hunt(mistake, harm, seed, HUNT_SCHEDULES, &tally);
 		if (seed == 0)
 		{
 			printf("%s was not caught in %lld steps\n", mistake->name, (long long) tally.steps);
 			return 1;
 		}
-		show_end(seed, mistake, 80);
+		show_end(seed, mistake, harm, 80);
 		return 0;
 	}
-	fprintf(stderr, "usage: simulate SEED [--mistake NAME] | --check [--only] [--steps N] [--seed N] | --mistake NAME [--seed N]\n");
+	fputs(usage, stderr);
 	return 2;
 }

@@ -66,7 +66,22 @@ sim_takes_part(World *w, int region)
 
 /* ---------- how many may be missing: the assumption that every schedule keeps to ---------- */
 
-/* Voters of m whose votes are all there, without lost_place: is that a majority? */
+/*
+ * A voter whose votes are all there.  (With a mistake that lets it vote without them it is taken at its word, or nothing
+ * would ever be changed again.)
+ */
+static bool
+is_good(World *w, const SdMember *member, int place)
+{
+	const Region *r = &w->region[w->at[place]];
+
+	if (!SIM_MISTAKE(NO_FENCE) && !SIM_MISTAKE(REJOIN_READ) && sim_lacks_votes(w, w->at[place]))
+		return false;
+	return sd_member_votes(member) && !r->mem.is_void && r->mem.server == r->server &&
+		r->mem.incarnation == member->incarnation;
+}
+
+/* Are these, without lost_place, a majority of m? */
 static bool
 has_good_majority(World *w, const Members *m, int lost_place)
 {
@@ -74,11 +89,7 @@ has_good_majority(World *w, const Members *m, int lost_place)
 
 	for (int i = 0; i < m->config.n; i++)
 	{
-		const SdMember *member = &m->config.member[i];
-		const Region *r = &w->region[w->at[m->place[i]]];
-
-		if (sd_member_votes(member) && m->place[i] != lost_place && !r->mem.is_void &&
-			!sim_lacks_votes(w, w->at[m->place[i]]) && r->mem.server == r->server && r->mem.incarnation == member->incarnation)
+		if (m->place[i] != lost_place && is_good(w, &m->config.member[i], m->place[i]))
 			good++;
 	}
 	return good >= sd_config_quorum(&m->config);

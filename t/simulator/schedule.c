@@ -17,7 +17,8 @@ client_arrives(World *w, int region, void *p)
 		return;
 	if (w->region[region].retired)
 		return;
-	if (w->region[region].up && !w->region[region].witness)
+	/* who has no member to connect to seldom tries */
+	if (w->region[region].up && !w->region[region].witness && (sim_takes_part(w, region) || sim_chance(w, 0.1)))
 		sim_client_start(w, region, false);
 	sim_post(w, region, sim_about(w, w->chaos.think), client_arrives, NULL);
 }
@@ -95,6 +96,8 @@ choose_chaos(World *w)
 	c->statements = pick(w, 2 * MS, 50 * MS, 400 * MS);
 	c->think = pick(w, 300 * MS, 1500 * MS, 4 * SECOND);
 	c->client_rollback = 0.05;
+	c->required = (double) pick(w, 0, 0, 20) / 100;
+	c->lease = pick(w, 0, 2 * SECOND, 10 * SECOND);
 	c->operate_every = pick(w, 0, 1 * SECOND, 4 * SECOND);
 	c->calm = sim_chance(w, 0.1);
 	if (c->calm)
@@ -109,6 +112,7 @@ choose_chaos(World *w)
 	c->crash_at_point = (double) pick(w, 0, 3, 15) / 100;
 	c->coordinator_kill = 0.3;
 	c->client_cancel = 0.1;
+	c->forget = c->lease > 0 ? 0.02 : 0;
 	c->late_failure = 0.05;
 	c->crash_every = pick(w, 0, 1500 * MS, 5 * SECOND);
 	c->cut_every = pick(w, 0, 2 * SECOND, 6 * SECOND);
@@ -178,6 +182,7 @@ choose_places(World *w)
 		r->place = w->at[i] = i;
 		r->witness = shape[i] == 'w';
 		r->server = ++w->last_server;
+		r->clock_rate = w->chaos.calm ? 1 : 0.8 + 0.05 * (double) sim_below(w, 10);
 		r->up = shape[i] != '.';
 		w->wants_vote[i] = shape[i] == 'v' || shape[i] == 'w';
 		for (int j = 0; j < MAX_PLACES; j++)

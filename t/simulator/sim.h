@@ -10,8 +10,8 @@
  *
  * Files: world.c (time, events, locks, trace), tables.c (what is stored), invariants.c (what must hold), calls.c
  * (network and acceptor), coordinator.c, backend.c (clients' transactions, applier), members.c (configurations, who
- * asks for which change of them), identity.c (the fence: may this server vote), faults.c (what goes wrong), schedule.c
- * (one whole schedule), main.c (arguments, the table of mistakes).
+ * asks for which change of them), identity.c (the fence: may this server vote), lease.c (leading), faults.c (what goes
+ * wrong), schedule.c (one whole schedule), main.c (arguments, the table of mistakes).
  */
 #ifndef SD_SIM_H
 #define SD_SIM_H
@@ -22,6 +22,7 @@
 
 #include "consensus/acceptor.h"
 #include "consensus/ballot.h"
+#include "consensus/lease.h"
 #include "consensus/membership.h"
 #include "consensus/mistakes.h"
 #include "consensus/proposer.h"
@@ -44,6 +45,7 @@
 #define LOCK_TIMEOUT	(1000 * MS)
 #define HEARTBEAT		(1 * SECOND)
 #define SETTLE_AFTER	(1 * SECOND)	/* how long an accepted, unlearned entry is left to its proposer */
+#define HOLD_LIMIT		(2 * SECOND)	/* how long an open transaction is protected from who asks for the lease */
 #define HEAL_BOUND		(32 * SECOND)	/* invariant 12: 3 x lease_duration + 2 s */
 
 /* mistakes in the server around the core; those of the core are in consensus/mistakes.h */
@@ -56,6 +58,7 @@
 #define SIM_MISTAKE_NO_FENCE		(1u << 22)	/* a server that lost votes goes on voting */
 #define SIM_MISTAKE_REJOIN_READ		(1u << 23)	/* ... copies what the others hold, and votes */
 #define SIM_MISTAKE_ALPHA2			(1u << 24)	/* s + 1 is proposed before s is known to be chosen */
+#define SIM_MISTAKE_PAUSED_HOLDER	(1u << 26)	/* the lease is trusted instead of the own promise, at the last moment */
 #define SIM_MISTAKE_LIFE_REUSE		(1u << 25)	/* a restored void server keeps the life that it asked to be readmitted under */
 
 #define SIM_MISTAKE(name) ((w->mistakes & SIM_MISTAKE_##name) != 0)
@@ -75,6 +78,7 @@ struct Event
 	int			region;
 	int			boot;			/* process lives this event belongs to; -1: any */
 	int			life;			/* same for the coordinator */
+	bool		held_up;		/* its server is paused */
 	EventFn		fn;
 	void	   *p;
 };
@@ -169,8 +173,17 @@ struct Region
 	Lock		ddl;
 	bool		applier_running;
 
+	double		clock_rate;
+	SdGrant		grant;			/* what its acceptor gave its word to */
+
 	/* coordinator */
 	int			life;
+	SdLease		lease;			/* what it was granted, and keeps */
+	bool		handed;			/* somebody was told that it is given up */
+	SdBallot	blocked;		/* another's lease, for which it waits */
+	int64_t		blocked_until;
+	bool		blocked_over;	/* its holder has released it */
+	int64_t		ask_after;
 	int64_t		max_round;
 	Attempt    *changing;		/* whose change the machine below is */
 	int			change_serial;
@@ -256,6 +269,8 @@ struct Attempt
 	SdBallot	ballot;
 	bool		chosen;
 	bool		holds_rows;
+	int64_t		granted;		/* when its statements began */
+	bool		trusts_lease;	/* PAUSED_HOLDER */
 	int64_t		in_log_at;		/* 0 = in nobody's log */
 	bool		retry;			/* one of the changes after everything is well: tried again until it succeeds */
 };
@@ -268,6 +283,7 @@ typedef enum CallKind
 	CALL_ACCEPT,
 	CALL_LEARN,
 	CALL_EXCHANGE,				/* heartbeat and fetch: read-only */
+	CALL_HANDOVER,				/* please let us have your lease */
 	CALL_ASK					/* please propose this change of the members; no answer */
 } CallKind;
 
@@ -296,6 +312,15 @@ typedef struct Call
 	uint64_t	life;
 	int64_t		applied;
 
+	/* leases; times are of the clock of who says them */
+	int64_t		lease_wanted;	/* for how long, with PREPARE, ACCEPT, EXCHANGE */
+	int64_t		sent;
+	SdBallot	over_lease;		/* PREPARE: of a lease that its holder has released */
+	SdBallot	lease;			/* EXCHANGE, HANDOVER: whose; the answer to PREPARE, if leased */
+	bool		leased;			/* answers: PREPARE: no, because of lease; EXCHANGE: renewed */
+	int64_t		lease_left;
+	bool		released;
+
 	/* LEARN: rows told; answers: rows that the caller lacks */
 	int64_t		rows_from;
 	int			n_rows;
@@ -323,6 +348,13 @@ typedef struct Acceptance
 	uint32_t	incarnations[MAX_PLACES];	/* by place, bit masks */
 } Acceptance;
 
+/* who promised a ballot, at whichever version: a promise is for that version and all later ones */
+typedef struct Promise
+{
+	SdBallot	ballot;
+	uint32_t	incarnations[MAX_PLACES];
+} Promise;
+
 typedef struct CountedVote
 {
 	int			region;
@@ -343,6 +375,11 @@ typedef enum Happening
 	SIM_TOLD_VOID,				/* recognised by vote_seq alone */
 	SIM_FAILED_OVER,
 	SIM_OLD_PRIMARY_LIVED,
+	SIM_REQUIRED,
+	SIM_BY_LEASE,
+	SIM_LEASED,
+	SIM_HANDED_OVER,
+	SIM_DOOMED,
 	SIM_HAPPENINGS
 } Happening;
 
@@ -354,6 +391,8 @@ typedef struct Chaos
 	double		coordinator_kill;
 	double		client_cancel;
 	double		client_rollback;
+	double		required;		/* a policy that waits for one voter besides a majority */
+	double		forget;			/* an open transaction */
 	double		late_failure;	/* after the final check, before the commit record */
 	int64_t		delay;			/* mean, one way */
 	int64_t		flush;
@@ -362,6 +401,7 @@ typedef struct Chaos
 	int64_t		crash_every;	/* 0 = never */
 	int64_t		cut_every;
 	int64_t		pause_every;
+	int64_t		lease;			/* duration; 0: none are wanted */
 	int64_t		lose_every;		/* lost state */
 	int64_t		operate_every;	/* changes of the members */
 	bool		calm;			/* no fault at all in this schedule */
@@ -400,6 +440,9 @@ struct World
 	int			n_acceptances;
 	int			max_acceptances;
 	Acceptance *acceptances;
+	int			n_promises;
+	int			max_promises;
+	Promise    *promises;
 	int			n_counted;
 	int			max_counted;
 	CountedVote *counted;
@@ -428,6 +471,7 @@ extern void sim_post(World *w, int region, int64_t delay, EventFn fn, void *p);
 extern void sim_post_process(World *w, int region, int64_t delay, EventFn fn, void *p);
 extern void sim_post_coordinator(World *w, int region, int64_t delay, EventFn fn, void *p);
 extern bool sim_step(World *w);
+extern void sim_wake_paused(World *w);
 extern void sim_lock(World *w, int region, Lock *lock, int64_t session, int64_t timeout, EventFn got, EventFn late, void *p);
 extern void sim_unlock(World *w, int region, Lock *lock, int64_t session);
 extern void sim_say(World *w, int region, const char *format,...) __attribute__((format(printf, 3, 4)));
@@ -452,6 +496,7 @@ extern void sim_lose_memory(World *w, int region);
 extern void sim_violation(World *w, int invariant, const char *format,...) __attribute__((format(printf, 3, 4)));
 extern void sim_note_sent(World *w, int region, int64_t version, const SdBallot *ballot, int entry);
 extern void sim_note_vote(World *w, int region);
+extern void sim_note_promise(World *w, int region, const SdBallot *ballot);
 extern bool sim_lacks_votes(const World *w, int region);
 extern void sim_note_accepted(World *w, int region, int64_t version, const SdBallot *ballot, int entry);
 extern void sim_note_unflushed(World *w, int region, int64_t version, const SdBallot *ballot);
@@ -512,6 +557,21 @@ extern void sim_backend_coordinator_gone(World *w, int region);
 extern void sim_backend_processes_gone(World *w, int region);
 extern void sim_client_cancel(World *w, Attempt *a);
 extern void sim_applier_wake(World *w, int region);
+
+/* lease.c */
+extern int64_t sim_clock(const World *w, int region);
+extern bool sim_lease_forbids(World *w, int region, Call *call);
+extern void sim_lease_grant(World *w, int region, const Call *call);
+extern void sim_lease_renew(World *w, int region, Call *call);
+extern const SdKept *sim_lease_take(World *w, int region, const SdConfig *config, int64_t version);
+extern void sim_lease_granted(World *w, const Call *call, const SdBallot *ballot);
+extern void sim_lease_end(World *w, int region);
+extern void sim_lease_want(World *w, int region, Call *call);
+extern void sim_lease_blocked(World *w, const Call *call);
+extern bool sim_lease_may_try(World *w, int region);
+extern void sim_handover_asked(World *w, int region, Call *call);
+extern void sim_handover_answered(World *w, const Call *call);
+extern void sim_lease_forget(World *w, int region);
 
 /* faults.c */
 extern void sim_crash(World *w, int region, const char *why);

@@ -68,6 +68,7 @@ sim_free_all(World *w)
 		free(w->events[i]);
 	free(w->events);
 	free(w->acceptances);
+	free(w->promises);
 	free(w->counted);
 }
 
@@ -134,6 +135,7 @@ post(World *w, int region, int64_t delay, EventFn fn, void *p, int boot, int lif
 	e->region = region;
 	e->boot = boot;
 	e->life = life;
+	e->held_up = false;
 	e->fn = fn;
 	e->p = p;
 	event_push(w, e);
@@ -183,6 +185,7 @@ sim_step(World *w)
 		if (r->up && r->paused_until > w->now)
 		{
 			e->time = r->paused_until;
+			e->held_up = true;
 			event_push(w, e);
 			return true;
 		}
@@ -191,6 +194,26 @@ sim_step(World *w)
 	e->fn(w, e->region, e->p);
 	free(e);
 	return true;
+}
+
+/* All paused servers go on now: what was held up happens at once. */
+void
+sim_wake_paused(World *w)
+{
+	Event	  **events = w->events;
+	int			n = w->n_events;
+
+	for (int i = 0; i < w->n; i++)
+		w->region[i].paused_until = 0;
+	w->events = NULL;
+	w->n_events = w->max_events = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (events[i]->held_up && events[i]->time > w->now)
+			events[i]->time = w->now;
+		event_push(w, events[i]);
+	}
+	free(events);
 }
 
 /* ---------- locks ---------- */
