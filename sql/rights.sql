@@ -30,6 +30,11 @@ INSERT INTO decided_call VALUES
 	('schemadrift.suspend_region', 'admin'),
 	('schemadrift.resume_region', 'admin'),
 	('schemadrift.set_peer_conninfo', 'admin'),
+	('schemadrift.rejoin', 'admin'),
+	('schemadrift.void_identity', 'admin'),
+	('schemadrift.confirm_failover', 'admin'),
+	-- superusers alone
+	('schemadrift.force_new_group', ''),
 	('schemadrift.set_policy', 'admin'),
 	('schemadrift.transfer_lease', 'admin'),
 	-- changes

@@ -17,6 +17,9 @@
 #define SD_ERRCODE_DIVERGED			MAKE_SQLSTATE('S','D','0','0','8')	/* the schema here is not what the log says */
 #define SD_ERRCODE_NO_COORDINATOR	MAKE_SQLSTATE('S','D','0','0','9')	/* coordinator not running */
 
+/* between regions only: the group was made anew by force_new_group() */
+#define SD_ERRCODE_GENERATION		MAKE_SQLSTATE('S','D','0','1','0')
+
 #define SD_ERRCODE_PREEMPTED		ERRCODE_T_R_SERIALIZATION_FAILURE	/* 40001: nothing happened, retry */
 #define SD_ERRCODE_UNKNOWN_OUTCOME	ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN	/* 40003 */
 

@@ -7,6 +7,7 @@
 
 #include <limits.h>
 
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
@@ -28,6 +29,8 @@ char	   *sd_bypass_reason;
 char	   *sd_migration_name;
 char	   *sd_allowed_roles;
 int			sd_scope;
+char	   *sd_token_file;
+bool		sd_atomic_page_writes;
 
 static const struct config_enum_entry ddl_modes[] = {
 	{"default", SD_MODE_DEFAULT, false},
@@ -79,6 +82,30 @@ static const IntSetting int_settings[] = {
 	&sd_max_entry_size, 64 * 1024, 64, 256 * 1024, PGC_SUSET, GUC_UNIT_KB},
 };
 
+/* What lies in the data directory is copied with it, and would prove nothing. */
+static bool
+check_token_file(char **value, void **extra, GucSource source)
+{
+	char	   *path = *value;
+
+	(void) extra;
+	(void) source;
+	if (path == NULL || path[0] == '\0')
+		return true;
+	canonicalize_path(path);
+	if (!is_absolute_path(path))
+	{
+		GUC_check_errdetail("It must be an absolute path.");
+		return false;
+	}
+	if (DataDir && path_is_prefix_of_path(DataDir, path))
+	{
+		GUC_check_errdetail("It must lie outside the data directory, so that a copy of that lacks it.");
+		return false;
+	}
+	return true;
+}
+
 typedef struct StringSetting
 {
 	const char *name;
@@ -111,6 +138,8 @@ static const StringSetting string_settings[] = {
 	&sd_migration_name, "", PGC_USERSET, 0, NULL},
 	{"schemadrift.allowed_roles", "Roles whose migrations this region runs; * is every role that is no superuser, and the one that initdb made.",
 	&sd_allowed_roles, "*", PGC_SIGHUP, GUC_LIST_INPUT, is_list_of_roles},
+	{"schemadrift.token_file", "File outside the data directory whose contents prove that this server is the region it says it is.",
+	&sd_token_file, "", PGC_SIGHUP, 0, check_token_file},
 };
 
 void
@@ -130,6 +159,9 @@ sd_settings_init(void)
 		DefineCustomStringVariable(s->name, s->what, NULL, s->value, s->initial,
 								   s->context, s->flags, s->check, NULL, NULL);
 	}
+	DefineCustomBoolVariable("schemadrift.atomic_page_writes",
+							 "The storage writes whole pages or nothing: vote although full_page_writes is off.",
+							 NULL, &sd_atomic_page_writes, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("schemadrift.ddl_mode",
 							 "How this session's DDL is treated; may tighten the group's policy, or be off.",
 							 NULL, &sd_ddl_mode, SD_MODE_DEFAULT, ddl_modes,

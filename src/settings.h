@@ -36,6 +36,8 @@ extern char *sd_bypass_reason;
 extern char *sd_migration_name;
 extern char *sd_allowed_roles;	/* ddl/allowed.h */
 extern int	sd_scope;			/* SdScopeSetting */
+extern char *sd_token_file;		/* empty: none */
+extern bool sd_atomic_page_writes;
 
 extern void sd_settings_init(void);
 

@@ -231,14 +231,71 @@ sd_shared_peer(SdDatabase *db, const char *region)
 	return peer;
 }
 
+void
+sd_shared_count(SdPeerState *peer, int32 incarnation, int64 vote_seq)
+{
+	if (incarnation > peer->counted)
+	{
+		peer->counted = incarnation;
+		peer->vote_seq = 0;
+	}
+	if (incarnation == peer->counted)
+		peer->vote_seq = Max(peer->vote_seq, vote_seq);
+}
+
+void
+sd_shared_confirm(SdPeerState *peer, const SdTelemetry *told, int32 incarnation, int64 now_us)
+{
+	/* a void region may have lost what it remembered */
+	if (told->state == SD_REGION_VOID || (told->remembers_of != incarnation && told->protocol > 1))
+		return;
+	peer->confirmed = incarnation;
+	peer->confirmed_us = now_us;
+}
+
+/* So many: a late answer from before a restart looks like somebody coming back once or twice. */
+#define RETURNS_OF_CLONES 3
+
+/*
+ * "A peer that sees the boot ids of one (region, incarnation) alternate": a server that was started again has a new one and
+ * never the old one again; two servers with one identity take turns.
+ */
+static void
+watch_boot_id(SdPeerState *peer, const SdTelemetry *told)
+{
+	if (peer->told.incarnation != told->incarnation)
+	{
+		peer->former_boot_id = 0;
+		peer->returns = 0;
+		peer->cloned = 0;
+		return;
+	}
+	if (told->state == SD_REGION_VOID || peer->told.boot_id == told->boot_id || peer->told.boot_id == 0)
+		return;
+	if (peer->former_boot_id == told->boot_id)
+		peer->returns++;
+	else
+		peer->returns = 0;
+	peer->former_boot_id = peer->told.boot_id;
+	if (peer->returns >= RETURNS_OF_CLONES)
+		peer->cloned = told->incarnation;
+}
+
 bool
 sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64 now_us)
 {
 	bool		news = peer->told.head != told->head || peer->told.applied != told->applied ||
 		peer->told.state != told->state || peer->last_heard == 0 ||
-		sd_ballot_compare(&peer->told.lease, &told->lease) != 0 || peer->told.lease_in_use != told->lease_in_use;
+		sd_ballot_compare(&peer->told.lease, &told->lease) != 0 || peer->told.lease_in_use != told->lease_in_use ||
+		memcmp(&peer->told.life, &told->life, UUID_LEN) != 0;
 
 	Assert(LWLockHeldByMeInMode(&db->lock, LW_EXCLUSIVE));
+	watch_boot_id(peer, told);
+	sd_shared_count(peer, told->incarnation, told->vote_seq);
+	/* the ballot it had a lease for was in its memory only: nobody need wait for it */
+	if (peer->told.boot_id != told->boot_id && peer->told.boot_id != 0 &&
+		strcmp(db->grant.ballot.region, peer->region) == 0)
+		memset(&db->grant, 0, sizeof(db->grant));
 	peer->told = *told;
 	peer->last_heard = GetCurrentTimestamp();
 	peer->last_heard_us = now_us;

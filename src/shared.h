@@ -76,6 +76,10 @@ typedef struct SdTelemetry
 	int32		lease_held_ms;	/* open for so long */
 	SdBallot	granted;		/* the lease that its acceptor has granted */
 	int32		granted_ms;
+	pg_uuid_t	life;			/* of a void region: in whose name it asks to come back */
+	int32		cloned;			/* incarnation of ours in whose name it hears two servers speak; 0 none */
+	int32		remembers_of;	/* incarnation of ours ... */
+	int64		remembers;		/* ... of which it remembers so many votes; 0, 0: it does not say */
 } SdTelemetry;
 
 #define SD_WAITERS			16
@@ -113,6 +117,19 @@ typedef struct SdPeerState
 	int32		rtt_us;			/* smoothed; -1 unknown */
 	TimestampTz retry_at;		/* of an open circuit */
 	char		last_error[SD_TEXT_SIZE];	/* why our calls fail; empty when they do not */
+
+	/* the most votes that it told of, under which incarnation; what table peer says is not in here */
+	int32		counted;
+	int64		vote_seq;
+
+	/* it remembers no more votes of ours than we have: of this incarnation of ours; 0: it has not said so yet */
+	int32		confirmed;
+	int64		confirmed_us;	/* monotonic: when it said so last */
+
+	/* "boot ids alternate": who else spoke in its name, and how often somebody came back after another had spoken */
+	int64		former_boot_id;
+	int			returns;
+	int32		cloned;			/* the incarnation in whose name two servers speak; 0 none */
 } SdPeerState;
 
 /* A backend's request to its coordinator, and the result. */
@@ -214,6 +231,19 @@ typedef struct SdDatabase
 	char		reason[SD_TEXT_SIZE];
 	char		remedy[SD_TEXT_SIZE];
 
+	/*
+	 * The incarnation of ours whose votes enough other regions have confirmed since the server was started: it may vote.
+	 * 0: none.  A crash forgets it with everything else here, as it should.
+	 */
+	int32		proved;
+
+	/* rejoin(): what a backend wants of the coordinator, and what came of the last attempt */
+	bool		rejoin_now;
+	uint32		rejoin_attempts;	/* answered so far */
+	int			rejoin_sqlstate;	/* of the last answer; 0: it was admitted */
+	char		rejoin_error[SD_TEXT_SIZE];
+	char		rejoin_detail[SD_DETAIL_SIZE];
+
 	/* why the applier halted; written by the applier */
 	int64		halted_at;		/* version; 0: it has not */
 	int			halt_sqlstate;
@@ -301,8 +331,18 @@ extern void sd_shared_wake_at_commit(SdDatabase *db);
 /* Take in what a region told; true if there was news in it.  Caller holds db->lock exclusively. */
 extern bool sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64 now_us);
 
-/* A void region's way back. */
-#define SD_REMEDY_VOID "in another region: remove_region() this one; then here: leave() and join()"
+/* It told (region, incarnation) of so many votes.  Caller holds db->lock exclusively. */
+extern void sd_shared_count(SdPeerState *peer, int32 incarnation, int64 vote_seq);
+
+/*
+ * Its answer said how many votes of ours it remembers, and we have as many.  An answer: what it says in a call of its own may
+ * be from before we lost them.  A region that speaks the first protocol cannot say it, and is taken for one that
+ * remembers none.  Caller holds db->lock exclusively.
+ */
+extern void sd_shared_confirm(SdPeerState *peer, const SdTelemetry *told, int32 incarnation, int64 now_us);
+
+/* A void region's way back, where the coordinator cannot say it better. */
+#define SD_REMEDY_VOID "SELECT schemadrift.rejoin(), when the coordinator runs"
 
 extern const char *sd_region_state_text(SdRegionState state);
 extern SdRegionState sd_region_state_parse(const char *text);

@@ -44,6 +44,12 @@ sd_group_begin(const char *function, const char *subject)
 int64
 sd_group_propose(const SdMembers *members, const char *action, const char *region)
 {
+	return sd_group_propose_more(members, action, region, "");
+}
+
+int64
+sd_group_propose_more(const SdMembers *members, const char *action, const char *region, const char *more)
+{
 	StringInfoData payload;
 	SdConfigFault fault = sd_config_check(&members->config);
 
@@ -58,6 +64,7 @@ sd_group_propose(const SdMembers *members, const char *action, const char *regio
 	initStringInfo(&payload);
 	appendStringInfo(&payload, "\"members\":%s,\"action\":\"%s\",\"region\":", sd_members_json(members), action);
 	escape_json(&payload, region);
+	appendStringInfoString(&payload, more);
 	sd_change_describe(SD_KIND_CONFIG, NULL, 0, payload.data, true);
 	sd_change_set_subject(psprintf("%s %s", action, region));
 	return sd_change_version();

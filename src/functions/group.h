@@ -83,6 +83,9 @@ extern void sd_group_begin(const char *function, const char *subject);
 /* The members after the change become this transaction's entry; returns its version. */
 extern int64 sd_group_propose(const SdMembers *members, const char *action, const char *region);
 
+/* The same with more in the payload: JSON members, each with a comma before it. */
+extern int64 sd_group_propose_more(const SdMembers *members, const char *action, const char *region, const char *more);
+
 /* Takes the DDL lock and wipes this region's state; the schema stays as it is. */
 extern void sd_group_clear(void);
 

@@ -22,6 +22,7 @@
 #include "errors.h"
 #include "functions/rpc.h"
 #include "shared.h"
+#include "store/life.h"
 #include "store/names.h"
 #include "store/telemetry.h"
 #include "store/vote.h"
@@ -66,6 +67,20 @@ sd_rpc_guard_session(int32 protocol)
 			   psprintf("It speaks %d; this library speaks %d to %d.", protocol, SD_PROTOCOL_OLDEST, SD_PROTOCOL));
 }
 
+/*
+ * force_new_group() made the group anew.  The number in the DETAIL is read by the coordinator of a region that was left
+ * behind: it stops voting then.
+ */
+static void
+refuse_generation(const SdSelf *self, int32 caller)
+{
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_GENERATION),
+			 errmsg("region \"%s\" is in generation %d of the group, the caller in %d", self->region, self->generation, caller),
+			 errdetail("generation %d", self->generation),
+			 errhint("SELECT schemadrift.leave() in the region of the older generation, and join() the newer one.")));
+}
+
 SdCaller
 sd_rpc_guard(FunctionCallInfo fcinfo, bool vote)
 {
@@ -95,7 +110,7 @@ sd_rpc_guard(FunctionCallInfo fcinfo, bool vote)
 	if (memcmp(&caller.self.group_id, PG_GETARG_UUID_P(ARG_GROUP), UUID_LEN) != 0)
 		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this region is in another group", NULL);
 	if (caller.self.generation != PG_GETARG_INT32(ARG_GENERATION))
-		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this region is in another generation of the group", NULL);
+		refuse_generation(&caller.self, PG_GETARG_INT32(ARG_GENERATION));
 	if (strcmp(caller.self.region, text_to_cstring(PG_GETARG_TEXT_PP(ARG_CALLEE))) != 0)
 		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the call was meant for another region",
 			   psprintf("This is region \"%s\".", caller.self.region));
@@ -272,6 +287,17 @@ is_leased(FunctionCallInfo fcinfo, const SdCaller *caller, SdVote *vote)
 	return forbids;
 }
 
+/*
+ * "Prepare and accept carry the caller's memory of the callee": who asks for a version after the one that began our
+ * incarnation means that one; a caller that is further behind may mean an earlier life.
+ */
+static void
+check_memory(FunctionCallInfo fcinfo, const SdCaller *caller, int64 version)
+{
+	if (caller->self.valid && caller->self.has_life && version > caller->self.since)
+		(void) sd_life_contradicted(&caller->self, caller->region, caller->self.incarnation, PG_GETARG_INT64(ARG_VOTE_SEQ));
+}
+
 Datum
 sd_rpc_prepare(PG_FUNCTION_ARGS)
 {
@@ -289,6 +315,7 @@ sd_rpc_prepare(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	}
 	sd_store_enter(&scope);
+	check_memory(fcinfo, &caller, version);
 	vote = sd_vote_prepare(&ballot, version, &chain);
 	put_vote(fcinfo, &vote, version);
 	sd_store_leave(&scope);
@@ -311,6 +338,7 @@ sd_rpc_accept(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	sd_store_enter(&scope);
+	check_memory(fcinfo, &caller, version);
 	vote = sd_vote_accept(&ballot, version, &chain, entry);
 	put_vote(fcinfo, &vote, version);
 	sd_store_leave(&scope);
@@ -413,9 +441,27 @@ sd_rpc_fetch(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* What a member says of our own votes and of who else speaks in our name; true: we are void now. */
+static bool
+hear_of_ourselves(const SdCaller *caller, const SdTelemetry *told)
+{
+	const SdSelf *self = &caller->self;
+
+	if (sd_life_contradicted(self, caller->region, told->remembers_of, told->remembers))
+		return true;
+	if (self->valid && told->cloned == self->incarnation)
+	{
+		sd_life_end(self->incarnation, SD_VOID_CLONE,
+					psprintf("region \"%s\" hears two servers speak in the name of this region", caller->region));
+		ForceSyncCommit();
+		return true;
+	}
+	return false;
+}
+
 /*
- * Heartbeat.  The caller tells where it is, we answer where we are.  Nothing is written to a table:
- * an idle group makes no WAL.
+ * Heartbeat.  The caller tells where it is, we answer where we are.  Nothing is written to a table (an idle group makes
+ * no WAL), unless what the caller remembers shows that this region has lost votes.
  */
 Datum
 sd_rpc_exchange(PG_FUNCTION_ARGS)
@@ -429,6 +475,7 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	SdTelemetry told = {0};
 	SdTelemetry own;
 	bool		news = false;
+	bool		contradicted = false;
 	bool		member;
 	SdMembers	members;
 	SdScope		scope;
@@ -459,9 +506,12 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 		sd_telemetry_read_notes(text_to_cstring(PG_GETARG_TEXT_PP(18)), &told);
 
 	sd_store_enter(&scope);
-	sd_telemetry_own(db, &own);
 	names = sd_names_own(&names_now);
 	sd_members_read(&members);
+	if (sd_config_find(&members.config, caller.region) >= 0)
+		contradicted = hear_of_ourselves(&caller, &told);
+	sd_telemetry_own(db, &own);
+	sd_telemetry_remember(db, caller.region, caller.incarnation, &own);
 	sd_store_leave(&scope);
 
 	/*
@@ -490,6 +540,8 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 		}
 	}
 	LWLockRelease(&db->lock);
+	if (contradicted)
+		sd_shared_wake_at_commit(db);
 	if (news)
 	{
 		ConditionVariableBroadcast(&db->changed);

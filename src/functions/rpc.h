@@ -30,6 +30,9 @@ extern SdCaller sd_rpc_guard(FunctionCallInfo fcinfo, bool vote);
 /* The part of it that needs no identity: for callers that are not members yet. */
 extern void sd_rpc_guard_session(int32 protocol);
 
+/* For calls that make an entry: who asked gives up some time, and nothing must happen afterwards. */
+extern void sd_rpc_wait_a_while_only(void);
+
 /* Rows (version, chain, bytes) of our log into a result set, at least one if there is one, up to max_bytes. */
 extern void sd_rpc_put_log(ReturnSetInfo *result, int64 from, int64 to, int64 max_bytes);
 

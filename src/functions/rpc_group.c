@@ -214,8 +214,8 @@ put_member(SdMembers *members, const char *region, const char *conninfo, SdRole 
 	return history.last_incarnation + 1;
 }
 
-static void
-wait_a_while_only(void)
+void
+sd_rpc_wait_a_while_only(void)
 {
 	char		timeout[32];
 
@@ -242,7 +242,7 @@ sd_rpc_admit(PG_FUNCTION_ARGS)
 	sd_group_check_region(region);
 	sd_group_check_conninfo(conninfo);
 	wants = sd_group_check_role(text_to_cstring(PG_GETARG_TEXT_PP(4)));
-	wait_a_while_only();
+	sd_rpc_wait_a_while_only();
 
 	for (int pass = 1; pass <= 2; pass++)
 	{
@@ -331,7 +331,7 @@ sd_rpc_promote(PG_FUNCTION_ARGS)
 	SdSelf		self;
 	SdMembers	members;
 
-	wait_a_while_only();
+	sd_rpc_wait_a_while_only();
 	for (int pass = 1; pass <= 2; pass++)
 	{
 		int			i;

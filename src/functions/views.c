@@ -101,18 +101,15 @@ typedef struct Here
 static void
 read_tables(Here *here)
 {
-	MemoryContext context = CurrentMemoryContext;
 	SdScope		scope;
 
 	sd_store_enter(&scope);
 	here->joined = sd_self_read(&here->self);
 	if (here->joined)
 	{
-		sd_group_members(context, &here->members);
+		sd_group_members(scope.caller, &here->members);
 		sd_applied_read(&here->applied);
 		sd_log_head(&here->head);
-		MemoryContextSwitchTo(context);
-		here->self.mismatch = here->self.mismatch ? pstrdup(here->self.mismatch) : NULL;
 	}
 	sd_store_leave(&scope);
 }
@@ -147,13 +144,13 @@ look(void)
 	return here;
 }
 
-/* False once the log says that this region, or this life of it, was removed. */
+/* False once the log says that this region was removed.  One whose place another server took is void, not removed. */
 static bool
 is_member(const Here *here)
 {
 	int			at = sd_config_find(&here->members.config, here->self.region);
 
-	return at >= 0 && here->members.config.member[at].incarnation == here->self.incarnation;
+	return at >= 0 && here->members.config.member[at].incarnation >= here->self.incarnation;
 }
 
 static SdPeerState *
@@ -239,9 +236,11 @@ sd_status_rows(PG_FUNCTION_ARGS)
 	}
 	else if (!here->self.valid && is_member(here))
 	{
+		bool		told = here->coordinator && here->db->state == SD_REGION_VOID;
+
 		state = sd_region_state_text(SD_REGION_VOID);
 		reason = here->self.mismatch;
-		remedy = SD_REMEDY_VOID;
+		remedy = told ? here->db->remedy : SD_REMEDY_VOID;
 	}
 	else if (!here->coordinator)
 	{

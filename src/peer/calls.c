@@ -246,6 +246,18 @@ sd_call_promote(SdPeer *peer, const SdCallHead *head, int64 deadline_us, SdCallD
 	return submit(peer, p, "SELECT schemadrift_rpc.promote($1,$2,$3,$4,$5,$6,$7)", SD_PRIORITY_FETCH, deadline_us);
 }
 
+SdCall *
+sd_call_readmit(SdPeer *peer, const SdCallHead *call_head, const SdHead *head, int64 deadline_us, SdCallDone done, void *arg)
+{
+	Params	   *p = params_create(done, arg);
+
+	put_head(p, peer, call_head);
+	put_copy(p, UUIDOID, &call_head->self->life, UUID_LEN);
+	put_int64(p, head->version);
+	put_copy(p, BYTEAOID, head->chain.sha, SD_SHA_SIZE);
+	return submit(peer, p, "SELECT schemadrift_rpc.readmit($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)", SD_PRIORITY_FETCH, deadline_us);
+}
+
 /* ---- decoding ---- */
 
 /* A cell that is not null and, with size >= 0, has exactly that many bytes. */

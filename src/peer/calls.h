@@ -43,6 +43,9 @@ extern SdCall *sd_call_exchange(SdPeer *peer, const SdCallHead *head, const SdTe
 								int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_promote(SdPeer *peer, const SdCallHead *head, int64 deadline_us, SdCallDone done, void *arg);
 
+extern SdCall *sd_call_readmit(SdPeer *peer, const SdCallHead *call_head, const SdHead *head, int64 deadline_us,
+							   SdCallDone done, void *arg);
+
 /* A row of somebody's log. */
 typedef struct SdLogRow
 {

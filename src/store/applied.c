@@ -140,6 +140,20 @@ sd_peer_applied(const char *region, int32 incarnation)
 	return sd_store_int64(0, 1);
 }
 
+int64
+sd_peer_vote_seq(const char *region, int32 incarnation)
+{
+	static SdStatement statement = {
+		.sql = "SELECT vote_seq FROM schemadrift_store.peer WHERE region = $1 AND incarnation = $2",
+		.nargs = 2, .types = {TEXTOID, INT4OID}
+	};
+
+	if (sd_store_run(&statement, (Datum[]) {CStringGetTextDatum(region), Int32GetDatum(incarnation)}, NULL,
+					 SD_ANY_ROWS) == 0)
+		return 0;
+	return sd_store_int64(0, 1);
+}
+
 void
 sd_peer_remember(const char *region, int32 incarnation, int64 applied, int64 vote_seq, int64 boot_id)
 {

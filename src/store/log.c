@@ -5,8 +5,8 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "store/life.h"
 #include "store/rows.h"
-#include "store/state.h"
 
 void
 sd_log_head(SdHead *head)
@@ -125,6 +125,7 @@ sd_log_clear(void)
 	for (size_t i = 0; i < lengthof(tables); i++)
 		if (SPI_execute(psprintf("DELETE FROM schemadrift_store.%s", tables[i]), false, 0) < 0)
 			elog(ERROR, "could not clear table %s", tables[i]);
+	sd_life_clear();
 }
 
 /* ---- what the log decides for the next version ---- */

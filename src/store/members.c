@@ -118,6 +118,7 @@ sd_members_history(const char *region, int32 incarnation, SdMemberHistory *histo
 	uint64		rows = sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS);
 	SdMembers  *members = palloc(sizeof(SdMembers));
 	bool		was_in = false;
+	bool		named = false;
 
 	memset(history, 0, sizeof(*history));
 	for (uint64 i = 0; i < rows; i++)
@@ -131,13 +132,17 @@ sd_members_history(const char *region, int32 incarnation, SdMemberHistory *histo
 		if (m >= 0)
 			history->last_incarnation = Max(history->last_incarnation, members->config.member[m].incarnation);
 		is_in = m >= 0 && members->config.member[m].incarnation == incarnation;
-		if (was_in && !is_in)
+		if (is_in && history->admitted_by == 0)
+			history->admitted_by = members->config.since;
+		/* incarnations only count up: what has ended does not come back */
+		if (was_in && m >= 0 && !is_in)
+			history->replaced_by = members->config.since;
+		named = named || is_in;
+		if (named && m < 0 && history->removed_by == 0)
 			history->removed_by = members->config.since;
 		was_in = is_in;
 		pfree(bytes);
 	}
-	if (was_in)
-		history->removed_by = 0;
 	pfree(members);
 }
 

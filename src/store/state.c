@@ -16,13 +16,87 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "settings.h"
+#include "store/life.h"
 #include "store/rows.h"
-#include "store/state.h"
 
 /* ---- self ---- */
 
-#define SELF_COLUMNS "group_id, generation, region, incarnation, vote_seq, state, " \
-	"system_identifier, timeline, database FROM schemadrift_store.self"
+#define SELF_COLUMNS "s.group_id, s.generation, s.region, s.incarnation, s.vote_seq, s.state, " \
+	"s.system_identifier, s.timeline, s.database, "
+#define LIFE_COLUMNS "l.life, l.since, l.replicated, l.token, l.cause, l.reason, " \
+	"l.system_identifier, l.timeline, l.database " \
+	"FROM schemadrift_store.self s LEFT JOIN schemadrift_store.life l ON true"
+/* the library may be newer than the SQL objects: then ALTER EXTENSION UPDATE has not made the table yet */
+#define NO_LIFE_COLUMNS "NULL::uuid, NULL::bigint, NULL::boolean, NULL::bytea, NULL::text, NULL::text, " \
+	"NULL::bigint, NULL::integer, NULL::oid " \
+	"FROM schemadrift_store.self s"
+
+/* Table life, as of the last result's row. */
+static void
+life_fill(SdSelf *self, bytea **token, char **reason)
+{
+	bool		isnull;
+	char	   *cause;
+
+	(void) sd_store_value(0, 10, &isnull);
+	*token = NULL;
+	*reason = NULL;
+	if (isnull)
+		return;
+	self->has_life = true;
+	self->life = sd_row_uuid(0, 10);
+	self->since = sd_store_int64(0, 11);
+	self->replicated = DatumGetBool(sd_store_value(0, 12, &isnull));
+	*token = sd_store_bytea(0, 13);
+	self->has_token = *token != NULL;
+	cause = sd_store_text(0, 14);
+	strlcpy(self->cause, cause ? cause : "", sizeof(self->cause));
+	*reason = sd_store_text(0, 15);
+
+	(void) sd_store_value(0, 16, &isnull);
+	self->life_fits = !isnull && sd_store_int64(0, 16) == (int64) GetSystemIdentifier() &&
+		sd_store_int32(0, 17) == (int32) GetWALInsertionTimeLine() &&
+		DatumGetObjectId(sd_store_value(0, 18, &isnull)) == MyDatabaseId;
+}
+
+/*
+ * "A region that may have lost a promise must not vote": a promoted standby lacks the newest votes of its old
+ * primary, and a copied database would vote beside its original.  The timeline comes last: that nothing but it
+ * differs is what confirm_failover() asks.
+ */
+static SdDiffers
+compare_identity(int64 system, int32 timeline, Oid database, const char *wrong_token)
+{
+	if (system != (int64) GetSystemIdentifier())
+		return SD_DIFFERS_SERVER;
+	if (database != MyDatabaseId)
+		return SD_DIFFERS_DATABASE;
+	if (wrong_token)
+		return SD_DIFFERS_TOKEN;
+	if (timeline != (int32) GetWALInsertionTimeLine())
+		return SD_DIFFERS_TIMELINE;
+	return SD_DIFFERS_NOTHING;
+}
+
+static const char *
+differs_text(SdDiffers differs, const char *wrong_token)
+{
+	switch (differs)
+	{
+		case SD_DIFFERS_NOTHING:
+			break;
+		case SD_DIFFERS_SERVER:
+			return "this server is not the one that joined the group";
+		case SD_DIFFERS_DATABASE:
+			return "this database is a copy of the one that joined the group";
+		case SD_DIFFERS_TOKEN:
+			return wrong_token;
+		case SD_DIFFERS_TIMELINE:
+			return "this server was promoted or restored since it joined the group";
+	}
+	return "";
+}
 
 static bool
 self_fill(SdSelf *self, SdStatement *statement)
@@ -31,6 +105,9 @@ self_fill(SdSelf *self, SdStatement *statement)
 	int32		timeline;
 	Oid			database;
 	bool		isnull;
+	bytea	   *token;
+	char	   *reason;
+	const char *wrong_token;
 
 	memset(self, 0, sizeof(*self));
 	if (sd_store_run(statement, NULL, NULL, SD_ANY_ROWS) == 0)
@@ -44,29 +121,25 @@ self_fill(SdSelf *self, SdStatement *statement)
 	system = sd_store_int64(0, 7);
 	timeline = sd_store_int32(0, 8);
 	database = DatumGetObjectId(sd_store_value(0, 9, &isnull));
+	life_fill(self, &token, &reason);
 
-	/*
-	 * A region that may have lost a promise must not vote: a promoted standby lacks the newest votes of
-	 * its old primary, and a copied database would vote beside its original.
-	 */
-	if (system != (int64) GetSystemIdentifier())
-		self->mismatch = "this server is not the one that joined the group";
-	else if (timeline != (int32) GetWALInsertionTimeLine())
-		self->mismatch = "this server was promoted or restored since it joined the group";
-	else if (database != MyDatabaseId)
-		self->mismatch = "this database is a copy of the one that joined the group";
-	self->valid = self->mismatch == NULL && strcmp(self->state, "void") != 0;
-	if (!self->valid && self->mismatch == NULL)
-		self->mismatch = "its identity was declared void";
+	wrong_token = token ? sd_token_wrong(token) : NULL;
+	self->differs = compare_identity(system, timeline, database, wrong_token);
+	self->valid = self->differs == SD_DIFFERS_NOTHING && strcmp(self->state, "void") != 0;
+	if (strcmp(self->state, "void") == 0)
+		strlcpy(self->mismatch, reason ? reason : "its identity was declared void", SD_REASON_SIZE);
+	else
+		strlcpy(self->mismatch, differs_text(self->differs, wrong_token), SD_REASON_SIZE);
 	return true;
 }
 
 bool
 sd_self_read(SdSelf *self)
 {
-	static SdStatement statement = {.sql = "SELECT " SELF_COLUMNS};
+	static SdStatement statement = {.sql = "SELECT " SELF_COLUMNS LIFE_COLUMNS};
+	static SdStatement without_life = {.sql = "SELECT " SELF_COLUMNS NO_LIFE_COLUMNS};
 
-	return self_fill(self, &statement);
+	return self_fill(self, sd_life_exists() ? &statement : &without_life);
 }
 
 bool
@@ -86,9 +159,10 @@ sd_self_exists_now(void)
 bool
 sd_self_lock(SdSelf *self)
 {
-	static SdStatement statement = {.sql = "SELECT " SELF_COLUMNS " FOR UPDATE"};
+	static SdStatement statement = {.sql = "SELECT 1 FROM schemadrift_store.self FOR UPDATE"};
 
-	return self_fill(self, &statement);
+	/* read afterwards: a row that was waited for comes in its newest version, what is joined to it would not */
+	return sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) > 0 && sd_self_read(self);
 }
 
 void
@@ -123,11 +197,13 @@ sd_self_set_state(const char *state)
 }
 
 void
-sd_self_count_vote(void)
+sd_self_count_vote(bool replicated)
 {
 	static SdStatement statement = {.sql = "UPDATE schemadrift_store.self SET vote_seq = vote_seq + 1"};
 
 	sd_store_run(&statement, NULL, NULL, 1);
+	if (replicated)
+		sd_life_note_replication();
 }
 
 /* ---- acceptor ---- */
@@ -265,13 +341,16 @@ relation_changed(Datum arg, Oid relid)
 static void
 look_at_tables(void)
 {
-	/* our own triggers are the only ones, rules there are none, and a crash must not empty a table */
+	/* our own triggers are the only ones, rules there are none, a crash must not empty a table, nobody made it anew */
 	static SdStatement statement = {
 		.sql = "SELECT c.oid, c.relname IN (" VOTE_TABLES "), c.relpersistence <> 'p' OR c.relrowsecurity "
 		"OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid) "
 		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid) <> 2 "
 		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'guard_row' AND t.tgenabled = 'R') <> 1 "
 		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'guard_truncate' AND t.tgenabled = 'A') <> 1 "
+		"OR NOT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extowner = c.relowner "
+		"WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_extension'::regclass "
+		"AND d.deptype = 'e' AND e.extname = 'schemadrift') "
 		"FROM pg_class c WHERE c.relnamespace = 'schemadrift_store'::regnamespace AND c.relkind = 'r'"
 	};
 	uint64		before = changes;
@@ -308,7 +387,9 @@ sd_store_unfit(void)
 	registered = true;
 	if (!enableFsync)
 		return "fsync is off: a vote would not survive a power cut";
+	if (!fullPageWrites && !sd_atomic_page_writes)
+		return "full_page_writes is off and schemadrift.atomic_page_writes too: a torn page could lose a vote";
 	if (looked_at != changes)
 		look_at_tables();
-	return tables_fit ? NULL : "tables of schema schemadrift_store were changed: unlogged, or with other triggers or rules";
+	return tables_fit ? NULL : "tables of schema schemadrift_store were changed: unlogged, not the extension's, or with other triggers or rules";
 }

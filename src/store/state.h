@@ -17,7 +17,19 @@
 #include "store/entry.h"
 #include "store/sql.h"
 
-/* self: who this region is */
+#define SD_REASON_SIZE 256
+
+/* What of this server is not what it was when the region's identity was written. */
+typedef enum SdDiffers
+{
+	SD_DIFFERS_NOTHING,
+	SD_DIFFERS_SERVER,			/* another system identifier: pg_upgrade, a dump */
+	SD_DIFFERS_DATABASE,		/* CREATE DATABASE ... TEMPLATE */
+	SD_DIFFERS_TOKEN,			/* schemadrift.token_file is missing, or has other contents */
+	SD_DIFFERS_TIMELINE			/* and nothing else does: promoted, or restored with recovery */
+} SdDiffers;
+
+/* self, and life: who this region is */
 typedef struct SdSelf
 {
 	pg_uuid_t	group_id;
@@ -26,8 +38,18 @@ typedef struct SdSelf
 	int32		incarnation;
 	int64		vote_seq;
 	char	   *state;			/* voter, observer, witness, void */
-	bool		valid;			/* server, timeline and database are the ones it was written in */
-	char	   *mismatch;		/* what differs, in words; NULL when valid */
+	SdDiffers	differs;		/* from the server, database and token that it was written for, whatever the state */
+	bool		valid;			/* nothing differs, and it was not declared void */
+	char		mismatch[SD_REASON_SIZE];	/* why it is not valid, in words */
+
+	/* of table life; all zero before the coordinator has written it */
+	bool		has_life;
+	pg_uuid_t	life;			/* of this incarnation; of a void region: of the one it asks for */
+	bool		life_fits;		/* of a void region: it was made on this server as it is; a restored copy makes another */
+	int64		since;			/* version of the entry that began the incarnation */
+	bool		replicated;		/* each vote of it was committed with synchronous replication */
+	bool		has_token;
+	char		cause[16];		/* of being void: a word of SD_VOID_...; empty */
 } SdSelf;
 
 extern bool sd_self_read(SdSelf *self);	/* false: not in a group */
@@ -37,7 +59,7 @@ extern bool sd_self_exists_now(void);
 extern bool sd_self_lock(SdSelf *self);
 extern void sd_self_insert(const pg_uuid_t *group_id, int32 generation, const char *region, int32 incarnation, const char *state);
 extern void sd_self_set_state(const char *state);
-extern void sd_self_count_vote(void);
+extern void sd_self_count_vote(bool replicated);	/* as SdSelf has it */
 
 /* acceptor: the promise */
 extern void sd_promise_read(SdBallot *promised);	/* no lock: a hint */
@@ -131,7 +153,9 @@ extern char *sd_members_json(const SdMembers *members);	/* the array of a config
 typedef struct SdMemberHistory
 {
 	int32		last_incarnation;	/* the highest it ever had; 0: never a member */
-	int64		removed_by;		/* version of the entry that ended this incarnation; 0: a member, or never was one */
+	int64		admitted_by;	/* version of the entry that began this incarnation; 0: never was a member */
+	int64		removed_by;		/* version that took the region out of the group; 0: a member, or never was one */
+	int64		replaced_by;	/* version that put another incarnation in its place; 0: none did */
 } SdMemberHistory;
 
 /* Version of the entry that removed this region from its group, in its own log; 0: it is a member. */
@@ -160,6 +184,7 @@ extern void sd_address_set(const char *region, const char *conninfo);	/* NULL: a
 
 /* peer: the most ever heard */
 extern int64 sd_peer_applied(const char *region, int32 incarnation);	/* highest version remembered; 0 none */
+extern int64 sd_peer_vote_seq(const char *region, int32 incarnation);	/* highest remembered; 0 none */
 extern void sd_peer_remember(const char *region, int32 incarnation, int64 applied, int64 vote_seq, int64 boot_id);
 
 extern void sd_bypass_insert(int64 n, const char *author, const char *mode, const char *reason, const char *command);

@@ -26,6 +26,7 @@ sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
 	sd_log_head(&head);
 	sd_applied_read(&applied);
 	own->incarnation = self.incarnation;
+	own->life = self.life;
 	own->vote_seq = self.vote_seq;
 	own->head = head.version;
 	own->applied = applied.version;
@@ -54,6 +55,26 @@ sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
 		own->granted_ms = (int32) ((db->grant.until - now) / SD_US_PER_MS);
 	}
 	LWLockRelease(&db->lock);
+}
+
+void
+sd_telemetry_remember(SdDatabase *db, const char *region, int32 incarnation, SdTelemetry *own)
+{
+	int64		kept = sd_peer_vote_seq(region, incarnation);
+	SdPeerState *peer = NULL;
+
+	own->cloned = 0;
+	LWLockAcquire(&db->lock, LW_SHARED);
+	for (int i = 0; i < db->n_peers; i++)
+		if (strcmp(db->peers[i].region, region) == 0)
+			peer = &db->peers[i];
+	if (peer && peer->counted == incarnation)
+		kept = Max(kept, peer->vote_seq);
+	if (peer && peer->cloned == incarnation)
+		own->cloned = incarnation;
+	LWLockRelease(&db->lock);
+	own->remembers_of = incarnation;
+	own->remembers = kept;
 }
 
 /* ---- notes ---- */
@@ -102,6 +123,11 @@ sd_telemetry_write_notes(const SdTelemetry *own)
 		write_ballot(&out, &own->granted);
 		appendStringInfo(&out, " %d\n", own->granted_ms);
 	}
+	appendStringInfo(&out, "life %s\n", sd_uuid_text(&own->life));
+	if (own->remembers_of > 0)
+		appendStringInfo(&out, "remembers %d " INT64_FORMAT "\n", own->remembers_of, own->remembers);
+	if (own->cloned > 0)
+		appendStringInfo(&out, "cloned %d\n", own->cloned);
 	return out.data;
 }
 
@@ -126,6 +152,29 @@ read_granted(const char *value, SdTelemetry *told)
 		memset(&told->granted, 0, sizeof(told->granted));
 }
 
+/* 32 hexadecimal digits and hyphens; what is none stays zero. */
+static void
+read_uuid(const char *text, pg_uuid_t *uuid)
+{
+	pg_uuid_t	read = {{0}};
+	int			digits = 0;
+
+	for (; *text && digits < 2 * UUID_LEN; text++)
+	{
+		const char *hex = "0123456789abcdef";
+		const char *at = strchr(hex, *text);
+
+		if (*text == '-')
+			continue;
+		if (at == NULL)
+			return;
+		read.data[digits / 2] = (unsigned char) (read.data[digits / 2] << 4 | (at - hex));
+		digits++;
+	}
+	if (digits == 2 * UUID_LEN)
+		*uuid = read;
+}
+
 void
 sd_telemetry_read_notes(const char *notes, SdTelemetry *told)
 {
@@ -147,6 +196,15 @@ sd_telemetry_read_notes(const char *notes, SdTelemetry *told)
 			read_lease(value, told);
 		else if (strcmp(line, "granted") == 0)
 			read_granted(value, told);
+		else if (strcmp(line, "life") == 0)
+			read_uuid(value, &told->life);
+		else if (strcmp(line, "cloned") == 0)
+			told->cloned = atoi(value);
+		else if (strcmp(line, "remembers") == 0 && strchr(value, ' '))
+		{
+			told->remembers_of = atoi(value);
+			told->remembers = strtoll(strchr(value, ' ') + 1, NULL, 10);
+		}
 	}
 	pfree(copy);
 }

@@ -10,6 +10,12 @@
 extern void sd_telemetry_own(SdDatabase *db, SdTelemetry *own);
 
 /*
+ * What is told to one region only: how many votes it is known to have cast under that incarnation, and whether two servers
+ * speak in its name.  Needs a scope; takes db->lock.
+ */
+extern void sd_telemetry_remember(SdDatabase *db, const char *region, int32 incarnation, SdTelemetry *own);
+
+/*
  * Notes: whatever is told besides the columns that every protocol number has, as lines "name value".  A name that the
  * reader does not know is passed over, so that a newer region can tell more.  Adding one is adding a line to each of
  * the two functions.  Neither needs a transaction; the text comes from outside and is believed in nothing.

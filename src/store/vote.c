@@ -6,6 +6,7 @@
 #include "access/xact.h"
 #include "utils/guc.h"
 
+#include "store/life.h"
 #include "store/vote.h"
 
 static const struct
@@ -64,6 +65,7 @@ read_view(int64 version, SdAcceptorView *view, SdVote *vote, List **accepted)
 	SdSelf		self;
 	SdHead		head;
 	const char *unfit = sd_store_unfit();
+	const char *unproved;
 
 	memset(view, 0, sizeof(*view));
 	memset(vote, 0, sizeof(*vote));
@@ -76,7 +78,8 @@ read_view(int64 version, SdAcceptorView *view, SdVote *vote, List **accepted)
 	*accepted = sd_accepted_from(version);
 	sd_log_head(&head);
 
-	view->identity_valid = self.valid && unfit == NULL;
+	unproved = self.valid ? sd_life_unproved(&self) : NULL;
+	view->identity_valid = self.valid && unfit == NULL && unproved == NULL;
 	view->head = head.version;
 	view->chain_known = version == 1 || sd_log_find(version - 1, &view->chain, NULL);
 	view->chosen_known = sd_log_find(version, NULL, &view->chosen);
@@ -96,7 +99,8 @@ read_view(int64 version, SdAcceptorView *view, SdVote *vote, List **accepted)
 	vote->incarnation = self.incarnation;
 	vote->vote_seq = self.vote_seq;
 	vote->head = head.version;
-	vote->reason = unfit ? unfit : self.mismatch;
+	vote->reason = unfit ? unfit : unproved ? unproved : self.valid ? NULL : pstrdup(self.mismatch);
+	vote->replicated = self.replicated;
 }
 
 /* Write what the decision says. */
@@ -113,13 +117,13 @@ carry_out(const SdAcceptorDecision *decision, int64 version, const SdBallot *bal
 		sd_accepted_store(version, ballot, entry);
 	if (decision->count_vote)
 	{
-		sd_self_count_vote();
+		sd_self_count_vote(vote->replicated);
 		vote->vote_seq++;
 	}
 	if (decision->stop_voting)
 	{
-		sd_self_set_state("void");
 		vote->reason = "two entries came under one ballot";
+		sd_life_end(0, SD_VOID_BALLOT, vote->reason);
 		ereport(LOG,
 				(errmsg("schemadrift: this region stops voting: version " INT64_FORMAT " came twice under one ballot of region \"%s\", with different entries",
 						version, ballot->region),
@@ -203,7 +207,7 @@ sd_vote_final(const SdBallot *ballot, int64 version, const SdChain *chain, const
 		sd_accepted_store(version, ballot, entry);
 		sd_accepted_strip(version);
 		sd_promise_store(ballot);
-		sd_self_count_vote();
+		sd_self_count_vote(vote.replicated);
 	}
 	if ((verdict == SD_FINAL_VOTE || verdict == SD_FINAL_CHOSEN) && !view.chosen_known)
 	{

@@ -26,6 +26,7 @@ typedef struct SdVote
 	List	   *accepted;		/* with promised: SdAccepted of all versions >= s */
 	const char *reason;			/* with no_vote */
 	bool		behind;			/* we lack versions the caller knows */
+	bool		replicated;		/* all votes of this incarnation so far: see SdSelf */
 } SdVote;
 
 extern SdVote sd_vote_prepare(const SdBallot *ballot, int64 version, const SdChain *chain);

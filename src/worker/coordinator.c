@@ -219,10 +219,11 @@ look(SdCoordinator *c, void *arg)
 	c->joined = true;
 	c->head = head;
 	c->me = sd_config_find(&c->members.config, c->self.region);
-	if (c->me >= 0 && c->members.config.member[c->me].incarnation != c->self.incarnation)
+	if (c->me >= 0 && c->members.config.member[c->me].incarnation < c->self.incarnation)
 		c->me = -1;
 	if (c->me >= 0 && sd_members_is_witness(&c->members, c->me))
 		sd_members_follow_log(c);
+	sd_lost_look(c);
 
 	/* the role is what the log says, as far as it is applied */
 	if (c->me >= 0 && c->self.valid && c->applied.version >= c->members.config.since &&
@@ -264,6 +265,7 @@ forget(SdCoordinator *c)
 	c->promote_after_us = 0;
 	c->learn_error[0] = '\0';
 	c->me = -1;
+	sd_lost_forget(c);
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	c->db->heard_head = 0;
@@ -320,7 +322,7 @@ sd_coordinator_reachable(SdCoordinator *c, bool *by_index)
 	{
 		const SdMember *member = &c->members.config.member[i];
 		SdRemote   *remote = sd_gossip_find(c, member->region);
-		bool		reachable = i == c->me ? c->self.valid :
+		bool		reachable = i == c->me ? sd_lost_no_vote(c) == NULL :
 			remote != NULL && remote->heard_us > 0 && now - remote->heard_us < lately &&
 			remote->told.state != SD_REGION_VOID && sd_peer_circuit(remote->peer) == SD_CIRCUIT_CLOSED;
 
@@ -363,8 +365,7 @@ describe(SdCoordinator *c)
 	else if (!c->self.valid)
 	{
 		state = SD_REGION_VOID;
-		strlcpy(reason, c->self.mismatch, sizeof(reason));
-		strlcpy(remedy, SD_REMEDY_VOID, sizeof(remedy));
+		sd_lost_describe(c, reason, remedy, sizeof(reason));
 	}
 	else if (halted)
 	{
@@ -399,6 +400,13 @@ describe(SdCoordinator *c)
 					 c->head.version + 1, c->learn_error);
 			strlcpy(remedy, "mend the cause; the server's log has the details", sizeof(remedy));
 		}
+		else if (sd_lost_no_vote(c) && c->members.config.member[c->me].role != SD_ROLE_OBSERVER)
+		{
+			state = votes < quorum ? SD_REGION_NO_QUORUM : SD_REGION_DEGRADED;
+			snprintf(reason, sizeof(reason), "this region does not vote: %.220s", sd_lost_no_vote(c));
+			strlcpy(remedy, c->unfit ? "mend that" : "SELECT * FROM schemadrift.regions; mend the network or the regions named",
+					sizeof(remedy));
+		}
 		else if (votes < quorum)
 		{
 			state = SD_REGION_NO_QUORUM;
@@ -417,6 +425,12 @@ describe(SdCoordinator *c)
 			state = SD_REGION_DEGRADED;
 			strlcpy(reason, "two voters: the loss of either stops schema changes", sizeof(reason));
 			strlcpy(remedy, "join a third region, or a witness: schemadrift.join(..., role => 'witness')", sizeof(remedy));
+		}
+		else if (c->old_prepared)
+		{
+			state = SD_REGION_DEGRADED;
+			strlcpy(reason, c->old_prepared, sizeof(reason));
+			strlcpy(remedy, c->old_prepared_remedy, sizeof(remedy));
 		}
 	}
 	if (c->why_not && state == SD_REGION_NOT_JOINED)
@@ -618,6 +632,7 @@ sd_coordinator_main(Datum main_arg)
 		now = sd_monotonic_us();
 		if (c->joined)
 		{
+			sd_lost_drive(c, now);	/* whether we vote is known before anything is asked of us */
 			sd_round_notice(&c->change, now);
 			sd_round_notice(&c->settle, now);
 			sd_request_drive(c, now);
@@ -635,6 +650,7 @@ sd_coordinator_main(Datum main_arg)
 		now = sd_monotonic_us();
 		deadline = Min(sd_request_deadline(c), sd_settle_deadline(c, now));
 		deadline = Min(deadline, sd_gossip_deadline(c));
+		deadline = Min(deadline, sd_lost_deadline(c, now));
 		deadline = Min(deadline, applier_deadline(c, now));
 		if (sd_loop_wait(c->loop, deadline, sd_wait_event(SD_WAIT_COORDINATOR)))
 			c->look = true;

@@ -12,6 +12,7 @@
  *	settle.c		finishing what others began
  *	members.c		the group's members, as the log has them
  *	gossip.c		one connection a member: exchange, learn, fetch
+ *	lost.c			whether this region may vote: what others remember of it, being void, coming back
  */
 #ifndef SD_WORKER_COORDINATOR_H
 #define SD_WORKER_COORDINATOR_H
@@ -25,6 +26,7 @@
 #include "peer/calls.h"
 #include "peer/loop.h"
 #include "shared.h"
+#include "store/life.h"
 #include "store/policy.h"
 #include "store/state.h"
 
@@ -42,9 +44,13 @@ typedef struct SdRemote
 
 	SdTelemetry told;			/* newest answer */
 	int64		heard_us;		/* when it came; 0 never */
-	int64		known_vote_seq;	/* the most ever heard */
+	int32		incarnation;	/* the newest that it has told of, or table peer has; the next four are of it */
+	int64		known_vote_seq;	/* the most ever heard, or kept in table peer */
 	int64		remembered_applied; /* what table peer says */
 	int64		remembered_vote_seq;
+	int64		remembered_boot_id;
+	bool		contradicted;	/* its last answer remembered votes that we do not have */
+	int32		cloned;			/* the incarnation in whose name two servers speak; 0 none */
 
 	bool		exchanging;		/* a call of that kind is under way */
 	bool		fetching;
@@ -142,6 +148,23 @@ struct SdCoordinator
 	List	   *remotes;		/* of SdRemote */
 	bool		promoting;		/* we asked to become what we joined to be */
 	int64		promote_after_us;
+
+	/* lost.c */
+	SdSuccessor successor;		/* of our incarnation, as the log says */
+	bool		lacks_life;		/* the row of table life is to be written */
+	bool		life_foreign;	/* and is another server's, if we are void */
+	bool		finds_token;	/* the identity has no token yet, and there is this one */
+	uint8		token[SD_SHA_SIZE];
+	const char *unfit;			/* why the tables or settings forbid a vote; a constant; NULL: they do not */
+	char		unproved[SD_TEXT_SIZE];	/* whom we wait for before we vote; empty: for nobody */
+	bool		log_checked;	/* since this process started */
+	char	   *old_prepared;	/* a prepared transaction from before; NULL: none */
+	char	   *old_prepared_remedy;
+	int64		look_prepared_us;	/* not before */
+	bool		rejoining;		/* we asked to be readmitted */
+	int64		rejoin_after_us;
+	int64		rejoin_pause_us;	/* after the next refusal that time alone will not mend */
+	int			rejoin_turn;	/* whom to ask next */
 
 	/* the local backend's change */
 	SdRequest	serving;		/* GRANT, NEEDS or ACCEPT that has no result yet; else NONE */
@@ -286,5 +309,29 @@ extern SdRemote *sd_gossip_find(SdCoordinator *c, const char *region);
 extern void sd_gossip_push(SdCoordinator *c, int64 version);	/* tell everybody that it is chosen */
 extern void sd_gossip_hurry(SdCoordinator *c);	/* exchange with everybody now */
 extern SdCallHead sd_gossip_head(SdCoordinator *c, SdRemote *remote);
+
+/* An answer told of so many votes of that region. */
+extern void sd_gossip_count(SdRemote *remote, int32 incarnation, int64 vote_seq);
+
+/* lost.c */
+
+/* In look()'s transaction. */
+extern void sd_lost_look(SdCoordinator *c);
+extern void sd_lost_forget(SdCoordinator *c);
+
+/* What a member said of our own votes. */
+extern void sd_lost_hear(SdCoordinator *c, SdRemote *remote, const SdTelemetry *told, int64 now);
+
+/* It is in another generation of the group. */
+extern void sd_lost_generation(SdCoordinator *c, SdRemote *remote, const char *detail);
+
+extern void sd_lost_drive(SdCoordinator *c, int64 now);
+extern int64 sd_lost_deadline(SdCoordinator *c, int64 now);
+
+/* Why this region does not vote now; NULL: it does. */
+extern const char *sd_lost_no_vote(SdCoordinator *c);
+
+/* How a void region is, and its way back. */
+extern void sd_lost_describe(SdCoordinator *c, char *reason, char *remedy, Size size);
 
 #endif							/* SD_WORKER_COORDINATOR_H */

@@ -12,6 +12,7 @@
 
 #include "causality/hlc.h"
 #include "clock.h"
+#include "errors.h"
 #include "settings.h"
 #include "store/telemetry.h"
 #include "worker/coordinator.h"
@@ -26,7 +27,13 @@
 SdCallHead
 sd_gossip_head(SdCoordinator *c, SdRemote *remote)
 {
-	return (SdCallHead) {.self = &c->self, .known_vote_seq = remote->known_vote_seq};
+	int			i = sd_config_find(&c->members.config, remote->region);
+
+	/* "carry the caller's memory of the callee": of the incarnation in force, or of none */
+	return (SdCallHead) {
+		.self = &c->self,
+		.known_vote_seq = i >= 0 && c->members.config.member[i].incarnation == remote->incarnation ? remote->known_vote_seq : 0
+	};
 }
 
 SdRemote *
@@ -42,6 +49,53 @@ sd_gossip_find(SdCoordinator *c, const char *region)
 			return remote;
 	}
 	return NULL;
+}
+
+/* ---- memory of the others ---- */
+
+static void
+recall(SdCoordinator *c, void *arg)
+{
+	SdRemote   *remote = arg;
+
+	(void) c;
+	remote->known_vote_seq = remote->remembered_vote_seq = sd_peer_vote_seq(remote->region, remote->incarnation);
+	remote->remembered_applied = sd_peer_applied(remote->region, remote->incarnation);
+}
+
+/* What is remembered is remembered of one incarnation; an older one tells nothing about it. */
+static void
+remember_of(SdRemote *remote, int32 incarnation)
+{
+	if (incarnation <= remote->incarnation)
+		return;
+	remote->incarnation = incarnation;
+	remote->known_vote_seq = remote->remembered_vote_seq = 0;
+	remote->remembered_applied = remote->remembered_boot_id = 0;
+	(void) sd_coordinator_transaction(remote->coordinator, recall, remote, false);
+}
+
+static void
+count(SdRemote *remote, int32 incarnation, int64 vote_seq)
+{
+	remember_of(remote, incarnation);
+	if (incarnation == remote->incarnation)
+		remote->known_vote_seq = Max(remote->known_vote_seq, vote_seq);
+}
+
+void
+sd_gossip_count(SdRemote *remote, int32 incarnation, int64 vote_seq)
+{
+	SdDatabase *db = remote->coordinator->db;
+	SdPeerState *state;
+
+	count(remote, incarnation, vote_seq);
+	/* our backends tell it when that region calls */
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	state = sd_shared_peer(db, remote->region);
+	if (state)
+		sd_shared_count(state, incarnation, vote_seq);
+	LWLockRelease(&db->lock);
 }
 
 /* ---- connections ---- */
@@ -97,6 +151,7 @@ sd_gossip_members(SdCoordinator *c)
 		}
 		remote->role = member->role;
 		remote->serves = sd_members_serves(&c->members, i);
+		remember_of(remote, member->incarnation);
 		kept = lappend(kept, remote);
 	}
 	foreach(lc, c->remotes)
@@ -126,8 +181,7 @@ remember(SdCoordinator *c, void *arg)
 	SdRemote   *remote = arg;
 
 	(void) c;
-	sd_peer_remember(remote->region, remote->told.incarnation, remote->told.applied, remote->told.vote_seq,
-					 remote->told.boot_id);
+	sd_peer_remember(remote->region, remote->incarnation, remote->told.applied, remote->known_vote_seq, remote->told.boot_id);
 }
 
 static void
@@ -141,7 +195,7 @@ hear(SdRemote *remote, const SdTelemetry *told, int64 now)
 
 	remote->told = *told;
 	remote->heard_us = now;
-	remote->known_vote_seq = Max(remote->known_vote_seq, told->vote_seq);
+	sd_gossip_count(remote, told->incarnation, told->vote_seq);
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	{
@@ -160,14 +214,18 @@ hear(SdRemote *remote, const SdTelemetry *told, int64 now)
 		ConditionVariableBroadcast(&c->db->changed);
 
 	/* an idle group writes nothing: only news goes to the table, and only what a restart must not forget */
-	if (told->vote_seq > remote->remembered_vote_seq || told->applied > remote->remembered_applied)
+	if (told->incarnation == remote->incarnation &&
+		(remote->known_vote_seq > remote->remembered_vote_seq || told->applied > remote->remembered_applied ||
+		 told->boot_id != remote->remembered_boot_id))
 	{
 		if (sd_coordinator_transaction(c, remember, remote, false))
 		{
-			remote->remembered_vote_seq = told->vote_seq;
-			remote->remembered_applied = told->applied;
+			remote->remembered_vote_seq = remote->known_vote_seq;
+			remote->remembered_applied = Max(remote->remembered_applied, told->applied);
+			remote->remembered_boot_id = told->boot_id;
 		}
 	}
+	sd_lost_hear(c, remote, told, now);
 }
 
 static void
@@ -182,6 +240,8 @@ exchange_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	(void) peer;
 	(void) call;
 	remote->exchanging = false;
+	if (result->status == SD_CALL_ERROR && result->sqlstate == SD_ERRCODE_GENERATION)
+		sd_lost_generation(remote->coordinator, remote, result->detail);
 	if (result->status != SD_CALL_OK)
 		return;
 	if (!sd_call_decode_exchange(result->rows, &told, &names_version, &names))
@@ -214,12 +274,16 @@ exchange(SdRemote *remote, const SdTelemetry *own, int64 now)
 {
 	SdCoordinator *c = remote->coordinator;
 	SdCallHead	head = sd_gossip_head(c, remote);
+	SdTelemetry tell = *own;
 
+	tell.remembers_of = remote->incarnation;
+	tell.remembers = remote->known_vote_seq;
+	tell.cloned = remote->cloned;
 	remote->exchanging = true;
 	remote->exchange_us = now;
 	remote->lease_wanted_us = (int64) own->lease_wanted_ms * SD_US_PER_MS;
 	remote->next_exchange_us = now + (int64) sd_heartbeat_interval * SD_US_PER_MS;
-	sd_call_exchange(remote->peer, &head, own, remote->names_version, now + EXCHANGE_TIMEOUT_US, exchange_done, remote);
+	sd_call_exchange(remote->peer, &head, &tell, remote->names_version, now + EXCHANGE_TIMEOUT_US, exchange_done, remote);
 }
 
 void
@@ -453,6 +517,8 @@ show_peer(SdRemote *remote)
 	SdPeerState *state;
 	int64		retry = sd_peer_retry_at(remote->peer);
 	bool		wake = false;
+	int32		counted = 0;
+	int64		vote_seq = 0;
 
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
 	state = sd_shared_peer(db, remote->region);
@@ -468,8 +534,13 @@ show_peer(SdRemote *remote)
 		/* its own calls tell as much as its answers to ours */
 		if (state->last_heard_us > remote->heard_us)
 			remote->told = state->told;
+		counted = state->counted;
+		vote_seq = state->vote_seq;
+		remote->cloned = state->cloned;
 	}
 	LWLockRelease(&db->lock);
+	if (counted > 0)
+		count(remote, counted, vote_seq);
 	if (wake)
 		sd_peer_wake(remote->peer);
 }

@@ -212,8 +212,11 @@ serve_grant(SdCoordinator *c, int64 now)
 	else if ((missing = sd_demands_missing_name(c, &wait)) != NULL)
 		sd_request_finish(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.",
 					   "Create it there first, then run the change again.");
-	else if (wait)
-		return;
+	else if (c->unfit && sd_member_votes(me))
+		sd_request_finish(c, SD_RESULT_NOT_ORIGIN, "this region may not change the schema: it does not vote",
+					   psprintf("Nothing happened. Reason: %s.", c->unfit), "Mend that.");
+	else if (wait || (sd_member_votes(me) && sd_lost_no_vote(c)))
+		return;					/* the own vote would be missing at the end */
 	else if (!sd_demands_met(c))
 		return;					/* refused, or what others have applied is asked once more */
 	else if (c->settle.active)
@@ -441,7 +444,9 @@ sd_request_drive(SdCoordinator *c, int64 now)
 		finish_blocked(c);
 	else if (c->serving == SD_REQUEST_GRANT && !c->change.active && c->asked.deadline_us <= now)
 		sd_request_finish(c, SD_RESULT_NO_QUORUM, NULL,
-						  c->settle.active ? sd_round_missing(&c->settle, "") : "An earlier change is not settled yet.",
+						  c->settle.active ? sd_round_missing(&c->settle, "") :
+						  sd_lost_no_vote(c) ? psprintf("Region %s does not vote yet: %s.", c->self.region, sd_lost_no_vote(c)) :
+						  "An earlier change is not settled yet.",
 						  "SELECT * FROM schemadrift.regions; then run the change again.");
 	if (c->change.active && c->change.wake_us <= now)
 	{

@@ -290,6 +290,10 @@ vote_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	}
 	else
 	{
+		SdRemote   *remote = sd_gossip_find(round->coordinator, sd_peer_region(peer));
+
+		if (remote)
+			sd_gossip_count(remote, answer.incarnation, answer.vote_seq);
 		if (vote.lease_us > 0 && (answer.verdict == SD_ACCEPTOR_PROMISED || answer.verdict == SD_ACCEPTOR_ACCEPTED))
 			sd_lead_granted(round->coordinator, &vote.ballot, sd_peer_region(peer), vote.sent_us, vote.lease_us);
 		feed(round, vote.voter, &vote.ballot, vote.accept, sd_peer_region(peer), &answer);

@@ -64,7 +64,7 @@ sd_settle_drive(SdCoordinator *c, int64 now)
 	}
 	if (c->doubt > 0 && c->doubt < next)
 		c->doubt = 0;			/* decided meanwhile */
-	if ((c->undecided != next && c->doubt != next) || !c->self.valid || c->settle_at_us > now)
+	if ((c->undecided != next && c->doubt != next) || sd_lost_no_vote(c) || c->settle_at_us > now)
 		return;
 
 	/* our own change is at it: that is its round */
@@ -125,7 +125,7 @@ sd_settle_deadline(SdCoordinator *c, int64 now)
 {
 	if (c->settle.active)
 		return c->settle.wake_us;
-	if (c->self.valid && (c->undecided > 0 || c->doubt > 0))
+	if (sd_lost_no_vote(c) == NULL && (c->undecided > 0 || c->doubt > 0))
 		return Max(c->settle_at_us, now + SD_US_PER_MS);
 	return SD_NEVER;
 }

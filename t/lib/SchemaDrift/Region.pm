@@ -222,6 +222,114 @@ sub resume
 	return;
 }
 
+# ---- other servers with the data of this region ----
+
+# One in the region's network, of a base backup; started by the caller.  On a Unix socket only: the region's address is the
+# region's.
+sub _beside
+{
+	my ($self, $what, $backup, %o) = @_;
+	my $name = $self->name . "-$what" . ++$self->{sd_beside};
+	my $node = (ref $self)->new($name);
+
+	$node->{$_} = $self->{$_} foreach qw(sd_net sd_dbname sd_link sd_name sd_template);
+	$node->{sd_bin} = $node->basedir . '/bin';
+	mkdir $node->{sd_bin} or die "$node->{sd_bin}: $!";
+	$node->init_from_backup($self, $backup, %o);
+	$node->append_conf('postgresql.conf', "listen_addresses = ''");
+	return $node;
+}
+
+# A standby that streams, running.  sync => 1: the region's commits wait for it from now on.
+sub standby
+{
+	my ($self, %o) = @_;
+	my $backup = 'standby' . ++$self->{sd_backups};
+	my $node;
+
+	$self->backup($backup);
+	$node = $self->_beside('standby', $backup, has_streaming => 1);
+	$node->start;
+	if ($o{sync})
+	{
+		$self->append_conf('postgresql.conf', "synchronous_standby_names = '*'");
+		$self->reload;
+		$self->wait_until('SELECT string_agg(sync_state, \',\') FROM pg_stat_replication', 'sync')
+		  or croak "$node->{sd_name}: the standby does not become synchronous";
+	}
+	$self->wait_for_catchup($node);
+	return $node;
+}
+
+# A server of the same data, beside this one; not yet started.
+sub clone
+{
+	my ($self) = @_;
+	my $backup = 'clone' . ++$self->{sd_backups};
+
+	$self->backup($backup);
+	return $self->_beside('clone', $backup);
+}
+
+# The region's server, which is stopped, goes on with another data directory; start is the caller's.
+sub use_data
+{
+	my ($self, $dir) = @_;
+	my $old = $self->data_dir . '.' . ++$self->{sd_old};
+	my $host = $self->host;
+	my $port = $self->port;
+
+	rename $self->data_dir, $old or die "$old: $!";
+	rename $dir, $self->data_dir or die "$dir: $!";
+	chmod 0700, $self->data_dir;
+	$self->append_conf('postgresql.conf', <<"CONF");
+port = $port
+unix_socket_directories = '$host'
+listen_addresses = '$self->{sd_link}{listen}'
+CONF
+	return $old;
+}
+
+# The standby takes the place of the region's server, which is stopped: it is promoted, and has its address.
+sub fail_over
+{
+	my ($self, $standby) = @_;
+
+	$standby->stop('fast');
+	$self->use_data($standby->data_dir);
+	$self->start;
+	$self->promote;
+	return $self->wait_until('SELECT pg_is_in_recovery()', 'f');
+}
+
+# The data directory of a server that never ran, with this one's configuration: for pg_upgrade.
+sub new_cluster
+{
+	my ($self) = @_;
+	my $dir = $self->basedir . '/new' . ++$self->{sd_old};
+
+	PostgreSQL::Test::Utils::system_or_bail('cp', '-a', $self->{sd_template}, $dir);
+	_new_identity($dir);
+	PostgreSQL::Test::Utils::system_or_bail('cp', '-a', map({ $self->data_dir . "/$_" } qw(postgresql.conf postgresql.auto.conf pg_hba.conf)), $dir);
+	return $dir;
+}
+
+# The region's server, which is stopped, goes back to a base backup.  recovery: lines for a recovery of its own, which
+# ends on a new timeline; without them the server starts as after a crash, on the same one.
+sub restore
+{
+	my ($self, $backup, %o) = @_;
+	my $dir = $self->basedir . "/restored" . ++$self->{sd_backups};
+
+	PostgreSQL::Test::Utils::system_or_bail('cp', '-a', $self->backup_dir . "/$backup", $dir);
+	$self->use_data($dir);
+	return if !defined $o{recovery};
+	$self->append_conf('postgresql.conf', $o{recovery});
+	open my $signal, '>', $self->data_dir . '/recovery.signal' or die $!;
+	close $signal;
+	return;
+}
+
 # start and restart call pg_ctl by its name: here that is one which first goes into the region's network.
 sub start
 {
@@ -297,7 +405,7 @@ sub init
 		delete $ENV{INITDB_TEMPLATE};
 		$self->SUPER::init(@args);
 	}
-	$self->_new_identity;
+	_new_identity($self->data_dir);
 	return;
 }
 
@@ -305,8 +413,8 @@ sub init
 # into pg_control (its first eight bytes, and the checksum after the last field), and pg_resetwal into the WAL.
 sub _new_identity
 {
-	my ($self) = @_;
-	my $control = $self->data_dir . '/global/pg_control';
+	my ($dir) = @_;
+	my $control = "$dir/global/pg_control";
 	my $bytes   = PostgreSQL::Test::Utils::slurp_file($control);
 	my $size;
 
@@ -320,7 +428,7 @@ sub _new_identity
 	open my $fh, '>:raw', $control or die "$control: $!";
 	print $fh $bytes;
 	close $fh or die "$control: $!";
-	PostgreSQL::Test::Utils::system_or_bail('pg_resetwal', '-f', '-D', $self->data_dir);
+	PostgreSQL::Test::Utils::system_or_bail('pg_resetwal', '-f', '-D', $dir);
 	return;
 }
 
