@@ -7,7 +7,7 @@ use Time::HiRes 'time';
 
 use SchemaDrift::Group;
 
-my $g = SchemaDrift::Group->new(regions => [qw(us eu ap sa)], databases => 1, conf => <<'CONF');
+my $g = SchemaDrift::Group->new(regions => [qw(us eu ap sa)], databases => 1, extension => 0, conf => <<'CONF');
 schemadrift.heartbeat_interval = 250ms
 max_locks_per_transaction = 1000
 CONF
@@ -16,12 +16,13 @@ my $server = $g->region('us');
 # Seconds that a step may take on a busy test machine: a production database is not locked out of changes for longer.
 my $in_time = 30;
 
+# without TOAST tables and sequences, which would double the files that the test's disk has to make
 my $schema = <<'SQL';
 DO $do$
 BEGIN
 	FOR i IN 1 .. 800 LOOP
-		EXECUTE format('CREATE TABLE app_%s (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent bigint REFERENCES app_%s,
-			name text NOT NULL DEFAULT %L, amount numeric(12, 2) CHECK (amount >= 0), at timestamptz NOT NULL DEFAULT now())',
+		EXECUTE format('CREATE TABLE app_%s (id bigint PRIMARY KEY, parent bigint REFERENCES app_%s,
+			name varchar(40) NOT NULL DEFAULT %L, amount numeric(12, 2) CHECK (amount >= 0), at timestamptz NOT NULL DEFAULT now())',
 			i, greatest(i - 1, 1), 'name ' || i);
 		EXECUTE format('CREATE INDEX ON app_%s (name, at)', i);
 	END LOOP;
@@ -92,8 +93,14 @@ sub timed
 	return $r;
 }
 
-# --- two regions with the schema in production
-$g->sql($_, $schema) foreach qw(us eu);
+# --- the schema in production, and two copies of it
+$g->sql('us', $schema);
+foreach my $copy (qw(eu ap))
+{
+	$server->sql("DROP DATABASE $copy", dbname => 'postgres');
+	$server->sql("CREATE DATABASE $copy TEMPLATE us", dbname => 'postgres');
+}
+$g->create_extension;
 $g->sql('us', sprintf q{SELECT schemadrift.init('us', '%s')}, $g->conninfo('us'));
 my $r = timed('equal, nothing moving', sub { $g->try('eu', join_sql('eu', 'us')) });
 ok($r->{ok}, 'an equal database of 800 tables joins') or diag($r->{err});
@@ -102,11 +109,9 @@ $g->sql('us', q{SELECT schemadrift.set_policy('{"mode": "coordinate", "local": [
 ok($g->converged(qw(us eu)), 'both coordinate');
 $g->sql('us', 'CREATE SCHEMA scratch; CREATE TABLE scratch.stop (id int)');
 
-# --- equal, from a copy of the schema that is a few changes old, while changes go on
-ok(!system(sprintf q{pg_dump --schema-only --exclude-schema=schemadrift --exclude-schema='schemadrift_*' --exclude-schema=scratch -d '%s' | psql -Xq -v ON_ERROR_STOP=1 -1 -d '%s' >/dev/null},
-	$server->connstr('us'), $server->connstr('ap')), 'a copy of the schema is loaded');
+# --- equal, with a copy that is some changes old, while changes go on
 my $s = deploying('us', 'first');
-ok(goes_on('us', 3), 'somebody deploys in us');
+ok(goes_on('us', 20), 'somebody deploys in us');
 my $before = head('us');
 $r = timed('equal, while changes go on', sub { $g->try('ap', join_sql('ap', 'eu')) });
 ok($r->{ok}, 'a database that is some changes behind joins') or diag($r->{err});
