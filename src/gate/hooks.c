@@ -189,7 +189,7 @@ sd_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_i
 	{
 		ObjectAddress dropped = {class_id, object_id, sub_id};
 
-		sd_gate_check_object(&dropped, running->tag);
+		sd_gate_check_dropped(&dropped, running->tag);
 	}
 	if ((running && running->collects) || sd_executing() != SD_EXECUTING_NOTHING)
 		sd_touched_object_access(sd_capture_touched(), access, class_id, object_id, sub_id, arg);
@@ -224,19 +224,6 @@ refuse_mixture(const SdVerdict *verdict)
 			 errmsg("%s of a temporary object cannot change permanent objects with it", GetCommandTagName(verdict->tag)),
 			 errdetail("It names temporary objects only, but reached permanent ones, which the regions must agree on."),
 			 errhint("Change the permanent objects first, by a statement that names them.")));
-}
-
-/* Policy "lock", for what the statement's names did not show. */
-static void
-refuse_locked(const SdRunning *statement)
-{
-	ListCell   *cell;
-
-	if (!statement->watches_lock || statement->made == NIL)
-		return;
-	CommandCounterIncrement();
-	foreach(cell, statement->made)
-		sd_gate_check_object(lfirst(cell), statement->tag);
 }
 
 /* What it made is permanent, but would go with this session's temporary objects; and elsewhere cannot be made. */
@@ -311,19 +298,6 @@ run_alone(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	pass_on(u);
 }
 
-static void
-refuse_plain(const SdVerdict *verdict)
-{
-	const SdPolicy *policy = sd_gate_policy();
-
-	ereport(ERROR,
-			(errcode(SD_ERRCODE_POLICY),
-			 errmsg("%s is refused: schema changes here go through schemadrift.apply()", GetCommandTagName(verdict->tag)),
-			 policy->mode == SD_MODE_REQUIRE_APPLY ? errdetail_internal("%s", sd_policy_says(policy, "mode")) :
-			 errdetail("This session's schemadrift.ddl_mode is \"require_apply\"."),
-			 errhint("Use SELECT schemadrift.apply('a name', 'the statements').")));
-}
-
 /*
  * What the policy and the session's scope refuse by the statement itself.  "off" is for emergencies; "observe" refuses
  * nothing but what the session asked to have refused.
@@ -394,7 +368,7 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	if (!script)
 	{
 		if (mode == SD_MODE_REQUIRE_APPLY)
-			refuse_plain(verdict);
+			sd_gate_refuse_plain(verdict->tag);
 		if (mode == SD_MODE_COORDINATE)
 		{
 			sd_capture_require_plain();
@@ -409,7 +383,7 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 		{
 			/* another policy may have come while we waited for the grant; none can any more */
 			if (sd_gate_mode() == SD_MODE_REQUIRE_APPLY)
-				refuse_plain(verdict);
+				sd_gate_refuse_plain(verdict->tag);
 			sd_gate_require_down(NULL, true);
 			check_policy(stmt, verdict, mode);
 		}
@@ -423,7 +397,8 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 
 	run_watched(u, &statement);
 
-	refuse_locked(&statement);
+	if (statement.watches_lock)
+		sd_gate_check_made(statement.made, statement.tag);
 	refuse_leaning(&statement, verdict);
 	if (command == NULL || noop == SD_NOOP_CERTAIN || (noop == SD_NOOP_POSSIBLE && !statement.seen) ||
 		was_temporary(stmt, &statement))

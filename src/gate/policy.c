@@ -11,6 +11,7 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
@@ -160,14 +161,63 @@ name_of_object(ObjectAddress object, char **schema, char **name)
 	return true;
 }
 
-void
-sd_gate_check_object(const ObjectAddress *object, CommandTag tag)
+static void
+check_object(const ObjectAddress *object, CommandTag tag)
 {
 	char	   *schema;
 	char	   *name;
 
 	if (name_of_object(*object, &schema, &name) && is_locked_name(schema, name))
 		refuse_locked(tag, schema, name);
+}
+
+void
+sd_gate_check_dropped(const ObjectAddress *object, CommandTag tag)
+{
+	check_object(object, tag);
+}
+
+void
+sd_gate_check_made(List *objects, CommandTag tag)
+{
+	ListCell   *lc;
+
+	/* what was made is not visible before */
+	CommandCounterIncrement();
+	foreach(lc, objects)
+		check_object(lfirst(lc), tag);
+}
+
+static void
+check_relation(Node *node, CommandTag tag)
+{
+	Oid			relation = IsA(node, RangeVar) ? sd_target_relation((RangeVar *) node) : InvalidOid;
+	ObjectAddress object;
+
+	ObjectAddressSet(object, RelationRelationId, relation);
+	if (OidIsValid(relation))
+		check_object(&object, tag);
+}
+
+/* The other tables of a statement: it is one on them, too.  (INHERITS, PARTITION OF, ATTACH, DETACH) */
+static void
+check_relatives(Node *stmt, CommandTag tag)
+{
+	ListCell   *lc;
+
+	if (IsA(stmt, CreateStmt) || IsA(stmt, CreateForeignTableStmt))
+		foreach(lc, ((CreateStmt *) stmt)->inhRelations)
+			check_relation(lfirst(lc), tag);
+	else if (IsA(stmt, AlterTableStmt))
+		foreach(lc, ((AlterTableStmt *) stmt)->cmds)
+		{
+			Node	   *def = lfirst_node(AlterTableCmd, lc)->def;
+
+			if (def && IsA(def, PartitionCmd))
+				check_relation((Node *) ((PartitionCmd *) def)->name, tag);
+			else if (def)
+				check_relation(def, tag);
+		}
 }
 
 /* ---- schemadrift.scope ---- */
@@ -197,9 +247,10 @@ sd_gate_check_scope(CommandTag tag)
 	ereport(ERROR,
 			(errcode(SD_ERRCODE_POLICY),
 			 errmsg("%s is refused: this session changes local objects only", GetCommandTagName(tag)),
-			 errdetail("schemadrift.scope is \"local\", and the statement has to do with an object that no pattern of policy \"local\" matches. "
-					   "%s.\n%s", local_patterns(policy), sd_policy_says(policy, "local")),
-			 errhint("RESET schemadrift.scope to change the schema of all regions, or add a pattern: SELECT schemadrift.set_policy('{\"local\": [...]}').")));
+			 errdetail("schemadrift.scope is \"local\", and the statement has to do with an object that no pattern of policy "
+					   "\"local\" matches. %s.\n%s", local_patterns(policy), sd_policy_says(policy, "local")),
+			 errhint("RESET schemadrift.scope to change the schema of all regions, or add a pattern: "
+					 "SELECT schemadrift.set_policy('{\"local\": [...]}').")));
 }
 
 void
@@ -226,6 +277,7 @@ sd_gate_check_statement(Node *stmt, CommandTag tag)
 		refuse_locked(tag, NULL, NULL);
 	if (sd_targets_of(stmt, is_locked_name) & SD_TARGET_LOCAL)
 		refuse_locked(tag, met_schema, met_name);
+	check_relatives(stmt, tag);
 }
 
 void
@@ -244,6 +296,21 @@ sd_gate_check_text(const char *text)
 		if (verdict.class == SD_CLASS_COORDINATED)
 			sd_gate_check_statement(stmt, verdict.tag);
 	}
+}
+
+/* ---- mode "require_apply" ---- */
+
+void
+sd_gate_refuse_plain(CommandTag tag)
+{
+	const SdPolicy *policy = sd_gate_policy();
+
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_POLICY),
+			 errmsg("%s is refused: schema changes here go through schemadrift.apply()", GetCommandTagName(tag)),
+			 policy->mode == SD_MODE_REQUIRE_APPLY ? errdetail_internal("%s", sd_policy_says(policy, "mode")) :
+			 errdetail("This session's schemadrift.ddl_mode is \"require_apply\"."),
+			 errhint("Use SELECT schemadrift.apply('a name', 'the statements').")));
 }
 
 /* ---- policy "require_down" ---- */

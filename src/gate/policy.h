@@ -27,10 +27,14 @@ extern void sd_gate_check_text(const char *text);
 /* Has policy "lock" to be looked at for what a statement reaches, too? */
 extern bool sd_gate_watches_lock(void);
 
-/* An object that the statement drops, before it is gone, or one that it made or altered, once that is visible. */
-extern void sd_gate_check_object(const ObjectAddress *object, CommandTag tag);
+/* An object that the statement drops, before it is gone; those that it made or altered (ObjectAddress), afterwards. */
+extern void sd_gate_check_dropped(const ObjectAddress *object, CommandTag tag);
+extern void sd_gate_check_made(List *objects, CommandTag tag);
 
-/* Policy "require_down"; down: how it is taken back, NULL: in no recorded way.  plain: it is no call of apply() or its like */
+/* Plain DDL where the mode is require_apply. */
+extern void sd_gate_refuse_plain(CommandTag tag) pg_attribute_noreturn();
+
+/* Policy "require_down"; down: how it is taken back, NULL: in no recorded way.  plain: it comes by no apply() */
 extern void sd_gate_require_down(const char *down, bool plain);
 
 /* schemadrift.scope = 'local' is no way to call what changes all regions */

@@ -165,7 +165,8 @@ sd_demands_required_missing(SdCoordinator *c, SdRound *round)
 		return false;
 	sd_request_finish(c, SD_RESULT_POLICY, "the schema change was refused: a region that must agree to it is missing",
 					  psprintf("Nothing happened.\n%s\n%s", sd_round_missing(round, ""), why_required(c)),
-					  "SELECT * FROM schemadrift.regions; policies can be changed without these regions, by SELECT schemadrift.set_policy(...).");
+					  "SELECT * FROM schemadrift.regions; policies can be changed without these regions, "
+					  "by SELECT schemadrift.set_policy(...).");
 	return true;
 }
 
