@@ -231,6 +231,16 @@ sub allow
 	return $g->wait_until($name, "SELECT setting FROM pg_settings WHERE name = 'schemadrift.allowed_roles'", $roles ? $roles =~ s/'//gr : '*');
 }
 
+# It tries again by itself, too, and may have been quicker.
+sub retry
+{
+	my ($name) = @_;
+	my $r = $g->try($eu, "SELECT schemadrift.retry($name)");
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	return like($r->{sqlstate}, qr/^(?:00000|55000|22023)$/, 'retry') || diag($r->{err});
+}
+
 foreach my $name ($g->names)
 {
 	$g->sql($name, 'CREATE ROLE alice LOGIN; GRANT schemadrift_migrator TO alice');
@@ -251,7 +261,7 @@ like($g->sql($eu, 'SELECT remedy FROM schemadrift.status'), qr/schemadrift\.allo
 is($g->sql($eu, "SELECT state FROM schemadrift.migrations WHERE version = $held"), 'held', '... as does its log');
 like($g->sql($us, "SELECT remedy FROM schemadrift.migration_status WHERE version = $held AND region = '$eu'"), qr/^in $eu: .*allowed_roles/, '... and other regions tell');
 ok(allow($eu, q{'*', 'alice'}), 'alice is listed');
-$g->sql($eu, q{SELECT schemadrift.retry('by alice')}) if $g->sql($eu, 'SELECT state FROM schemadrift.status') eq 'halted';
+retry(q{'by alice'});
 ok($g->converged, '... and it is run');
 
 # a role that it becomes counts, too
@@ -271,7 +281,7 @@ $g->try($us, q{SET ROLE boss; CREATE TABLE by_boss ()}, user => 'alice');
 $held = head($g, $us);
 ok($g->wait_until($eu, "SELECT state FROM schemadrift.migration_status WHERE version = $held AND region = '$eu'", 'held'), 'the next one is held again');
 $g->sql($eu, 'ALTER ROLE boss NOSUPERUSER');
-$g->sql($eu, 'SELECT schemadrift.retry()') if $g->sql($eu, 'SELECT state FROM schemadrift.status') eq 'halted';
+retry('');
 ok($g->converged, 'one that is no superuser is not');
 
 # a list without "*"
@@ -283,7 +293,7 @@ $held = head($g, $us);
 ok($g->wait_until($us, "SELECT state FROM schemadrift.migration_status WHERE version = $held AND region = '$eu'", 'held'), '... and held here');
 is($g->try($us, "SELECT schemadrift.set_policy('{\"lock\": null}')")->{sqlstate}, '00000', 'policy and members are nobody\'s text, and not held');
 ok(allow($eu, undef), 'everybody again');
-$g->sql($eu, 'SELECT schemadrift.retry()') if $g->sql($eu, 'SELECT state FROM schemadrift.status') eq 'halted';
+retry('');
 ok($g->converged, 'all are equal');
 
 all_can_change($g);
