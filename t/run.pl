@@ -57,6 +57,10 @@ my %wanted = map { $_ => 1 } split ' ',
   : @files      ? 'build tap'
   :               join ' ', grep { !$on_screen{$_} } map { $_->[0] } @steps;
 
+foreach my $name (sort keys %wanted)
+{
+	die "run.pl: there is no step \"$name\"; steps are: " . join(' ', map { $_->[0] } @steps) . "\n" if !grep { $_->[0] eq $name } @steps;
+}
 $wanted{release} = 1 if grep { $on_screen{$_} } keys %wanted;
 foreach my $step (@steps)
 {
