@@ -39,6 +39,7 @@ INSERT INTO decided_call VALUES
 	('schemadrift.transfer_lease', 'admin'),
 	-- changes
 	('schemadrift.apply', 'migrator'),
+	('schemadrift.apply_online', 'migrator'),
 	('schemadrift.revert', 'migrator'),
 	('schemadrift.retry', 'admin migrator'),
 	('schemadrift.mark_applied', 'admin'),
@@ -56,6 +57,7 @@ INSERT INTO decided_view VALUES
 	('schemadrift.migrations', 'admin migrator monitor'),
 	('schemadrift.migration_status', 'admin migrator monitor'),
 	('schemadrift.decisions', 'admin migrator monitor'),
+	('schemadrift.tasks', 'admin migrator monitor'),
 	('schemadrift.policy', 'admin migrator monitor'),
 	('schemadrift.peer_conninfo', 'admin');
 

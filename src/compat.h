@@ -12,6 +12,7 @@
 #error "schemadrift needs PostgreSQL 15 or later"
 #endif
 
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "postmaster/bgworker.h"
 #include "utils/acl.h"
@@ -21,6 +22,30 @@
 /* A half-dropped database; minor releases of 15 and 16 before 2023-08 have no name for it. */
 #ifndef DATCONNLIMIT_INVALID_DB
 #define DATCONNLIMIT_INVALID_DB		(-2)
+#endif
+
+static inline bool
+sd_compat_owns_relation(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relation, role);
+#else
+	return pg_class_ownercheck(relation, role);
+#endif
+}
+
+/* 16 can report a bad name without an error */
+#if PG_VERSION_NUM >= 160000
+#define sd_compat_name_list(name) stringToQualifiedNameList((name), NULL)
+#else
+#define sd_compat_name_list(name) stringToQualifiedNameList(name)
+#endif
+
+/* 18 dropped PortalRun's "run once" */
+#if PG_VERSION_NUM >= 180000
+#define sd_compat_portal_run(portal, dest, completion) PortalRun((portal), FETCH_ALL, true, (dest), (dest), (completion))
+#else
+#define sd_compat_portal_run(portal, dest, completion) PortalRun((portal), FETCH_ALL, true, true, (dest), (dest), (completion))
 #endif
 
 /* Custom wait events have names since 17. */

@@ -194,6 +194,10 @@ hold(Oid database, LOCKMODE mode)
 		}
 		if (db->applier_pid != 0)
 			(void) kill(db->applier_pid, SIGTERM);
+		if (db->task_pid != 0)
+			(void) kill(db->task_pid, SIGTERM);
+		if (db->result_pid != 0)
+			(void) kill(db->result_pid, SIGTERM);
 	}
 	LWLockRelease(&sd_shared->lock);
 
@@ -209,7 +213,7 @@ hold(Oid database, LOCKMODE mode)
 		bool		empty;
 
 		LWLockAcquire(&sd_shared->lock, LW_SHARED);
-		empty = db->coordinator_pid == 0 && db->applier_pid == 0;
+		empty = db->coordinator_pid == 0 && db->applier_pid == 0 && db->task_pid == 0 && db->result_pid == 0;
 		LWLockRelease(&sd_shared->lock);
 		if (empty || left_us <= 0)
 			break;

@@ -287,7 +287,8 @@ sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64
 	bool		news = peer->told.head != told->head || peer->told.applied != told->applied ||
 		peer->told.state != told->state || peer->last_heard == 0 ||
 		sd_ballot_compare(&peer->told.lease, &told->lease) != 0 || peer->told.lease_in_use != told->lease_in_use ||
-		memcmp(&peer->told.life, &told->life, UUID_LEN) != 0;
+		memcmp(&peer->told.life, &told->life, UUID_LEN) != 0 ||
+		memcmp(peer->told.tasks, told->tasks, sizeof(told->tasks)) != 0;
 
 	Assert(LWLockHeldByMeInMode(&db->lock, LW_EXCLUSIVE));
 	watch_boot_id(peer, told);

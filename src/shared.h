@@ -30,6 +30,7 @@
 
 #define SD_TEXT_SIZE		256		/* short texts: errors, remedies */
 #define SD_DETAIL_SIZE		2048	/* one line a region */
+#define SD_MAX_TASKS		8		/* online entries that may be open at one time */
 #define SD_DECISIONS		128		/* newest decisions kept for the view */
 
 /* What a region says of itself; column "state" of the views. */
@@ -50,6 +51,16 @@ typedef enum SdCircuit
 	SD_CIRCUIT_OPEN				/* waiting before the next attempt */
 } SdCircuit;
 
+/* How far a region is with an online entry: its task, see store/task.h. */
+typedef struct SdTaskReport
+{
+	int64		version;		/* 0: none */
+	char		state[16];
+	int64		done;			/* of a build that runs */
+	int64		total;			/* 0: not known */
+	char		what[SD_TEXT_SIZE]; /* what it does, or why it cannot */
+} SdTaskReport;
+
 /* What a region tells of itself in every exchange. */
 typedef struct SdTelemetry
 {
@@ -64,6 +75,7 @@ typedef struct SdTelemetry
 	int64		halted_at;		/* version it cannot apply; 0 none */
 	int32		attempts;
 	char		halt_error[SD_TEXT_SIZE];
+	SdTaskReport tasks[SD_MAX_TASKS];
 
 	/* what came with the notes (store/telemetry.h); 0 from who does not send them */
 	int32		protocol;		/* the newest it speaks */
@@ -210,6 +222,8 @@ typedef struct SdDatabase
 	Latch	   *coordinator_latch;
 	int			applier_pid;
 	Latch	   *applier_latch;
+	int			task_pid;		/* works on an online entry */
+	int			result_pid;		/* proposes the result of one */
 	bool		told_to_stop;	/* the coordinator's end is no failure */
 	int64		started_us;		/* monotonic time of the coordinator's last start */
 	int64		start_at_us;	/* not before: back-off after failures */
@@ -255,6 +269,9 @@ typedef struct SdDatabase
 	char		halt_detail[SD_TEXT_SIZE];
 	int64		applying;		/* version under way; 0 none */
 	TimestampTz applying_since;
+	int64		waits_for_task; /* version of a result that the applier cannot apply before our own task is settled; 0 none */
+	int64		task_version;	/* online version that is worked on just now; 0 none */
+	int			task_runner;	/* by this process */
 
 	/* the local transaction that changes the schema */
 	int			ddl_pid;		/* holder of the DDL lock that was granted a version; 0 none */

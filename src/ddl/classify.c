@@ -235,11 +235,12 @@ classify_alter_table(AlterTableStmt *stmt, SdVerdict *verdict)
 			((PartitionCmd *) cmd->def)->concurrent)
 			refuse(verdict, SD_CLASS_ALONE,
 				   "DETACH PARTITION CONCURRENTLY commits by itself in the middle, so it cannot be agreed as one change.",
-				   "Use DETACH PARTITION without CONCURRENTLY, for example inside schemadrift.apply().");
+				   "Run it by itself outside a transaction block, or CALL schemadrift.apply_online(name, text); "
+				   "or use DETACH PARTITION without CONCURRENTLY.");
 		else if (cmd->subtype == AT_DetachPartitionFinalize)
-			refuse(verdict, SD_CLASS_REFUSED,
-				   "It finishes a DETACH PARTITION CONCURRENTLY that was interrupted in this region only.",
-				   "To finish it here, set schemadrift.bypass_reason and schemadrift.ddl_mode = off.");
+			refuse(verdict, SD_CLASS_ALONE,
+				   "DETACH PARTITION ... FINALIZE waits for old snapshots, so it cannot be agreed as one change.",
+				   "Run it by itself outside a transaction block, or CALL schemadrift.apply_online(name, text).");
 	}
 }
 
@@ -380,14 +381,16 @@ classify_by_kind(Node *stmt, SdVerdict *verdict)
 			if (((IndexStmt *) stmt)->concurrent)
 				refuse(verdict, SD_CLASS_ALONE,
 					   "CREATE INDEX CONCURRENTLY commits by itself in the middle, so it cannot be agreed as one change.",
-					   "Use CREATE INDEX without CONCURRENTLY, for example inside schemadrift.apply().");
+					   "Run it by itself outside a transaction block, or CALL schemadrift.apply_online(name, text); "
+				   "or use CREATE INDEX without CONCURRENTLY.");
 			break;
 
 		case T_DropStmt:
 			if (((DropStmt *) stmt)->concurrent)
 				refuse(verdict, SD_CLASS_ALONE,
 					   "DROP INDEX CONCURRENTLY commits by itself in the middle, so it cannot be agreed as one change.",
-					   "Use DROP INDEX without CONCURRENTLY, for example inside schemadrift.apply().");
+					   "Run it by itself outside a transaction block, or CALL schemadrift.apply_online(name, text); "
+				   "or use DROP INDEX without CONCURRENTLY.");
 			break;
 
 		case T_CreateTableAsStmt:

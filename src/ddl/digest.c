@@ -13,6 +13,7 @@
 
 #include "ddl/canonical.h"
 #include "ddl/digest.h"
+#include "ddl/frozen.h"
 #include "ddl/hash.h"
 #include "store/object.h"
 #include "store/sql.h"
@@ -57,6 +58,7 @@ sd_object_digest(const SdObjectRow *row, bool dropped)
 	object->identity = pstrdup(row->identity);
 	memcpy(object->hash.byte, row->hash, SD_DIGEST_LENGTH);
 	object->dropped = dropped;
+	object->frozen_by = 0;
 	return object;
 }
 
@@ -143,6 +145,24 @@ same_row(const SdObjectRow *a, const SdObjectRow *b)
 {
 	return strcmp(a->kind, b->kind) == 0 && strcmp(a->identity, b->identity) == 0 &&
 		memcmp(a->hash, b->hash, SD_OBJECT_HASH_SIZE) == 0 && a->names == b->names;
+}
+
+/* What belongs to the work of an online entry keeps the rows it has, whatever was found. */
+static void
+keep_frozen(RowList *now, const SdObjectRow *old, int nold)
+{
+	SdFrozen   *frozen = sd_frozen_read();
+	int			n = 0;
+
+	if (frozen == NULL)
+		return;
+	for (int i = 0; i < now->n; i++)
+		if (sd_frozen_by(frozen, now->rows[i].classid, now->rows[i].objid, now->rows[i].identity) == 0)
+			now->rows[n++] = now->rows[i];
+	now->n = n;
+	for (int i = 0; i < nold; i++)
+		if (sd_frozen_by(frozen, old[i].classid, old[i].objid, old[i].identity) != 0)
+			collect(now, NULL, (SdObjectRow *) &old[i]);
 }
 
 /* Rows are compared by OID, because that is how they are stored ... */
@@ -241,6 +261,8 @@ sd_digest_rebuild_changed(List **changed)
 	/* SPI leaves its own context behind, and what is found now is needed after SPI is gone */
 	MemoryContextSwitchTo(context);
 	now = scan_rows(hasher);
+	keep_frozen(&now, old, nold);
+	MemoryContextSwitchTo(context);
 	for (int i = 0; i < now.n; i++)
 		sd_root_add(hasher, &root, &now.rows[i]);
 	write_differences(old, nold, &now);

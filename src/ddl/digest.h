@@ -33,6 +33,7 @@ typedef struct SdObjectDigest
 	char	   *identity;		/* public.t, public.t.t_pkey, public.f(integer) */
 	SdDigest	hash;			/* of a dropped object: the last one */
 	bool		dropped;
+	int64		frozen_by;		/* touched, but it belongs to the work of this online version: nothing was hashed; else 0 */
 } SdObjectDigest;
 
 /* Hashes everything and makes the table equal to it. */

@@ -9,6 +9,7 @@
 #include "commands/extension.h"
 #include "storage/lmgr.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 #include "ddl/lock.h"
 
@@ -22,6 +23,8 @@ change_lock(bool take, LOCKMODE mode)
 	ResourceOwner owner = CurrentResourceOwner;
 	Oid			extension = get_extension_oid("schemadrift", false);
 
+	/* looking that up took a snapshot of the catalogs, which builds of indexes would wait for as long as we wait */
+	InvalidateCatalogSnapshot();
 	CurrentResourceOwner = TopTransactionResourceOwner;
 	PG_TRY();
 	{

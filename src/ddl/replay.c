@@ -11,17 +11,22 @@
 #include "ddl/allowed.h"
 #include "ddl/capture.h"
 #include "ddl/digest.h"
+#include "ddl/frozen.h"
+#include "ddl/online.h"
 #include "ddl/options.h"
 #include "ddl/script.h"
 #include "ddl/verify.h"
 #include "store/history.h"
 #include "ddl/replay.h"
+#include "store/task.h"
 
 typedef enum KindAction
 {
 	KIND_ADVANCE,
 	KIND_RUN,
-	KIND_TAKE_BACK				/* run, where its target was applied */
+	KIND_TAKE_BACK,				/* run, where its target was applied */
+	KIND_ONLINE,
+	KIND_RESULT
 } KindAction;
 
 /* The kinds of entries this library knows.  A new kind is a new row. */
@@ -37,6 +42,8 @@ static const struct
 	{SD_KIND_MIGRATION, KIND_RUN},
 	{SD_KIND_REVERT, KIND_RUN},
 	{SD_KIND_SUPERSEDE, KIND_TAKE_BACK},
+	{SD_KIND_ONLINE, KIND_ONLINE},
+	{SD_KIND_RESULT, KIND_RESULT},
 };
 
 static KindAction
@@ -91,6 +98,12 @@ sd_replay_plan(const SdApplied *applied, MemoryContext context, SdPlan *plan)
 			break;
 		case KIND_RUN:
 			plan->action = SD_REPLAY_RUN;
+			break;
+		case KIND_ONLINE:
+			plan->action = SD_REPLAY_ONLINE;
+			break;
+		case KIND_RESULT:
+			plan->action = SD_REPLAY_RESULT;
 			break;
 		case KIND_TAKE_BACK:
 			{
@@ -178,6 +191,95 @@ run_payload(const SdEntry *entry, Jsonb *payload)
 				 errdetail("It is a %s of \"%s\" by region \"%s\".", entry->kind, entry->name ? entry->name : "", entry->origin)));
 }
 
+/* ---- online entries ---- */
+
+static void
+record_intent(int64 version, const SdEntry *entry, bool adopted)
+{
+	sd_task_insert(version, sd_json_object(sd_entry_payload(entry), "relations"), adopted);
+}
+
+/* Held here, before anything of it is begun: its task would run as these. */
+static void
+require_allowed(const SdEntry *entry)
+{
+	Jsonb	   *run_as = sd_json_object(sd_entry_payload(entry), "run_as");
+
+	sd_allowed_require(entry->author);
+	if (run_as)
+		sd_allowed_require_run_as(sd_run_as_from_json(json_text(run_as)));
+}
+
+bool
+sd_replay_adopt(void)
+{
+	int64		version = sd_task_missing();
+	SdEntry    *entry = version > 0 ? sd_log_entry(version) : NULL;
+
+	if (entry == NULL)
+		return false;
+	record_intent(version, entry, true);
+	return true;
+}
+
+bool
+sd_replay_ready(const SdPlan *plan)
+{
+	bool		ok = strcmp(sd_json_text(sd_entry_payload(plan->entry), "outcome"), "ok") == 0;
+	int64		target = plan->entry->target;
+	SdTask		task;
+
+	if (!sd_task_read(target, &task))
+	{
+		SdEntry    *entry = sd_log_entry(target);
+
+		/* the intent was recorded before this region's time: what has never begun needs no cleaning up */
+		if (!ok || entry == NULL)
+			return true;
+		record_intent(target, entry, true);
+		return false;
+	}
+	if (ok)
+	{
+		/* others could: whatever was in the way here, go on trying */
+		if (task.state == SD_TASK_FAILED)
+			sd_task_set_state(target, SD_TASK_OPEN);
+		return task.state == SD_TASK_DONE || task.state == SD_TASK_APPLIED;
+	}
+	if (task.state == SD_TASK_OPEN || task.state == SD_TASK_DONE || task.state == SD_TASK_FAILED)
+		sd_task_set_state(target, SD_TASK_UNDO);
+	return task.state == SD_TASK_UNDONE || task.state == SD_TASK_CANCELLED;
+}
+
+void
+sd_replay_close_task(int64 target, bool ok)
+{
+	SdEntry    *entry = sd_log_entry(target);
+	Jsonb	   *payload = entry ? sd_entry_payload(entry) : NULL;
+	SdTask		task;
+
+	if (sd_task_read(target, &task))
+		sd_task_set_state(target, ok ? SD_TASK_APPLIED : SD_TASK_CANCELLED);
+	if (payload == NULL || sd_json_object(payload, "plain") != NULL)
+		sd_touched_everything(sd_capture_touched());
+	else
+		sd_frozen_touch(sd_capture_touched(), sd_online_names_read(sd_json_object(payload, "relations")));
+}
+
+/* What the entry worked on is hashed again, and must be what it is where the result was proposed. */
+static void
+close_entry(const SdPlan *plan, const uint8 *before, SdDigest *after)
+{
+	Jsonb	   *payload = sd_entry_payload(plan->entry);
+	SdScope		scope;
+
+	sd_store_enter(&scope);
+	sd_replay_close_task(plan->entry->target, strcmp(sd_json_text(payload, "outcome"), "ok") == 0);
+	*after = sd_digest_update(sd_capture_touched(), NULL);
+	sd_verify_entry(plan->version, payload, before, after);
+	sd_store_leave(&scope);
+}
+
 static void
 run(const SdPlan *plan, const SdApplied *applied, SdDigest *after)
 {
@@ -226,8 +328,14 @@ sd_replay_execute(const SdPlan *plan, const SdApplied *applied, TimestampTz sinc
 	memcpy(after.byte, applied->digest, SD_DIGEST_LENGTH);
 	if (plan->action == SD_REPLAY_RUN)
 		run(plan, applied, &after);
+	if (plan->action == SD_REPLAY_ONLINE)
+		require_allowed(plan->entry);
+	if (plan->action == SD_REPLAY_RESULT)
+		close_entry(plan, applied->digest, &after);
 
 	sd_store_enter(&scope);
+	if (plan->action == SD_REPLAY_ONLINE)
+		record_intent(plan->version, plan->entry, false);
 	sd_applied_advance(plan->version, &plan->chain, after.byte);
 	sd_execution_insert(plan->version, plan->action == SD_REPLAY_SKIP ? "skipped" : "applied", since, attempts,
 						plan->reason);
@@ -241,9 +349,14 @@ sd_replay_mark(const SdPlan *plan, TimestampTz since, int attempts, const char *
 	SdDigest	after;
 
 	sd_store_enter(&scope);
+	if (plan->action == SD_REPLAY_ONLINE)
+		record_intent(plan->version, plan->entry, false);
+	if (plan->action == SD_REPLAY_RESULT)
+		sd_replay_close_task(plan->entry->target,
+							 strcmp(sd_json_text(sd_entry_payload(plan->entry), "outcome"), "ok") == 0);
 	/* whoever did it by hand may have done it past our hooks */
 	after = sd_digest_rebuild();
-	if (plan->action == SD_REPLAY_RUN)
+	if (plan->action == SD_REPLAY_RUN || plan->action == SD_REPLAY_RESULT)
 		sd_verify_entry(plan->version, sd_entry_payload(plan->entry), NULL, &after);
 	sd_applied_advance(plan->version, &plan->chain, after.byte);
 	sd_execution_insert(plan->version, plan->action == SD_REPLAY_SKIP ? "skipped" : "applied", since, attempts, reason);

@@ -15,6 +15,8 @@ typedef enum SdReplay
 {
 	SD_REPLAY_ADVANCE,			/* nothing of it changes the schema */
 	SD_REPLAY_RUN,				/* text to run, as its author */
+	SD_REPLAY_ONLINE,			/* its intent is recorded; the work is this region's task */
+	SD_REPLAY_RESULT,			/* of an online entry: to be applied once our own task is settled */
 	SD_REPLAY_SKIP				/* taken back by a version in our log before it was run here */
 } SdReplay;
 
@@ -35,6 +37,21 @@ extern bool sd_replay_plan(const SdApplied *applied, MemoryContext context, SdPl
 
 /* The roles as which its text runs, the author first; of char *, some twice. */
 extern List *sd_replay_roles(const SdPlan *plan);
+
+/*
+ * Of a RESULT: is this region's task where the result can be applied?  If not, it is told to go there, in the current
+ * transaction, which the caller commits.  Needs a scope.
+ */
+extern bool sd_replay_ready(const SdPlan *plan);
+
+/*
+ * A region that joined, or was restored, with an online entry's intent among what it has applied makes its task then: the
+ * first one that lacks it.  Needs a scope.
+ */
+extern bool sd_replay_adopt(void);
+
+/* In the transaction that applies or proposes a result: closes the task, touches what it worked on.  Needs a scope. */
+extern void sd_replay_close_task(int64 target, bool ok);
 
 /*
  * Do it, in the current transaction, outside of any scope, as the session's user; the caller holds the DDL lock and the

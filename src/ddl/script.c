@@ -17,11 +17,13 @@
 #include "miscadmin.h"
 #include "nodes/plannodes.h"
 #include "parser/parser.h"
+#include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 
 #include "ddl/classify.h"
@@ -233,8 +235,8 @@ list_concat_unique_strings(List *into, List *strings)
 	return into;
 }
 
-SdScript *
-sd_script_parse(const char *text)
+static SdScript *
+parse_script(const char *text, bool online)
 {
 	SdScript   *script = palloc0(sizeof(SdScript));
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "schemadrift script parse",
@@ -270,7 +272,8 @@ sd_script_parse(const char *text)
 		place.current = foreach_current_index(cell);
 		CHECK_FOR_INTERRUPTS();
 		check_statement(stmt);
-		sd_classify_refuse_alone(stmt);
+		if (!online)
+			sd_classify_refuse_alone(stmt);
 		needs = list_concat_unique_strings(needs, sd_classify_needs(stmt));
 	}
 	MemoryContextSwitchTo(old);
@@ -280,6 +283,24 @@ sd_script_parse(const char *text)
 		script->needs = lappend(script->needs, pstrdup(lfirst(cell)));
 	MemoryContextDelete(scratch);
 	return script;
+}
+
+SdScript *
+sd_script_parse(const char *text)
+{
+	return parse_script(text, false);
+}
+
+SdScript *
+sd_script_parse_online(const char *text)
+{
+	return parse_script(text, true);
+}
+
+char *
+sd_script_statement(const SdScript *script, int i)
+{
+	return pnstrdup(script->text + script->statements[i].start, script->statements[i].length);
 }
 
 List *
@@ -391,6 +412,52 @@ sd_script_run(const SdScript *script, SdExecuting as)
 
 	/* what the script set, role included, ends with it: the next entry must not depend on it */
 	AtEOXact_GUC(false, nest_level);
+}
+
+/*
+ * As a backend runs what a client sends, because that is the only way in which it may commit in the middle.  The trees must
+ * outlive these commits.
+ */
+void
+sd_script_run_alone(const char *text, const char *name)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "schemadrift statement", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	SdExecuting before = executing;
+	List	   *parsed;
+	List	   *plans;
+	PlannedStmt *planned;
+	Portal		portal;
+	QueryCompletion completion;
+
+	Assert(!IsTransactionState());
+	executing = SD_EXECUTING_ENTRY;
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		MemoryContextSwitchTo(context);
+		parsed = pg_parse_query(text);
+		plans = pg_plan_queries(pg_analyze_and_rewrite_fixedparams(linitial_node(RawStmt, parsed), text, NULL, 0, NULL),
+								text, 0, NULL);
+		planned = linitial_node(PlannedStmt, plans);
+		if (name && IsA(planned->utilityStmt, IndexStmt) && ((IndexStmt *) planned->utilityStmt)->idxname == NULL)
+			((IndexStmt *) planned->utilityStmt)->idxname = pstrdup(name);
+
+		portal = CreatePortal("", true, true);
+		portal->visible = false;
+		PortalDefineQuery(portal, NULL, text, CreateCommandTag(planned->utilityStmt), plans, NULL);
+		PortalStart(portal, NULL, 0, InvalidSnapshot);
+		(void) sd_compat_portal_run(portal, None_Receiver, &completion);
+		PortalDrop(portal, false);
+		CommitTransactionCommand();
+	}
+	PG_FINALLY();
+	{
+		executing = before;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 void

@@ -26,6 +26,10 @@ extern SdExecuting sd_executing(void);
  * memory context, and points into the text.
  */
 extern SdScript *sd_script_parse(const char *text);
+
+/* The same for a text whose statements run one by one, so that those which commit by themselves may be among them. */
+extern SdScript *sd_script_parse_online(const char *text);
+extern char *sd_script_statement(const SdScript *script, int i);	/* text of statement i, from 0; a copy */
 extern List *sd_script_needs(const SdScript *script);	/* as sd_classify_needs(), of all its statements */
 extern int	sd_script_statements(const SdScript *script);
 
@@ -37,6 +41,12 @@ extern void sd_script_run(const SdScript *script, SdExecuting as);
 
 /* both in one, for texts that are known to be good: an entry of the log, a down script */
 extern void sd_script_execute(const char *text, SdExecuting as);
+
+/*
+ * One statement of an entry that commits by itself in the middle: runs outside of any transaction, at top level, with the
+ * session's user, role and settings.  name: of an index that the statement does not name; else NULL.
+ */
+extern void sd_script_run_alone(const char *text, const char *name);
 
 /*
  * The applier's two: become who ran it and set what was set, run, restore.  Errors leave the restoring to the

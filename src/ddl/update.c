@@ -36,6 +36,7 @@
 
 #include "ddl/canonical.h"
 #include "ddl/digest.h"
+#include "ddl/frozen.h"
 #include "ddl/hash.h"
 #include "ddl/touched_set.h"
 #include "store/object.h"
@@ -63,6 +64,7 @@ typedef struct Update
 	bool		everything;		/* found on the way that it cannot be done in parts */
 	SdDescriber *describer;
 	SdHasher   *hasher;
+	SdFrozen   *frozen;
 } Update;
 
 typedef struct WorkEntry
@@ -261,7 +263,8 @@ look_at(Update *u, Work *work, SdDescription *description)
 	if (work->exists)
 	{
 		work->now = sd_hash_description(u->hasher, description);
-		if (old == NULL && !work->created && strcmp(work->now.kind, "index") == 0)
+		if (old == NULL && !work->created && strcmp(work->now.kind, "index") == 0 &&
+			sd_frozen_by(u->frozen, work->key.classid, work->key.objid, work->now.identity) == 0)
 			u->everything = true;
 	}
 
@@ -375,6 +378,31 @@ net_changes(List *changes)
 	return net;
 }
 
+/* What belongs to the work of an online entry keeps the row it has. */
+static int64
+frozen_by(const Update *u, const SdObjectRow *old, const SdObjectRow *now)
+{
+	int64		version = 0;
+
+	if (old)
+		version = sd_frozen_by(u->frozen, old->classid, old->objid, old->identity);
+	if (version == 0 && now)
+		version = sd_frozen_by(u->frozen, now->classid, now->objid, now->identity);
+	return version;
+}
+
+static List *
+add_frozen(List *changed, const SdObjectRow *row, int64 version, MemoryContext caller)
+{
+	MemoryContext saved = MemoryContextSwitchTo(caller);
+	SdObjectDigest *object = sd_object_digest(row, false);
+
+	object->frozen_by = version;
+	changed = lappend(changed, object);
+	MemoryContextSwitchTo(saved);
+	return changed;
+}
+
 static void
 apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
 {
@@ -395,8 +423,15 @@ apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
 		bool		same_name = old && now && strcmp(old->kind, now->kind) == 0 &&
 			strcmp(old->identity, now->identity) == 0;
 		bool		same_hash = old && now && memcmp(old->hash, now->hash, SD_OBJECT_HASH_SIZE) == 0;
+		int64		frozen = u->frozen ? frozen_by(u, old, now) : 0;
 		MemoryContext saved;
 
+		if (frozen != 0)
+		{
+			if (changed && work->touched)
+				*changed = add_frozen(*changed, old ? old : now, frozen, caller);
+			continue;
+		}
 		if ((old == NULL && now == NULL) || (same_name && same_hash && old->names == now->names))
 			continue;
 		if (old)
@@ -431,6 +466,38 @@ apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
 	sd_objects_put(put, nput);
 }
 
+/* The same where everything was hashed again: of what was touched, as far as it has rows, and those of the work were kept. */
+static void
+add_touched_frozen(SdTouched *set, List **changed, MemoryContext caller)
+{
+	SdFrozen   *frozen = sd_frozen_read();
+	int			n = (int) hash_get_num_entries(set->objects);
+	Oid		   *classids = palloc(Max(n, 1) * sizeof(Oid));
+	Oid		   *objids = palloc(Max(n, 1) * sizeof(Oid));
+	SdObjectRow *rows;
+	HASH_SEQ_STATUS status;
+	SdTouchedObject *object;
+	int			n_found;
+
+	if (frozen == NULL)
+		return;
+	n = 0;
+	hash_seq_init(&status, set->objects);
+	while ((object = hash_seq_search(&status)) != NULL)
+	{
+		classids[n] = object->key.classid;
+		objids[n++] = object->key.objid;
+	}
+	rows = sd_objects_find(classids, objids, n, &n_found);
+	for (int i = 0; i < n_found; i++)
+	{
+		int64		version = sd_frozen_by(frozen, rows[i].classid, rows[i].objid, rows[i].identity);
+
+		if (version != 0)
+			*changed = add_frozen(*changed, &rows[i], version, caller);
+	}
+}
+
 /* Returns false if everything has to be hashed again. */
 static bool
 update_parts(SdTouched *set, SdDigest *root, List **changed, MemoryContext caller)
@@ -449,6 +516,7 @@ update_parts(SdTouched *set, SdDigest *root, List **changed, MemoryContext calle
 	u.queue = palloc(u.size * sizeof(Work *));
 	u.describer = sd_describer_create(false, local);
 	u.hasher = sd_hasher_create();
+	u.frozen = sd_frozen_read();
 
 	add_touched(&u, set);
 	work_through(&u);
@@ -482,8 +550,16 @@ sd_digest_update(SdTouched *set, List **changed)
 	sd_canonical_leave(guc_level);
 	sd_store_leave(&scope);
 	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(context);
 	if (!done)
+	{
 		root = sd_digest_rebuild_changed(changed);
+		MemoryContextSwitchTo(context);
+		sd_store_enter(&scope);
+		if (changed)
+			add_touched_frozen(set, changed, caller);
+		sd_store_leave(&scope);
+		MemoryContextSwitchTo(caller);
+	}
+	MemoryContextDelete(context);
 	return root;
 }

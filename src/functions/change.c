@@ -113,12 +113,8 @@ is_blank(const char *text)
 	return text[strspn(text, " \t\r\n\f\v")] == '\0';
 }
 
-/*
- * Is it in the log already, and not taken back?  Then its version, with a NOTICE; 0 if not; an error if the name
- * carries another text.
- */
-static int64
-already_there(const char *name, const char *up)
+int64
+sd_change_already_there(const char *name, const char *up)
 {
 	SdScope		scope;
 	SdApplied	applied;
@@ -167,6 +163,23 @@ check_size(const char *up, const char *down)
 				 errhint("Split it into several migrations, or raise schemadrift.max_entry_size in every region.")));
 }
 
+void
+sd_change_script_args(FunctionCallInfo fcinfo, const char *name, SdScriptArgs *args)
+{
+	args->up = PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	args->down = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	args->options = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
+	if (is_blank(args->up))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("migration \"%s\" has no text", name)));
+	/* a tool without a down file passes an empty text: that is no way back */
+	if (args->down && is_blank(args->down))
+		args->down = NULL;
+	check_size(args->up, args->down);
+	sd_options_check(args->options);
+}
+
 /* The fields of the entry's payload that are ours. */
 static char *
 make_payload(const char *up, const char *down, Jsonb *options, const SdRunAs *run_as)
@@ -196,54 +209,44 @@ Datum
 sd_apply(PG_FUNCTION_ARGS)
 {
 	char	   *name = sd_change_name_arg(fcinfo, 0);
-	char	   *up = PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char	   *down = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
-	Jsonb	   *options = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
+	SdScriptArgs args;
 	SdScript   *script;
 	SdRunAs    *run_as;
 	SdTimeLimit limit;
 	int64		version;
 
-	if (is_blank(up))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("migration \"%s\" has no text", name)));
-	/* a tool without a down file passes an empty text: that is no way back */
-	if (down && is_blank(down))
-		down = NULL;
-	check_size(up, down);
-	sd_options_check(options);
+	sd_change_script_args(fcinfo, name, &args);
 	sd_change_require("apply");
 
-	version = already_there(name, up);
+	version = sd_change_already_there(name, args.up);
 	if (version > 0)
 		PG_RETURN_INT64(version);
-	sd_gate_require_down(down, false);
+	sd_gate_require_down(args.down, false);
 
-	script = sd_script_parse(up);
-	if (down)
-		(void) sd_script_parse(down);
+	script = sd_script_parse(args.up);
+	if (args.down)
+		(void) sd_script_parse(args.down);
 	run_as = sd_capture_run_as();
 	sd_gate_require_allowed_run_as(run_as);
-	sd_gate_check_text(up);
+	sd_gate_check_text(args.up);
 
 	sd_change_set_subject(name);
 	sd_capture_begin_script();
-	sd_change_begin(list_concat(sd_change_needs(sd_script_needs(script), run_as), sd_options_needs(options)));
+	sd_change_begin(list_concat(sd_change_needs(sd_script_needs(script), run_as), sd_options_needs(args.options)));
 	/* the log may have grown while we waited for the grant */
-	version = already_there(name, up);
+	version = sd_change_already_there(name, args.up);
 	if (version > 0)
 		PG_RETURN_INT64(version);
 	/* ... and another policy may have come with it; none can any more */
 	sd_change_require("apply");
-	sd_gate_require_down(down, false);
-	sd_change_set_barrier(sd_options_barrier(options, sd_change_version() - 1));
+	sd_gate_require_down(args.down, false);
+	sd_change_set_barrier(sd_options_barrier(args.options, sd_change_version() - 1));
 	sd_change_notice();
 
-	limit = sd_time_limit_start(sd_options_timeout_ms(options));
+	limit = sd_time_limit_start(sd_options_timeout_ms(args.options));
 	sd_script_run(script, SD_EXECUTING_SCRIPT);
 	sd_time_limit_end(&limit);
 
-	sd_change_describe(SD_KIND_MIGRATION, name, 0, make_payload(up, down, options, run_as), true);
+	sd_change_describe(SD_KIND_MIGRATION, name, 0, make_payload(args.up, args.down, args.options, run_as), true);
 	PG_RETURN_INT64(sd_change_version());
 }

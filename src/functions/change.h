@@ -25,6 +25,22 @@ extern void sd_change_require(const char *function);
 /* This database is in a group; an error that says what to do if not. */
 extern void sd_change_require_group(void);
 
+/* up, down and options: arguments 1 to 3 of a function that takes a migration, checked without asking anybody. */
+typedef struct SdScriptArgs
+{
+	char	   *up;
+	char	   *down;			/* NULL: none */
+	Jsonb	   *options;		/* NULL: none */
+} SdScriptArgs;
+
+extern void sd_change_script_args(FunctionCallInfo fcinfo, const char *name, SdScriptArgs *args);
+
+/*
+ * Is a migration of that name and text in the log already, and not taken back?  Then its version, with a NOTICE; 0 if
+ * not; an error if the name carries another text.
+ */
+extern int64 sd_change_already_there(const char *name, const char *up);
+
 /* Needs of a text to be run: those it has by itself, and the roles of who runs it. */
 extern List *sd_change_needs(List *needs, const SdRunAs *run_as);
 

@@ -19,6 +19,7 @@
 #include "gate/change.h"
 #include "progress.h"
 #include "store/state.h"
+#include "store/task.h"
 
 PG_FUNCTION_INFO_V1(sd_retry);
 PG_FUNCTION_INFO_V1(sd_mark_applied);
@@ -68,6 +69,30 @@ check_author(const SdPlan *plan)
 	}
 }
 
+/* An online entry whose work is in trouble in this region, by name: try now. */
+static bool
+retry_task(SdDatabase *db, const char *name)
+{
+	SdScope		scope;
+	ListCell   *lc;
+	bool		found = false;
+
+	sd_store_enter(&scope);
+	foreach(lc, sd_task_list())
+	{
+		SdTask	   *task = lfirst(lc);
+
+		if (strcmp(task->name, name) != 0 || task->retry_at == 0)
+			continue;
+		found = true;
+		sd_task_retry_now(task->version);
+	}
+	sd_store_leave(&scope);
+	if (found)
+		sd_shared_wake_at_commit(db);
+	return found;
+}
+
 Datum
 sd_retry(PG_FUNCTION_ARGS)
 {
@@ -81,6 +106,8 @@ sd_retry(PG_FUNCTION_ARGS)
 	bool		applying;
 
 	sd_change_require_group();
+	if (name && db && retry_task(db, name))
+		PG_RETURN_VOID();
 	sd_store_enter(&scope);
 	sd_applied_read(&applied);
 	behind = sd_replay_plan(&applied, scope.caller, &plan);

@@ -14,6 +14,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -23,6 +24,7 @@
 #include "shared.h"
 #include "store/history.h"
 #include "store/state.h"
+#include "store/task.h"
 #include "waits.h"
 
 PG_FUNCTION_INFO_V1(sd_outcome_id);
@@ -209,6 +211,32 @@ let_go_of_snapshot(FunctionCallInfo fcinfo)
 	SPI_finish();
 }
 
+/*
+ * An online version is applied where its result is.  The version to wait for; 0: it has no result yet.  Reads our log, which may
+ * not have come to that version yet.
+ */
+static int64
+version_to_wait_for(int64 version)
+{
+	SdScope		scope;
+	SdEntry    *entry;
+	int64		result = version;
+	char	   *outcome = NULL;
+
+	sd_store_enter(&scope);
+	entry = sd_log_entry(version);
+	if (entry && strcmp(entry->kind, SD_KIND_ONLINE) == 0)
+		result = sd_task_result(version, &outcome);
+	sd_store_leave(&scope);
+	if (outcome && strcmp(outcome, "ok") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version " INT64_FORMAT " did not succeed", version),
+				 errdetail("Version " INT64_FORMAT " says: %s.", result, outcome),
+				 errhint("SELECT * FROM schemadrift.migration_status WHERE version = " INT64_FORMAT ".", version)));
+	return result;
+}
+
 Datum
 sd_wait_for(PG_FUNCTION_ARGS)
 {
@@ -243,10 +271,16 @@ sd_wait_for(PG_FUNCTION_ARGS)
 	for (;;)
 	{
 		int64		left;
+		int64		wanted = version_to_wait_for(version);
 
-		LWLockAcquire(&db->lock, LW_SHARED);
-		who_is_behind(db, &waited, version, behind, sizeof(behind));
-		LWLockRelease(&db->lock);
+		if (wanted == 0)
+			strlcpy(behind, "Regions are at work on it: SELECT * FROM schemadrift.tasks.", sizeof(behind));
+		else
+		{
+			LWLockAcquire(&db->lock, LW_SHARED);
+			who_is_behind(db, &waited, wanted, behind, sizeof(behind));
+			LWLockRelease(&db->lock);
+		}
 		if (behind[0] == '\0')
 			break;
 		left = deadline - sd_monotonic_us();
@@ -256,6 +290,7 @@ sd_wait_for(PG_FUNCTION_ARGS)
 					 errmsg("version " INT64_FORMAT " is not applied everywhere yet", version),
 					 errdetail_internal("%s", behind),
 					 errhint("SELECT * FROM schemadrift.migration_status WHERE version = " INT64_FORMAT ".", version)));
+		InvalidateCatalogSnapshot();	/* builds would wait for it */
 		ConditionVariableTimedSleep(&db->changed, Min(left / SD_US_PER_MS + 1, INT_MAX), sd_wait_event(SD_WAIT_APPLIED));
 	}
 	ConditionVariableCancelSleep();

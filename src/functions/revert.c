@@ -11,15 +11,18 @@
 #include "utils/acl.h"
 #include "utils/json.h"
 
+#include "ddl/online.h"
 #include "ddl/options.h"
 #include "ddl/script.h"
 #include "errors.h"
 #include "functions/change.h"
 #include "gate/change.h"
+#include "gate/online.h"
 #include "gate/policy.h"
 #include "shared.h"
 #include "store/history.h"
 #include "store/state.h"
+#include "store/task.h"
 
 PG_FUNCTION_INFO_V1(sd_revert);
 
@@ -32,6 +35,9 @@ typedef struct Target
 	SdRunAs    *run_as;
 	Jsonb	   *options;
 	Jsonb	   *objects;		/* that it changed; NULL: not known */
+	bool		online;			/* it is an online entry */
+	bool		open;			/* ... which has no result yet */
+	bool		alone;			/* ... and whose way back commits by itself in the middle */
 	bool		applied_here;
 	bool		applied_everywhere;
 	bool		applied_nowhere;	/* as far as every serving region told us */
@@ -122,12 +128,19 @@ static void
 refuse_later(const Target *target, SdStatement *statement, Jsonb *objects)
 {
 	static SdStatement later = {
+		.sql = "SELECT l.version, l.name FROM schemadrift_store.log l WHERE l.version > $1 "
+		"AND ((l.kind = 'migration' AND schemadrift_store.taken_back(l.version) IS NULL) OR "
+		"(l.kind = 'result' AND l.target <> $1 AND schemadrift_store.result_outcome(l.body) = 'ok' "
+		"AND schemadrift_store.taken_back(l.target) IS NULL)) ORDER BY l.version DESC",
+		.nargs = 1, .types = {INT8OID}
+	};
+	static SdStatement older = {
 		.sql = "SELECT l.version, l.name FROM schemadrift_store.log l WHERE l.version > $1 AND l.kind = 'migration' "
 		"AND NOT EXISTS (SELECT FROM schemadrift_store.log t WHERE t.target = l.version AND t.kind IN ('revert', 'supersede')) "
 		"ORDER BY l.version DESC",
 		.nargs = 1, .types = {INT8OID}
 	};
-	uint64		n = sd_store_run(&later, (Datum[]) {Int64GetDatum(target->version)}, NULL, SD_ANY_ROWS);
+	uint64		n = sd_store_run(sd_task_table_exists() ? &later : &older, (Datum[]) {Int64GetDatum(target->version)}, NULL, SD_ANY_ROWS);
 	int64	   *versions = palloc(sizeof(int64) * Max(n, 1));
 	char	  **names = palloc(sizeof(char *) * Max(n, 1));
 
@@ -153,6 +166,53 @@ refuse_later(const Target *target, SdStatement *statement, Jsonb *objects)
 				 errdetail("It is not recorded which objects they changed."),
 				 errhint("Newest first: SELECT schemadrift.revert('%s').", names[i])));
 	}
+}
+
+/* Does any of these statements commit by itself in the middle? */
+static bool
+has_alone(const char *text)
+{
+	ListCell   *lc;
+
+	foreach(lc, sd_parse_quietly(text))
+		if (sd_online_kind(lfirst_node(RawStmt, lc)->stmt) != SD_ONLINE_PLAIN)
+			return true;
+	return false;
+}
+
+/* Builds of indexes are taken back by dropping these, newest first. */
+static char *
+inverse_of(List *steps)
+{
+	StringInfoData out;
+
+	if (!sd_online_reverts_itself(steps))
+		return NULL;
+	initStringInfo(&out);
+	for (int i = list_length(steps) - 1; i >= 0; i--)
+		appendStringInfo(&out, "%s%s", out.len > 0 ? ";\n" : "", sd_online_inverse(list_nth(steps, i)));
+	return out.data;
+}
+
+/* What is different where the target is an online entry: what it changed, its result says. */
+static void
+look_at_online(Target *target, Jsonb *payload)
+{
+	int64		result = sd_task_result(target->version, NULL);
+	SdEntry    *entry = result > 0 ? sd_log_entry(result) : NULL;
+
+	target->online = true;
+	target->open = result == 0;
+	if (target->down == NULL)
+		target->down = inverse_of(sd_online_steps_read(sd_json_object(payload, "steps")));
+	target->alone = target->down && has_alone(target->down);
+	target->objects = entry ? sd_json_object(sd_entry_payload(entry), "objects") : NULL;
+	if (target->open && target->down == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("online migration \"%s\" cannot be cancelled", target->name),
+				 errdetail("It has no recorded way back, and regions may have done part of it."),
+				 errhint("SELECT * FROM schemadrift.tasks shows what is in its way; mend that.")));
 }
 
 /*
@@ -186,13 +246,17 @@ find_target(Target *target)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the text of migration \"%s\" is not kept in this region any more", target->name)));
 	payload = sd_entry_payload(entry);
-	refuse_later(target, &in_common, sd_json_object(payload, "objects"));
 	look_around(target);
 
 	MemoryContextSwitchTo(caller);
 	target->down = sd_json_text(payload, "down");
 	target->options = sd_json_object(payload, "options");
 	target->objects = sd_json_object(payload, "objects");
+	if (strcmp(entry->kind, SD_KIND_ONLINE) == 0)
+		look_at_online(target, payload);
+	if (!target->open)
+		refuse_later(target, &in_common, target->objects);
+	MemoryContextSwitchTo(caller);
 	run_as = sd_json_object(payload, "run_as");
 	target->run_as = run_as ? sd_run_as_from_json(json_text(run_as)) : NULL;
 	sd_store_leave(&scope);
@@ -266,6 +330,34 @@ make_payload(const Target *target)
 }
 
 /*
+ * An online entry that is under way is cancelled by a result that says so: tasks stop and clean up.  One that is finished is
+ * taken back by another online entry, if its way back cannot run in a transaction.
+ */
+static int64
+revert_online(const Target *target)
+{
+	StringInfoData out;
+
+	sd_change_notice();
+	if (target->open)
+	{
+		initStringInfo(&out);
+		appendStringInfoString(&out, "\"outcome\":\"cancelled\",\"by\":");
+		escape_json(&out, GetUserNameFromId(GetUserId(), false));
+		sd_change_describe(SD_KIND_RESULT, target->name, target->version, out.data, false);
+	}
+	else
+	{
+		List	   *relations = NIL;
+		List	   *steps = sd_online_steps(sd_script_parse_online(target->down), &relations);
+
+		sd_online_describe(target->name, target->down, NULL, target->options, target->version, steps, relations,
+						   target->run_as);
+	}
+	return sd_change_version();
+}
+
+/*
  * revert(name): where every serving region has applied it, the way back is run everywhere.  Otherwise it is a supersede:
  * a region that has not applied it skips both, one that has runs the way back; so a region that cannot apply it gets past
  * it, and may itself be the one that proposes.
@@ -277,17 +369,20 @@ sd_revert(PG_FUNCTION_ARGS)
 	List	   *needs = NIL;
 	int64		taken_back;
 	bool		applied_here;
+	bool		open = false;
 
 	sd_change_require("revert");
 	taken_back = find_target(&target);
 	if (taken_back == 0)
 	{
 		if (target.down)
-			needs = sd_change_needs(sd_script_needs(sd_script_parse(target.down)), target.run_as);
+			needs = sd_change_needs(sd_script_needs(target.online ? sd_script_parse_online(target.down) :
+													sd_script_parse(target.down)), target.run_as);
 		applied_here = target.applied_here;
 		/* where it was not applied, perhaps because it is held, nothing of it runs */
 		if (target.down && applied_here)
 			sd_gate_require_allowed_run_as(target.run_as);
+		open = target.open;
 		sd_change_set_subject(target.name);
 		sd_capture_begin_script();
 		if (applied_here)
@@ -296,7 +391,7 @@ sd_revert(PG_FUNCTION_ARGS)
 			sd_change_begin_supersede(needs);
 		/* the log, and what regions have applied, may have moved while we waited */
 		taken_back = find_target(&target);
-		if (taken_back == 0 && target.applied_here != applied_here)
+		if (taken_back == 0 && (target.applied_here != applied_here || target.open != open))
 			ereport(ERROR,
 					(errcode(SD_ERRCODE_PREEMPTED),
 					 errmsg("this region has applied migration \"%s\" meanwhile", target.name),
@@ -311,8 +406,10 @@ sd_revert(PG_FUNCTION_ARGS)
 	}
 	sd_change_require("revert");
 	/* it is not run here, but it is where the migration was applied */
-	if (target.down && !target.applied_here)
+	if (target.down && !target.open && (!target.applied_here || target.alone))
 		sd_gate_check_text(target.down);
+	if (target.online && (target.open || target.alone))
+		PG_RETURN_INT64(revert_online(&target));
 	sd_change_notice();
 	if (target.applied_here)
 		run_down(&target);

@@ -8,6 +8,7 @@
 
 #include "common/string.h"
 #include "storage/proc.h"
+#include "utils/snapmgr.h"
 
 #include "clock.h"
 #include "errors.h"
@@ -83,6 +84,8 @@ sd_ask(SdRequest request, const void *data, Size size, int64 deadline, SdProposa
 	dsm_segment *segment = NULL;
 	int64		net = deadline + 1000000;
 	SdResult	result = SD_RESULT_NONE;
+
+	InvalidateCatalogSnapshot();	/* builds of indexes would wait for it */
 
 	/* the end of the transaction before ours may still lie there */
 	ConditionVariablePrepareToSleep(&db->changed);

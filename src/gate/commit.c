@@ -20,8 +20,10 @@
 #include "errors.h"
 #include "gate/change.h"
 #include "gate/internal.h"
+#include "gate/online.h"
 #include "settings.h"
 #include "store/history.h"
+#include "store/task.h"
 #include "store/vote.h"
 #include "waitpoint.h"
 
@@ -82,6 +84,13 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 	if (!sd_self_read(&self))
 		elog(ERROR, "this database is in no group");
 	*after = sd_digest_update(sd_capture_touched(), &changed);
+	foreach(lc, changed)
+	{
+		SdObjectDigest *object = lfirst(lc);
+
+		if (object->frozen_by != 0)
+			sd_online_refuse(object->frozen_by, object->identity);
+	}
 
 	initStringInfo(&payload);
 	appendStringInfoChar(&payload, '{');
@@ -110,7 +119,9 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 
 	entry.id = sd_change.entry_id;
 	entry.kind = sd_change.kind ? sd_change.kind : SD_KIND_MIGRATION;
-	entry.name = sd_change.kind ? sd_change.name : plain_name(&self);
+	entry.name = sd_change.name;
+	if (entry.name == NULL && (sd_change.kind == NULL || strcmp(sd_change.kind, SD_KIND_ONLINE) == 0))
+		entry.name = plain_name(&self);
 	entry.origin = pstrdup(self.region);
 	entry.incarnation = self.incarnation;
 	entry.n = sd_log_next_dot(self.region, self.incarnation);
@@ -243,6 +254,8 @@ check_and_write(const SdEntry *entry, bool chosen, const SdDigest *after)
 		chain = sd_entry_chain(&sd_change.chain, entry);
 		sd_applied_advance(sd_change.version, &chain, after->byte);
 		sd_execution_insert(sd_change.version, "applied", GetCurrentTransactionStartTimestamp(), 1, NULL);
+		if (strcmp(entry->kind, SD_KIND_ONLINE) == 0)
+			sd_task_insert(sd_change.version, sd_json_object(sd_entry_payload(entry), "relations"), false);
 	}
 	return verdict;
 }

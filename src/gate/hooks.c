@@ -9,7 +9,8 @@
  *				   observe		 coordinate		require_apply	off
  *	local, temporary  run		 run			run				run
  *	coordinated	   run, record	 change, run	refuse			run, record
- *	refused, alone	   run, record	 refuse			refuse			run, record
+ *	refused			   run, record	 refuse			refuse			run, record
+ *	alone			   run, record	 online entry	refuse			run, record
  *
  * Statements that run inside another captured statement belong to it: CREATE EXTENSION's script, users' event triggers,
  * the parts of CREATE SCHEMA.  They will run again wherever the outer one is run.  Functions, DO and CALL are no DDL, so
@@ -30,9 +31,12 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "replication/logicalworker.h"
+#include "tcop/pquery.h"
 #include "tcop/utility.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
 
 #include "databases.h"
 #include "ddl/capture.h"
@@ -46,6 +50,7 @@
 #include "gate/hooks.h"
 #include "gate/internal.h"
 #include "gate/mode.h"
+#include "gate/online.h"
 #include "gate/policy.h"
 #include "store/entry.h"
 
@@ -312,13 +317,29 @@ check_policy(Node *stmt, const SdVerdict *verdict, SdDdlMode mode)
 }
 
 /*
+ * While a statement of a client's own waits for the DDL lock or for other regions it shall hold no snapshot: a build of an index
+ * would wait for it.  It gets a new one afterwards, as after a COMMIT in a procedure.
+ */
+static bool
+let_go_of_snapshot(ProcessUtilityContext context)
+{
+	if (context != PROCESS_UTILITY_TOPLEVEL || ActivePortal == NULL || ActivePortal->portalSnapshot == NULL ||
+		!ActiveSnapshotSet() || ActivePortal->portalSnapshot != GetActiveSnapshot())
+		return false;
+	PopActiveSnapshot();
+	ActivePortal->portalSnapshot = NULL;
+	return true;
+}
+
+/*
  * Ask for the promise, once, and for names that this transaction has not asked for yet.  True: this was the grant.
  */
 static bool
-begin_change(Node *stmt, const SdCommand *command)
+begin_change(Node *stmt, const SdCommand *command, ProcessUtilityContext context)
 {
 	List	   *needs = sd_classify_needs(stmt);
 	bool		first = !sd_change_active();
+	bool		let_go;
 
 #ifdef SD_TESTING
 	/* a mode that a test set by hand: there is no group to ask */
@@ -340,7 +361,10 @@ begin_change(Node *stmt, const SdCommand *command)
 			sd_entry_check_name(sd_migration_name);
 		sd_change_set_subject(GetCommandTagName(CreateCommandTag(stmt)));
 	}
+	let_go = let_go_of_snapshot(context);
 	sd_change_begin(needs);
+	if (let_go)
+		EnsurePortalSnapshotExists();
 	sd_capture_add_needs(needs);
 	return first;
 }
@@ -379,7 +403,7 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	if (!script)
 	{
 		command = sd_capture_make(u->pstmt, u->query_string, disposition_of(mode), verdict->class);
-		if (mode == SD_MODE_COORDINATE && begin_change(stmt, command))
+		if (mode == SD_MODE_COORDINATE && begin_change(stmt, command, u->context))
 		{
 			/* another policy may have come while we waited for the grant; none can any more */
 			if (sd_gate_mode() == SD_MODE_REQUIRE_APPLY)
@@ -388,6 +412,8 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 			check_policy(stmt, verdict, mode);
 		}
 	}
+	if (script || mode == SD_MODE_COORDINATE)
+		sd_online_refuse_statement(stmt);
 	noop = sd_classify_noop(stmt);
 	sd_touched_statement(sd_capture_touched(), stmt);
 	statement.tag = verdict->tag;
@@ -511,6 +537,12 @@ gate_statement(const SdUtility *u)
 		case SD_CLASS_REFUSED:
 		case SD_CLASS_ALONE:
 			mode = sd_gate_mode();
+			if (verdict.class == SD_CLASS_ALONE && mode == SD_MODE_COORDINATE && sd_executing() == SD_EXECUTING_NOTHING)
+			{
+				check_policy(stmt, &verdict, mode);
+				sd_online_route(u->pstmt, u->query_string, u->context == PROCESS_UTILITY_TOPLEVEL, u->completion);
+				break;
+			}
 			if (refuses(mode))
 				sd_classify_refuse(&verdict);
 			if (verdict.class == SD_CLASS_ALONE)

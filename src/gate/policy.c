@@ -293,7 +293,7 @@ sd_gate_check_text(const char *text)
 		SdVerdict	verdict;
 
 		sd_classify(stmt, sd_gate_is_local_name, &verdict);
-		if (verdict.class == SD_CLASS_COORDINATED)
+		if (verdict.class == SD_CLASS_COORDINATED || verdict.class == SD_CLASS_ALONE)
 			sd_gate_check_statement(stmt, verdict.tag);
 	}
 }

@@ -59,7 +59,9 @@ COMMENT ON COLUMN schemadrift.regions.reason IS 'why it is suspended, by whom an
 CREATE VIEW schemadrift.migrations AS
 	SELECT l.version, l.name, l.kind,
 		CASE WHEN e.state = 'skipped' THEN 'skipped'
+			WHEN l.kind = 'online' AND r.outcome <> 'ok' THEN 'failed'
 			WHEN t.version <= a.version THEN 'reverted'
+			WHEN l.kind = 'online' AND l.version <= a.version AND (r.version IS NULL OR r.version > a.version) THEN 'applying'
 			WHEN l.version <= a.version THEN 'applied'
 			WHEN l.version = p.halted_at AND p.held THEN 'held'
 			WHEN l.version = p.halted_at THEN 'failed'
@@ -68,16 +70,17 @@ CREATE VIEW schemadrift.migrations AS
 	FROM schemadrift_store.log l
 		CROSS JOIN schemadrift_store.applied a
 		LEFT JOIN schemadrift_store.execution e ON e.version = l.version
-		LEFT JOIN LATERAL (SELECT pg_catalog.min(b.version) AS version FROM schemadrift_store.log b
-			WHERE b.target = l.version AND b.kind IN ('revert', 'supersede')) t ON true
+		LEFT JOIN LATERAL (SELECT schemadrift_store.taken_back(l.version) AS version) t ON true
+		LEFT JOIN LATERAL (SELECT b.version, schemadrift_store.result_outcome(b.body) AS outcome FROM schemadrift_store.log b
+			WHERE l.kind = 'online' AND b.target = l.version AND b.kind = 'result' ORDER BY b.version LIMIT 1) r ON true
 		LEFT JOIN schemadrift_store.progress() p ON p.own
 	ORDER BY l.version;
 COMMENT ON VIEW schemadrift.migrations IS 'the log, a row a version, and what became of it in this region';
 COMMENT ON COLUMN schemadrift.migrations.version IS 'position in the log';
 COMMENT ON COLUMN schemadrift.migrations.name IS 'the migration''s name; of a revert or supersede: that of what it takes back';
-COMMENT ON COLUMN schemadrift.migrations.kind IS 'baseline, migration, revert, supersede, config, policy or noop';
+COMMENT ON COLUMN schemadrift.migrations.kind IS 'baseline, migration, online, result (of an online one), revert, supersede, config, policy or noop';
 COMMENT ON COLUMN schemadrift.migrations.state IS
-	'here: chosen (not applied yet), held (by this region''s schemadrift.allowed_roles), failed, applied, skipped, reverted (taken back by a later version)';
+	'here: chosen (not applied yet), held (by this region''s schemadrift.allowed_roles), applying (online: being worked on), failed, applied, skipped, reverted (taken back by a later version)';
 COMMENT ON COLUMN schemadrift.migrations.author IS 'session user who made it';
 COMMENT ON COLUMN schemadrift.migrations.origin IS 'region in which it was made';
 COMMENT ON COLUMN schemadrift.migrations.at IS 'when it was made, by the group''s hybrid clock';
@@ -85,7 +88,10 @@ COMMENT ON COLUMN schemadrift.migrations.entry_id IS 'id, for outcome()';
 
 CREATE VIEW schemadrift.migration_status AS
 	SELECT l.version, l.name, p.region,
-		CASE WHEN p.own AND e.state IS NOT NULL THEN e.state
+		CASE WHEN r.outcome <> 'ok' THEN 'failed'
+			WHEN l.kind = 'online' AND l.version <= p.applied AND (r.version IS NULL OR r.version > p.applied) THEN
+				CASE w.state WHEN 'done' THEN 'applied' WHEN 'failed' THEN 'failed' ELSE 'applying' END
+			WHEN p.own AND e.state IS NOT NULL THEN e.state
 			WHEN l.version <= p.applied THEN 'applied'
 			WHEN l.version = p.applying THEN 'applying'
 			WHEN l.version = p.halted_at AND p.held THEN 'held'
@@ -96,7 +102,8 @@ CREATE VIEW schemadrift.migration_status AS
 		CASE WHEN p.own AND l.version <= p.applied THEN e.at
 			WHEN l.version = p.applying THEN p.applying_since END::timestamptz(3) AS started,
 		CASE WHEN p.own THEN e.duration_ms END AS duration_ms,
-		CASE WHEN l.version = p.applied + 1 THEN p.error END AS error,
+		CASE WHEN l.version = p.applied + 1 THEN p.error
+			WHEN w.total IS NULL AND w.state IN ('open', 'failed', 'undo') THEN w.what END AS error,
 		CASE WHEN l.version = p.halted_at AND l.version > p.applied THEN
 			pg_catalog.format(CASE WHEN p.held THEN 'in %s: add the role to schemadrift.allowed_roles by ALTER SYSTEM, SELECT pg_reload_conf(); then SELECT schemadrift.retry(%L); or anywhere: SELECT schemadrift.revert(%L)'
 				ELSE 'in %s: mend the cause, then SELECT schemadrift.retry(%L); or anywhere: SELECT schemadrift.revert(%L)' END,
@@ -104,17 +111,48 @@ CREATE VIEW schemadrift.migration_status AS
 	FROM schemadrift_store.log l
 		CROSS JOIN schemadrift_store.progress() p
 		LEFT JOIN schemadrift_store.execution e ON e.version = l.version
+		LEFT JOIN schemadrift_store.tasks() w ON w.version = l.version AND w.region = p.region
+		LEFT JOIN LATERAL (SELECT b.version, schemadrift_store.result_outcome(b.body) AS outcome FROM schemadrift_store.log b
+			WHERE l.kind = 'online' AND b.target = l.version AND b.kind = 'result' ORDER BY b.version LIMIT 1) r ON true
 	ORDER BY l.version, p.region;
 COMMENT ON VIEW schemadrift.migration_status IS 'each version in each region, as this region knows it';
 COMMENT ON COLUMN schemadrift.migration_status.version IS 'position in the log';
 COMMENT ON COLUMN schemadrift.migration_status.name IS 'the migration''s name';
 COMMENT ON COLUMN schemadrift.migration_status.region IS 'name of the region';
-COMMENT ON COLUMN schemadrift.migration_status.state IS 'pending, held (by the region''s schemadrift.allowed_roles), applying, applied, skipped or failed; skipped is known of this region only';
+COMMENT ON COLUMN schemadrift.migration_status.state IS
+	'pending, held (by the region''s schemadrift.allowed_roles), applying, applied, skipped or failed; skipped is known of this region only; of an online version: what that region told of its work';
 COMMENT ON COLUMN schemadrift.migration_status.attempts IS 'how often it was tried; of the next version: how often it failed';
 COMMENT ON COLUMN schemadrift.migration_status.started IS 'when the last attempt began; known of this region only';
 COMMENT ON COLUMN schemadrift.migration_status.duration_ms IS 'how long it took; known of this region only';
 COMMENT ON COLUMN schemadrift.migration_status.error IS 'why the last attempt failed';
 COMMENT ON COLUMN schemadrift.migration_status.remedy IS 'what to do or type, and where';
+
+CREATE VIEW schemadrift.tasks AS
+	SELECT t.version, l.name AS what, t.region,
+		CASE WHEN t.state IN ('open', 'undo') AND t.total IS NOT NULL THEN t.what END AS phase,
+		t.state, t.done, t.total,
+		CASE WHEN t.total > 0 THEN pg_catalog.round(100.0 * t.done / t.total, 1)::double precision END AS percent,
+		CASE WHEN t.own AND t.done > 0 AND t.total >= t.done AND b.since IS NOT NULL THEN
+			(pg_catalog.clock_timestamp() + (pg_catalog.clock_timestamp() - b.since) * ((t.total - t.done)::double precision / t.done))
+			::timestamptz(0) END AS eta,
+		CASE WHEN t.total IS NULL THEN t.what END AS error
+	FROM schemadrift_store.tasks() t
+		JOIN schemadrift_store.log l ON l.version = t.version
+		LEFT JOIN LATERAL (SELECT pg_catalog.min(a.query_start) AS since FROM pg_catalog.pg_stat_activity a
+			WHERE t.own AND a.datname = pg_catalog.current_database() AND a.backend_type = 'schemadrift task') b ON true
+	ORDER BY t.version, t.region;
+COMMENT ON VIEW schemadrift.tasks IS 'online versions that are under way: how far each region is, as it told';
+COMMENT ON COLUMN schemadrift.tasks.version IS 'version of the log that recorded the intent';
+COMMENT ON COLUMN schemadrift.tasks.what IS 'name of the migration';
+COMMENT ON COLUMN schemadrift.tasks.region IS 'where';
+COMMENT ON COLUMN schemadrift.tasks.phase IS 'of a build that runs: what it does, as in pg_stat_progress_create_index';
+COMMENT ON COLUMN schemadrift.tasks.state IS
+	'pending (not recorded there yet), open (to be done), done, failed (for good), undo (being cleaned up), undone';
+COMMENT ON COLUMN schemadrift.tasks.done IS 'blocks or tuples of that phase that are done';
+COMMENT ON COLUMN schemadrift.tasks.total IS 'of so many';
+COMMENT ON COLUMN schemadrift.tasks.percent IS 'the same in percent of the phase';
+COMMENT ON COLUMN schemadrift.tasks.eta IS 'when that phase ends, if it goes on as since the statement began; known of this region only';
+COMMENT ON COLUMN schemadrift.tasks.error IS 'why the last attempt failed, with its SQLSTATE';
 
 CREATE VIEW schemadrift.decisions AS
 	SELECT at::timestamptz(3) AS at, hlc, kind, subject, outcome, votes, reason FROM schemadrift_store.decisions();
@@ -128,6 +166,6 @@ COMMENT ON COLUMN schemadrift.decisions.votes IS 'who answered what';
 COMMENT ON COLUMN schemadrift.decisions.reason IS 'why, in words';
 
 GRANT SELECT ON schemadrift.status, schemadrift.regions, schemadrift.migrations, schemadrift.migration_status,
-	schemadrift.decisions TO schemadrift_admin, schemadrift_migrator, schemadrift_monitor;
+	schemadrift.tasks, schemadrift.decisions TO schemadrift_admin, schemadrift_migrator, schemadrift_monitor;
 GRANT EXECUTE ON FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadrift_store.progress(),
-	schemadrift_store.decisions() TO schemadrift_admin, schemadrift_migrator, schemadrift_monitor;
+	schemadrift_store.tasks(), schemadrift_store.decisions() TO schemadrift_admin, schemadrift_migrator, schemadrift_monitor;

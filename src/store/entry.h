@@ -28,6 +28,8 @@
 #define SD_KIND_CONFIG		"config"
 #define SD_KIND_POLICY		"policy"
 #define SD_KIND_NOOP		"noop"
+#define SD_KIND_ONLINE		"online"	/* the intent of what cannot run in a transaction */
+#define SD_KIND_RESULT		"result"	/* of an online entry, its target */
 
 typedef struct SdEntry
 {
@@ -41,7 +43,7 @@ typedef struct SdEntry
 	int64		hlc;
 	char	   *author;
 	int32		protocol;
-	int64		target;			/* revert, supersede: the version taken back; else 0 */
+	int64		target;			/* revert, supersede, online: the version taken back; result: of its online entry; else 0 */
 
 	bytea	   *bytes;			/* header and payload */
 	uint8		hash[SD_SHA_SIZE];	/* SHA-256 of bytes */

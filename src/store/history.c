@@ -8,11 +8,18 @@
 
 #include "store/history.h"
 #include "store/state.h"
+#include "store/task.h"
 
 int64
 sd_history_newest(const char *name, int64 *taken_back)
 {
 	static SdStatement statement = {
+		.sql = "SELECT l.version, schemadrift_store.taken_back(l.version) FROM schemadrift_store.log l "
+		"WHERE l.name = $1 AND (l.kind = 'migration' OR (l.kind = 'online' AND l.target IS NULL)) ORDER BY l.version DESC LIMIT 1",
+		.nargs = 1, .types = {TEXTOID}
+	};
+
+	static SdStatement older = {
 		.sql = "SELECT l.version, t.version FROM schemadrift_store.log l "
 		"LEFT JOIN schemadrift_store.log t ON t.target = l.version AND t.kind IN ('revert', 'supersede') "
 		"WHERE l.name = $1 AND l.kind = 'migration' ORDER BY l.version DESC, t.version LIMIT 1",
@@ -20,7 +27,7 @@ sd_history_newest(const char *name, int64 *taken_back)
 	};
 
 	*taken_back = 0;
-	if (sd_store_run(&statement, (Datum[]) {CStringGetTextDatum(name)}, NULL, SD_ANY_ROWS) == 0)
+	if (sd_store_run(sd_task_table_exists() ? &statement : &older, (Datum[]) {CStringGetTextDatum(name)}, NULL, SD_ANY_ROWS) == 0)
 		return 0;
 	*taken_back = sd_store_int64(0, 2);
 	return sd_store_int64(0, 1);
@@ -30,11 +37,16 @@ int64
 sd_history_taken_back(int64 version)
 {
 	static SdStatement statement = {
+		.sql = "SELECT schemadrift_store.taken_back($1)",
+		.nargs = 1, .types = {INT8OID}
+	};
+
+	static SdStatement older = {
 		.sql = "SELECT min(version) FROM schemadrift_store.log WHERE target = $1 AND kind IN ('revert', 'supersede')",
 		.nargs = 1, .types = {INT8OID}
 	};
 
-	sd_store_run(&statement, (Datum[]) {Int64GetDatum(version)}, NULL, 1);
+	sd_store_run(sd_task_table_exists() ? &statement : &older, (Datum[]) {Int64GetDatum(version)}, NULL, 1);
 	return sd_store_int64(0, 1);
 }
 
@@ -48,6 +60,24 @@ sd_history_execution(int64 version)
 	if (sd_store_run(&statement, (Datum[]) {Int64GetDatum(version)}, NULL, SD_ANY_ROWS) == 0)
 		return NULL;
 	return sd_store_text(0, 1);
+}
+
+/* Of an online entry: once the result that says so is, too.  One that failed stays chosen, and is never more. */
+static bool
+is_applied(int64 version)
+{
+	static SdStatement online = {
+		.sql = "SELECT 1 FROM schemadrift_store.log WHERE version = $1 AND kind = 'online'", .nargs = 1, .types = {INT8OID}
+	};
+	SdApplied	applied;
+	int64		result;
+	char	   *outcome;
+
+	sd_applied_read(&applied);
+	if (applied.version < version || sd_store_run(&online, (Datum[]) {Int64GetDatum(version)}, NULL, SD_ANY_ROWS) == 0)
+		return applied.version >= version;
+	result = sd_task_result(version, &outcome);
+	return result > 0 && result <= applied.version && strcmp(outcome, "ok") == 0;
 }
 
 /*
@@ -67,15 +97,11 @@ sd_history_outcome(const pg_uuid_t *entry_id)
 	};
 	Datum		values[] = {UUIDPGetDatum((pg_uuid_t *) entry_id)};
 	int64		version = sd_log_find_id(entry_id);
-	SdApplied	applied;
 	SdHead		head;
 	bool		isnull;
 
 	if (version > 0)
-	{
-		sd_applied_read(&applied);
-		return applied.version >= version ? "applied" : "chosen";
-	}
+		return is_applied(version) ? "applied" : "chosen";
 	if (sd_store_run(&tried, values, NULL, SD_ANY_ROWS) == 0)
 		return NULL;
 	version = sd_store_int64(0, 1);
@@ -99,7 +125,7 @@ sd_history_outcome_of_name(const char *name)
 	static SdStatement statement = {
 		.sql = "SELECT entry_id, EXISTS (SELECT FROM schemadrift_store.log l WHERE l.entry_id = t.entry_id "
 		"AND l.name IS DISTINCT FROM $1) FROM ("
-		"SELECT entry_id, version, NULL::timestamptz AS at FROM schemadrift_store.log WHERE name = $1 AND kind = 'migration' "
+		"SELECT entry_id, version, NULL::timestamptz AS at FROM schemadrift_store.log WHERE name = $1 AND kind IN ('migration', 'online') "
 		"UNION ALL SELECT entry_id, version, at FROM schemadrift_store.attempt WHERE name = $1) t "
 		"ORDER BY version DESC, at DESC NULLS LAST LIMIT 1",
 		.nargs = 1, .types = {TEXTOID}

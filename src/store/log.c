@@ -7,6 +7,8 @@
 #include "utils/builtins.h"
 #include "store/life.h"
 #include "store/rows.h"
+#include "store/state.h"
+#include "store/task.h"
 
 void
 sd_log_head(SdHead *head)
@@ -126,6 +128,8 @@ sd_log_clear(void)
 		if (SPI_execute(psprintf("DELETE FROM schemadrift_store.%s", tables[i]), false, 0) < 0)
 			elog(ERROR, "could not clear table %s", tables[i]);
 	sd_life_clear();
+	if (sd_task_table_exists() && SPI_execute("DELETE FROM schemadrift_store.task", false, 0) < 0)
+		elog(ERROR, "could not clear table task");
 }
 
 /* ---- what the log decides for the next version ---- */

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "settings.h"
+#include "online_regions.h"
 #include "store/state.h"
 #include "progress.h"
 #include "store/telemetry.h"
@@ -31,6 +32,8 @@ sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
 	own->head = head.version;
 	own->applied = applied.version;
 	memcpy(own->digest, applied.digest, SD_SHA_SIZE);
+
+	sd_online_own_reports(db, own->tasks);
 
 	LWLockAcquire(&db->lock, LW_SHARED);
 	own->boot_id = (int64) db->boot_id;
@@ -101,6 +104,38 @@ read_ballot(const char *value, SdBallot *ballot)
 	return value + used;
 }
 
+/* "task 17 open 12 40 building index" */
+static void
+write_task(StringInfo out, const SdTaskReport *report)
+{
+	if (report->version == 0)
+		return;
+	appendStringInfo(out, "task " INT64_FORMAT " %s " INT64_FORMAT " " INT64_FORMAT " ",
+					 report->version, report->state, report->done, report->total);
+	for (const char *c = report->what; *c; c++)
+		appendStringInfoChar(out, *c == '\n' ? ' ' : *c);
+	appendStringInfoChar(out, '\n');
+}
+
+static void
+read_task(const char *value, SdTelemetry *told)
+{
+	SdTaskReport report = {0};
+	int			at = 0;
+
+	if (sscanf(value, INT64_FORMAT " %15s " INT64_FORMAT " " INT64_FORMAT " %n",
+			   &report.version, report.state, &report.done, &report.total, &at) < 4 || report.version <= 0)
+		return;
+	if (at > 0)
+		strlcpy(report.what, value + at, sizeof(report.what));
+	for (int i = 0; i < SD_MAX_TASKS; i++)
+		if (told->tasks[i].version == 0)
+		{
+			told->tasks[i] = report;
+			return;
+		}
+}
+
 char *
 sd_telemetry_write_notes(const SdTelemetry *own)
 {
@@ -128,6 +163,8 @@ sd_telemetry_write_notes(const SdTelemetry *own)
 		appendStringInfo(&out, "remembers %d " INT64_FORMAT "\n", own->remembers_of, own->remembers);
 	if (own->cloned > 0)
 		appendStringInfo(&out, "cloned %d\n", own->cloned);
+	for (int i = 0; i < SD_MAX_TASKS; i++)
+		write_task(&out, &own->tasks[i]);
 	return out.data;
 }
 
@@ -205,6 +242,8 @@ sd_telemetry_read_notes(const char *notes, SdTelemetry *told)
 			told->remembers_of = atoi(value);
 			told->remembers = strtoll(strchr(value, ' ') + 1, NULL, 10);
 		}
+		else if (strcmp(line, "task") == 0)
+			read_task(value, told);
 	}
 	pfree(copy);
 }

@@ -66,9 +66,8 @@ StaticAssertDecl(sizeof(SdApplierFor) <= BGW_EXTRALEN, "the author's name fits")
 
 /* ---- starting it ---- */
 
-/* The author, if a worker can be connected as that role; else the bootstrap superuser. */
-static Oid
-role_to_connect(Oid database, const char *author)
+Oid
+sd_applier_role(Oid database, const char *author)
 {
 	HeapTuple	tuple = SearchSysCache1(AUTHNAME, CStringGetDatum(author));
 	Oid			role = BOOTSTRAP_SUPERUSERID;
@@ -94,7 +93,7 @@ sd_applier_start(Oid database, const char *author)
 	SdApplierFor who = {0};
 
 	Assert(IsTransactionState());
-	who.role = role_to_connect(database, author);
+	who.role = sd_applier_role(database, author);
 	strlcpy(who.author, author, sizeof(who.author));
 
 	memset(&worker, 0, sizeof(worker));
@@ -307,9 +306,17 @@ forget_session(void)
 	CommitTransactionCommand();
 }
 
+static void
+set_waiting(SdDatabase *db, int64 version)
+{
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->waits_for_task = version;
+	LWLockRelease(&db->lock);
+}
+
 /* What the next version needs, looked at without any lock. */
 static bool
-peek(SdPlan *plan)
+peek(SdDatabase *db, SdPlan *plan, bool *ready)
 {
 	SdScope		scope;
 	SdApplied	applied;
@@ -318,6 +325,15 @@ peek(SdPlan *plan)
 	sd_store_enter(&scope);
 	sd_applied_read(&applied);
 	found = sd_replay_plan(&applied, scope.caller, plan);
+	*ready = true;
+	if (found && plan->action == SD_REPLAY_RESULT)
+	{
+		/* said before it is looked at: a worker that ends takes it back after what it did is to be seen */
+		set_waiting(db, plan->version);
+		*ready = sd_replay_ready(plan);
+		if (*ready)
+			set_waiting(db, 0);
+	}
 	sd_store_leave(&scope);
 	return found;
 }
@@ -334,6 +350,7 @@ typedef enum SdStep
 {
 	SD_STEP_DONE,				/* that version is applied, skipped, or was marked so by somebody else */
 	SD_STEP_NOTHING,			/* there is none */
+	SD_STEP_WAITS,				/* a result, and this region's task is not settled: its worker starts us again */
 	SD_STEP_NOT_MINE			/* it is for a process that is connected as another role */
 } SdStep;
 
@@ -346,12 +363,13 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 	SdApplied	applied;
 	SdPlan		plan = {0};
 	bool		found;
+	bool		ready;
 	int			attempts;
 
 	begin_transaction();
 	PG_TRY();
 	{
-		found = peek(&plan);
+		found = peek(db, &plan, &ready);
 	}
 	PG_CATCH();
 	{
@@ -365,9 +383,15 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 		CommitTransactionCommand();
 		return SD_STEP_NOTHING;
 	}
+	if (!ready)
+	{
+		CommitTransactionCommand();
+		sd_shared_wake(db);
+		return SD_STEP_WAITS;
+	}
 	/* a role may have been dropped, made again, or changed since this process was connected */
 	if (plan.action == SD_REPLAY_RUN &&
-		(strcmp(plan.entry->author, who->author) != 0 || role_to_connect(MyDatabaseId, who->author) != who->role))
+		(strcmp(plan.entry->author, who->author) != 0 || sd_applier_role(MyDatabaseId, who->author) != who->role))
 	{
 		CommitTransactionCommand();
 		return SD_STEP_NOT_MINE;

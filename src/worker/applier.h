@@ -15,6 +15,9 @@
  */
 extern BackgroundWorkerHandle *sd_applier_start(Oid database, const char *author);
 
+/* The author, if a worker can be connected as that role; else the bootstrap superuser. */
+extern Oid	sd_applier_role(Oid database, const char *author);
+
 extern PGDLLEXPORT void sd_applier_main(Datum main_arg);
 
 #endif							/* SD_WORKER_APPLIER_H */

@@ -230,6 +230,7 @@ look(SdCoordinator *c, void *arg)
 		strcmp(c->self.state, sd_role_text(c->members.config.member[c->me].role)) != 0)
 		sd_self_set_state(sd_role_text(c->members.config.member[c->me].role));
 
+	sd_task_drive_look(c);
 	sd_promise_read(&promised);
 	c->max_round = Max(c->max_round, promised.round);
 
@@ -479,6 +480,7 @@ static void
 drive_applier(SdCoordinator *c)
 {
 	bool		due;
+	bool		waits;
 	pid_t		pid;
 
 	if (c->applier)
@@ -487,7 +489,10 @@ drive_applier(SdCoordinator *c)
 			return;
 		pfree(c->applier);
 		c->applier = NULL;
-		if (c->applied.version == c->applier_from)
+		LWLockAcquire(&c->db->lock, LW_SHARED);
+		waits = c->db->waits_for_task == c->applied.version + 1;
+		LWLockRelease(&c->db->lock);
+		if (c->applied.version == c->applier_from && !waits)
 		{
 			/* it ended without a word: count it as a failure, so that a crash cannot loop at full speed */
 			LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
@@ -500,7 +505,8 @@ drive_applier(SdCoordinator *c)
 		return;
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	due = c->db->retry_now || c->db->retry_at <= GetCurrentTimestamp();
+	due = (c->db->retry_now || c->db->retry_at <= GetCurrentTimestamp()) &&
+		c->db->waits_for_task != c->applied.version + 1;
 	c->db->retry_now = false;
 	LWLockRelease(&c->db->lock);
 	if (!due)
@@ -522,7 +528,8 @@ applier_deadline(SdCoordinator *c, int64 now)
 	if (c->applier || !has_work(c))
 		return deadline;
 	LWLockAcquire(&c->db->lock, LW_SHARED);
-	deadline = now + Max(c->db->retry_at - GetCurrentTimestamp(), 0);
+	if (c->db->waits_for_task != c->applied.version + 1)
+		deadline = now + Max(c->db->retry_at - GetCurrentTimestamp(), 0);
 	LWLockRelease(&c->db->lock);
 	return deadline;
 }
@@ -563,6 +570,7 @@ create(SdDatabase *db)
 	c->me = -1;
 	c->look = true;
 	c->loop = sd_loop_create(c->context);
+	c->tasks = sd_task_drive_create(c->context);
 	sd_round_init(&c->change, c);
 	sd_round_init(&c->settle, c);
 
@@ -639,6 +647,7 @@ sd_coordinator_main(Datum main_arg)
 			sd_lead_drive(c, now);
 			sd_settle_drive(c, now);
 			sd_gossip_drive(c, now);
+			sd_task_drive(c, now);
 		}
 		drive_applier(c);
 		describe(c);
@@ -652,6 +661,7 @@ sd_coordinator_main(Datum main_arg)
 		deadline = Min(deadline, sd_gossip_deadline(c));
 		deadline = Min(deadline, sd_lost_deadline(c, now));
 		deadline = Min(deadline, applier_deadline(c, now));
+		deadline = Min(deadline, sd_task_deadline(c, now));
 		if (sd_loop_wait(c->loop, deadline, sd_wait_event(SD_WAIT_COORDINATOR)))
 			c->look = true;
 	}

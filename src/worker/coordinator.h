@@ -193,6 +193,8 @@ struct SdCoordinator
 
 	List	   *notices;		/* of char *: payloads for NOTIFY, sent at the end of the turn */
 
+	struct SdTaskDrive *tasks;	/* online entries */
+
 	BackgroundWorkerHandle *applier;
 	int64		applier_from;	/* version before it started */
 };
@@ -300,6 +302,13 @@ extern bool sd_members_missed(const SdCoordinator *c, int i);
 
 /* Nothing is wrong with the group; what people did to this region stays to be said.  False: nothing. */
 extern bool sd_members_say(const SdCoordinator *c, SdRegionState *state, char *reason, char *remedy);
+
+/* task_drive.c */
+typedef struct SdTaskDrive SdTaskDrive;
+extern SdTaskDrive *sd_task_drive_create(MemoryContext parent);
+extern void sd_task_drive_look(SdCoordinator *c);	/* in the transaction of a look at the tables */
+extern void sd_task_drive(SdCoordinator *c, int64 now);
+extern int64 sd_task_deadline(SdCoordinator *c, int64 now);
 
 /* gossip.c */
 extern void sd_gossip_members(SdCoordinator *c);	/* connections as the configuration says */

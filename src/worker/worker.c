@@ -25,10 +25,18 @@ static const WorkerDescription descriptions[] = {
 	[SD_WORKER_PROBE] = {"schemadrift probe", "sd_probe_main"},
 	[SD_WORKER_COORDINATOR] = {"schemadrift coordinator", "sd_coordinator_main"},
 	[SD_WORKER_APPLIER] = {"schemadrift applier", "sd_applier_main"},
+	[SD_WORKER_TASK] = {"schemadrift task", "sd_task_main"},
+	[SD_WORKER_RESULT] = {"schemadrift result", "sd_task_result_main"},
 };
 
 BackgroundWorkerHandle *
 sd_worker_start(SdWorkerKind kind, Oid database, const char *database_name)
+{
+	return sd_worker_start_with(kind, database, database_name, NULL, 0);
+}
+
+BackgroundWorkerHandle *
+sd_worker_start_with(SdWorkerKind kind, Oid database, const char *database_name, const void *extra, Size size)
 {
 	const WorkerDescription *d = &descriptions[kind];
 	BackgroundWorker worker;
@@ -44,6 +52,9 @@ sd_worker_start(SdWorkerKind kind, Oid database, const char *database_name)
 	strlcpy(worker.bgw_library_name, "schemadrift", sizeof(worker.bgw_library_name));
 	strlcpy(worker.bgw_function_name, d->function, sizeof(worker.bgw_function_name));
 	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	Assert(size <= BGW_EXTRALEN);
+	if (size > 0)
+		memcpy(worker.bgw_extra, extra, size);
 	worker.bgw_notify_pid = MyProcPid;
 	return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : NULL;
 }
@@ -83,6 +94,10 @@ leave_slot(int code, Datum arg)
 		claimed->applier_pid = 0;
 		claimed->applier_latch = NULL;
 	}
+	if (claimed->task_pid == MyProcPid)
+		claimed->task_pid = 0;
+	if (claimed->result_pid == MyProcPid)
+		claimed->result_pid = 0;
 	sd_shared_wake_launcher();
 	LWLockRelease(&sd_shared->lock);
 	ConditionVariableBroadcast(&claimed->changed);
@@ -112,6 +127,16 @@ sd_worker_claim(SdWorkerKind kind, Oid database)
 		{
 			db->applier_pid = MyProcPid;
 			db->applier_latch = MyLatch;
+			entered = true;
+		}
+		else if (kind == SD_WORKER_TASK && db->task_pid == 0)
+		{
+			db->task_pid = MyProcPid;
+			entered = true;
+		}
+		else if (kind == SD_WORKER_RESULT && db->result_pid == 0)
+		{
+			db->result_pid = MyProcPid;
 			entered = true;
 		}
 	}

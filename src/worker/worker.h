@@ -15,7 +15,9 @@ typedef enum SdWorkerKind
 {
 	SD_WORKER_PROBE,			/* looks for the extension, then ends */
 	SD_WORKER_COORDINATOR,
-	SD_WORKER_APPLIER
+	SD_WORKER_APPLIER,
+	SD_WORKER_TASK,				/* does this region's share of an online entry */
+	SD_WORKER_RESULT			/* proposes the result of one */
 } SdWorkerKind;
 
 /*
@@ -24,11 +26,15 @@ typedef enum SdWorkerKind
  */
 extern BackgroundWorkerHandle *sd_worker_start(SdWorkerKind kind, Oid database, const char *database_name);
 
+/* The same with something in bgw_extra. */
+extern BackgroundWorkerHandle *sd_worker_start_with(SdWorkerKind kind, Oid database, const char *database_name,
+													const void *extra, Size size);
+
 /* A worker's first call: handlers for signals, which are let in. */
 extern void sd_worker_signals(void);
 
 /*
- * Enter the slot as its coordinator or applier, until this process ends.  Ends the process quietly if there is
+ * Enter the slot as its coordinator, applier and so on, until this process ends.  Ends the process quietly if there is
  * nothing to do: not wanted, held for a database command, or somebody else is it already.
  */
 extern SdDatabase *sd_worker_claim(SdWorkerKind kind, Oid database);

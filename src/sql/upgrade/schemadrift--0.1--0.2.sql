@@ -13,6 +13,7 @@ DROP FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadri
 -- include 41-members.sql
 -- include 42-lease.sql
 -- include 45-lost.sql
+-- include 55-online.sql
 -- include 60-views.sql
 -- include 65-text.sql
 -- include 90-guards.sql

@@ -1,0 +1,183 @@
+/*
+ * online.c: schemadrift.apply_online(), and the rows of view "tasks".
+ *
+ * Runs in backends.  apply_online is a procedure: it ends the transaction that the CALL began in, which agrees on the
+ * intent, and waits without a snapshot.
+ */
+#include "compat.h"
+
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "ddl/online.h"
+#include "ddl/options.h"
+#include "ddl/script.h"
+#include "errors.h"
+#include "functions/change.h"
+#include "gate/change.h"
+#include "gate/online.h"
+#include "gate/policy.h"
+#include "online_regions.h"
+#include "store/task.h"
+
+PG_FUNCTION_INFO_V1(sd_apply_online);
+PG_FUNCTION_INFO_V1(sd_task_rows);
+
+/* The version that a CALL with the same name and text made, and that is not finished yet; else 0. */
+static int64
+still_open(int64 version)
+{
+	SdScope		scope;
+	SdTask		task;
+	bool		open;
+
+	sd_store_enter(&scope);
+	open = sd_task_read(version, &task) && task.state != SD_TASK_APPLIED && task.state != SD_TASK_CANCELLED;
+	sd_store_leave(&scope);
+	return open ? version : 0;
+}
+
+static void
+require_no_block(FunctionCallInfo fcinfo)
+{
+	CallContext *call = fcinfo->context && IsA(fcinfo->context, CallContext) ? (CallContext *) fcinfo->context : NULL;
+
+	if (call == NULL || call->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("schemadrift.apply_online() cannot run inside a transaction block or a function"),
+				 errdetail("It would hold a snapshot, for which the builds wait."),
+				 errhint("COMMIT first, and CALL it by itself.")));
+}
+
+/* Ends the transaction: what is described becomes the entry, and the snapshot of the CALL goes. */
+static void
+commit(void)
+{
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	SPI_commit();
+	SPI_finish();
+}
+
+Datum
+sd_apply_online(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+	SdScriptArgs args;
+	SdScript   *script;
+	SdRunAs    *run_as;
+	List	   *steps;
+	List	   *relations = NIL;
+	int64		version;
+
+	require_no_block(fcinfo);
+	name = sd_change_name_arg(fcinfo, 0);
+	sd_change_script_args(fcinfo, name, &args);
+	sd_change_require("apply_online");
+
+	version = sd_change_already_there(name, args.up);
+	if (version == 0)
+	{
+		sd_gate_require_down(args.down, false);
+		script = sd_script_parse_online(args.up);
+		if (args.down)
+			(void) sd_script_parse_online(args.down);
+		run_as = sd_capture_run_as();
+		sd_gate_require_allowed_run_as(run_as);
+		sd_gate_check_text(args.up);
+		sd_change_set_subject(name);
+		sd_capture_begin_script();
+		sd_change_begin(list_concat(sd_change_needs(sd_script_needs(script), run_as), sd_options_needs(args.options)));
+		/* the log may have grown while we waited for the grant */
+		version = sd_change_already_there(name, args.up);
+		if (version == 0)
+		{
+			/* another policy may have come meanwhile; none can any more */
+			sd_change_require("apply_online");
+			sd_gate_require_down(args.down, false);
+			sd_gate_check_text(args.up);
+			sd_change_set_barrier(sd_options_barrier(args.options, sd_change_version() - 1));
+			steps = sd_online_steps(script, &relations);
+			sd_online_describe(name, args.up, args.down, args.options, 0, steps, relations, run_as);
+			sd_change_notice();
+			version = sd_change_version();
+		}
+		else
+			version = still_open(version);
+	}
+	else
+		version = still_open(version);
+	commit();
+	if (version > 0)
+		sd_online_wait(version);
+	PG_RETURN_VOID();
+}
+
+/* ---- rows of view "tasks" ---- */
+
+static Datum
+text_datum(const char *text, bool *isnull)
+{
+	int			length = pg_mbcliplen(text, strlen(text), strlen(text));
+
+	*isnull = length == 0;
+	return *isnull ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(text, length));
+}
+
+static void
+put_rows(ReturnSetInfo *result, int64 version, const SdOnlineView *view)
+{
+	for (int i = 0; i < view->n; i++)
+	{
+		const SdOnlineRegion *region = &view->region[i];
+		const SdTaskReport *report = &region->report;
+		Datum		values[7];
+		bool		nulls[7] = {0};
+
+		values[0] = Int64GetDatum(version);
+		values[1] = CStringGetTextDatum(region->region);
+		values[2] = BoolGetDatum(region->own);
+		values[3] = CStringGetTextDatum(report->state[0] ? report->state : "pending");
+		values[4] = Int64GetDatum(report->done);
+		values[5] = Int64GetDatum(report->total);
+		nulls[4] = nulls[5] = report->total == 0;
+		values[6] = text_datum(report->what, &nulls[6]);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+}
+
+Datum
+sd_task_rows(PG_FUNCTION_ARGS)
+{
+	SdDatabase *db = sd_shared_mine();
+	SdScope		scope;
+	List	   *tasks;
+	ListCell   *lc;
+	int64		versions[SD_MAX_TASKS];
+	SdOnlineView views[SD_MAX_TASKS];
+	int			n = 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (db == NULL)
+		return (Datum) 0;
+	sd_store_enter(&scope);
+	tasks = sd_task_list();
+	foreach(lc, tasks)
+	{
+		if (n == SD_MAX_TASKS)
+			break;
+		versions[n] = ((SdTask *) lfirst(lc))->version;
+		sd_online_view(db, versions[n], &views[n]);
+		n++;
+	}
+	sd_store_leave(&scope);
+	for (int i = 0; i < n; i++)
+		put_rows((ReturnSetInfo *) fcinfo->resultinfo, versions[i], &views[i]);
+	return (Datum) 0;
+}
