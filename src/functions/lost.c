@@ -145,6 +145,12 @@ sd_rejoin(PG_FUNCTION_ARGS)
 				 errmsg("region \"%s\" cannot rejoin", self.region),
 				 errdetail("It is void because %s.", self.mismatch),
 				 errhint("SELECT schemadrift.leave(), and join() the group again.")));
+	if (sd_config_voters(&members.config) == 1 && sd_config_find_voter(&members.config, self.region, self.incarnation) >= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("region \"%s\" is the only voter: nobody else can readmit it", self.region),
+				 errhint("After promotion of a synchronous standby SELECT schemadrift.confirm_failover(), else SELECT schemadrift.force_new_group('%s').",
+						 self.region)));
 	if (!coordinator_runs(db))
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_NO_COORDINATOR),
@@ -318,7 +324,9 @@ find_told(const SdSelf *self, const SdMembers *members, int64 have, Losses *loss
 							 known, have);
 		appendStringInfoChar(&losses->lines, '\n');
 	}
-	appendStringInfo(&losses->lines, "What others decided since they were last heard of is not known here.");
+	appendStringInfoString(&losses->lines, members->config.n > 1 ?
+						   "What others decided since they were last heard of is not known here." :
+						   "No other region is in the group.");
 }
 
 /* A group that can decide must: two groups would come of this. */
@@ -335,7 +343,7 @@ refuse_while_reachable(const SdSelf *self, const SdMembers *members)
 	if (reached >= quorum)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the group can decide: %d voters can be reached, %d are needed", reached, quorum),
+				 errmsg("the group can decide: %d of %d voters can be reached", reached, sd_config_voters(&members->config)),
 				 errhint("SELECT schemadrift.remove_region() for regions that are gone; rejoin() in a void one.")));
 }
 

@@ -454,6 +454,9 @@ sd_lost_describe(SdCoordinator *c, char *reason, char *remedy, Size size)
 		strlcpy(remedy, "SELECT schemadrift.leave(), then join the group again", size);
 	else if (strcmp(c->self.cause, SD_VOID_LOG) == 0)
 		strlcpy(remedy, "SELECT schemadrift.leave(), remove_region() elsewhere, then join the group again", size);
+	else if (c->me >= 0 && sd_config_voters(&c->members.config) == 1 && sd_member_votes(&c->members.config.member[c->me]))
+		snprintf(remedy, size, "it is the only voter: SELECT schemadrift.confirm_failover() if a synchronous standby was promoted, else force_new_group('%s')",
+				 c->self.region);
 	else if (refused[0])
 		snprintf(remedy, size, "not readmitted yet: %.180s", refused);
 	else if (c->policy.auto_rejoin)
