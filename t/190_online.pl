@@ -114,6 +114,8 @@ like($r->{err}, qr/schemadrift\.revert/, 'and what to do');
 is($g->try('r3', q{SELECT schemadrift.apply('touch t', 'ALTER TABLE t ADD d int')})->{sqlstate}, '55006', 'in apply');
 is($g->try('r1', 'DROP INDEX CONCURRENTLY t_b')->{sqlstate}, '55006', 'another online one');
 is($g->try('r1', 'DROP INDEX t_c')->{sqlstate}, '55006', 'its own index');
+is($g->try('r3', 'CREATE TABLE refers (a int REFERENCES t)')->{sqlstate}, '55006', 'a foreign key to it, which would wait for the build');
+is($g->try('r3', 'CREATE TABLE refers () INHERITS (t)')->{sqlstate}, '55006', 'a child of it');
 is($g->try('r3', 'DROP SCHEMA public CASCADE')->{sqlstate}, '55006', 'by CASCADE');
 $old->query('COMMIT;');
 ok($builder->result->{ok}, 'the build ends');

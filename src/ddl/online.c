@@ -325,6 +325,24 @@ add_objects(ObjectType type, List *objects, List **relations)
 	return true;
 }
 
+/* the other side of foreign keys that a statement makes: it is locked, too, and that waits for a build */
+static List *
+add_references(List *relations, List *elements)
+{
+	ListCell   *cell;
+
+	foreach(cell, elements)
+	{
+		Node	   *element = lfirst(cell);
+
+		if (element && IsA(element, ColumnDef))
+			relations = add_references(relations, ((ColumnDef *) element)->constraints);
+		else if (element && IsA(element, Constraint))
+			relations = add_range(relations, ((Constraint *) element)->pktable);
+	}
+	return relations;
+}
+
 bool
 sd_online_relations(Node *stmt, List **relations)
 {
@@ -340,8 +358,16 @@ sd_online_relations(Node *stmt, List **relations)
 
 				if (command->def && IsA(command->def, PartitionCmd))
 					*relations = add_range(*relations, ((PartitionCmd *) command->def)->name);
+				else if (command->def && IsA(command->def, RangeVar))
+					*relations = add_range(*relations, (RangeVar *) command->def);
+				*relations = add_references(*relations, list_make1(command->def));
 			}
 			return true;
+		case T_CreateStmt:
+			foreach(cell, ((CreateStmt *) stmt)->inhRelations)
+				*relations = add_range(*relations, lfirst_node(RangeVar, cell));
+			*relations = add_references(*relations, ((CreateStmt *) stmt)->tableElts);
+			return false;		/* the table itself is not there yet */
 		case T_IndexStmt:
 			*relations = add_range(*relations, ((IndexStmt *) stmt)->relation);
 			return true;

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 
+#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -14,11 +15,16 @@
 #include "clock.h"
 #include "ddl/replay.h"
 #include "online_regions.h"
+#include "settings.h"
 #include "store/task.h"
 #include "worker/task.h"
 
-/* How long the next in line waits for the one before it. */
-#define TURN_US			(3 * SD_US_PER_S)
+/*
+ * How long the next in line waits for the one before it, which may have to wait out the lease of a region that has gone.  And
+ * after an attempt that failed the pause is random, so that two who try are not in each other's way again and again.
+ */
+#define TURN_US			Max(2 * (int64) sd_lease_duration * SD_US_PER_MS, 3 * SD_US_PER_S)
+#define PAUSE_US		((int64) ((1 + 3 * pg_prng_double(&pg_global_prng_state)) * SD_US_PER_S))
 
 /* While one is open, what regions told is looked at so often. */
 #define LOOK_US			(500 * SD_US_PER_MS)
@@ -42,7 +48,7 @@ struct SdTaskDrive
 	int64		look_at_us;
 	int64		settled_version;	/* whose result could be proposed ... */
 	int64		settled_since_us;	/* ... since */
-	int64		proposed_us;	/* the last attempt */
+	int64		propose_after_us;	/* the last attempt was just made */
 };
 
 SdTaskDrive *
@@ -63,7 +69,8 @@ sd_task_drive_look(SdCoordinator *c)
 	ListCell   *lc;
 	uint64		told = 0;
 
-	while (sd_replay_adopt())
+	/* a witness has no schema to work on */
+	while (strcmp(c->self.state, "witness") != 0 && sd_replay_adopt())
 		;
 	tasks = sd_task_list();
 	MemoryContextReset(d->context);
@@ -260,8 +267,12 @@ drive_result(SdCoordinator *c, int64 now)
 {
 	SdTaskDrive *d = c->tasks;
 	Settled		settled = {0};
+	bool		had = d->proposer != NULL;
 
-	if (!ended(&d->proposer) || d->tasks == NIL || d->look_at_us > now)
+	(void) ended(&d->proposer);
+	if (had && d->proposer == NULL)
+		d->propose_after_us = now + PAUSE_US;
+	if (d->proposer || d->tasks == NIL || d->look_at_us > now)
 		return;
 	d->look_at_us = now + LOOK_US;
 	if (c->me < 0 || !c->self.valid || !sd_coordinator_transaction(c, find_settled, &settled, false))
@@ -272,9 +283,8 @@ drive_result(SdCoordinator *c, int64 now)
 		d->settled_since_us = now;
 	}
 	if (settled.version == 0 || settled.turn < 0 || now < d->settled_since_us + settled.turn * TURN_US ||
-		now < d->proposed_us + SD_US_PER_S)
+		now < d->propose_after_us)
 		return;
-	d->proposed_us = now;
 	(void) sd_coordinator_transaction(c, start_proposer, &settled.version, false);
 }
 
@@ -294,7 +304,9 @@ sd_task_deadline(SdCoordinator *c, int64 now)
 
 	if (!c->joined || d->tasks == NIL)
 		return deadline;
-	deadline = Max(d->look_at_us, now);
+	/* whoever runs for us wakes us at its end */
+	if (d->proposer == NULL)
+		deadline = Max(d->look_at_us, now);
 	if (d->worker != NULL)
 		return deadline;
 	foreach(lc, d->tasks)
