@@ -49,8 +49,8 @@ sd_lease_rows(PG_FUNCTION_ARGS)
 		bool		held = leader.pid != 0;
 		Datum		values[] = {
 			CStringGetTextDatum(leader.ballot.region),
-			CStringGetTextDatum(psprintf(INT64_FORMAT ".%s." "%016" INT64_MODIFIER "x", leader.ballot.round, leader.ballot.region,
-										 leader.ballot.nonce)),
+			CStringGetTextDatum(psprintf(INT64_FORMAT ".%s.%016llx", leader.ballot.round, leader.ballot.region,
+										 (unsigned long long) leader.ballot.nonce)),
 			interval_datum(leader.left_us),
 			Int32GetDatum(leader.pid),
 			interval_datum(leader.held_us)
