@@ -25,9 +25,9 @@ enum
 	ARG_LIFE, ARG_HEAD, ARG_CHAIN
 };
 
-/* The version that readmitted this very life; 0: none did. */
+/* The version that readmitted this very life, as the incarnation that is in force; 0: none did. */
 static int64
-readmitted(const char *region, int32 incarnation, const pg_uuid_t *life)
+readmitted(const char *region, int32 incarnation, const pg_uuid_t *life, int32 in_force)
 {
 	SdSelf		as_asking = {.incarnation = incarnation, .life = *life, .has_life = true, .life_fits = true};
 	SdSuccessor successor;
@@ -37,7 +37,7 @@ readmitted(const char *region, int32 incarnation, const pg_uuid_t *life)
 	sd_store_enter(&scope);
 	sd_life_successor(&as_asking, &successor);
 	sd_store_leave(&scope);
-	return successor.ours ? successor.version : 0;
+	return successor.ours && successor.incarnation == in_force ? successor.version : 0;
 }
 
 /*
@@ -168,7 +168,7 @@ sd_rpc_readmit(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("region \"%s\", incarnation %d, is no member of this group", caller.region, caller.incarnation)));
 		/* asked before: it has not learned of the answer yet */
-		version = readmitted(caller.region, caller.incarnation, life);
+		version = readmitted(caller.region, caller.incarnation, life, members.config.member[i].incarnation);
 		if (version > 0)
 			PG_RETURN_INT64(version);
 		if (pass == 1)

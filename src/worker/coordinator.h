@@ -160,7 +160,8 @@ struct SdCoordinator
 	bool		log_checked;	/* since this process started */
 	char	   *old_prepared;	/* a prepared transaction from before; NULL: none */
 	char	   *old_prepared_remedy;
-	int64		look_prepared_us;	/* not before */
+	int64		look_prepared_us;	/* when to look for one */
+	bool		prepared_due;	/* at the next look */
 	bool		rejoining;		/* we asked to be readmitted */
 	int64		rejoin_after_us;
 	int64		rejoin_pause_us;	/* after the next refusal that time alone will not mend */

@@ -31,6 +31,8 @@ look_at_successor(SdCoordinator *c)
 		return;
 	}
 	sd_life_successor(&c->self, &c->successor);
+	/* an incarnation that was made for us and has been replaced since is nobody's to take up */
+	c->successor.ours = c->successor.ours && c->successor.incarnation == me->incarnation;
 	if (strcmp(c->self.state, "void") != 0)
 	{
 		c->self.valid = false;
@@ -46,9 +48,9 @@ look_for_prepared(SdCoordinator *c)
 	char	   *remedy;
 	char	   *found;
 
-	/* as long as there is one; none can come that is older */
-	if (c->look_prepared_us > sd_monotonic_us())
+	if (!c->prepared_due)
 		return;
+	c->prepared_due = false;
 	found = sd_old_prepared(&remedy);
 	if (c->old_prepared)
 	{
@@ -57,7 +59,9 @@ look_for_prepared(SdCoordinator *c)
 	}
 	c->old_prepared = found ? MemoryContextStrdup(c->context, found) : NULL;
 	c->old_prepared_remedy = found ? MemoryContextStrdup(c->context, remedy) : NULL;
-	c->look_prepared_us = found ? sd_monotonic_us() + PREPARED_INTERVAL_US : SD_NEVER;
+	/* as long as there is one; none can come that is older */
+	if (found == NULL)
+		c->look_prepared_us = SD_NEVER;
 }
 
 void
@@ -109,8 +113,10 @@ become_void(SdCoordinator *c, const char *cause, const char *reason)
 {
 	Ending		ending = {.cause = cause, .reason = reason};
 
-	if (sd_coordinator_transaction(c, end_life, &ending, false))
-		sd_shared_decide(c->db, "identity", c->self.region, "void", "", reason);
+	/* if it cannot be written now it will be tried again: what showed it is still there */
+	if (!sd_coordinator_transaction(c, end_life, &ending, false))
+		return;
+	sd_shared_decide(c->db, "identity", c->self.region, "void", "", reason);
 	c->look = true;
 }
 
@@ -177,7 +183,7 @@ mind_life(SdCoordinator *c)
 		return;
 	if (!c->log_checked && sd_coordinator_transaction(c, check_log, &damaged, false))
 	{
-		c->log_checked = true;
+		c->log_checked = damaged == 0;
 		if (damaged > 0)
 		{
 			become_void(c, SD_VOID_LOG,
@@ -308,7 +314,6 @@ adopt(SdCoordinator *c, void *arg)
 	SdBallot	promised;
 	int			me;
 
-	(void) arg;
 	sd_applied_lock(&applied);
 	if (!sd_self_lock(&self) || applied.version < c->successor.version || strcmp(self.state, "void") != 0)
 		return;
@@ -320,23 +325,26 @@ adopt(SdCoordinator *c, void *arg)
 	sd_life_adopt(self.generation, c->successor.incarnation, c->successor.version,
 				  sd_role_text(members->config.member[me].role));
 	ForceSyncCommit();
+	*(bool *) arg = true;
 }
 
 /* "Voter again when that is in its log and applied." */
 static void
 come_back(SdCoordinator *c)
 {
+	bool		adopted = false;
+
 	if (!c->successor.ours || strcmp(c->self.state, "void") != 0 || c->applied.version < c->successor.version)
 		return;
-	if (sd_coordinator_transaction(c, adopt, NULL, false))
+	if (sd_coordinator_transaction(c, adopt, &adopted, false) && adopted)
 	{
+		c->look = true;
 		sd_shared_decide(c->db, "identity", c->self.region, "rejoined", "",
 						 psprintf("incarnation %d, by version " INT64_FORMAT, c->successor.incarnation, c->successor.version));
 		ereport(LOG,
 				(errmsg("schemadrift: region \"%s\" goes on as incarnation %d, by version " INT64_FORMAT,
 						c->self.region, c->successor.incarnation, c->successor.version)));
 	}
-	c->look = true;
 }
 
 static void
@@ -423,7 +431,10 @@ sd_lost_drive(SdCoordinator *c, int64 now)
 	prove(c);
 	ask(c, now);
 	if (c->look_prepared_us <= now)
-		c->look = true;
+	{
+		c->look_prepared_us = now + PREPARED_INTERVAL_US;
+		c->look = c->prepared_due = true;
+	}
 }
 
 int64
