@@ -102,8 +102,8 @@ sd_round_missing(SdRound *round, const char *lead)
 		SdRemote   *remote = sd_gossip_find(c, region);
 		const char *why = NULL;
 
-		/* in phase 2 our own vote is the last one: it was not asked for */
-		if (!voter->votes || (voter->self && voter->status == SD_VOTER_IDLE))
+		/* in phase 2 our own vote is the last one: it was not asked for; and a lease is not what is missing here */
+		if (!voter->votes || (voter->self && (voter->status == SD_VOTER_IDLE || voter->status == SD_VOTER_LEASED)))
 			continue;
 		switch (voter->status)
 		{
