@@ -292,6 +292,7 @@ call_arrives(World *w, int region, void *p)
 		call->incarnation = r->mem.incarnation;
 		call->vote_seq = r->mem.vote_seq;
 		sim_lease_renew(w, region, call);
+		call->is_void = r->mem.is_void;
 		call->remembers = r->mem.peer[w->region[call->from].place];
 		rows_for(w, call, call->version);
 		answer(w, call);
@@ -316,7 +317,7 @@ sim_send(World *w, Call *call)
 	}
 	if (!SIM_MISTAKE(SELF_FIRST) || call->kind != CALL_ACCEPT)
 		sim_post_coordinator(w, from, CALL_TIMEOUT, caller_unanswered, call);
-	if (!message_lost(w, from, to))
+	if (!message_lost(w, from, to) && !(call->kind == CALL_LEARN && from != to && sim_chance(w, w->chaos.learn_loss)))
 		sim_post(w, to, message_delay(w, from, to), call_arrives, call);
 	if (from != to && (call->kind == CALL_PREPARE || call->kind == CALL_LEARN) && sim_chance(w, w->chaos.repeat))
 	{

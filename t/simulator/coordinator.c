@@ -319,7 +319,7 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 	if (call->kind == CALL_EXCHANGE)
 	{
 		if (failure == SD_VOTER_IDLE && r->rows.holder == 0)
-			sim_told(w, region, call->to_place, &call->remembers);
+			sim_told(w, region, call->is_void ? -1 : call->to_place, &call->remembers);
 		if (failure == SD_VOTER_IDLE && call->leased)
 			sim_lease_granted(w, call, &call->lease);
 		if (failure == SD_VOTER_IDLE && call->n_rows > 0 && call->rows_from + call->n_rows > r->mem.head + 1)

@@ -319,6 +319,7 @@ sim_heal(World *w)
 	memset(w->cut, 0, sizeof(w->cut));
 	w->chaos.loss = 0;
 	w->chaos.repeat = 0;
+	w->chaos.learn_loss = 0;
 	if (w->chaos.delay > 20 * MS)
 		w->chaos.delay = 20 * MS;
 	sim_wake_paused(w);

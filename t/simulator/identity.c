@@ -125,7 +125,8 @@ sim_identity_start(World *w, int region)
 
 /*
  * Somebody tells which votes of this region it remembers.  Anything said may contradict; only the answer to a question
- * asked since this server started (from_place >= 0) confirms: a call may have been sent before the votes were lost.
+ * asked since this server started (from_place >= 0) confirms: a call may have been sent before the votes were lost.  Nor
+ * does a void region confirm anything: it may have lost what it heard with what it said.
  */
 void
 sim_told(World *w, int region, int from_place, const Remembered *remembered)

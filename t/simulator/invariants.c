@@ -114,15 +114,73 @@ sim_note_promise(World *w, int region, const SdBallot *ballot)
 	p->incarnations[r->place] |= 1u << r->mem.incarnation;
 }
 
-/* Nothing is sent to be accepted at a version before a majority of who votes on it has promised the ballot. */
+/* The highest acceptance below this ballot that this voter has given at this version. */
+static const Acceptance *
+highest_below(World *w, int64_t version, const SdBallot *ballot, int place, int32_t incarnation)
+{
+	const Acceptance *highest = NULL;
+
+	for (int i = 0; i < w->n_acceptances; i++)
+	{
+		const Acceptance *a = &w->acceptances[i];
+
+		if (a->version == version && (a->incarnations[place] & (1u << incarnation)) &&
+			sd_ballot_compare(&a->ballot, ballot) < 0 &&
+			(highest == NULL || sd_ballot_compare(&a->ballot, &highest->ballot) > 0))
+			highest = a;
+	}
+	return highest;
+}
+
+/*
+ * What makes Paxos safe: there is a majority of voters that promised the ballot, and of what they had accepted at this
+ * version before, the highest is this entry, or there is nothing.  (Who has promised a ballot accepts nothing below it any
+ * more, so this can be seen later.)
+ */
+static bool
+is_free_or(World *w, int64_t version, const SdBallot *ballot, const Promise *p, int entry)
+{
+	const Members *m = sim_true_members(w, version);
+	const Acceptance *had[MAX_PLACES];
+	int			n = 0;
+
+	for (int i = 0; i < m->config.n; i++)
+	{
+		const SdMember *member = &m->config.member[i];
+
+		if (sd_member_votes(member) && (p->incarnations[m->place[i]] & (1u << member->incarnation)))
+			had[n++] = highest_below(w, version, ballot, m->place[i], member->incarnation);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		int			votes = 0;
+
+		if (had[i] != NULL && had[i]->entry != entry)
+			continue;
+		for (int j = 0; j < n; j++)
+		{
+			if (had[j] == NULL || (had[i] != NULL && sd_ballot_compare(&had[j]->ballot, &had[i]->ballot) <= 0))
+				votes++;
+		}
+		if (votes >= sd_config_quorum(&m->config))
+			return true;
+	}
+	return false;
+}
+
+/* Looked at when something is sent to be accepted; a kept ballot is as good as a new one. */
 void
 sim_note_sent(World *w, int region, int64_t version, const SdBallot *ballot, int entry)
 {
 	const Promise *p = find_promise(w, ballot);
+	bool		first = find_acceptance(w, version, ballot) == NULL;
 
 	(void) evidence(w, region, version, ballot, entry);
 	if (p == NULL || !is_majority(w, version, p->incarnations))
 		sim_violation(w, 2, "%s proposes %s at version %lld with ballot %s, which no majority has promised",
+					  w->region[region].label, sim_entry(w, entry), (long long) version, sim_ballot(w, ballot));
+	else if (first && !is_free_or(w, version, ballot, p, entry))
+		sim_violation(w, 2, "%s proposes %s at version %lld with ballot %s, but who promised that held something else",
 					  w->region[region].label, sim_entry(w, entry), (long long) version, sim_ballot(w, ballot));
 }
 

@@ -101,14 +101,32 @@ is_pending(World *w, const Attempt *a)
 	return a->members != NULL && a->outcome != CLIENT_DEFINITE && a->in_log_at == 0 && w->chosen[a->version] == 0;
 }
 
+/* How far other members know the log: what only that place knows to be chosen, they have to find out. */
+static int64_t
+head_without(World *w, int lost_place)
+{
+	const Members *m = sim_true_members(w, sim_true_head(w) + 1);
+	int64_t		head = 1;
+
+	for (int i = 0; i < m->config.n; i++)
+	{
+		const Region *r = &w->region[w->at[m->place[i]]];
+
+		if (m->place[i] != lost_place && r->disk.head > head)
+			head = r->disk.head;
+	}
+	return head;
+}
+
 /*
- * "At most a minority": if this place loses its state now, is a majority left in the configuration in force, and
- * in each that may be about to be?
+ * "At most a minority": if this place loses its state now, is a majority left in the configuration in force, in the one
+ * that the others know of, and in each that may be about to be?
  */
 bool
 sim_quorum_remains(World *w, int lost_place)
 {
-	if (!has_good_majority(w, sim_true_members(w, sim_true_head(w) + 1), lost_place))
+	if (!has_good_majority(w, sim_true_members(w, sim_true_head(w) + 1), lost_place) ||
+		!has_good_majority(w, sim_true_members(w, head_without(w, lost_place) + 1), lost_place))
 		return false;
 	for (int i = 1; i <= w->n_attempts; i++)
 	{
@@ -303,7 +321,8 @@ operate_on(World *w, int region, int place)
 	if (member == NULL)
 	{
 		/* leave() and join() there; "observer first" */
-		if (w->fencing < 0 && !sim_members_pending(w) && sim_member(sim_true_members(w, sim_true_head(w) + 1), place) == NULL)
+		if (w->fencing < 0 && !sim_members_pending(w) && sim_quorum_remains(w, place) &&
+			sim_member(sim_true_members(w, sim_true_head(w) + 1), place) == NULL)
 		{
 			w->wants_vote[place] = sim_chance(w, 0.85);
 			sim_wipe(w, place);

@@ -109,6 +109,7 @@ choose_chaos(World *w)
 	}
 	c->loss = (double) pick(w, 0, 5, 20) / 100;
 	c->repeat = 0.1;
+	c->learn_loss = (double) pick(w, 0, 0, 70) / 100;
 	c->crash_at_point = (double) pick(w, 0, 3, 15) / 100;
 	c->coordinator_kill = 0.3;
 	c->client_cancel = 0.1;

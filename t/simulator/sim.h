@@ -336,6 +336,7 @@ typedef struct Call
 	int32_t		incarnation;	/* who answers: "acceptors always answer with (region, incarnation)" */
 	int64_t		vote_seq;
 	Remembered	remembers;		/* EXCHANGE: what the callee remembers of the caller */
+	bool		is_void;		/* and whether it may have forgotten that, too */
 } Call;
 
 /* ---------- evidence ---------- */
@@ -387,6 +388,7 @@ typedef struct Chaos
 {
 	double		loss;
 	double		repeat;
+	double		learn_loss;		/* of what is pushed; heartbeats fetch it later */
 	double		crash_at_point;	/* at each named point */
 	double		coordinator_kill;
 	double		client_cancel;
