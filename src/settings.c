@@ -23,6 +23,9 @@ int			sd_retry_max_interval;
 int			sd_handover_grace;
 int			sd_ddl_hold_limit;
 int			sd_max_regions;
+#ifdef SD_TESTING
+int			sd_testing_protocol;
+#endif
 int			sd_max_entry_size;
 int			sd_ddl_mode;
 char	   *sd_bypass_reason;
@@ -60,6 +63,10 @@ typedef struct IntSetting
 } IntSetting;
 
 static const IntSetting int_settings[] = {
+#ifdef SD_TESTING
+	{"schemadrift.testing_protocol", "The newest protocol that this region says it speaks; 0: what it knows.",
+	&sd_testing_protocol, 0, 0, 1000, PGC_USERSET, 0},
+#endif
 	{"schemadrift.heartbeat_interval", "Time between exchanges with each other region.",
 	&sd_heartbeat_interval, 1000, 50, 600000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.lease_duration", "Time for which others promise not to disturb the region that leads; 0: no leases.",

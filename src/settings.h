@@ -30,6 +30,9 @@ extern int	sd_retry_max_interval;	/* ms */
 extern int	sd_handover_grace;		/* ms */
 extern int	sd_ddl_hold_limit;		/* ms; ask sd_policy_hold_limit_ms() */
 extern int	sd_max_regions;
+#ifdef SD_TESTING
+extern int	sd_testing_protocol;
+#endif
 extern int	sd_max_entry_size;		/* kB */
 extern int	sd_ddl_mode;			/* SdDdlMode */
 extern char *sd_bypass_reason;

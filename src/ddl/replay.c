@@ -17,6 +17,7 @@
 #include "ddl/script.h"
 #include "ddl/verify.h"
 #include "store/history.h"
+#include "store/protocol.h"
 #include "ddl/replay.h"
 #include "store/task.h"
 
@@ -49,15 +50,18 @@ static const struct
 static KindAction
 action_of(const SdEntry *entry)
 {
-	if (entry->protocol <= SD_PROTOCOL)
+	if (entry->protocol <= sd_protocol_own())
 		for (size_t i = 0; i < lengthof(kinds); i++)
 			if (strcmp(kinds[i].kind, entry->kind) == 0)
 				return kinds[i].action;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("entry of kind \"%s\", protocol %d, is newer than this region's schemadrift", entry->kind, entry->protocol),
-			 errdetail("This library knows protocol %d.", SD_PROTOCOL),
-			 errhint("Upgrade this region: install the newer package, restart, ALTER EXTENSION schemadrift UPDATE.")));
+			 /* status shows the detail, and no hint */
+			 errdetail("This region speaks protocol %d, its library %d. Upgrade it: %s.", sd_protocol_own(), SD_PROTOCOL,
+					   entry->protocol <= SD_PROTOCOL && sd_protocol_own() < SD_PROTOCOL
+					   ? "ALTER EXTENSION schemadrift UPDATE"
+					   : "install the newer package, restart, ALTER EXTENSION schemadrift UPDATE")));
 }
 
 /* Out of the scope's memory; the bytes, which may be many, are outside already. */

@@ -18,7 +18,7 @@ PG_FUNCTION_INFO_V1(sd_compare);
 static const char *
 protocol_text(void)
 {
-	return psprintf("%d", SD_PROTOCOL);
+	return psprintf("%d", sd_protocol_own());
 }
 
 /* The other side has no such function or schema, or not for us: say what to do about it. */

@@ -126,7 +126,7 @@ baseline(const char *region, const char *conninfo, const char *mode, const SdDig
 	entry.n = 1;
 	entry.hlc = (int64) sd_hlc_now(&clock, (uint64) ((now + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000));
 	entry.author = pstrdup(author);
-	entry.protocol = SD_PROTOCOL;
+	entry.protocol = SD_PROTOCOL_OLDEST;
 	sd_entry_encode(&entry, payload.data);
 	return entry;
 }

@@ -12,6 +12,7 @@
 #include "lib/stringinfo.h"
 
 #include "shared.h"
+#include "store/protocol.h"
 #include "store/state.h"
 
 /* ---- group_check.c: arguments and circumstances; an error that says what is wrong ---- */

@@ -272,7 +272,7 @@ ask_learned(const SdSelf *self, const char *region, const char *conninfo, int64 
 	PG_TRY();
 	{
 		SdClient   *client = sd_client_connect(conninfo, self->region);
-		const char *values[] = {psprintf("%d", SD_PROTOCOL)};
+		const char *values[] = {psprintf("%d", sd_protocol_own())};
 		const PGresult *result;
 
 		sd_client_set_region(client, region);

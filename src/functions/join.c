@@ -154,7 +154,7 @@ copy_log(Joining *join, int64 until)
 	{
 		MemoryContext old = MemoryContextSwitchTo(page);
 		const char *values[] = {
-			psprintf("%d", SD_PROTOCOL), sd_uuid_text(&join->info.group_id),
+			psprintf("%d", sd_protocol_own()), sd_uuid_text(&join->info.group_id),
 			psprintf(INT64_FORMAT, join->head.version + 1), PAGE_BYTES
 		};
 		const PGresult *result;
@@ -286,7 +286,7 @@ static const PGresult *
 try_admission(Joining *join)
 {
 	const char *values[] = {
-		psprintf("%d", SD_PROTOCOL), sd_uuid_text(&join->info.group_id), join->region, join->conninfo,
+		psprintf("%d", sd_protocol_own()), sd_uuid_text(&join->info.group_id), join->region, join->conninfo,
 		sd_role_text(join->wants)
 	};
 	MemoryContext context = CurrentMemoryContext;

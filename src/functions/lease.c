@@ -99,11 +99,12 @@ ask_to_lead(SdDatabase *db, const SdSelf *self, const SdMembers *members, int i)
 		sd_shared_wake(db);
 		return;
 	}
+	sd_protocol_require_region(region, 2, "a lease");
 	client = sd_client_connect(members->conninfo[i], self->region);
 	sd_client_set_region(client, region);
 	(void) sd_client_query(client, "SELECT schemadrift_rpc.lead($1::int, $2::uuid, $3::int, $4, $5, $6::int, 0)", 6, NULL,
 						   (const char *const[]) {
-							   psprintf("%d", SD_PROTOCOL), sd_uuid_text(&self->group_id), psprintf("%d", self->generation),
+							   psprintf("%d", sd_protocol_own()), sd_uuid_text(&self->group_id), psprintf("%d", self->generation),
 							   region, self->region, psprintf("%d", self->incarnation)
 						   }, false);
 	sd_client_close(client);

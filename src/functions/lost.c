@@ -392,7 +392,7 @@ alone(const SdSelf *self, const SdMembers *members, const SdHead *head)
 	entry.hlc = (int64) sd_hlc_now(&clock, (uint64) ((GetCurrentTimestamp() +
 													  (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000));
 	entry.author = GetUserNameFromId(GetSessionUserId(), false);
-	entry.protocol = SD_PROTOCOL;
+	entry.protocol = SD_PROTOCOL;	/* "generation" is new */
 	sd_entry_encode(&entry, payload.data);
 	return entry;
 }

@@ -21,6 +21,7 @@
 #include "gate/policy.h"
 #include "shared.h"
 #include "store/history.h"
+#include "store/protocol.h"
 #include "store/state.h"
 #include "store/task.h"
 
@@ -140,7 +141,7 @@ refuse_later(const Target *target, SdStatement *statement, Jsonb *objects)
 		"ORDER BY l.version DESC",
 		.nargs = 1, .types = {INT8OID}
 	};
-	uint64		n = sd_store_run(sd_task_table_exists() ? &later : &older, (Datum[]) {Int64GetDatum(target->version)}, NULL, SD_ANY_ROWS);
+	uint64		n = sd_store_run(sd_store_has("task") ? &later : &older, (Datum[]) {Int64GetDatum(target->version)}, NULL, SD_ANY_ROWS);
 	int64	   *versions = palloc(sizeof(int64) * Max(n, 1));
 	char	  **names = palloc(sizeof(char *) * Max(n, 1));
 

@@ -24,6 +24,7 @@
 #include "shared.h"
 #include "store/life.h"
 #include "store/names.h"
+#include "store/protocol.h"
 #include "store/telemetry.h"
 #include "store/vote.h"
 #include "waitpoint.h"

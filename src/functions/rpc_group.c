@@ -17,6 +17,7 @@
 #include "errors.h"
 #include "functions/group.h"
 #include "functions/rpc.h"
+#include "gate/change.h"
 #include "settings.h"
 #include "waits.h"
 
@@ -232,6 +233,7 @@ sd_rpc_admit(PG_FUNCTION_ARGS)
 	SdRole		wants;
 	SdSelf		self;
 	SdMembers	members;
+	SdScope		scope;
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 
@@ -254,6 +256,9 @@ sd_rpc_admit(PG_FUNCTION_ARGS)
 	}
 	values[1] = Int32GetDatum(put_member(&members, region, conninfo, wants));
 	values[0] = Int64GetDatum(sd_group_propose(&members, "join", region));
+	sd_store_enter(&scope);
+	sd_protocol_require_newcomer(region, PG_GETARG_INT32(0), sd_change_protocol());
+	sd_store_leave(&scope);
 	return row_datum(fcinfo, values, nulls);
 }
 

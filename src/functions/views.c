@@ -94,6 +94,7 @@ typedef struct Here
 	SdMembers	members;
 	SdApplied	applied;
 	SdHead		head;
+	char	   *objects;		/* version of the SQL objects */
 	bool		coordinator;	/* it runs */
 	SdDatabase *db;				/* a copy, peers and decisions included; NULL: this database has none */
 } Here;
@@ -111,6 +112,7 @@ read_tables(Here *here)
 		sd_applied_read(&here->applied);
 		sd_log_head(&here->head);
 	}
+	here->objects = sd_store_objects_version();
 	sd_store_leave(&scope);
 }
 
@@ -213,6 +215,17 @@ blocked_by(const Here *here)
 /*
  * One row, whatever happens: where the coordinator cannot say how the region is, we can say why it does not.
  */
+/* All is well otherwise: are library and SQL objects the same version?  The remedy. */
+static const char *
+compare_versions(const Here *here, const char **reason)
+{
+	if (here->objects == NULL || strcmp(here->objects, SD_VERSION) == 0)
+		return NULL;
+	*reason = psprintf("the library of schemadrift is of version %s, the SQL objects in this database of %s", SD_VERSION,
+					   here->objects);
+	return "ALTER EXTENSION schemadrift UPDATE; if the library is the older one: restart the server with the newer";
+}
+
 Datum
 sd_status_rows(PG_FUNCTION_ARGS)
 {
@@ -258,6 +271,9 @@ sd_status_rows(PG_FUNCTION_ARGS)
 			reason = psprintf("%s\n%s", reason, here->db->halt_detail);
 		remedy = here->db->remedy;
 	}
+
+	if (reason == NULL || reason[0] == '\0')
+		remedy = compare_versions(here, &reason);
 
 	put_text(&row, here->joined ? here->self.region : NULL);
 	put_text(&row, state);
@@ -336,6 +352,17 @@ why_not_serving(const SdMembers *members, int i)
 	return NULL;
 }
 
+/* Who tells none is older than the notes in which it would be. */
+static void
+put_protocol(Row *row, Here *here, const char *region)
+{
+	const SdPeerState *peer = find_peer(here, region);
+	bool		own = strcmp(region, here->self.region) == 0;
+	int32		protocol = own ? sd_protocol_own() : peer ? Max(peer->told.protocol, SD_PROTOCOL_OLDEST) : 0;
+
+	put(row, Int32GetDatum(protocol), !own && (peer == NULL || peer->last_heard_us == 0));
+}
+
 Datum
 sd_region_rows(PG_FUNCTION_ARGS)
 {
@@ -357,6 +384,7 @@ sd_region_rows(PG_FUNCTION_ARGS)
 		put(&row, Int32GetDatum(here->members.priority[i]), false);
 		put(&row, BoolGetDatum(member->suspended), false);
 		put_text(&row, why_not_serving(&here->members, i));
+		put_protocol(&row, here, member->region);
 		finish(fcinfo, &row);
 	}
 	return (Datum) 0;

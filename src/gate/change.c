@@ -9,6 +9,7 @@
  */
 #include "compat.h"
 
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -18,6 +19,7 @@
 #include "gate/change.h"
 #include "gate/internal.h"
 #include "settings.h"
+#include "store/protocol.h"
 #include "store/vote.h"
 #include "waitpoint.h"
 
@@ -253,12 +255,29 @@ sd_change_set_subject(const char *name)
 	strlcpy(sd_change.subject, name ? name : "", sizeof(sd_change.subject));
 }
 
+/* Before anything of it is proposed: do all members understand such an entry?  The protocol that it needs. */
+static int32
+require_protocol(const char *kind, const char *payload)
+{
+	const char *what;
+	Jsonb	   *json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{%s}", payload))));
+	int32		protocol = sd_protocol_needed(kind, json, &what);
+	SdScope		scope;
+
+	sd_store_enter(&scope);
+	sd_protocol_require(protocol, what);
+	sd_store_leave(&scope);
+	return protocol;
+}
+
 void
 sd_change_describe(const char *kind, const char *name, int64 target, const char *payload, bool applies)
 {
+	int32		protocol = require_protocol(kind, payload);
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 
 	Assert(sd_change_active());
+	sd_change.protocol = protocol;
 	sd_change.kind = pstrdup(kind);
 	sd_change.name = name ? pstrdup(name) : NULL;
 	sd_change.target = target;
@@ -267,6 +286,13 @@ sd_change_describe(const char *kind, const char *name, int64 target, const char 
 	sd_change.level = GetCurrentTransactionNestLevel();
 	sd_change_set_subject(name);
 	MemoryContextSwitchTo(old);
+}
+
+int32
+sd_change_protocol(void)
+{
+	Assert(sd_change.kind != NULL);
+	return sd_change.protocol;
 }
 
 /* ---- transaction callbacks ---- */

@@ -49,6 +49,9 @@ extern const pg_uuid_t *sd_change_entry_id(void);
  */
 extern void sd_change_describe(const char *kind, const char *name, int64 target, const char *payload, bool applies);
 
+/* The protocol that the entry described needs. */
+extern int32 sd_change_protocol(void);
+
 /* The entry's name, shown in messages; before sd_change_describe where it is known earlier. */
 extern void sd_change_set_subject(const char *name);
 

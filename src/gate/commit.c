@@ -23,6 +23,7 @@
 #include "gate/online.h"
 #include "settings.h"
 #include "store/history.h"
+#include "store/protocol.h"
 #include "store/task.h"
 #include "store/vote.h"
 #include "waitpoint.h"
@@ -127,7 +128,7 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 	entry.n = sd_log_next_dot(self.region, self.incarnation);
 	entry.hlc = next_hlc(sd_change.db);
 	entry.author = GetUserNameFromId(GetSessionUserId(), false);
-	entry.protocol = SD_PROTOCOL;
+	entry.protocol = sd_change.kind ? sd_change.protocol : SD_PROTOCOL_OLDEST;
 	entry.target = sd_change.target;
 	entry.barrier = sd_change.barrier;
 	sd_entry_encode(&entry, payload.data);

@@ -42,6 +42,7 @@ typedef struct SdChange
 	char	   *name;
 	int64		target;
 	char	   *payload;
+	int32		protocol;		/* that the entry needs */
 	bool		applies;
 	int			level;			/* of the subtransaction that described it */
 } SdChange;

@@ -114,17 +114,10 @@ refuse_too_many(void)
 {
 	SdScope		scope;
 	int			n;
-	bool		can;
 
 	sd_store_enter(&scope);
 	n = list_length(sd_task_list());
-	can = sd_task_table_exists();
 	sd_store_leave(&scope);
-	if (!can)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the extension's SQL objects here are older than its library, and know no online migrations"),
-				 errhint("ALTER EXTENSION schemadrift UPDATE.")));
 	if (n >= SD_MAX_TASKS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

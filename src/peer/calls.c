@@ -96,7 +96,7 @@ put_body(Params *p, const bytea *body)
 static void
 put_head(Params *p, SdPeer *peer, const SdCallHead *head)
 {
-	put_int32(p, SD_PROTOCOL);
+	put_int32(p, head->protocol);
 	put_copy(p, UUIDOID, &head->self->group_id, UUID_LEN);
 	put_int32(p, head->self->generation);
 	put_text(p, sd_peer_region(peer));
@@ -140,6 +140,12 @@ submit(SdPeer *peer, Params *p, const char *sql, SdPriority priority, int64 dead
 	return sd_peer_submit(peer, &spec);
 }
 
+bool
+sd_call_has_leases(const SdCallHead *head)
+{
+	return Min(head->protocol, head->callee_protocol) >= 2;
+}
+
 SdCall *
 sd_call_prepare(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version, const SdChain *chain,
 				int64 lease_us, const SdBallot *over, int64 deadline_us, SdCallDone done, void *arg)
@@ -147,6 +153,9 @@ sd_call_prepare(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, in
 	Params	   *p = params_create(done, arg);
 
 	put_vote(p, peer, head, ballot, version, chain);
+	if (!sd_call_has_leases(head))
+		return submit(peer, p, "SELECT * FROM schemadrift_rpc.prepare($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)",
+					  SD_PRIORITY_VOTE, deadline_us);
 	put_int32(p, (int32) (lease_us / 1000));
 	put_int64(p, over->round);
 	put_text(p, over->region);
@@ -164,6 +173,9 @@ sd_call_accept(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int
 
 	put_vote(p, peer, head, ballot, version, chain);
 	put_body(p, body);
+	if (!sd_call_has_leases(head))
+		return submit(peer, p, "SELECT * FROM schemadrift_rpc.accept($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
+					  SD_PRIORITY_VOTE, deadline_us);
 	put_int32(p, (int32) (lease_us / 1000));
 	return submit(peer, p, "SELECT * FROM schemadrift_rpc.accept($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)",
 				  SD_PRIORITY_VOTE, deadline_us);
@@ -215,7 +227,7 @@ sd_call_fetch(SdPeer *peer, const SdCallHead *head, int64 from, int64 deadline_u
 }
 
 SdCall *
-sd_call_exchange(SdPeer *peer, const SdCallHead *head, const SdTelemetry *own, int64 names_seen,
+sd_call_exchange(SdPeer *peer, const SdCallHead *head, const SdTelemetry *own, int64 names_seen, bool notes,
 				 int64 deadline_us, SdCallDone done, void *arg)
 {
 	Params	   *p = params_create(done, arg);
@@ -232,6 +244,9 @@ sd_call_exchange(SdPeer *peer, const SdCallHead *head, const SdTelemetry *own, i
 	put_int32(p, own->attempts);
 	put_text(p, own->halt_error);
 	put_int64(p, names_seen);
+	if (!notes)
+		return submit(peer, p, "SELECT * FROM schemadrift_rpc.exchange($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)",
+					  SD_PRIORITY_HEARTBEAT, deadline_us);
 	put_text(p, sd_telemetry_write_notes(own));
 	return submit(peer, p, "SELECT * FROM schemadrift_rpc.exchange($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19)",
 				  SD_PRIORITY_HEARTBEAT, deadline_us);
@@ -447,7 +462,7 @@ sd_call_decode_exchange(const PGresult *r, SdTelemetry *told, int64 *names_versi
 
 	memset(told, 0, sizeof(*told));
 	*names = NULL;
-	if (PQnfields(r) != 14 || PQntuples(r) != 1)
+	if (PQnfields(r) < 13 || PQntuples(r) != 1)
 		return false;
 	if (!get_int32(r, 0, 0, &told->incarnation) || !get_int64(r, 0, 1, &told->boot_id) ||
 		!get_int64(r, 0, 2, &told->head) || !get_int64(r, 0, 3, &told->applied) ||
@@ -458,7 +473,7 @@ sd_call_decode_exchange(const PGresult *r, SdTelemetry *told, int64 *names_versi
 		return false;
 	if (!PQgetisnull(r, 0, 12) && !get_text(r, 0, 12, names))
 		return false;
-	if (!PQgetisnull(r, 0, 13))
+	if (PQnfields(r) > 13 && !PQgetisnull(r, 0, 13))
 	{
 		if (!get_text(r, 0, 13, &notes))
 			return false;

@@ -20,7 +20,15 @@ typedef struct SdCallHead
 {
 	const SdSelf *self;
 	int64		known_vote_seq;	/* the most we ever heard of the callee's */
+	int32		protocol;		/* that we speak */
+	int32		callee_protocol;	/* that the callee told; 0: none yet */
 } SdCallHead;
+
+/*
+ * Do both sides know leases?  Else votes go without, by the calls of protocol 1, and nobody may count on a lease there: the
+ * callee would grant none, and a caller without the newer SQL objects could not be asked to hand one over.
+ */
+extern bool sd_call_has_leases(const SdCallHead *head);
 
 /* body: the entry's bytes; must live until done. */
 /*
@@ -39,7 +47,8 @@ extern SdCall *sd_call_learn(SdPeer *peer, const SdCallHead *head, int64 version
 							 const SdChain *chain, const bytea *body, int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_fetch(SdPeer *peer, const SdCallHead *head, int64 from, int64 deadline_us,
 							 SdCallDone done, void *arg);
-extern SdCall *sd_call_exchange(SdPeer *peer, const SdCallHead *head, const SdTelemetry *own, int64 names_seen,
+/* notes: by the call that takes notes, which protocol 1 does not have */
+extern SdCall *sd_call_exchange(SdPeer *peer, const SdCallHead *head, const SdTelemetry *own, int64 names_seen, bool notes,
 								int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_promote(SdPeer *peer, const SdCallHead *head, int64 deadline_us, SdCallDone done, void *arg);
 

@@ -9,7 +9,7 @@ COMMENT ON FUNCTION schemadrift_store.status() IS 'row of view schemadrift.statu
 
 CREATE FUNCTION schemadrift_store.regions(OUT region text, OUT role text, OUT incarnation integer, OUT state text,
 	OUT applied_version bigint, OUT last_heard timestamptz, OUT rtt_ms double precision, OUT circuit text, OUT error text,
-	OUT priority integer, OUT suspended boolean, OUT reason text)
+	OUT priority integer, OUT suspended boolean, OUT reason text, OUT protocol integer)
 	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'sd_region_rows';
 COMMENT ON FUNCTION schemadrift_store.regions() IS 'rows of view schemadrift.regions';
 
@@ -40,7 +40,7 @@ COMMENT ON COLUMN schemadrift.status.remedy IS 'what to do or type';
 CREATE VIEW schemadrift.regions AS
 	SELECT region, role, incarnation, state, applied_version, last_heard::timestamptz(3) AS last_heard,
 		pg_catalog.round(rtt_ms::numeric, 2)::double precision AS rtt_ms, circuit, error,
-		priority, suspended, reason
+		priority, suspended, reason, protocol
 	FROM schemadrift_store.regions();
 COMMENT ON VIEW schemadrift.regions IS 'the regions of the group, as this one knows them';
 COMMENT ON COLUMN schemadrift.regions.region IS 'name of the region';
@@ -55,6 +55,7 @@ COMMENT ON COLUMN schemadrift.regions.error IS 'why our calls fail, or why it is
 COMMENT ON COLUMN schemadrift.regions.priority IS 'the higher, the rather it leads, where the policy says so';
 COMMENT ON COLUMN schemadrift.regions.suspended IS 'true: nobody waits for it, and its own schema changes are refused';
 COMMENT ON COLUMN schemadrift.regions.reason IS 'why it is suspended, by whom and since when; or why it does not vote (yet)';
+COMMENT ON COLUMN schemadrift.regions.protocol IS 'protocol that its library and SQL objects speak, as it told; smaller than elsewhere: to be upgraded; null: not heard of since the start';
 
 CREATE VIEW schemadrift.migrations AS
 	SELECT l.version, l.name, l.kind,

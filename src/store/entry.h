@@ -17,10 +17,7 @@
 
 #include "consensus/ballot.h"
 
-#define SD_PROTOCOL			2		/* this library speaks it; and one less */
-#define SD_PROTOCOL_OLDEST	1
-
-/* Kinds of entries, by name in the log; an unknown one halts the applier, never the vote. */
+/* Kinds of entries, by name in the log (protocol.h); an unknown one halts the applier, never the vote. */
 #define SD_KIND_BASELINE	"baseline"
 #define SD_KIND_MIGRATION	"migration"
 #define SD_KIND_REVERT		"revert"
@@ -42,7 +39,7 @@ typedef struct SdEntry
 	int64		barrier;
 	int64		hlc;
 	char	   *author;
-	int32		protocol;
+	int32		protocol;		/* the oldest that understands it (protocol.h) */
 	int64		target;			/* revert, supersede, online: the version taken back; result: of its online entry; else 0 */
 
 	bytea	   *bytes;			/* header and payload */

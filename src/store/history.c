@@ -7,6 +7,7 @@
 #include "utils/builtins.h"
 
 #include "store/history.h"
+#include "store/protocol.h"
 #include "store/state.h"
 #include "store/task.h"
 
@@ -27,7 +28,7 @@ sd_history_newest(const char *name, int64 *taken_back)
 	};
 
 	*taken_back = 0;
-	if (sd_store_run(sd_task_table_exists() ? &statement : &older, (Datum[]) {CStringGetTextDatum(name)}, NULL, SD_ANY_ROWS) == 0)
+	if (sd_store_run(sd_store_has("task") ? &statement : &older, (Datum[]) {CStringGetTextDatum(name)}, NULL, SD_ANY_ROWS) == 0)
 		return 0;
 	*taken_back = sd_store_int64(0, 2);
 	return sd_store_int64(0, 1);
@@ -46,7 +47,7 @@ sd_history_taken_back(int64 version)
 		.nargs = 1, .types = {INT8OID}
 	};
 
-	sd_store_run(sd_task_table_exists() ? &statement : &older, (Datum[]) {Int64GetDatum(version)}, NULL, 1);
+	sd_store_run(sd_store_has("task") ? &statement : &older, (Datum[]) {Int64GetDatum(version)}, NULL, 1);
 	return sd_store_int64(0, 1);
 }
 

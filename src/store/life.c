@@ -7,19 +7,18 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
 #include "storage/fd.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "settings.h"
 #include "shared.h"
 #include "store/life.h"
+#include "store/protocol.h"
 #include "store/rows.h"
 
 const char *
@@ -39,14 +38,6 @@ sd_void_cause(SdDiffers differs)
 			return SD_VOID_PROMOTED;
 	}
 	return SD_VOID_DECLARED;
-}
-
-bool
-sd_life_exists(void)
-{
-	Oid			schema = get_namespace_oid("schemadrift_store", true);
-
-	return OidIsValid(schema) && OidIsValid(get_relname_relid("life", schema));
 }
 
 /* ---- token ---- */
@@ -220,7 +211,7 @@ sd_life_end(int32 incarnation, const char *cause, const char *reason)
 	};
 	uint64		rows = sd_store_run(&self, (Datum[]) {Int32GetDatum(incarnation)}, NULL, SD_ANY_ROWS);
 
-	if (!sd_life_exists())
+	if (!sd_store_has("life"))
 		return;
 	if (rows == 0)
 	{
@@ -274,15 +265,6 @@ sd_life_confirm(const char *state)
 
 	sd_store_run(&self, (Datum[]) {CStringGetTextDatum(state), Int32GetDatum((int32) GetWALInsertionTimeLine())}, NULL, 1);
 	sd_store_run(&life, NULL, NULL, SD_ANY_ROWS);
-}
-
-void
-sd_life_clear(void)
-{
-	static SdStatement statement = {.sql = "DELETE FROM schemadrift_store.life"};
-
-	if (sd_life_exists())
-		sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS);
 }
 
 /* ---- what others say ---- */
@@ -390,7 +372,7 @@ sd_old_prepared(char **remedy)
 		"WHERE p.database = current_database() AND p.prepared < l.begun ORDER BY p.prepared LIMIT 1"
 	};
 
-	if (!sd_life_exists() || sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) == 0)
+	if (!sd_store_has("life") || sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) == 0)
 		return NULL;
 	*remedy = psprintf("COMMIT PREPARED %s or ROLLBACK PREPARED, then SELECT * FROM schemadrift.compare(...) with another region",
 					   sd_store_text(0, 1));

@@ -27,9 +27,6 @@
 
 extern const char *sd_void_cause(SdDiffers differs);
 
-/* Is there a table life?  Not before ALTER EXTENSION UPDATE, when the library is newer than the SQL objects. */
-extern bool sd_life_exists(void);
-
 /* ---- token ---- */
 
 /*
@@ -72,8 +69,6 @@ extern void sd_life_adopt(int32 generation, int32 incarnation, int64 since, cons
 
 /* confirm_failover(): the same incarnation goes on, on this server's timeline. */
 extern void sd_life_confirm(const char *state);
-
-extern void sd_life_clear(void);
 
 /* ---- what others say ---- */
 

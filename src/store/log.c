@@ -5,10 +5,9 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "store/life.h"
+#include "store/protocol.h"
 #include "store/rows.h"
 #include "store/state.h"
-#include "store/task.h"
 
 void
 sd_log_head(SdHead *head)
@@ -121,15 +120,14 @@ void
 sd_log_clear(void)
 {
 	static const char *const tables[] = {
-		"self", "acceptor", "accepted", "log", "applied", "execution", "attempt", "peer", "bypass", "peer_address"
+		"self", "acceptor", "accepted", "log", "applied", "execution", "attempt", "peer", "bypass", "peer_address",
+		"life", "task"
 	};
 
 	for (size_t i = 0; i < lengthof(tables); i++)
-		if (SPI_execute(psprintf("DELETE FROM schemadrift_store.%s", tables[i]), false, 0) < 0)
+		if (sd_store_has(tables[i]) &&
+			SPI_execute(psprintf("DELETE FROM schemadrift_store.%s", tables[i]), false, 0) < 0)
 			elog(ERROR, "could not clear table %s", tables[i]);
-	sd_life_clear();
-	if (sd_task_table_exists() && SPI_execute("DELETE FROM schemadrift_store.task", false, 0) < 0)
-		elog(ERROR, "could not clear table task");
 }
 
 /* ---- what the log decides for the next version ---- */

@@ -7,6 +7,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
+#include "store/protocol.h"
 #include "store/state.h"
 
 /* ---- the words ---- */
@@ -283,6 +284,8 @@ sd_addresses_text(void)
 		.sql = "SELECT string_agg(region || E'\\t' || conninfo, E'\\n' ORDER BY region) FROM schemadrift_store.peer_address"
 	};
 
+	if (!sd_store_has("peer_address"))
+		return NULL;
 	sd_store_run(&statement, NULL, NULL, 1);
 	return sd_store_text(0, 1);
 }
@@ -291,7 +294,7 @@ void
 sd_addresses_override(SdMembers *members)
 {
 	static SdStatement statement = {.sql = "SELECT region, conninfo FROM schemadrift_store.peer_address"};
-	uint64		rows = sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS);
+	uint64		rows = sd_store_has("peer_address") ? sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) : 0;
 
 	for (uint64 i = 0; i < rows; i++)
 	{

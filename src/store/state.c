@@ -18,6 +18,7 @@
 
 #include "settings.h"
 #include "store/life.h"
+#include "store/protocol.h"
 #include "store/rows.h"
 
 /* ---- self ---- */
@@ -139,7 +140,7 @@ sd_self_read(SdSelf *self)
 	static SdStatement statement = {.sql = "SELECT " SELF_COLUMNS LIFE_COLUMNS};
 	static SdStatement without_life = {.sql = "SELECT " SELF_COLUMNS NO_LIFE_COLUMNS};
 
-	return self_fill(self, sd_life_exists() ? &statement : &without_life);
+	return self_fill(self, sd_store_has("life") ? &statement : &without_life);
 }
 
 bool

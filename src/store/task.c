@@ -5,12 +5,11 @@
  */
 #include "compat.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "store/protocol.h"
 #include "store/sql.h"
 #include "store/task.h"
 
@@ -37,14 +36,6 @@ parse_state(const char *text)
 		if (strcmp(text, state_texts[i]) == 0)
 			return (SdTaskState) i;
 	elog(ERROR, "unknown state of a task: \"%s\"", text);
-}
-
-bool
-sd_task_table_exists(void)
-{
-	Oid			namespace = get_namespace_oid("schemadrift_store", true);
-
-	return OidIsValid(namespace) && OidIsValid(get_relname_relid("task", namespace));
 }
 
 void
@@ -87,7 +78,7 @@ sd_task_read(int64 version, SdTask *task)
 {
 	static SdStatement statement = {.sql = COLUMNS "WHERE t.version = $1", .nargs = 1, .types = {INT8OID}};
 
-	if (!sd_task_table_exists() ||
+	if (!sd_store_has("task") ||
 		sd_store_run(&statement, (Datum[]) {Int64GetDatum(version)}, NULL, SD_ANY_ROWS) == 0)
 		return false;
 	fill(task, 0);
@@ -98,7 +89,7 @@ List *
 sd_task_list(void)
 {
 	static SdStatement statement = {.sql = COLUMNS "WHERE t.state NOT IN ('applied', 'cancelled') ORDER BY t.version"};
-	uint64		n = sd_task_table_exists() ? sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) : 0;
+	uint64		n = sd_store_has("task") ? sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) : 0;
 	List	   *tasks = NIL;
 
 	for (uint64 i = 0; i < n; i++)
@@ -179,7 +170,7 @@ sd_task_relations(void)
 		.sql = "SELECT t.version, r FROM schemadrift_store.task t, jsonb_array_elements_text(t.relations) r "
 		"WHERE t.state NOT IN ('applied', 'cancelled')"
 	};
-	uint64		n = sd_task_table_exists() ? sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) : 0;
+	uint64		n = sd_store_has("task") ? sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) : 0;
 	List	   *relations = NIL;
 
 	for (uint64 i = 0; i < n; i++)
@@ -203,7 +194,7 @@ sd_task_missing(void)
 		"AND NOT EXISTS (SELECT FROM schemadrift_store.task t WHERE t.version = l.version) ORDER BY 1 LIMIT 1"
 	};
 
-	if (!sd_task_table_exists() || sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) == 0)
+	if (!sd_store_has("task") || sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) == 0)
 		return 0;
 	return sd_store_int64(0, 1);
 }
@@ -217,7 +208,7 @@ sd_task_result(int64 version, char **outcome)
 		.nargs = 1, .types = {INT8OID}
 	};
 
-	if (!sd_task_table_exists() ||
+	if (!sd_store_has("task") ||
 		sd_store_run(&statement, (Datum[]) {Int64GetDatum(version)}, NULL, SD_ANY_ROWS) == 0)
 		return 0;
 	if (outcome)

@@ -39,12 +39,7 @@ typedef struct SdTask
 	char	   *name;
 } SdTask;
 
-/*
- * Between a new library and ALTER EXTENSION UPDATE the SQL objects may lack the table: then there are no tasks, and none
- * can be made.
- */
-extern bool sd_task_table_exists(void);
-
+/* Without the table (store/protocol.h) there are no tasks, and none can be made. */
 extern const char *sd_task_state_text(SdTaskState state);
 
 /* relations: JSON array of identities.  adopted: recorded elsewhere before our time, so what is there counts as ours. */

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "settings.h"
 #include "online_regions.h"
+#include "store/protocol.h"
 #include "store/state.h"
 #include "progress.h"
 #include "store/telemetry.h"
@@ -21,7 +22,7 @@ sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
 	int64		now = sd_monotonic_us();
 
 	memset(own, 0, sizeof(*own));
-	own->protocol = SD_PROTOCOL;
+	own->protocol = sd_protocol_own();
 	if (!sd_self_read(&self))
 		return;
 	sd_log_head(&head);

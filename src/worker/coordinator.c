@@ -23,6 +23,7 @@
 #include "clock.h"
 #include "progress.h"
 #include "settings.h"
+#include "store/protocol.h"
 #include "store/vote.h"
 #include "waits.h"
 #include "worker/applier.h"
@@ -185,6 +186,7 @@ look(SdCoordinator *c, void *arg)
 	SdSelf		self;
 
 	(void) arg;
+	sd_gossip_speak(c, sd_protocol_own());
 	joined = sd_self_read(&self);
 
 	/* it left, and perhaps it is in another group already: what we know of the old one goes first */

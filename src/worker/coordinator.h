@@ -52,6 +52,7 @@ typedef struct SdRemote
 	bool		contradicted;	/* its last answer remembered votes that we do not have */
 	int32		cloned;			/* the incarnation in whose name two servers speak; 0 none */
 
+	bool		plain;			/* it does not know the exchange with notes: it is of protocol 1 */
 	bool		exchanging;		/* a call of that kind is under way */
 	bool		fetching;
 	bool		learning;
@@ -121,6 +122,7 @@ struct SdCoordinator
 	MemoryContext turn;			/* for one turn of the loop */
 
 	/* what the tables say, as of the last look */
+	int32		protocol;		/* that this region speaks */
 	bool		joined;
 	char	   *why_not;		/* not joined: more to say than that */
 	SdSelf		self;
@@ -319,6 +321,7 @@ extern SdRemote *sd_gossip_find(SdCoordinator *c, const char *region);
 extern void sd_gossip_push(SdCoordinator *c, int64 version);	/* tell everybody that it is chosen */
 extern void sd_gossip_hurry(SdCoordinator *c);	/* exchange with everybody now */
 extern SdCallHead sd_gossip_head(SdCoordinator *c, SdRemote *remote);
+extern void sd_gossip_speak(SdCoordinator *c, int32 protocol);
 
 /* An answer told of so many votes of that region. */
 extern void sd_gossip_count(SdRemote *remote, int32 incarnation, int64 vote_seq);

@@ -32,8 +32,26 @@ sd_gossip_head(SdCoordinator *c, SdRemote *remote)
 	/* "carry the caller's memory of the callee": of the incarnation in force, or of none */
 	return (SdCallHead) {
 		.self = &c->self,
-		.known_vote_seq = i >= 0 && c->members.config.member[i].incarnation == remote->incarnation ? remote->known_vote_seq : 0
+		.known_vote_seq = i >= 0 && c->members.config.member[i].incarnation == remote->incarnation ? remote->known_vote_seq : 0,
+		.protocol = c->protocol, .callee_protocol = remote->told.protocol
 	};
+}
+
+/*
+ * What this region speaks, as of a transaction just now.  After ALTER EXTENSION UPDATE everybody is told so, also those
+ * that knew no notes when we tried last.
+ */
+void
+sd_gossip_speak(SdCoordinator *c, int32 protocol)
+{
+	ListCell   *lc;
+
+	if (c->protocol == protocol)
+		return;
+	c->protocol = protocol;
+	c->look = true;				/* there may be tables that were not there */
+	foreach(lc, c->remotes)
+		((SdRemote *) lfirst(lc))->plain = false;
 }
 
 SdRemote *
@@ -193,6 +211,9 @@ hear(SdRemote *remote, const SdTelemetry *told, int64 now)
 	uint64		wall_ms = (uint64) ((GetCurrentTimestamp() +
 									 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000);
 
+	/* of notes we learn that it knows them, or that its server was started anew and may know them now */
+	if (told->protocol > 0 || (remote->told.boot_id != 0 && remote->told.boot_id != told->boot_id))
+		remote->plain = false;
 	remote->told = *told;
 	remote->heard_us = now;
 	sd_gossip_count(remote, told->incarnation, told->vote_seq);
@@ -242,6 +263,12 @@ exchange_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	remote->exchanging = false;
 	if (result->status == SD_CALL_ERROR && result->sqlstate == SD_ERRCODE_GENERATION)
 		sd_lost_generation(remote->coordinator, remote, result->detail);
+	if (result->status == SD_CALL_ERROR && result->sqlstate == ERRCODE_UNDEFINED_FUNCTION && !remote->plain)
+	{
+		/* it is older: once more, without notes */
+		remote->plain = true;
+		remote->next_exchange_us = 0;
+	}
 	if (result->status != SD_CALL_OK)
 		return;
 	if (!sd_call_decode_exchange(result->rows, &told, &names_version, &names))
@@ -283,7 +310,8 @@ exchange(SdRemote *remote, const SdTelemetry *own, int64 now)
 	remote->exchange_us = now;
 	remote->lease_wanted_us = (int64) own->lease_wanted_ms * SD_US_PER_MS;
 	remote->next_exchange_us = now + (int64) sd_heartbeat_interval * SD_US_PER_MS;
-	sd_call_exchange(remote->peer, &head, &tell, remote->names_version, now + EXCHANGE_TIMEOUT_US, exchange_done, remote);
+	sd_call_exchange(remote->peer, &head, &tell, remote->names_version, !remote->plain, now + EXCHANGE_TIMEOUT_US,
+					 exchange_done, remote);
 }
 
 void
@@ -533,7 +561,10 @@ show_peer(SdRemote *remote)
 			wake = true;
 		/* its own calls tell as much as its answers to ours */
 		if (state->last_heard_us > remote->heard_us)
+		{
 			remote->told = state->told;
+			remote->plain &= state->told.protocol < 2;
+		}
 		counted = state->counted;
 		vote_seq = state->vote_seq;
 		remote->cloned = state->cloned;
@@ -560,7 +591,11 @@ sd_gossip_drive(SdCoordinator *c, int64 now)
 		if (!remote->exchanging && remote->next_exchange_us <= now && has_news_for(c, remote))
 		{
 			if (!known)
+			{
 				known = sd_coordinator_transaction(c, read_own, &own, false);
+				if (known)
+					sd_gossip_speak(c, own.protocol);
+			}
 			if (known)
 				exchange(remote, &own, now);
 		}

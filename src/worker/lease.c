@@ -21,11 +21,31 @@
 /* A lease that was given up for somebody who waits is left to it for so long. */
 #define LEFT_TO_WAITER_US	(1 * SD_US_PER_S)
 
+/*
+ * A voter of the older protocol waits for no lease: it would take versions from under the holder's fast path, again and
+ * again, and its clients would not be told to wait in line.  And who is of it itself could not be asked to hand over.
+ */
+static bool
+all_know_leases(const SdCoordinator *c)
+{
+	ListCell   *lc;
+
+	foreach(lc, c->remotes)
+	{
+		const SdRemote *remote = lfirst(lc);
+
+		if (remote->role != SD_ROLE_OBSERVER && remote->heard_us > 0 && remote->told.protocol < 2)
+			return false;
+	}
+	return c->protocol >= 2;
+}
+
 int64
 sd_lead_duration_us(const SdRound *round)
 {
 	/* who settles for others does not want to lead */
-	return round == &round->coordinator->change ? (int64) sd_lease_duration * SD_US_PER_MS : 0;
+	return round == &round->coordinator->change && all_know_leases(round->coordinator) ?
+		(int64) sd_lease_duration * SD_US_PER_MS : 0;
 }
 
 /* ---- holding ---- */

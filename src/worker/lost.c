@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "settings.h"
+#include "store/protocol.h"
 #include "worker/coordinator.h"
 
 /* Not longer, so that a group whose majority comes back has its void region within ten heartbeats. */
@@ -68,7 +69,7 @@ void
 sd_lost_look(SdCoordinator *c)
 {
 	look_at_successor(c);
-	c->lacks_life = !c->self.has_life && sd_life_exists();
+	c->lacks_life = !c->self.has_life && sd_store_has("life");
 	c->life_foreign = c->lacks_life || (c->self.has_life && !c->self.life_fits);
 	c->finds_token = c->self.has_life && !c->self.has_token && sd_token_read(c->token);
 	c->unfit = sd_store_unfit();

@@ -324,7 +324,7 @@ send_vote(SdRound *round, const SdEffect *effect)
 	vote->ballot = effect->ballot;
 	vote->accept = accept;
 	vote->sent_us = sd_monotonic_us();
-	vote->lease_us = sd_lead_duration_us(round);
+	vote->lease_us = sd_call_has_leases(&head) ? sd_lead_duration_us(round) : 0;
 	if (accept)
 	{
 		SdBody	   *body = find_body(round, &effect->entry);

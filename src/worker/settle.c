@@ -10,6 +10,7 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 
+#include "store/protocol.h"
 #include "worker/coordinator.h"
 
 typedef struct Noop
@@ -32,7 +33,7 @@ make_noop(SdCoordinator *c, void *arg)
 	noop->entry.n = sd_log_next_dot(c->self.region, c->self.incarnation);
 	noop->entry.hlc = (int64) c->db->hlc;
 	noop->entry.author = GetUserNameFromId(GetUserId(), false);
-	noop->entry.protocol = SD_PROTOCOL;
+	noop->entry.protocol = SD_PROTOCOL_OLDEST;
 	sd_entry_encode(&noop->entry, "{}");
 	old = MemoryContextSwitchTo(noop->context);
 	bytes = palloc(VARSIZE_ANY(noop->entry.bytes));

@@ -15,7 +15,8 @@
 #
 # Options of new: regions (a number, or names), conf (lines for postgresql.conf), streaming ('physical',
 # 'logical'), proxied (latency, rate, stall by $g->net->quality), start => 0 and extension => 0 to leave that out,
-# databases => 1: the regions are databases of one server (cheap; nothing to cut, one to kill).
+# databases => 1: the regions are databases of one server (cheap; nothing to cut, one to kill);
+# version => { region => '0.1' }: SQL objects of that version there; bindir => { region => dir }: a server of another installation.
 package SchemaDrift::Group;
 
 use strict;
@@ -38,7 +39,7 @@ sub new
 	my ($class, %o) = @_;
 	my $regions = $o{regions} // 3;
 	my @wanted = ref $regions ? @$regions : map { $names[$_] // "region-$_" } 0 .. $regions - 1;
-	my $self = bless { names => \@wanted, databases => $o{databases} // 0 }, $class;
+	my $self = bless { names => \@wanted, databases => $o{databases} // 0, version => $o{version} // {} }, $class;
 
 	$self->{net} = SchemaDrift::Net->new(proxied => $o{proxied});
 	if ($self->{databases})
@@ -52,7 +53,7 @@ sub new
 		foreach my $name (@wanted)
 		{
 			$self->{region}{$name} = SchemaDrift::Region->make($self->{net}, $name, conf => $o{conf},
-				streaming => $o{streaming});
+				streaming => $o{streaming}, bindir => $o{bindir}{$name});
 			push @{ $self->{servers} }, $self->{region}{$name};
 		}
 	}
@@ -75,7 +76,7 @@ sub create_extension
 {
 	my ($self) = @_;
 
-	$self->sql($_, "CREATE EXTENSION schemadrift;
+	$self->sql($_, 'CREATE EXTENSION schemadrift' . (defined $self->{version}{$_} ? " VERSION '$self->{version}{$_}'" : '') . ";
 		DO \$\$ BEGIN
 			IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'schemadrift_peer') THEN
 				GRANT schemadrift_peer TO region_peer;

@@ -31,6 +31,7 @@ sub make
 	$self->{sd_dbname} = $o{dbname} // 'postgres';
 	$self->{sd_link}   = $net->add($name, $self->port, $self->data_dir);
 	$self->{sd_bin}    = $self->basedir . '/bin';
+	$self->{sd_bindir}  = $o{bindir};
 	$self->{sd_name}   = $name;
 	mkdir $self->{sd_bin} or die "$self->{sd_bin}: $!";
 	$self->{sd_template} = _template();
@@ -334,7 +335,7 @@ sub restore
 sub start
 {
 	my ($self, @args) = @_;
-	local $ENV{PATH} = $self->_path(pg_ctl => $self->{sd_net}->prefix($self->{sd_name}), _installed('pg_ctl'));
+	local $ENV{PATH} = $self->_path(pg_ctl => $self->{sd_net}->prefix($self->{sd_name}), $self->_pg_ctl);
 
 	return $self->SUPER::start(@args);
 }
@@ -342,7 +343,7 @@ sub start
 sub restart
 {
 	my ($self, @args) = @_;
-	local $ENV{PATH} = $self->_path(pg_ctl => $self->{sd_net}->prefix($self->{sd_name}), _installed('pg_ctl'));
+	local $ENV{PATH} = $self->_path(pg_ctl => $self->{sd_net}->prefix($self->{sd_name}), $self->_pg_ctl);
 
 	return $self->SUPER::restart(@args);
 }
@@ -353,6 +354,22 @@ sub teardown_node
 
 	$self->resume if $self->{sd_paused};
 	return $self->SUPER::teardown_node(@args);
+}
+
+# From its next start on, the server is another installation's (of the same major); undef: the one under test.
+sub use_bindir
+{
+	my ($self, $bindir) = @_;
+
+	$self->{sd_bindir} = $bindir;
+	return;
+}
+
+sub _pg_ctl
+{
+	my ($self) = @_;
+
+	return defined $self->{sd_bindir} ? "$self->{sd_bindir}/pg_ctl" : _installed('pg_ctl');
 }
 
 sub _installed

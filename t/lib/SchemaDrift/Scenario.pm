@@ -11,6 +11,7 @@
 #   my $id = entry_of($g, 'us-east', sub { ... }); # the entry that was begun meanwhile
 #   settles($g, $id);                             # waits for one definite answer everywhere; 'applied' or 'rejected'
 #   all_can_change($g);                           # every region in turn, and all follow
+#   traffic($g, 40, [ 'us-east' ], sub { ... });   # forty changes there while this goes on; { sqlstate => how many }
 #   log_is_sound($g, 5);                          # the invariants of docs/protocol.md, from version 5 on
 package SchemaDrift::Scenario;
 
@@ -26,7 +27,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(made_group testing_build stop_at stop_all_at stopped stopped_somewhere go_on state_of took begun settles
   becomes_answered outcome_everywhere can_change all_can_change log_is_sound head coordinator columns refused wait_for_state
-  $in_time);
+  traffic $in_time);
 
 my $changes = 0;
 
@@ -38,7 +39,8 @@ our $in_time = 2.5;
 sub made_group
 {
 	my ($regions, %o) = @_;
-	my $g = SchemaDrift::Group->new(regions => $regions, streaming => $o{streaming}, conf => <<"CONF");
+	my $g = SchemaDrift::Group->new(regions => $regions, streaming => $o{streaming}, version => $o{version}, bindir => $o{bindir},
+		conf => <<"CONF");
 schemadrift.heartbeat_interval = 250ms
 schemadrift.connect_timeout = 1s
 schemadrift.quorum_timeout = 3s
@@ -58,6 +60,32 @@ sub testing_build
 	my ($g) = @_;
 
 	return $g->try(($g->names)[0], 'SHOW schemadrift.testing_waitpoint')->{ok};
+}
+
+# Each of these regions changes the schema so many times, one change after another, while something goes on; how often
+# it came to what: { '00000' => 78, '40001' => 2 }.  Several at once get in each other's way.
+sub traffic
+{
+	my ($g, $n, $names, $meanwhile) = @_;
+	my $round = ++$changes;
+	my @sessions = map { $g->session($_) } @$names;
+	my %seen;
+
+	foreach my $i (0 .. $#sessions)
+	{
+		$sessions[$i]->send(CORE::join "\n", map { "CREATE TABLE traffic_${round}_${i}_$_ (a int); SELECT pg_sleep(0.1);" } 1 .. $n);
+	}
+	$meanwhile->();
+	foreach my $session (@sessions)
+	{
+		my $err = $session->result(timeout => 5 * $SchemaDrift::Session::timeout)->{err};
+		my @errors = $err =~ /^(?:ERROR|FATAL|PANIC):  (\w{5}): /mg;
+		$seen{$_}++ foreach @errors;
+		$seen{gone}++ if $err =~ /^(?:server closed the connection|no connection|connection to server)/m;
+		$seen{'00000'} += $n - @errors;
+		$session->quit;
+	}
+	return \%seen;
 }
 
 # ---- stopping at a wait point ----
@@ -264,7 +292,7 @@ sub all_can_change
 # (since when all were voters) has a majority of equal acceptances at one ballot.
 sub log_is_sound
 {
-	my ($g, $since) = @_;
+	my ($g, $since, %o) = @_;
 	my (%entry, %votes, @faults);
 	my @names = $g->names;
 
@@ -286,7 +314,8 @@ sub log_is_sound
 		{
 			my ($version, $id, @ballot) = split /\|/, $row;
 
-			$votes{$version}{"$id @ballot"}++;
+			# a settlement that is late raises the ballot of some of those rows, to the same entry: any_ballot counts entries
+			$votes{$version}{ $o{any_ballot} ? "$id " : "$id @ballot" }++;
 		}
 	}
 	foreach my $version (grep { $_ >= $since } keys %entry)
