@@ -285,7 +285,7 @@ typedef struct SdDatabase
 	SdGrant		grant;
 	SdHolding	holding;
 	int64		lead_until_us;	/* the coordinator shall try to lead until then; 0: not wanted */
-	char		blocked_by[SD_NAME_SIZE];	/* region whose lease our change waits for; empty: none */
+	SdBallot	blocked_by;		/* the lease that our change waits for; none: it waits for none */
 	int			blocked_by_pid;
 	TimestampTz blocked_by_since;
 

@@ -22,7 +22,7 @@ sub votes { my ($where) = @_; return $g->sql($where, 'SELECT vote_seq FROM schem
 
 sub nobody_leads
 {
-	$g->wait_until($_, 'SELECT count(*) FROM schemadrift.lease', 0) foreach $g->names;
+	$g->wait_until($_, 'SELECT count(*) FROM schemadrift.lease', 0) foreach grep { $g->try($_, 'SELECT 1')->{ok} } $g->names;
 	return;
 }
 
@@ -134,6 +134,24 @@ $r = $s->query('COMMIT;');
 like($r->{sqlstate}, qr/^(?:40001|57P01)$/, 'the holder that slept is stopped') or diag($r->{err});
 ok($g->converged, 'all regions are equal');
 is(join(' ', map { /sleeper/ ? 1 : 0 } columns($g, 't')), '0 0 0', 'nothing of its change happened');
+
+# Two of three are left and ask at once: each has only its own acceptor's word, in the other's way; one of them yields.
+$g->region($ap)->kill9;
+nobody_leads() if can_change($g, $us);
+my %pair = map { $_ => $g->session($_) } $us, $eu;
+my $longest = 0;
+foreach my $round (1 .. 8)
+{
+	$g->wait_until($_, 'SELECT count(*) FROM schemadrift.lease', 0) foreach $us, $eu;
+	($took) = took(sub {
+		$pair{$_}->send("ALTER TABLE t ADD COLUMN pair_${round}_" . tr/-/_/r . ' int;') foreach $us, $eu;
+		is(join(' ', map { $pair{$_}->result->{sqlstate} } $us, $eu), '00000 00000', "round $round: two of three ask at once");
+	});
+	$longest = $took if $took > $longest;
+}
+cmp_ok($longest, '<', 3.5, sprintf '... and neither waits for a lease to run out (%.1f s)', $longest);
+$g->region($ap)->start;
+ok($g->converged, 'all regions are equal');
 
 ok(change($us)->{ok}, "$us leads");
 $g->region($us)->kill9;

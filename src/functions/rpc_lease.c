@@ -95,7 +95,15 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
 	if (sd_ballot_compare(&holding->ballot, &lease) != 0)
-		released = true;		/* it is over already, and its ballot will not be used again */
+	{
+		/*
+		 * It is over, or never was one: two that asked at once have only their own acceptor's grant, each in the other's
+		 * way.  "The lower ballot yields": both know the two ballots, so one of them does.
+		 */
+		released = strcmp(db->blocked_by.region, caller.region) != 0 || sd_ballot_compare(&lease, &db->blocked_by) < 0;
+		if (!released)
+			strlcpy(next, caller.self.region, sizeof(next));
+	}
 	else if (waited < 0)
 	{
 		released = !holding->in_use && !holding->handed && sd_shared_first_waiting(holding, now) == NULL;

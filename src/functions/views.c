@@ -198,10 +198,10 @@ blocked_by(const Here *here)
 
 	if (db == NULL)
 		return NULL;
-	if (db->blocked_by[0] && db->blocked_by_pid != 0)
-		return psprintf("pid %d of %s for %ld s, has the lease", db->blocked_by_pid, db->blocked_by, seconds_since(db->blocked_by_since));
-	if (db->blocked_by[0])
-		return psprintf("region %s, has the lease", db->blocked_by);
+	if (db->blocked_by_pid != 0 && !sd_ballot_is_none(&db->blocked_by))
+		return psprintf("pid %d of %s for %ld s, has the lease", db->blocked_by_pid, db->blocked_by.region, seconds_since(db->blocked_by_since));
+	if (!sd_ballot_is_none(&db->blocked_by))
+		return psprintf("region %s, has the lease", db->blocked_by.region);
 	if (db->ddl_pid != 0)
 		return psprintf("pid %d of %s for %ld s%s", db->ddl_pid, db->region, seconds_since(db->ddl_since),
 						db->doomed ? ", its version is taken" : "");

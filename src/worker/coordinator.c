@@ -580,7 +580,7 @@ create(SdDatabase *db)
 	db->boot_id = pg_prng_uint64(&pg_global_prng_state) >> 1;
 	/* a change that an earlier coordinator had granted: its ballot is gone with it */
 	memset(&db->holding, 0, sizeof(db->holding));
-	db->blocked_by[0] = '\0';
+	memset(&db->blocked_by, 0, sizeof(db->blocked_by));
 	db->lead_until_us = 0;
 	db->ddl_pid = 0;
 	db->doomed = db->overstayed = false;

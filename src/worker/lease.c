@@ -195,7 +195,7 @@ show_blocked(SdCoordinator *c)
 	int64		now = sd_monotonic_us();
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	strlcpy(c->db->blocked_by, b->lease.region, SD_NAME_SIZE);
+	c->db->blocked_by = b->lease;
 	c->db->blocked_by_pid = b->pid;
 	c->db->blocked_by_since = b->held_since_us ? GetCurrentTimestamp() - (now - b->held_since_us) : 0;
 	LWLockRelease(&c->db->lock);
@@ -223,6 +223,8 @@ sd_lead_blocked(SdCoordinator *c, const SdBallot *lease, int64 until_us)
 	b->over = false;
 	b->until_us = Max(b->until_us, until_us);
 	show_blocked(c);
+	/* we have no majority, so no lease: what our own acceptor has granted us shall be in nobody's way */
+	sd_lead_drop(c);
 }
 
 void
