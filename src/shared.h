@@ -285,6 +285,7 @@ typedef struct SdDatabase
 	SdGrant		grant;
 	SdHolding	holding;
 	int64		lead_until_us;	/* the coordinator shall try to lead until then; 0: not wanted */
+	SdBallot	tried;			/* the newest ballot of a change here */
 	SdBallot	blocked_by;		/* the lease that our change waits for; none: it waits for none */
 	int			blocked_by_pid;
 	TimestampTz blocked_by_since;

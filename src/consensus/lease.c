@@ -12,7 +12,7 @@ sd_grant_forbids(const SdGrant *grant, const char *caller, const SdBallot *over,
 {
 	return !sd_ballot_is_none(&grant->ballot) && now < grant->until &&
 		strcmp(grant->ballot.region, caller) != 0 &&
-		sd_ballot_compare(&grant->ballot, over) != 0;
+		!(strcmp(grant->ballot.region, over->region) == 0 && grant->ballot.round <= over->round);
 }
 
 void

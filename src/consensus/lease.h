@@ -31,8 +31,8 @@ typedef struct SdGrant
 } SdGrant;
 
 /*
- * Must this acceptor refuse to promise to the caller, because another region has a lease?  over: the ballot of a lease
- * that its holder has given up, as the caller was told by the holder; may be none.
+ * Must this acceptor refuse to promise to the caller, because another region has a lease?  over: that holder has given up
+ * its leases up to the ballot's round, as it told the caller; may be none.
  */
 extern bool sd_grant_forbids(const SdGrant *grant, const char *caller, const SdBallot *over, int64_t now);
 

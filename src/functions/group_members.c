@@ -206,7 +206,9 @@ sd_step_down(PG_FUNCTION_ARGS)
 	version = run(&edit);
 	ereport(NOTICE,
 			(errmsg("region \"%s\" does not vote any more from version " INT64_FORMAT " on", edit.region, version),
-			 errhint("SELECT schemadrift.step_up() here brings it back.")));
+			 errdetail("Once this transaction has committed, and the others have that version, nobody needs its vote any more."),
+			 errhint("CALL schemadrift.wait_for(" INT64_FORMAT ") before the server is stopped; SELECT schemadrift.step_up() brings it back.",
+					 version)));
 	sd_group_warn_of_two(&edit.members);
 	PG_RETURN_INT64(version);
 }

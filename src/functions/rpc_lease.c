@@ -78,6 +78,7 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	int64		now = sd_monotonic_us();
 	int64		waited = PG_GETARG_INT64(9) * SD_US_PER_MS;	/* below 0: it would like to lead, and has no change to make */
 	SdBallot	lease;
+	SdBallot	tried;
 	SdHolding  *holding = &db->holding;
 	const SdWaiting *first;
 	bool		released = false;
@@ -88,19 +89,21 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	char		next[SD_NAME_SIZE] = "";
 	char		subject[SD_TEXT_SIZE] = "";
 	TupleDesc	tupdesc;
-	Datum		values[6];
-	bool		nulls[6] = {false};
+	int64		upto = 0;
+	Datum		values[7];
+	bool		nulls[7] = {false};
 
 	sd_ballot_set(&lease, PG_GETARG_INT64(7), caller.self.region, (uint64) PG_GETARG_INT64(8));
+	sd_ballot_set(&tried, PG_GETARG_INT64(10), caller.region, (uint64) PG_GETARG_INT64(11));
 
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
 	if (sd_ballot_compare(&holding->ballot, &lease) != 0)
 	{
 		/*
 		 * It is over, or never was one: two that asked at once have only their own acceptor's grant, each in the other's
-		 * way.  "The lower ballot yields": both know the two ballots, so one of them does.
+		 * way, and wait for each other.  "The lower ballot yields": both compare the newest ballots of both.
 		 */
-		released = strcmp(db->blocked_by.region, caller.region) != 0 || sd_ballot_compare(&lease, &db->blocked_by) < 0;
+		released = strcmp(db->blocked_by.region, caller.region) != 0 || sd_ballot_compare(&db->tried, &tried) < 0;
 		if (!released)
 			strlcpy(next, caller.self.region, sizeof(next));
 	}
@@ -130,6 +133,7 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 			remove_waiting(holding, caller.region);
 		}
 	}
+	upto = db->tried.round;
 	if (!released && db->ddl_pid != 0)
 	{
 		pid = db->ddl_pid;
@@ -152,6 +156,7 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	values[3] = Int64GetDatum(held / SD_US_PER_MS);
 	values[4] = Int64GetDatum(left / SD_US_PER_MS);
 	values[5] = CStringGetTextDatum(next);
+	values[6] = Int64GetDatum(upto);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
 }
 

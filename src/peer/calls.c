@@ -182,7 +182,7 @@ sd_call_accept(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int
 }
 
 SdCall *
-sd_call_handover(SdPeer *peer, const SdCallHead *head, const SdBallot *lease, int64 waited_ms,
+sd_call_handover(SdPeer *peer, const SdCallHead *head, const SdBallot *lease, int64 waited_ms, const SdBallot *tried,
 				 int64 deadline_us, SdCallDone done, void *arg)
 {
 	Params	   *p = params_create(done, arg);
@@ -191,7 +191,9 @@ sd_call_handover(SdPeer *peer, const SdCallHead *head, const SdBallot *lease, in
 	put_int64(p, lease->round);
 	put_int64(p, (int64) lease->nonce);
 	put_int64(p, waited_ms);
-	return submit(peer, p, "SELECT * FROM schemadrift_rpc.handover($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)",
+	put_int64(p, tried->round);
+	put_int64(p, (int64) tried->nonce);
+	return submit(peer, p, "SELECT * FROM schemadrift_rpc.handover($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
 				  SD_PRIORITY_VOTE, deadline_us);
 }
 
@@ -428,11 +430,12 @@ sd_call_decode_handover(const PGresult *r, SdHandover *answer)
 {
 	const char *released;
 
-	if (PQnfields(r) != 6 || PQntuples(r) != 1 || (released = cell(r, 0, 0, 1)) == NULL)
+	if (PQnfields(r) != 7 || PQntuples(r) != 1 || (released = cell(r, 0, 0, 1)) == NULL)
 		return false;
 	answer->released = released[0] != 0;
 	return get_int32(r, 0, 1, &answer->pid) && get_text(r, 0, 2, &answer->subject) &&
-		get_int64(r, 0, 3, &answer->held_ms) && get_int64(r, 0, 4, &answer->left_ms) && get_text(r, 0, 5, &answer->next);
+		get_int64(r, 0, 3, &answer->held_ms) && get_int64(r, 0, 4, &answer->left_ms) && get_text(r, 0, 5, &answer->next) &&
+		get_int64(r, 0, 6, &answer->upto);
 }
 
 bool

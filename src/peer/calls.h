@@ -42,7 +42,7 @@ extern SdCall *sd_call_accept(SdPeer *peer, const SdCallHead *head, const SdBall
 							  const SdChain *chain, const bytea *body, int64 lease_us,
 							  int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_handover(SdPeer *peer, const SdCallHead *head, const SdBallot *lease, int64 waited_ms,
-								int64 deadline_us, SdCallDone done, void *arg);
+								const SdBallot *tried, int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_learn(SdPeer *peer, const SdCallHead *head, int64 version, const SdEntryRef *entry,
 							 const SdChain *chain, const bytea *body, int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_fetch(SdPeer *peer, const SdCallHead *head, int64 from, int64 deadline_us,
@@ -82,6 +82,7 @@ extern bool sd_call_decode_vote(const PGresult *result, SdVoteAnswer *answer);
 typedef struct SdHandover
 {
 	bool		released;
+	int64		upto;			/* with released: its leases up to that round are over */
 	int			pid;			/* whose change is open; 0: none */
 	char	   *subject;		/* what it is */
 	int64		held_ms;		/* open for so long */

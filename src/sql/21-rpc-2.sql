@@ -41,8 +41,9 @@ COMMENT ON FUNCTION schemadrift_rpc.exchange(integer, uuid, integer, text, text,
 
 CREATE FUNCTION schemadrift_rpc.handover(protocol integer, group_id uuid, generation integer, callee text,
 	caller text, caller_incarnation integer, known_vote_seq bigint,
-	round bigint, nonce bigint, waited_ms bigint,
-	OUT released boolean, OUT pid integer, OUT subject text, OUT held_ms bigint, OUT protected_ms bigint, OUT next text)
+	round bigint, nonce bigint, waited_ms bigint, tried_round bigint, tried_nonce bigint,
+	OUT released boolean, OUT pid integer, OUT subject text, OUT held_ms bigint, OUT protected_ms bigint, OUT next text,
+	OUT upto bigint)
 	RETURNS record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'sd_rpc_handover';
 COMMENT ON FUNCTION schemadrift_rpc.handover IS 'a region that wants to change the schema asks for the lease; writes nothing';

@@ -100,7 +100,7 @@ typedef struct SdBlocked
 	SdBallot	lease;			/* none: nobody is in our way */
 	int64		until_us;		/* when it runs out */
 	int64		since_us;		/* we wait */
-	bool		over;			/* its holder has given it up for us */
+	SdBallot	over;			/* up to that round its holder has given its leases up for us; none: it has not */
 	bool		asking;			/* a call to it is under way */
 	int64		asked_us;
 	int64		ask_us;			/* not before */
@@ -281,7 +281,7 @@ extern const SdKept *sd_lead_take(SdCoordinator *c, int64 now, bool *wait);
 extern void sd_lead_blocked(SdCoordinator *c, const SdBallot *lease, int64 until_us);
 extern void sd_lead_unblocked(SdCoordinator *c);
 extern bool sd_lead_may_try(SdCoordinator *c, int64 now);
-extern const SdBallot *sd_lead_over(const SdCoordinator *c);	/* the lease that was given up for us; or none */
+extern const SdBallot *sd_lead_over(const SdCoordinator *c);	/* what was given up for us; or none */
 extern void sd_lead_gave_up(SdCoordinator *c);
 extern int64 sd_lead_deadline(SdCoordinator *c);
 extern char *sd_lead_blocked_text(SdCoordinator *c);

@@ -79,6 +79,9 @@ sd_lead_begin(SdCoordinator *c, const SdBallot *ballot)
 {
 	sd_lease_begin(&c->lease, ballot);
 	publish(c);
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	c->db->tried = *ballot;
+	LWLockRelease(&c->db->lock);
 }
 
 void
@@ -220,7 +223,7 @@ sd_lead_blocked(SdCoordinator *c, const SdBallot *lease, int64 until_us)
 			since = now - c->gave_up_us < SD_WAITING_US ? c->gave_up_since_us : now;
 		b->since_us = since;
 	}
-	b->over = false;
+	memset(&b->over, 0, sizeof(b->over));
 	b->until_us = Max(b->until_us, until_us);
 	show_blocked(c);
 	/* we have no majority, so no lease: what our own acceptor has granted us shall be in nobody's way */
@@ -254,7 +257,8 @@ handover_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 		return;
 	if (answer.released)
 	{
-		b->over = true;
+		b->over = b->lease;
+		b->over.round = Max(b->lease.round, answer.upto);
 		sd_shared_decide(c->db, "handover", "lease", "taken over", "", psprintf("released by region %s", b->lease.region));
 	}
 	b->pid = answer.pid;
@@ -274,7 +278,7 @@ sd_lead_may_try(SdCoordinator *c, int64 now)
 	SdBlocked  *b = &c->blocked;
 	SdRemote   *holder;
 
-	if (sd_ballot_is_none(&b->lease) || b->over || now >= b->until_us)
+	if (sd_ballot_is_none(&b->lease) || !sd_ballot_is_none(&b->over) || now >= b->until_us)
 		return true;
 	if (b->asking)
 		return false;
@@ -300,7 +304,7 @@ sd_lead_may_try(SdCoordinator *c, int64 now)
 		b->asking = true;
 		b->asked_us = now;
 		sd_call_handover(holder->peer, &head, &b->lease, c->acquiring ? -1 : (now - b->since_us) / SD_US_PER_MS,
-						 now + SD_CALL_TIMEOUT_US / 2, handover_done, c);
+						 &c->change.p.ballot, now + SD_CALL_TIMEOUT_US / 2, handover_done, c);
 	}
 	return false;
 }
@@ -347,9 +351,7 @@ sd_lead_blocked_text(SdCoordinator *c)
 const SdBallot *
 sd_lead_over(const SdCoordinator *c)
 {
-	static const SdBallot none;
-
-	return c->blocked.over ? &c->blocked.lease : &none;
+	return &c->blocked.over;
 }
 
 /* The members have changed: a lease that is none's any more binds nobody. */

@@ -223,7 +223,7 @@ serve_grant(SdCoordinator *c, int64 now)
 		return;					/* what is undecided comes first */
 	else if (!sd_lead_may_try(c, now))
 		return;					/* another region has the lease */
-	else if (!c->blocked.over && c->db->foreign_promise_for == c->head.version + 1 &&
+	else if (sd_ballot_is_none(&c->blocked.over) && c->db->foreign_promise_for == c->head.version + 1 &&
 			 now - c->db->foreign_promise_us < SD_YIELD_US && now - c->asked_us < SD_YIELD_US)
 		return;					/* wait for the live proposer, a moment */
 	else

@@ -1164,6 +1164,13 @@ test_grant(void)
 	OK(!sd_grant_forbids(&g, "a", &none, 120));		/* the holder itself */
 	OK(!sd_grant_forbids(&g, "b", &b, 120));		/* given up by its holder */
 	OK(sd_grant_forbids(&g, "b", &later, 120));		/* that was another lease */
+	{
+		SdBallot	before = ballot(2, "a", 9);
+		SdBallot	after = ballot(4, "a", 1);
+
+		OK(sd_grant_forbids(&g, "b", &before, 120));	/* an earlier one of the same region */
+		OK(!sd_grant_forbids(&g, "b", &after, 120));	/* all up to that round */
+	}
 	sd_grant_note(&g, &b, 50, 90);					/* an older call, handled late */
 	OK(sd_grant_forbids(&g, "b", &none, 149));
 	sd_grant_note(&g, &b, 50, 140);					/* renewed */
