@@ -65,13 +65,8 @@ sd_lease_rows(PG_FUNCTION_ARGS)
 static int
 find_leader(const SdMembers *members, const char *region)
 {
-	int			i = sd_config_find(&members->config, region);
+	int			i = sd_group_find(members, region);
 
-	if (i < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no region \"%s\" in this group", region),
-				 errhint("SELECT region FROM schemadrift.regions.")));
 	if (members->config.member[i].role == SD_ROLE_WITNESS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -432,24 +432,6 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 
 /* ---- failures ---- */
 
-/* As the main loop of a backend does after an error. */
-static ErrorData *
-recover(MemoryContext context)
-{
-	ErrorData  *error;
-
-	HOLD_INTERRUPTS();
-	disable_all_timeouts(false);
-	QueryCancelPending = false;
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	AbortOutOfAnyTransaction();
-	MemoryContextSwitchTo(context);
-	RESUME_INTERRUPTS();
-	return error;
-}
-
 /* A payload of NOTIFY must be shorter than 8000 bytes. */
 static void
 tell_halted(const SdUnderWay *now, const ErrorData *error)
@@ -572,7 +554,7 @@ sd_applier_main(Datum main_arg)
 		}
 		PG_CATCH();
 		{
-			ErrorData  *error = recover(now.context);
+			ErrorData  *error = sd_worker_recover(now.context);
 
 			fail(db, &now, error);
 		}

@@ -59,21 +59,6 @@ retry_pause_us(int failures)
 	return Min(pause, (int64) sd_retry_max_interval * SD_US_PER_MS);
 }
 
-/* Has the worker ended (or was there none)?  Then its handle is freed. */
-static bool
-has_ended(BackgroundWorkerHandle **handle)
-{
-	pid_t		pid;
-
-	if (*handle == NULL)
-		return true;
-	if (GetBackgroundWorkerPid(*handle, &pid) != BGWH_STOPPED)
-		return false;
-	pfree(*handle);
-	*handle = NULL;
-	return true;
-}
-
 /* Can workers connect to it?  Its name, for messages and pg_stat_activity, in the current memory context. */
 static char *
 connectable_name(Form_pg_database row)
@@ -233,7 +218,7 @@ manage_probes(void)
 	static int	failures = 0;
 	static int64 start_at_us = 0;
 
-	if (!has_ended(&probe))
+	if (!sd_worker_has_ended(&probe))
 		return;
 	if (start_at_us > sd_monotonic_us())
 	{
@@ -346,7 +331,7 @@ static bool
 manage_slot(int slot)
 {
 	SdDatabase *db = sd_shared_slot(slot);
-	bool		ended = workers[slot] != NULL && has_ended(&workers[slot]);
+	bool		ended = workers[slot] != NULL && sd_worker_has_ended(&workers[slot]);
 	bool		start = false;
 	bool		missing;
 

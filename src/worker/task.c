@@ -475,23 +475,6 @@ undo_steps(Work *work)
 
 /* ---- failures ---- */
 
-static ErrorData *
-recover(MemoryContext context)
-{
-	ErrorData  *error;
-
-	HOLD_INTERRUPTS();
-	disable_all_timeouts(false);
-	QueryCancelPending = false;
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	AbortOutOfAnyTransaction();
-	MemoryContextSwitchTo(context);
-	RESUME_INTERRUPTS();
-	return error;
-}
-
 /*
  * For good, if trying again cannot help and what was begun can be taken back: then everybody takes it back.  Otherwise it
  * is tried again and again, and shown: somebody has to mend what is in the way.
@@ -587,7 +570,7 @@ sd_task_main(Datum main_arg)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error = recover(work.context);
+		ErrorData  *error = sd_worker_recover(work.context);
 
 		record_failure(&work, who.version, error);
 	}

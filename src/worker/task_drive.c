@@ -18,6 +18,7 @@
 #include "settings.h"
 #include "store/task.h"
 #include "worker/task.h"
+#include "worker/worker.h"
 
 /*
  * How long the next in line waits for the one before it, which may have to wait out the lease of a region that has gone.  And
@@ -101,20 +102,6 @@ sd_task_drive_look(SdCoordinator *c)
 /* ---- the worker ---- */
 
 static bool
-ended(BackgroundWorkerHandle **handle)
-{
-	pid_t		pid;
-
-	if (*handle == NULL)
-		return true;
-	if (GetBackgroundWorkerPid(*handle, &pid) != BGWH_STOPPED)
-		return false;
-	pfree(*handle);
-	*handle = NULL;
-	return true;
-}
-
-static bool
 is_due(const SdTask *task, TimestampTz now)
 {
 	return (task->state == SD_TASK_OPEN || task->state == SD_TASK_UNDO) && task->retry_at <= now;
@@ -161,7 +148,7 @@ drive_worker(SdCoordinator *c, int64 now)
 	bool		had = d->worker != NULL;
 	ListCell   *lc;
 
-	if (!ended(&d->worker))
+	if (!sd_worker_has_ended(&d->worker))
 	{
 		stop_worker(c, now);
 		return;
@@ -269,7 +256,7 @@ drive_result(SdCoordinator *c, int64 now)
 	Settled		settled = {0};
 	bool		had = d->proposer != NULL;
 
-	(void) ended(&d->proposer);
+	(void) sd_worker_has_ended(&d->proposer);
 	if (had && d->proposer == NULL)
 		d->propose_after_us = now + PAUSE_US;
 	if (d->proposer || d->tasks == NIL || d->look_at_us > now)

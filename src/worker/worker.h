@@ -30,6 +30,9 @@ extern BackgroundWorkerHandle *sd_worker_start(SdWorkerKind kind, Oid database, 
 extern BackgroundWorkerHandle *sd_worker_start_with(SdWorkerKind kind, Oid database, const char *database_name,
 													const void *extra, Size size);
 
+/* Has the worker ended (or was there none)?  Then its handle is freed. */
+extern bool sd_worker_has_ended(BackgroundWorkerHandle **handle);
+
 /* A worker's first call: handlers for signals, which are let in. */
 extern void sd_worker_signals(void);
 
@@ -53,6 +56,9 @@ extern bool sd_worker_has_extension(SdDatabase *db);
  * serves interrupts and barriers, reads changed settings.
  */
 extern void sd_worker_check(int exit_code);
+
+/* As the main loop of a backend does after an error: the error, in that context, and no transaction. */
+extern ErrorData *sd_worker_recover(MemoryContext context);
 
 extern PGDLLEXPORT void sd_launcher_main(Datum main_arg);
 extern PGDLLEXPORT void sd_probe_main(Datum main_arg);
