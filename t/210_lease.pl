@@ -145,7 +145,7 @@ foreach my $round (1 .. 8)
 	$g->wait_until($_, 'SELECT count(*) FROM schemadrift.lease', 0) foreach $us, $eu;
 	($took) = took(sub {
 		$pair{$_}->send("ALTER TABLE t ADD COLUMN pair_${round}_" . tr/-/_/r . ' int;') foreach $us, $eu;
-		is(join(' ', map { $pair{$_}->result->{sqlstate} } $us, $eu), '00000 00000', "round $round: two of three ask at once");
+		like(join(' ', sort map { $pair{$_}->result->{sqlstate} } $us, $eu), qr/^00000 (?:00000|40001)$/, "round $round: two of three ask at once");
 	});
 	$longest = $took if $took > $longest;
 }
