@@ -2,8 +2,9 @@
 # bench.pl: what schemadrift costs, in figures; docs/performance.md explains them and keeps some.
 #
 # Started by t/run.pl (make bench) in the sandbox.  PARTS="network loopback idle gate" runs only these; BLOCKS (30) is
-# how often each thing is measured, IDLE (60) how many seconds an idle group is watched, RTTS ("2 20 100") the round
-# trips in milliseconds, GROUPS_OF ("3 9 25") the sizes of groups made of databases.
+# how often each thing is measured, IDLE (60) how many seconds an idle group is watched, RTTS ("1 20 100") the round
+# trips in milliseconds, GROUPS_OF ("3 9 25") the sizes of groups made of databases.  pglogical is measured beside it
+# where it is installed, instructions where valgrind is.
 #
 # Prints; asserts nothing about time.  It ends with an error only if something did not work.
 use strict;
@@ -27,7 +28,7 @@ use SchemaDrift::Group;
 
 my $blocks = $ENV{BLOCKS} || 30;
 my $idle   = $ENV{IDLE}   || 60;
-my @rtts   = split ' ', $ENV{RTTS}      || '2 20 100';
+my @rtts   = split ' ', $ENV{RTTS}      || '1 20 100';
 my @sizes  = split ' ', $ENV{GROUPS_OF} || '3 9 25';
 my @parts  = ([ network => \&network ], [ loopback => \&loopback ], [ idle => \&idle_groups ], [ gate => \&gate ]);
 my %wanted = map { $_ => 1 } split ' ', $ENV{PARTS} || join ' ', map { $_->[0] } @parts;
@@ -132,9 +133,70 @@ sub replicated_pair
 	return ($primary, $standby);
 }
 
+# pglogical, if it is installed: it sends DDL that is handed to it as text, one way.
+sub pglogical_pair
+{
+	my ($net) = @_;
+	my $user = getpwuid($>);
+	my %server;
+
+	return if !-e `pg_config --pkglibdir` =~ s/\s+\z//r . '/pglogical.so';
+	foreach my $name (qw(provider subscriber))
+	{
+		my $link;
+
+		$server{$name} = SchemaDrift::Region->make($net, $name, conf => "shared_preload_libraries = 'pglogical'\n",
+			streaming => 'logical');
+		$link = $server{$name}{sd_link};
+		$server{$name}->start;
+		$server{$name}->sql($tables);
+		$server{$name}->sql("CREATE EXTENSION pglogical; SELECT pglogical.create_node('$name',
+			'host=$link->{host} port=$link->{port} dbname=postgres user=$user')");
+	}
+	my $link = $server{provider}{sd_link};
+	$server{subscriber}->sql("SELECT pglogical.create_subscription('bench',
+		'host=$link->{host} port=$link->{port} dbname=postgres user=$user', synchronize_structure := false, synchronize_data := false)");
+	my $sender = q{SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'};
+	$server{provider}->wait_until($sender, qr/./) or die 'pglogical does not stream';
+	my $name = $server{provider}->sql($sender) =~ s/\s+\z//r;
+	$server{provider}->append_conf('postgresql.conf', "synchronous_standby_names = '\"$name\"'\n");
+	$server{provider}->sql('SELECT pg_reload_conf()');
+	$server{provider}->wait_until('SELECT sync_state FROM pg_stat_replication', 'sync') or die 'no synchronous subscriber';
+	return @server{qw(provider subscriber)};
+}
+
+sub change_by_pglogical
+{
+	my ($name, $session, $waiter) = @_;
+	my $c = 'p' . ++$column;
+
+	$waiter->send("DO \$\$ BEGIN
+		WHILE NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = '$c') LOOP
+			PERFORM pg_sleep(0.0002);
+		END LOOP; END \$\$;");
+	my (undef, $statement, $commit) = clock($session,
+		"BEGIN; SELECT pglogical.replicate_ddl_command('ALTER TABLE public.t ADD COLUMN $c int'); COMMIT;");
+	note_arrival("$name arrival", time(), waiter => $waiter);
+	note_sample("$name commit", $commit);
+	return;
+}
+
+# How a group's newest change was granted.
+sub grant_of
+{
+	my ($session) = @_;
+	my $r = $session->query("SELECT 'grant: ' || outcome FROM schemadrift.decisions WHERE kind = 'grant' ORDER BY hlc DESC LIMIT 1;");
+
+	return $r->{out} =~ /^grant: (.*)$/m ? $1 : die "no grant: $r->{out}$r->{err}";
+}
+
+# Two groups, one of them without leases, and two ways to replicate that PostgreSQL users know, each in its own
+# servers and all behind proxies of one kind.
 sub network
 {
-	my $g = SchemaDrift::Group->new(regions => 3, proxied => 1);
+	my %group = map { $_->[0] => SchemaDrift::Group->new(regions => 3, proxied => 1, conf => $_->[1]) }
+	  [ leased => '' ], [ unleased => "schemadrift.lease_duration = 0\n" ];
+	my $g = $group{leased};
 	my ($us, @others) = $g->names;
 
 	if (!$g->net->is_real)
@@ -142,49 +204,100 @@ sub network
 		say_("\nNetwork: not measured, this machine gives us no network namespaces.");
 		return;
 	}
-	$g->make_group(mode => 'coordinate', before => $tables);
-	my ($primary, $standby) = replicated_pair($g->net);
-	my $change = stopwatch($g->session($us));
-	my $near   = stopwatch($g->session($us));
-	my %far    = map { $_ => stopwatch($g->session($_, from => $us)) } @others;
-	my %waiter = map { $_ => $g->session($_) } @others;
-	my $bare   = stopwatch($primary->session);
-	my $synced = stopwatch($primary->session);
+	$_->make_group(mode => 'coordinate', before => $tables) foreach values %group;
+	my @pair = replicated_pair($g->net);
+	my @pglogical = pglogical_pair($g->net);
+	my (%change, %near, %waiter);
+	foreach my $kind (keys %group)
+	{
+		$change{$kind} = stopwatch($group{$kind}->session($us));
+		$near{$kind}   = stopwatch($group{$kind}->session($us));
+		$waiter{$kind} = { map { $_ => $group{$kind}->session($_) } @others };
+	}
+	my %far     = map { $_ => stopwatch($g->session($_, from => $us)) } @others;
+	my $bare    = stopwatch($pair[0]->session);
+	my $synced  = stopwatch($pair[0]->session);
+	my @senders = @pglogical ? map { stopwatch($pglogical[0]->session) } 1 .. 2 : ();
+	my $arrived = @pglogical ? $pglogical[1]->session : undef;
 
 	clock($bare, 'SET synchronous_commit = local;');
+	clock($senders[0], 'SET synchronous_commit = local;') if @pglogical;
 	foreach my $rtt (@rtts)
 	{
+		my %by_lease;
+
 		forget_samples();
-		foreach my $from ($g->names, 'primary', 'standby')
-		{
-			$g->net->quality($from, $_, latency => $rtt / 2000) foreach grep { $_ ne $from } $g->names, 'primary', 'standby';
-		}
+		set_latency($_->net, $rtt / 2000) foreach values %group;
 		foreach my $block (0 .. $blocks)
 		{
-			forget_samples() if $block == 1;    # the first one only warms up
 			my $other = $others[ $block % @others ];
+			my $row   = sub {
+				note_sample('round trip', (clock($far{$other}, 'SELECT 1;'))[0]);
+				my $there = write_row('far row', $far{$other});
+				note_sample('floor', $there + write_row('near row', $near{leased}));
+			};
+			my $ours = sub {
+				my ($kind) = @_;
 
-			note_sample('round trip', (clock($far{$other}, 'SELECT 1;'))[0]);
-			my $there = write_row('far row', $far{$other});
-			note_sample('floor', $there + write_row('near row', $near));
-			change('bare', $bare);
-			wait_everywhere(1 + head_of($near), %waiter);
-			change('change', $change);
-			note_arrival('arrival', time(), %waiter);
-			change('synchronous', $synced);
+				wait_everywhere(1 + head_of($near{$kind}), %{ $waiter{$kind} });
+				change('change', $change{$kind});
+				# all but the first of a region are meant to be
+				my $how = grant_of($near{$kind}) eq 'by lease' ? 'by lease' : 'asked';
+				rename_samples('change', $how);
+				$by_lease{$kind} += $how eq 'by lease' ? 1 : 0;
+				note_arrival('arrival', time(), %{ $waiter{$kind} });
+			};
+			my @order = ($row, sub { $ours->('leased') }, sub { $ours->('unleased') }, sub { change('bare', $bare) },
+				sub { change('synchronous', $synced) },
+				@pglogical ? (sub { change_by_pglogical('pglogical', $senders[0], $arrived) },
+					sub { change_by_pglogical('synchronous pglogical', $senders[1], $arrived) }) : ());
+
+			# each is after each of the others as often; the first block only warms up, and takes the lease
+			push @order, splice @order, 0, $block % @order;
+			$_->() foreach @order;
+			forget_samples() if $block == 0;
+			%by_lease = () if $block == 0;
 		}
-		heading(sprintf('Three regions, %s ms of round trip (measured: %.1f)', $rtt, median('round trip')),
+		heading(sprintf('Three regions, %s ms of round trip (measured: %.1f); by lease %d of %d, and without leases %d',
+				$rtt, median('round trip'), $by_lease{leased}, $blocks, $by_lease{unleased}),
 			'', 'median', 'lowest .. highest', 'in round trips', 'of its floor', 'less the floor');
 		report('floor: a row committed there, another here', 'floor', 'floor');
-		report('grant (before anything is locked)',          'change grant', 'far row');
-		report('statement',                                  'change statement');
-		report('COMMIT',                                     'change commit', 'floor');
-		report('locks held: statement and COMMIT',           'change locked', 'floor');
-		report('from COMMIT to applied everywhere',          'arrival');
-		report('COMMIT, one server',                         'bare commit');
-		report('COMMIT, synchronous standby',                'synchronous commit', 'floor');
+		foreach my $how ([ 'by lease' => 'by lease' ], [ 'asked' => 'without a lease' ])
+		{
+			next if !grep { $_ eq "$how->[0] commit" } series_names();
+			row($how->[1]);
+			report('  grant (before anything is locked)',   "$how->[0] grant", $how->[0] eq 'asked' ? 'far row' : undef);
+			report('  statement',                           "$how->[0] statement");
+			report('  COMMIT',                              "$how->[0] commit", 'floor');
+			report('  locks held: statement and COMMIT',    "$how->[0] locked", 'floor');
+			report('  all of it',                           "$how->[0] whole", 'floor');
+		}
+		report('from COMMIT to applied everywhere',        'arrival');
+		report('COMMIT, one server',                       'bare commit');
+		report('COMMIT, synchronous standby',              'synchronous commit', 'floor');
+		if (@pglogical)
+		{
+			report('COMMIT, pglogical',                    'pglogical commit');
+			report('  from there to the subscriber',       'pglogical arrival');
+			report('COMMIT, synchronous pglogical',        'synchronous pglogical commit', 'floor');
+		}
+		else
+		{
+			say_('  pglogical: not measured, it is not installed.');
+		}
 	}
-	$_->stop('fast') foreach $standby, $primary, map { $g->region($_) } $g->names;
+	$_->stop('fast') foreach reverse(@pair, @pglogical), map { my $h = $_; map { $h->region($_) } $h->names } values %group;
+	return;
+}
+
+sub set_latency
+{
+	my ($net, $seconds) = @_;
+
+	foreach my $from ($net->names)
+	{
+		$net->quality($from, $_, latency => $seconds) foreach grep { $_ ne $from } $net->names;
+	}
 	return;
 }
 

@@ -20,8 +20,8 @@ use warnings FATAL => 'all';
 use Carp;
 use Exporter 'import';
 
-our @EXPORT = qw(on_screen stopwatch clock note_sample median spread samples forget_samples ratio heading row say_ cpu_seconds
-  machine);
+our @EXPORT = qw(on_screen stopwatch clock note_sample rename_samples series_names median spread samples forget_samples ratio
+  heading row say_ cpu_seconds machine);
 
 my $screen;
 my %series;
@@ -68,6 +68,23 @@ sub note_sample
 
 	push @{ $series{$name} }, $value;
 	return;
+}
+
+# What was noted as "change commit" and so on belongs, as is known now, to "by lease commit" and so on.
+sub rename_samples
+{
+	my ($from, $to) = @_;
+
+	foreach my $name (grep { /^\Q$from\E / } keys %series)
+	{
+		push @{ $series{ $name =~ s/^\Q$from\E/$to/r } }, @{ delete $series{$name} };
+	}
+	return;
+}
+
+sub series_names
+{
+	return sort keys %series;
 }
 
 sub samples
