@@ -6,8 +6,10 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/memutils.h"
 
 #include "store/protocol.h"
+#include "store/rows.h"
 #include "store/state.h"
 
 /* ---- the words ---- */
@@ -95,19 +97,56 @@ members_parse(const SdEntry *entry, int64 since, SdMembers *members)
 	}
 }
 
+/*
+ * What was parsed last, with its texts: every exchange asks, and the members are rarely others.  The chain names the whole
+ * log up to the entry, so nothing has to tell that it is out of date, be it a rollback, a leave() or another group.
+ */
+static struct
+{
+	MemoryContext context;		/* NULL: nothing yet */
+	SdChain		chain;			/* of members.config.since */
+	SdMembers	members;
+}			known;
+
+static void
+members_remember(int64 since, const SdChain *chain)
+{
+	MemoryContext old;
+	SdMembers	parsed;
+	SdEntry    *entry = sd_log_entry(since);
+
+	if (entry == NULL)
+		elog(ERROR, "config entry " INT64_FORMAT " has no body", since);
+	members_parse(entry, since, &parsed);
+	if (known.context == NULL)
+		known.context = AllocSetContextCreate(TopMemoryContext, "schemadrift members read", ALLOCSET_SMALL_SIZES);
+	memset(&known.chain, 0, sizeof(known.chain));	/* should we run out of memory here */
+	MemoryContextReset(known.context);
+	old = MemoryContextSwitchTo(known.context);
+	sd_members_copy(&known.members, &parsed);
+	MemoryContextSwitchTo(old);
+	known.chain = *chain;
+}
+
 void
 sd_members_read(SdMembers *members)
 {
 	static SdStatement statement = {
-		.sql = "SELECT version, body FROM schemadrift_store.log WHERE version = greatest("
+		.sql = "SELECT version, chain FROM schemadrift_store.log WHERE version = greatest("
 		"(SELECT max(version) FROM schemadrift_store.log WHERE kind = 'baseline'), "
 		"(SELECT max(version) FROM schemadrift_store.log WHERE kind = 'config'))"
 	};
+	int64		since;
+	SdChain		chain;
 
 	memset(members, 0, sizeof(*members));
 	if (sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) == 0)
 		return;
-	members_parse(sd_entry_decode(sd_store_bytea(0, 2)), sd_store_int64(0, 1), members);
+	since = sd_store_int64(0, 1);
+	sd_row_hash(0, 2, chain.sha);
+	if (since != known.members.config.since || memcmp(&chain, &known.chain, sizeof(chain)) != 0)
+		members_remember(since, &chain);
+	sd_members_copy(members, &known.members);
 }
 
 void

@@ -576,11 +576,32 @@ show_peer(SdRemote *remote)
 		sd_peer_wake(remote->peer);
 }
 
+static bool
+is_due(SdCoordinator *c, SdRemote *remote, int64 by)
+{
+	return !remote->exchanging && remote->next_exchange_us <= by && has_news_for(c, remote);
+}
+
+/* One look at our tables for all whose turn is near: so they stay together from then on. */
+static void
+exchange_with_due(SdCoordinator *c, int64 now)
+{
+	int64		by = now + (int64) sd_heartbeat_interval * SD_US_PER_MS / 4;
+	SdTelemetry own;
+	ListCell   *lc;
+
+	if (!sd_coordinator_transaction(c, read_own, &own, false))
+		return;
+	sd_gossip_speak(c, own.protocol);
+	foreach(lc, c->remotes)
+		if (is_due(c, lfirst(lc), by))
+			exchange(lfirst(lc), &own, now);
+}
+
 void
 sd_gossip_drive(SdCoordinator *c, int64 now)
 {
-	bool		known = false;
-	SdTelemetry own;
+	bool		due = false;
 	ListCell   *lc;
 
 	foreach(lc, c->remotes)
@@ -588,17 +609,14 @@ sd_gossip_drive(SdCoordinator *c, int64 now)
 		SdRemote   *remote = lfirst(lc);
 
 		show_peer(remote);
-		if (!remote->exchanging && remote->next_exchange_us <= now && has_news_for(c, remote))
-		{
-			if (!known)
-			{
-				known = sd_coordinator_transaction(c, read_own, &own, false);
-				if (known)
-					sd_gossip_speak(c, own.protocol);
-			}
-			if (known)
-				exchange(remote, &own, now);
-		}
+		due |= is_due(c, remote, now);
+	}
+	if (due)
+		exchange_with_due(c, now);
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+
 		if (remote->push > 0 && !remote->learning)
 			start_learn(remote);
 	}
