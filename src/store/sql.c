@@ -57,7 +57,8 @@ sd_store_run(SdStatement *statement, const Datum *values, const bool *nulls, int
 
 	if (statement->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->nargs, statement->types);
+		/* parameters pick rows by key: to plan five times for them is five times for nothing, in a short session all of it */
+		SPIPlanPtr	plan = SPI_prepare_cursor(statement->sql, statement->nargs, statement->types, CURSOR_OPT_GENERIC_PLAN);
 
 		if (plan == NULL)
 			elog(ERROR, "could not prepare \"%s\": %s", statement->sql, SPI_result_code_string(SPI_result));

@@ -254,12 +254,27 @@ sd_promise_store(const SdBallot *promised)
 
 /* ---- accepted ---- */
 
+bool
+sd_accepted_ballot(int64 version, SdBallot *ballot)
+{
+	static SdStatement statement = {
+		.sql = "SELECT round, region, nonce FROM schemadrift_store.accepted WHERE version = $1",
+		.nargs = 1, .types = {INT8OID}
+	};
+
+	if (sd_store_run(&statement, (Datum[]) {Int64GetDatum(version)}, NULL, SD_ANY_ROWS) == 0)
+		return false;
+	read_ballot(0, 1, ballot);
+	return true;
+}
+
 List *
 sd_accepted_from(int64 version)
 {
 	static SdStatement statement = {
+		/* with a lower bound alone the planner expects a third of the table, and reads all of it at each vote */
 		.sql = "SELECT version, round, region, nonce, entry_id, hash, body FROM schemadrift_store.accepted "
-		"WHERE version >= $1 ORDER BY version FOR UPDATE",
+		"WHERE version BETWEEN $1 AND 9223372036854775807 ORDER BY version FOR UPDATE",
 		.nargs = 1, .types = {INT8OID}
 	};
 	uint64		rows = sd_store_run(&statement, (Datum[]) {Int64GetDatum(version)}, NULL, SD_ANY_ROWS);

@@ -75,6 +75,7 @@ typedef struct SdAccepted
 	bytea	   *bytes;
 } SdAccepted;
 
+extern bool sd_accepted_ballot(int64 version, SdBallot *ballot);	/* without a lock; false: nothing was accepted there */
 extern List *sd_accepted_from(int64 version);	/* of SdAccepted *, ascending; all versions >= version */
 extern void sd_accepted_store(int64 version, const SdBallot *ballot, const SdEntry *entry);
 extern void sd_accepted_strip(int64 version);	/* its bytes are in the log now; the row stays as evidence */

@@ -181,7 +181,7 @@ look(SdCoordinator *c, void *arg)
 {
 	SdHead		head;
 	SdBallot	promised;
-	List	   *accepted;
+	SdBallot	accepted;
 	bool		joined;
 	SdSelf		self;
 
@@ -236,19 +236,16 @@ look(SdCoordinator *c, void *arg)
 	sd_promise_read(&promised);
 	c->max_round = Max(c->max_round, promised.round);
 
-	accepted = c->me >= 0 ? sd_accepted_from(head.version + 1) : NIL;
-	if (accepted != NIL && ((SdAccepted *) linitial(accepted))->version == head.version + 1)
+	if (c->me >= 0 && sd_accepted_ballot(head.version + 1, &accepted))
 	{
-		SdAccepted *first = linitial(accepted);
-
-		if (c->undecided != head.version + 1 || sd_ballot_compare(&c->undecided_ballot, &first->ballot) != 0)
+		if (c->undecided != head.version + 1 || sd_ballot_compare(&c->undecided_ballot, &accepted) != 0)
 		{
 			c->undecided_since_us = sd_monotonic_us();
 			c->settle_at_us = c->undecided_since_us + SETTLE_BOUND_US +
 				(int64) (pg_prng_double(&pg_global_prng_state) * SETTLE_BOUND_US);
 		}
 		c->undecided = head.version + 1;
-		c->undecided_ballot = first->ballot;
+		c->undecided_ballot = accepted;
 	}
 	else
 		c->undecided = 0;
