@@ -86,6 +86,7 @@ typedef struct SdRound
 	List	   *bodies;			/* of SdBody */
 	SdChain		chain;			/* of version - 1 */
 	int64		wake_us;
+	int64		put_at_us;		/* chosen, and left to our backend's commit until then; SD_NEVER: it is not */
 	SdOutcome	outcome;
 	bool		by_lease;		/* granted under a kept ballot: there was no phase 1 */
 	bool		noted;			/* CHANGE: the attempt is in the tables, flushed */
@@ -240,6 +241,9 @@ extern void sd_round_keep_body(SdRound *round, const SdEntryRef *ref, const byte
 
 /* Take the proposer's effects and do them; after every event. */
 extern void sd_round_carry_out(SdRound *round);
+
+/* What it chose into our log, if it is not there, and to everybody. */
+extern void sd_round_put_chosen(SdRound *round);
 
 /* The log may have moved past the round's version: whatever brought it, that decides the round. */
 extern void sd_round_notice(SdRound *round, int64 now);

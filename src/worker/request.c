@@ -448,6 +448,8 @@ sd_request_drive(SdCoordinator *c, int64 now)
 						  sd_lost_no_vote(c) ? psprintf("Region %s does not vote yet: %s.", c->self.region, sd_lost_no_vote(c)) :
 						  "An earlier change is not settled yet.",
 						  "SELECT * FROM schemadrift.regions; then run the change again.");
+	if (c->change.active && c->change.put_at_us <= now)
+		sd_round_put_chosen(&c->change);
 	if (c->change.active && c->change.wake_us <= now)
 	{
 		sd_proposer_tick(&c->change.p, now);
@@ -458,7 +460,7 @@ sd_request_drive(SdCoordinator *c, int64 now)
 int64
 sd_request_deadline(SdCoordinator *c)
 {
-	int64		deadline = c->change.active ? c->change.wake_us : SD_NEVER;
+	int64		deadline = c->change.active ? Min(c->change.wake_us, c->change.put_at_us) : SD_NEVER;
 
 	if ((c->serving == SD_REQUEST_GRANT && !c->change.active) || c->serving == SD_REQUEST_NEEDS)
 	{

@@ -22,7 +22,7 @@ void
 sd_round_init(SdRound *round, SdCoordinator *c)
 {
 	round->coordinator = c;
-	round->wake_us = SD_NEVER;
+	round->wake_us = round->put_at_us = SD_NEVER;
 	round->context = AllocSetContextCreate(c->context, "schemadrift round", ALLOCSET_SMALL_SIZES);
 }
 
@@ -529,16 +529,31 @@ learn_chosen(SdCoordinator *c, void *arg)
 }
 
 /* Chosen: into our log, unless our own commit put it there, and to everybody. */
-static void
-put_chosen(SdRound *round, const SdEffect *effect)
+void
+sd_round_put_chosen(SdRound *round)
 {
 	SdCoordinator *c = round->coordinator;
-	Chosen		chosen = {.round = round, .body = find_body(round, &effect->entry), .version = effect->version};
+	Chosen		chosen = {.round = round, .body = find_body(round, &round->p.chosen), .version = round->p.version};
 
-	if (chosen.body && c->head.version < effect->version)
+	round->put_at_us = SD_NEVER;
+	if (chosen.body && c->head.version < chosen.version)
 		(void) sd_coordinator_transaction(c, learn_chosen, &chosen, true);
-	sd_gossip_push(c, effect->version);
+	sd_gossip_push(c, chosen.version);
 	c->look = true;
+}
+
+/*
+ * Others are a majority without us while our backend commits the same: it writes the row.  If both did, each would wait
+ * for the other's locks and flush.  It is ours to write if the commit comes to nothing, or does not come.
+ */
+static void
+note_chosen(SdRound *round)
+{
+	if (round == &round->coordinator->change && round->p.phase == SD_PHASE_OWN_VOTE &&
+		round->coordinator->head.version < round->p.version)
+		round->put_at_us = sd_monotonic_us() + SD_YIELD_US;
+	else
+		sd_round_put_chosen(round);
 }
 
 void
@@ -578,7 +593,7 @@ sd_round_carry_out(SdRound *round)
 					sd_request_finish(c, effect->chosen ? SD_RESULT_CHOSEN : SD_RESULT_ACCEPTED, NULL, NULL, NULL);
 					break;
 				case SD_EFFECT_CHOSEN:
-					put_chosen(round, effect);
+					note_chosen(round);
 					break;
 				case SD_EFFECT_UNDECIDED:
 					c->doubt = effect->version;
@@ -590,6 +605,8 @@ sd_round_carry_out(SdRound *round)
 				case SD_EFFECT_MUST_SETTLE:
 					break;		/* its body was kept when it was reported */
 				case SD_EFFECT_DONE:
+					if (round->put_at_us != SD_NEVER)
+						sd_round_put_chosen(round);
 					round->active = false;
 					round->outcome = effect->outcome;
 					if (round == &c->change)
@@ -643,7 +660,7 @@ sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntr
 	round->number++;
 	round->active = true;
 	round->outcome = SD_OUTCOME_NONE;
-	round->wake_us = SD_NEVER;
+	round->wake_us = round->put_at_us = SD_NEVER;
 	round->chain = c->head.chain;
 	round->noted = false;
 	memset(&round->lease, 0, sizeof(round->lease));
