@@ -20,8 +20,8 @@ use warnings FATAL => 'all';
 use Carp;
 use Exporter 'import';
 
-our @EXPORT = qw(on_screen stopwatch clock note_sample rename_samples series_names median spread samples forget_samples ratio
-  heading row say_ cpu_seconds machine);
+our @EXPORT = qw(on_screen stopwatch clock note_sample rename_samples series_names median lowest spread samples forget_samples
+  ratio heading row say_ cpu_seconds machine);
 
 my $screen;
 my %series;
@@ -107,6 +107,13 @@ sub median
 	my $middle = $#sorted / 2;
 
 	return ($sorted[ int $middle ] + $sorted[ int($middle + 0.5) ]) / 2;
+}
+
+sub lowest
+{
+	my ($name) = @_;
+
+	return (sort { $a <=> $b } samples($name))[0];
 }
 
 sub spread
