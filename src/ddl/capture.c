@@ -206,6 +206,12 @@ sd_capture_kind(void)
 	return SD_CAPTURE_NONE;
 }
 
+bool
+sd_capture_is_empty(void)
+{
+	return n_captured == 0;
+}
+
 List *
 sd_capture_commands(SdDisposition disposition)
 {

@@ -306,10 +306,16 @@ forget(void)
 static void
 pre_commit(void)
 {
-	List	   *commands = sd_capture_commands(SD_DISPOSE_COORDINATE);
-	List	   *observed = sd_capture_commands(SD_DISPOSE_OBSERVE);
-	List	   *bypassed = sd_capture_commands(SD_DISPOSE_BYPASS);
+	List	   *commands;
+	List	   *observed;
+	List	   *bypassed;
 
+	/* every transaction of every session comes here */
+	if (sd_change.stage == SD_STAGE_NONE && sd_capture_is_empty())
+		return;
+	commands = sd_capture_commands(SD_DISPOSE_COORDINATE);
+	observed = sd_capture_commands(SD_DISPOSE_OBSERVE);
+	bypassed = sd_capture_commands(SD_DISPOSE_BYPASS);
 	if (observed == NIL && bypassed == NIL && sd_change.stage == SD_STAGE_NONE)
 		return;
 

@@ -623,5 +623,4 @@ sd_hooks_init(void)
 	previous_access = object_access_hook;
 	object_access_hook = sd_object_access;
 	sd_capture_init();
-	sd_gate_mode_init();
 }

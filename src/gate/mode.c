@@ -28,6 +28,8 @@ static struct
 	SdPolicy	parsed;
 }			policy;
 
+static void forget_when_it_ends(void);
+
 #ifdef SD_TESTING
 static SdDdlMode testing_mode = SD_MODE_DEFAULT;
 
@@ -42,6 +44,7 @@ sd_testing_set_local(const char *pattern)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 
+	forget_when_it_ends();
 	policy.parsed.local = lappend(policy.parsed.local, pstrdup(pattern));
 	MemoryContextSwitchTo(old);
 }
@@ -78,11 +81,17 @@ forget_at_sub_end(SubXactEvent event, SubTransactionId mine, SubTransactionId pa
 		sd_gate_forget_policy();
 }
 
-void
-sd_gate_mode_init(void)
+/* From the first time that there is something to forget: transactions of sessions that run no DDL do not pay for it. */
+static void
+forget_when_it_ends(void)
 {
+	static bool registered = false;
+
+	if (registered)
+		return;
 	RegisterXactCallback(forget_at_end, NULL);
 	RegisterSubXactCallback(forget_at_sub_end, NULL);
+	registered = true;
 }
 
 static int64
@@ -110,6 +119,7 @@ read_policy(void)
 
 	if (policy.known && policy.head == head)
 		return;
+	forget_when_it_ends();
 	sd_gate_forget_policy();
 	sd_store_enter(&scope);
 	joined = sd_self_read(&self);

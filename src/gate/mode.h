@@ -19,8 +19,6 @@ extern const SdPolicy *sd_gate_policy(void);
 /* this transaction wrote a policy or made a group: read again at the next statement */
 extern void sd_gate_forget_policy(void);
 
-extern void sd_gate_mode_init(void);
-
 /* does the policy that sd_gate_group_mode() read last call this object local?  See ddl/local.h */
 extern bool sd_gate_is_local_name(const char *schema, const char *name);
 
