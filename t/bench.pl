@@ -503,6 +503,36 @@ sub start_counted
 	return $pid;
 }
 
+# All instructions of a process, as callgrind wrote them down, and those in our library; nothing if it has not written yet.
+# A line of costs after "calls=" is what the called function cost.
+sub read_counts
+{
+	my ($file) = @_;
+	my (%object, $ours, $called, $total);
+	my $in_library = 0;
+
+	open my $fh, '<', $file or return;
+	while (my $line = readline $fh)
+	{
+		if ($line =~ /^(c?)ob=\(([0-9]+)\)(?: (.+))?/)
+		{
+			$object{$2} = $3 if defined $3;
+			$ours = $object{$2} =~ /schemadrift/ if !$1;
+		}
+		elsif ($line =~ /^calls=/)
+		{
+			$called = 1;
+		}
+		elsif ($line =~ /^[-+*0-9]\S* ([0-9]+)$/)
+		{
+			$in_library += $1 if $ours && !$called;
+			$called = 0;
+		}
+		$total = $1 if $line =~ /^totals: ([0-9]+)/;
+	}
+	return defined $total ? [ $total, $in_library ] : ();
+}
+
 # Instructions of the backend that served one pgbench: of its two connections, the one that did more.
 my $runs = 0;
 
@@ -521,14 +551,12 @@ sub instructions
 		@counts = ();
 		foreach my $pid (PostgreSQL::Test::Utils::slurp_file("$dir/valgrind.log") =~ /\[([0-9]+)\] $tag LOG:  disconnection/g)
 		{
-			open my $fh, '<', "$dir/out.$pid" or next;
-			my @lines = readline $fh;
-			push @counts, $1 if @lines && $lines[-1] =~ /^totals: ([0-9]+)/;
+			push @counts, read_counts("$dir/out.$pid");
 		}
 		die "valgrind wrote no counts to $dir" if time() > $end;
 		sleep 0.1;
 	}
-	return (sort { $b <=> $a } @counts)[0];
+	return (sort { $b->[0] <=> $a->[0] } @counts)[0];
 }
 
 sub gate
@@ -577,19 +605,20 @@ sub gate
 				# what the start of a backend costs is in both
 				my @counts = map { instructions($at{$name}{region}, $at{$name}{dir}, $_, @options) } 100, 100 + $n;
 
-				note_sample("$what $name", ($counts[1] - $counts[0]) / $n);
+				note_sample("$what $name",         ($counts[1][0] - $counts[0][0]) / $n);
+				note_sample("$what $name library", ($counts[1][1] - $counts[0][1]) / $n);
 			}
 		}
 	}
-	heading("Instructions a transaction, pgbench (callgrind; median of $repeats)", '', 'median', 'lowest .. highest', 'more', '%');
+	heading("Instructions a transaction, pgbench (callgrind; median of $repeats)", '', 'median', 'lowest .. highest', 'lowest, more',
+		'in the library', '% in the library');
 	foreach my $kind (@kinds)
 	{
-		foreach my $name (map { $_->[0] } @who)
+		foreach my $name (map { "$kind->[0] $_->[0]" } @who)
 		{
-			my $more = median("$kind->[0] $name") - median("$kind->[0] $first");
-
-			row("$kind->[0], $name", sprintf('%.0f', median("$kind->[0] $name")), spread("$kind->[0] $name", '%.0f'),
-				sprintf('%.0f', $more), sprintf('%.3f', 100 * $more / median("$kind->[0] $first")));
+			row($name, sprintf('%.0f', median($name)), spread($name, '%.0f'),
+				sprintf('%.0f', lowest($name) - lowest("$kind->[0] $first")), sprintf('%.0f', median("$name library")),
+				sprintf('%.3f', 100 * median("$name library") / median("$kind->[0] $first")));
 		}
 	}
 	kill 'INT', map { $_->{pid} } values %at;
