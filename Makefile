@@ -1,4 +1,4 @@
-# schemadrift: PGXS build. Targets for people: all, install, demo, test, bench, simulate, model.
+# schemadrift: PGXS build. Targets for people: all, install, demo, test, torture, bench, simulate, model.
 EXTENSION   = schemadrift
 EXTVERSION  = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" schemadrift.control)
 MODULE_big  = schemadrift
@@ -26,11 +26,11 @@ PG_CPPFLAGS = -Isrc -I$(shell $(PG_CONFIG) --includedir) -DSD_VERSION='"$(EXTVER
 PG_CFLAGS   = -std=gnu11 -Wall -Wextra -Werror $(if $(SD_TESTING),-DSD_TESTING)
 SHLIB_LINK  = -lpq -lpthread
 
-# "test", "demo", "bench" and "matrix" install PostgreSQL where it is missing: only they can do without it here.
+# "test", "torture", "demo", "bench" and "matrix" install PostgreSQL where it is missing: only they can do without it here.
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
-else ifeq ($(filter test demo bench matrix,$(MAKECMDGOALS)),)
+else ifeq ($(filter test torture demo bench matrix,$(MAKECMDGOALS)),)
 $(error $(PG_CONFIG) --pgxs names no file: install PostgreSQL's server development files, or set PG_CONFIG)
 endif
 

@@ -33,6 +33,7 @@ sd_testing_init(void)
 	DefineCustomStringVariable("schemadrift.testing_waitpoint", "Where this session's process stops itself.",
 							   NULL, &waitpoint, "", PGC_USERSET, 0, NULL, NULL, NULL);
 	RegisterXactCallback(stop_at_commit, NULL);
+	sd_testing_mistakes_init();
 }
 
 void

@@ -11,6 +11,7 @@
 extern void sd_testing_waitpoint(const char *name);
 extern void sd_testing_waitpoint_at_commit(const char *name);
 extern void sd_testing_init(void);
+extern void sd_testing_mistakes_init(void);	/* mistakes.c */
 #define sd_waitpoint(name) sd_testing_waitpoint(name)
 /* once this transaction's commit is flushed, before the client hears of it */
 #define sd_waitpoint_at_commit(name) sd_testing_waitpoint_at_commit(name)

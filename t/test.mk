@@ -4,13 +4,14 @@
 #   make test [STEPS="arrows regress"]         some of t/run.pl's steps
 #   make matrix [MAJORS="17 18"] [ONLY=...] [STEPS=...]    the same on other majors of PostgreSQL (t/matrix.sh)
 #   make demo [KEEP=1]                         the main case on three servers, to look at
+#   make torture [MINUTES=10] [SEED=1] [SERVERS=3|5] [MISTAKE=NO_FENCE] [FAULTS="cut pause"]     t/900_torture.pl, longer
 #   make bench [PARTS="network loopback idle gate"] [BLOCKS=30] [IDLE=60]     what it costs (docs/performance.md)
 
 # When make is killed, t/run.pl goes with it, and with that everything in the sandbox.  The caller's locale may be one that
 # is not installed: perl and others complain of that in the middle of what they say.
 RUN = LANG=C LC_ALL=C exec setpriv --pdeathsig KILL perl t/run.pl
 
-.PHONY: test matrix demo bench arrows
+.PHONY: test matrix demo bench torture arrows
 test:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
 	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" $(RUN) $(ONLY)
@@ -25,6 +26,13 @@ demo:
 bench:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh valgrind
 	@PG_CONFIG="$(PG_CONFIG)" STEPS=bench PARTS="$(PARTS)" BLOCKS="$(BLOCKS)" IDLE="$(IDLE)" $(RUN)
+
+# with links that can be made slow, and time for the last fault to end
+torture: MINUTES ?= 10
+torture:
+	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
+	@PG_CONFIG="$(PG_CONFIG)" MINUTES="$(MINUTES)" SEED="$(SEED)" SERVERS="$(SERVERS)" MISTAKE="$(MISTAKE)" FAULTS="$(FAULTS)" \
+		CLIENTS="$(CLIENTS)" PROXIED=1 SD_TEST_FILE_TIMEOUT=$$(($(MINUTES) * 60 + 900)) $(RUN) t/900_torture.pl
 
 arrows:
 	@perl t/arrows.pl src

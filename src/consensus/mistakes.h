@@ -22,6 +22,11 @@
 #define SD_MISTAKE_LEASE_REUSE		(1u << 7)	/* a ballot kept although its entry is not known to be chosen */
 #define SD_MISTAKE_KEEP_OVER_CONFIG (1u << 8)	/* a ballot kept although the voters have changed */
 #define SD_MISTAKE_COUNT_ANY_INCARNATION (1u << 9)	/* votes counted by the region's name alone */
+/* in a server only; the simulator's server is another one, and makes these in its own way */
+#define SD_MISTAKE_NO_FENCE			(1u << 10)	/* who may have lost votes votes */
+#define SD_MISTAKE_ASYNC_COMMIT		(1u << 11)	/* votes are not flushed before they are told */
+#define SD_MISTAKE_NO_CAS			(1u << 12)	/* table applied moved without a look at where it was */
+#define SD_MISTAKE_SELF_FIRST		(1u << 13)	/* own vote before the others' */
 
 extern uint32_t sd_mistakes;
 

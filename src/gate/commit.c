@@ -15,6 +15,7 @@
 
 #include "causality/hlc.h"
 #include "clock.h"
+#include "consensus/mistakes.h"
 #include "ddl/capture.h"
 #include "ddl/digest.h"
 #include "errors.h"
@@ -331,6 +332,7 @@ sd_commit_entry(List *commands)
 	bool		chosen;
 	int64		deadline;
 	SdProposal	nothing = {0};
+	SdFinalVerdict verdict = SD_FINAL_VOTE;
 
 	sd_store_enter(&scope);
 	sd_applied_read(&applied);
@@ -339,13 +341,17 @@ sd_commit_entry(List *commands)
 	sd_waitpoint("before-accept");
 	sd_change.stage = SD_STAGE_SENT;
 	deadline = sd_ask_deadline();
+	if (SD_MISTAKE(SELF_FIRST))
+		verdict = cast_own_vote(&entry, false, &after, deadline);
 	chosen = get_accepted(&entry, SD_REQUEST_ACCEPT, deadline);
 	sd_waitpoint("after-majority");
 
 	/* our own vote is the last one; under our own short lock_timeout */
 	sd_vote_force_sync();
 	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	switch (cast_own_vote(&entry, chosen, &after, deadline))
+	if (!SD_MISTAKE(SELF_FIRST))
+		verdict = cast_own_vote(&entry, chosen, &after, deadline);
+	switch (verdict)
 	{
 		case SD_FINAL_VOTE:
 		case SD_FINAL_CHOSEN:

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "consensus/mistakes.h"
 #include "settings.h"
 #include "shared.h"
 #include "store/life.h"
@@ -275,7 +276,7 @@ sd_life_contradicted(const SdSelf *self, const char *by, int32 incarnation, int6
 	SdSelf		now;
 
 	/* of a void region only what a person could still confirm is of interest; what else differs is written down first */
-	if (incarnation != self->incarnation || vote_seq <= self->vote_seq ||
+	if (SD_MISTAKE(NO_FENCE) || incarnation != self->incarnation || vote_seq <= self->vote_seq ||
 		!(self->valid || strcmp(self->cause, SD_VOID_PROMOTED) == 0))
 		return false;
 	if (!sd_self_lock(&now) || incarnation != now.incarnation || vote_seq <= now.vote_seq)
@@ -299,7 +300,7 @@ sd_life_unproved(const SdSelf *self)
 		proved = db->proved;
 		LWLockRelease(&db->lock);
 	}
-	return proved == self->incarnation ? NULL :
+	return proved == self->incarnation || SD_MISTAKE(NO_FENCE) ? NULL :
 		"it was started and waits to hear from other regions which votes of its they remember";
 }
 

@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "consensus/mistakes.h"
 #include "settings.h"
 #include "store/life.h"
 #include "store/protocol.h"
@@ -69,6 +70,8 @@ life_fill(SdSelf *self, bytea **token, char **reason)
 static SdDiffers
 compare_identity(int64 system, int32 timeline, Oid database, const char *wrong_token)
 {
+	if (SD_MISTAKE(NO_FENCE))
+		return SD_DIFFERS_NOTHING;
 	if (system != (int64) GetSystemIdentifier())
 		return SD_DIFFERS_SERVER;
 	if (database != MyDatabaseId)

@@ -6,6 +6,7 @@
 #include "access/xact.h"
 #include "utils/guc.h"
 
+#include "consensus/mistakes.h"
 #include "store/life.h"
 #include "store/vote.h"
 
@@ -53,6 +54,11 @@ sd_verdict_parse(const char *text, SdAcceptorVerdict *verdict)
 void
 sd_vote_force_sync(void)
 {
+	if (SD_MISTAKE(ASYNC_COMMIT))
+	{
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+		return;
+	}
 	(void) set_config_option("synchronous_commit", synchronous_commit > SYNCHRONOUS_COMMIT_REMOTE_FLUSH ? "remote_apply" : "on",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	ForceSyncCommit();

@@ -1,0 +1,136 @@
+# Torture::Lost: faults after which a region's tables are those of an earlier time: a standby that lacks the newest votes is promoted, a
+# base backup is restored with recovery (another timeline) or without (the same one; then only the others can know).
+#
+# "Not promised": a majority that loses its disks at once, and a rollback on the same timeline that no reachable peer can
+# contradict.  So one region at a time loses something, until it votes again as a new incarnation; and what is restored without
+# recovery is restored only when all others remember newer votes, and nothing else is broken.
+package Torture::Lost;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Time::HiRes qw(sleep time);
+
+our %faults = (
+	promote         => [ 3, \&_promote ],
+	restore         => [ 2, \&_restore ],
+	restore_rewound => [ 2, \&_restore_rewound ],
+);
+
+# The region to lose something, if none has that is not yet back: everybody must know its new incarnation.
+sub _victim
+{
+	my ($n) = @_;
+
+	if (my $last = $n->{last_lost})
+	{
+		foreach my $where ($n->{g}->names)
+		{
+			my $r = $n->ask($where, "SELECT count(*) FROM schemadrift.regions WHERE region = '$last->{name}'
+				AND incarnation > $last->{incarnation} AND state IN ('healthy', 'degraded')") // return;
+			return if $r ne '1';
+		}
+		delete $n->{last_lost};
+	}
+	return if $n->{losing};
+	my $name = $n->well // return;
+
+	# whoever is void for another reason has nothing to lose
+	return if ($n->ask($name, 'SELECT state FROM schemadrift_store.self') // '') ne 'voter';
+	return $name;
+}
+
+# What the region was, for the checker, and the end of its server.
+sub _gone
+{
+	my ($n, $name) = @_;
+	my $incarnation = $n->ask($name, 'SELECT incarnation FROM schemadrift_store.self');
+
+	return if !defined $incarnation;
+	$n->{tables}->look_now($name);
+	$n->kill_server($name);
+	$n->{history}->event('lost', region => $name);
+	$n->{last_lost} = { name => $name, incarnation => $incarnation };
+	return 1;
+}
+
+sub _promote
+{
+	my ($n) = @_;
+	my $name = _victim($n) // return;
+	my $region = $n->{g}->region($name);
+	my $standby = eval { local $SchemaDrift::Session::timeout = 20; $region->standby } // return;
+
+	$standby->stop;
+	$n->{losing} = $n->{held}{$name} = 1;
+	return (1 + rand(5), sub {
+		delete $n->{losing};
+		if (_gone($n, $name))
+		{
+			$standby->start;
+			$region->fail_over($standby) or die "$name: the standby is not promoted\n";
+			$n->{history}->event('heard', region => $name);
+		}
+		delete $n->{held}{$name};
+	}, $name);
+}
+
+sub _backup
+{
+	my ($n, $then) = @_;
+	my $name = _victim($n) // return;
+	my $region = $n->{g}->region($name);
+	my $backup = 'torture' . ++$n->{backups};
+
+	eval { $region->backup($backup); 1 } or return;
+	my $votes = $n->ask($name, 'SELECT vote_seq FROM schemadrift_store.self') // return;
+	$n->{losing} = $n->{held}{$name} = 1;
+	return (2 + rand(6), sub {
+		delete @{$n}{qw(losing)};
+		if ($then->($name, $votes) && _gone($n, $name))
+		{
+			$region->restore($backup, @{ $n->{restore_how}{$name} // [] });
+			$n->start_server($name);
+		}
+		delete $n->{held}{$name};
+	}, $name);
+}
+
+sub _restore
+{
+	my ($n) = @_;
+
+	return _backup($n, sub {
+		my ($name) = @_;
+
+		$n->{restore_how}{$name} = [ recovery => "restore_command = 'false'" ];
+		return 1;
+	});
+}
+
+# Without recovery: a server that was only copied back.
+sub _restore_rewound
+{
+	my ($n) = @_;
+
+	return _backup($n, sub {
+		my ($name, $votes) = @_;
+		my $remembered = sub {
+			foreach my $other (grep { $_ ne $name } $n->{g}->names)
+			{
+				my $r = $n->ask($other, "SELECT max(p.vote_seq) FROM schemadrift_store.peer p WHERE p.region = '$name' AND p.incarnation =
+					(SELECT max(incarnation) FROM schemadrift_store.peer WHERE region = '$name')") // return 0;
+				return 0 if $r eq '' || $r <= $votes;
+			}
+			return 1;
+		};
+
+		return 0 if $n->busy || !$remembered->();
+		# and what they remember is on their disks
+		sleep 1;
+		$n->{restore_how}{$name} = [];
+		return $remembered->();
+	});
+}
+
+1;

@@ -1,0 +1,144 @@
+# Torture::Orders: what operators do in the middle of it all: members step down and up, are suspended and resumed, the lease is moved, the
+# policy changed, every process of a region stopped at a wait point.
+#
+# Statements are sent and looked at later; those that must succeed in the end (the way back) are repeated until they do.
+package Torture::Orders;
+
+use strict;
+use warnings FATAL => 'all';
+
+use SchemaDrift::Region;
+use Time::HiRes 'time';
+
+our %faults = (
+	step_down => [ 2, \&_step_down ],
+	suspend   => [ 1, \&_suspend ],
+	lease     => [ 2, \&_lease ],
+	policy    => [ 1, \&_policy ],
+	waitpoint => [ 4, \&_waitpoint ],
+);
+
+# "nothing happened", "not known", or no server: to be said again.  Anything else is an answer.
+my $again = qr/^(?:SD00[1-9]|4000[13]|55P03|57...|08...)$/;
+
+sub order
+{
+	my ($n, $name, $sql, %o) = @_;
+
+	push @{ $n->{orders} }, { name => $name, sql => $sql, %o, next => 0, until => time() + 15 };
+	return;
+}
+
+sub step
+{
+	my ($n) = @_;
+
+	foreach my $order (@{ $n->{orders} })
+	{
+		if (!$order->{session})
+		{
+			next if time() < $order->{next};
+			$order->{session} = $n->{g}->session($order->{name});
+			$order->{session}->send("$order->{sql};");
+			$order->{asked} = time();
+		}
+		elsif ($order->{session}->is_busy && time() < $order->{asked} + 15)
+		{
+			next;
+		}
+		else
+		{
+			my $r = $order->{session}->is_busy ? { ok => 0, sqlstate => '57014' } : $order->{session}->result;
+
+			$order->{session}->kill;
+			delete $order->{session};
+			$order->{next} = time() + 0.5;
+			$n->{counts}{"$order->{what} done"}++ if $r->{ok} && $order->{what};
+			$order->{over} = 1 if $r->{ok} || !$order->{must} || $r->{sqlstate} !~ $again;
+		}
+	}
+	@{ $n->{orders} } = grep { !$_->{over} } @{ $n->{orders} };
+	foreach my $name (grep { $n->{wake}{$_} > time() } keys %{ $n->{wake} })
+	{
+		my $region = $n->{g}->region($name);
+
+		kill 'CONT', $_ foreach $region->{sd_paused} ? () : grep { SchemaDrift::Region::process_state($_) eq 'T' } $region->pids;
+	}
+	return;
+}
+
+# One change of members at a time, and it is taken back.
+sub _member
+{
+	my ($n, $name, $there, $from, $back, $what) = @_;
+
+	return if $n->{member}++;
+	order($n, $name, $there, what => $what);
+	return (3 + rand(8), sub { order($n, $from, $back, must => 1); delete $n->{member} }, $name);
+}
+
+sub _step_down
+{
+	my ($n) = @_;
+	my $name = $n->any;
+
+	return _member($n, $name, 'SELECT schemadrift.step_down()', $name, 'SELECT schemadrift.step_up()', 'step_down');
+}
+
+sub _suspend
+{
+	my ($n) = @_;
+	my ($name, $by) = $n->shuffled;
+
+	return _member($n, $by, "SELECT schemadrift.suspend_region('$name', 'torture')", $by, "SELECT schemadrift.resume_region('$name')",
+		'suspend');
+}
+
+sub _lease
+{
+	my ($n) = @_;
+	my ($name, $to) = $n->shuffled;
+
+	order($n, $name, "SELECT schemadrift.transfer_lease('$to')", what => 'transfer_lease');
+	return (0.5, undef, "$name to $to");
+}
+
+sub _policy
+{
+	my ($n) = @_;
+	my $seconds = 1 + int rand 30;
+
+	order($n, $n->any, qq{SELECT schemadrift.set_policy('{"ddl_hold_limit": "${seconds}s"}')}, what => 'set_policy');
+	return (0.5, undef, "$seconds");
+}
+
+# Every process of a region that comes there stops, until all go on, or the server is killed just so.
+sub _waitpoint
+{
+	my ($n) = @_;
+	my @points = qw(promise-written promise-flushed accept-written accept-flushed before-accept after-majority before-commit-record
+	  after-commit task-begun);
+	my $point = $points[ rand @points ];
+	my $name = $n->well // return;
+	my $region = $n->{g}->region($name);
+	my $set = sub {
+		$region->append_conf('postgresql.conf', "schemadrift.testing_waitpoint = '$_[0]'\n");
+		kill 'HUP', $region->{_pid} if $region->{_pid};
+	};
+
+	return if !$n->{waitpoints};
+	$set->($point);
+	$n->{held}{$name} = 1;
+	return (0.5 + rand(3), sub {
+		my @stand = grep { SchemaDrift::Region::process_state($_) eq 'T' } $region->pids;
+
+		$n->{counts}{"stood at $point"} += @stand;
+		$n->kill_server($name) if rand() < 0.5;
+		$set->('');
+		$n->start_server($name) if !$region->{_pid};
+		delete $n->{held}{$name};
+		$n->{wake}{$name} = time() + 3;
+	}, "$name $point");
+}
+
+1;
