@@ -48,10 +48,10 @@ _PG_init(void)
 				 errdetail("The gate and the workers exist only in a server that loaded the library at its start."),
 				 errhint("Put schemadrift first in shared_preload_libraries and restart the server.")));
 	check_first();
-	sd_settings_init();
 #ifdef SD_TESTING
-	sd_testing_init();
+	sd_testing_init();			/* first: what the other one does not know of, it removes */
 #endif
+	sd_settings_init();
 	sd_shared_init();
 	sd_change_init();
 	/* transaction callbacks run in the reverse order: the change, which decides, comes last at pre-commit */

@@ -9,6 +9,7 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
+#include "causality/hlc.h"
 #include "settings.h"
 #include "shared.h"
 
@@ -191,6 +192,21 @@ sd_shared_wake_launcher(void)
 	Assert(LWLockHeldByMe(&sd_shared->lock));
 	if (sd_shared->launcher_latch)
 		SetLatch(sd_shared->launcher_latch);
+}
+
+int64
+sd_shared_next_hlc(SdDatabase *db, int64 seen)
+{
+	SdHlcClock	clock;
+	int64		hlc;
+	uint64		wall_ms = (uint64) ((GetCurrentTimestamp() + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000);
+
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	sd_hlc_init(&clock, Max(db->hlc, (uint64) seen), 0);
+	hlc = (int64) sd_hlc_now(&clock, wall_ms);
+	db->hlc = (uint64) hlc;
+	LWLockRelease(&db->lock);
+	return hlc;
 }
 
 void

@@ -93,6 +93,8 @@ my @doctored = (
 	[ '3: votes', 'votes that are forgotten', sub { (like_this($_[0], e => 'sample', region => 'b', t => 52))[0]{vote_seq} = 3 } ],
 	[ '4: one entry per version and ballot', 'a ballot with two entries',
 		sub { (like_this($_[0], e => 'sample', region => 'b', t => 52))[0]{accepted}[0][2] = 'other' } ],
+	[ '5: who lost nothing', 'a server that is void after it was only killed',
+		sub { $_->{incarnation} = 2 foreach grep { $_->{t} > 50 } like_this($_[0], e => 'sample', region => 'b') } ],
 	[ '6: an incarnation', 'votes after a loss', sub { push @{ $_[0] }, { e => 'lost', t => 45, region => 'b' } } ],
 	[ '6: an incarnation', 'votes though void',
 		sub { $_->{state} = 'void' foreach grep { $_->{t} > 50 } like_this($_[0], e => 'sample', region => 'b') } ],

@@ -40,6 +40,8 @@ my $g = made_group($servers, streaming => 'physical', proxied => $proxied, befor
 max_connections = 60
 shared_buffers = 16MB
 max_prepared_transactions = 5
+# what no commit waits for is lost when a server dies
+wal_writer_delay = 5s
 idle_in_transaction_session_timeout = 30s
 @{[ $mistake ? "schemadrift.testing_mistakes = '$mistake'" : '' ]}
 CONF

@@ -11,9 +11,7 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
-#include "utils/timestamp.h"
 
-#include "causality/hlc.h"
 #include "clock.h"
 #include "consensus/mistakes.h"
 #include "ddl/capture.h"
@@ -47,21 +45,6 @@ plain_name(const SdSelf *self)
 		return sd_migration_name;
 	}
 	return psprintf("%s-%.8s", self->region, sd_uuid_text(&sd_change.entry_id));
-}
-
-static int64
-next_hlc(SdDatabase *db)
-{
-	SdHlcClock	clock;
-	int64		hlc;
-	uint64		wall_ms = (uint64) ((GetCurrentTimestamp() + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000);
-
-	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
-	sd_hlc_init(&clock, db->hlc, 0);
-	hlc = (int64) sd_hlc_now(&clock, wall_ms);
-	db->hlc = (uint64) hlc;
-	LWLockRelease(&db->lock);
-	return hlc;
 }
 
 static void
@@ -127,7 +110,7 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 	entry.origin = pstrdup(self.region);
 	entry.incarnation = self.incarnation;
 	entry.n = sd_log_next_dot(self.region, self.incarnation);
-	entry.hlc = next_hlc(sd_change.db);
+	entry.hlc = sd_shared_next_hlc(sd_change.db, sd_log_newest_hlc());
 	entry.author = GetUserNameFromId(GetSessionUserId(), false);
 	entry.protocol = sd_change.kind ? sd_change.protocol : SD_PROTOCOL_OLDEST;
 	entry.target = sd_change.target;

@@ -23,6 +23,16 @@ sd_log_head(SdHead *head)
 	sd_row_hash(0, 2, head->chain.sha);
 }
 
+int64
+sd_log_newest_hlc(void)
+{
+	static SdStatement statement = {
+		.sql = "SELECT hlc FROM schemadrift_store.log ORDER BY version DESC LIMIT 1"
+	};
+
+	return sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) == 0 ? 0 : sd_store_int64(0, 1);
+}
+
 bool
 sd_log_find(int64 version, SdChain *chain, SdEntryRef *entry)
 {

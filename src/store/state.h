@@ -88,6 +88,7 @@ typedef struct SdHead
 } SdHead;
 
 extern void sd_log_head(SdHead *head);
+extern int64 sd_log_newest_hlc(void);	/* of the head's entry; 0: empty */
 extern bool sd_log_find(int64 version, SdChain *chain, SdEntryRef *entry);	/* false: unknown here; either may be NULL */
 extern SdEntry *sd_log_entry(int64 version);	/* NULL: unknown or pruned */
 extern void sd_log_insert(int64 version, const SdEntry *entry, const SdChain *chain);

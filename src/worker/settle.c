@@ -31,7 +31,7 @@ make_noop(SdCoordinator *c, void *arg)
 	noop->entry.origin = c->self.region;
 	noop->entry.incarnation = c->self.incarnation;
 	noop->entry.n = sd_log_next_dot(c->self.region, c->self.incarnation);
-	noop->entry.hlc = (int64) c->db->hlc;
+	noop->entry.hlc = sd_shared_next_hlc(c->db, sd_log_newest_hlc());
 	noop->entry.author = GetUserNameFromId(GetUserId(), false);
 	noop->entry.protocol = SD_PROTOCOL_OLDEST;
 	sd_entry_encode(&noop->entry, "{}");

@@ -164,6 +164,7 @@ sub _on_lost
 	my $region = $self->{region}{ $e->{region} } //= {};
 
 	$region->{lost}++;
+	$region->{may_be_void} = 1;
 	# what this incarnation does from here on is judged by another rule
 	$region->{rolled_back} = $region->{incarnation};
 	delete @$region{qw(vote_seq head)};
@@ -192,6 +193,10 @@ sub _on_sample
 		$self->_must('3: votes are counted upwards', $e->{vote_seq} >= $region->{vote_seq},
 			"$e->{region}, incarnation $e->{incarnation}: vote_seq $region->{vote_seq}, then $e->{vote_seq} at $e->{t}");
 	}
+	$self->_must('5: who lost nothing keeps its incarnation', $same && ($e->{state} ne 'void' || $region->{state} eq 'void'),
+		"$e->{region}: incarnation $region->{incarnation} ($region->{state}), then $e->{incarnation} ($e->{state}) at $e->{t}")
+	  if defined $region->{incarnation} && !$region->{may_be_void};
+	$region->{may_be_void} = 0 if !$same;
 	$self->_see_votes($e, $region);
 	$self->_see_log($e, $region);
 	@$region{qw(incarnation state vote_seq promise)} = @$e{qw(incarnation state vote_seq promise)};

@@ -379,12 +379,3 @@ sub settled
 }
 
 1;
-
-			$undecided++ if $answer eq 'undecided';
-			$self->{history}->event('answer', region => $name, entry => $entry, answer => $answer);
-		}
-	}
-	return !$undecided;
-}
-
-1;

@@ -9,7 +9,6 @@ package Torture::Lost;
 use strict;
 use warnings FATAL => 'all';
 
-use Time::HiRes qw(sleep time);
 
 our %faults = (
 	promote         => [ 3, \&_promote ],
@@ -126,8 +125,8 @@ sub _restore_rewound
 		};
 
 		return 0 if $n->busy || !$remembered->();
-		# and what they remember is on their disks
-		sleep 1;
+		# and what they remember is on their disks: a commit that waits for that
+		$n->ask($_, "SELECT pg_logical_emit_message(true, 'torture', '')") // return 0 foreach grep { $_ ne $name } $n->{g}->names;
 		$n->{restore_how}{$name} = [];
 		return $remembered->();
 	});
