@@ -269,7 +269,10 @@ sd_shared_confirm(SdPeerState *peer, const SdTelemetry *told, int32 incarnation,
 	peer->confirmed_us = now_us;
 }
 
-/* So many: a late answer from before a restart looks like somebody coming back once or twice. */
+/*
+ * So many, each in a heartbeat of its own: what a server sent before its end may come long after, and looks like somebody
+ * coming back.  Once a cut is healed its last call and its last answer come in one burst, between those of its successor.
+ */
 #define RETURNS_OF_CLONES 3
 
 /*
@@ -277,7 +280,7 @@ sd_shared_confirm(SdPeerState *peer, const SdTelemetry *told, int32 incarnation,
  * never the old one again; two servers with one identity take turns.
  */
 static void
-watch_boot_id(SdPeerState *peer, const SdTelemetry *told)
+watch_boot_id(SdPeerState *peer, const SdTelemetry *told, int64 now_us)
 {
 	if (peer->told.incarnation != told->incarnation)
 	{
@@ -288,10 +291,13 @@ watch_boot_id(SdPeerState *peer, const SdTelemetry *told)
 	}
 	if (told->state == SD_REGION_VOID || peer->told.boot_id == told->boot_id || peer->told.boot_id == 0)
 		return;
-	if (peer->former_boot_id == told->boot_id)
-		peer->returns++;
-	else
+	if (peer->former_boot_id != told->boot_id)
 		peer->returns = 0;
+	else if (now_us - peer->returned_us >= (int64) sd_heartbeat_interval * 1000)
+	{
+		peer->returns++;
+		peer->returned_us = now_us;
+	}
 	peer->former_boot_id = peer->told.boot_id;
 	if (peer->returns >= RETURNS_OF_CLONES)
 		peer->cloned = told->incarnation;
@@ -307,7 +313,7 @@ sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64
 		memcmp(peer->told.tasks, told->tasks, sizeof(told->tasks)) != 0;
 
 	Assert(LWLockHeldByMeInMode(&db->lock, LW_EXCLUSIVE));
-	watch_boot_id(peer, told);
+	watch_boot_id(peer, told, now_us);
 	sd_shared_count(peer, told->incarnation, told->vote_seq);
 	/* the ballot it had a lease for was in its memory only: nobody need wait for it */
 	if (peer->told.boot_id != told->boot_id && peer->told.boot_id != 0 &&

@@ -141,6 +141,7 @@ typedef struct SdPeerState
 	/* "boot ids alternate": who else spoke in its name, and how often somebody came back after another had spoken */
 	int64		former_boot_id;
 	int			returns;
+	int64		returned_us;	/* when the last of these was counted, monotonic */
 	int32		cloned;			/* the incarnation in whose name two servers speak; 0 none */
 } SdPeerState;
 

@@ -82,6 +82,7 @@ sub _on_return
 	$op->{end} = $e->{t};
 	$op->{result} = $e->{result};
 	$key->{ $e->{result} }++;
+	$key->{end} = $e->{t};
 	$key->{ok_at} //= $e->{t} if $e->{result} eq 'ok';
 	$self->{entry}{ $e->{entry} }{unknown} = 1 if defined $e->{entry};
 	return;
@@ -420,11 +421,11 @@ sub _finish_keys
 		$key->{version} = $at[0];
 		if ($key->{ok})
 		{
-			$self->_must('8: a success is in the log once', @at == 1, "$name is in the log at (@at)");
+			$self->_must('8: a success is in the log once', @at == 1, "$name is in the log at (@at), its client was told at $key->{end}");
 		}
 		elsif (($key->{failed} // 0) + ($key->{none} // 0) == $key->{tries})
 		{
-			$self->_must('8: what "did not happen" is not in the log', !@at, "$name is in the log at (@at)");
+			$self->_must('8: what "did not happen" is not in the log', !@at, "$name is in the log at (@at), its client was told at $key->{end}");
 		}
 		else
 		{

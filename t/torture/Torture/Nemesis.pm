@@ -86,17 +86,19 @@ sub heal
 {
 	my ($self) = @_;
 
-	$self->_end($_) foreach @{ $self->{going} };
+	my @all = @{ $self->{going} };
+
+	$self->_end($_) foreach @all;
 	return;
 }
 
-# After heal: is what operators must take back taken back?
+# After heal: is what operators must take back taken back, and all awake that stood at wait points?
 sub settled
 {
 	my ($self) = @_;
 
 	Torture::Orders::step($self);
-	return !@{ $self->{orders} };
+	return !@{ $self->{orders} } && !grep { $_ > time() } values %{ $self->{wake} };
 }
 
 # Is anything broken, but for what asks?
