@@ -3,7 +3,8 @@
 #
 # "Not promised": a majority that loses its disks at once, and a rollback on the same timeline that no reachable peer can
 # contradict.  So one region at a time loses something, until it votes again as a new incarnation; and what is restored without
-# recovery is restored only when all others remember newer votes, and nothing else is broken.
+# recovery is restored only when all others remember newer votes, and nothing else is broken.  And of two voters neither may lose
+# anything, as neither could admit the other again: nobody steps down meanwhile.
 package Torture::Lost;
 
 use strict;
@@ -16,23 +17,32 @@ our %faults = (
 	restore_rewound => [ 2, \&_restore_rewound ],
 );
 
-# The region to lose something, if none has that is not yet back: everybody must know its new incarnation.
+# Is whoever lost something last a voter again, in the eyes of all?
+sub back
+{
+	my ($n) = @_;
+	my $last = $n->{last_lost} // return 1;
+
+	foreach my $where ($n->{g}->names)
+	{
+		my $r = $n->ask($where, "SELECT count(*) FROM schemadrift.regions WHERE region = '$last->{name}'
+			AND incarnation > $last->{incarnation} AND state IN ('healthy', 'degraded')") // return 0;
+		return 0 if $r ne '1';
+	}
+	delete $n->{last_lost};
+	return 1;
+}
+
+# The region to lose something, or none.
 sub _victim
 {
 	my ($n) = @_;
 
-	if (my $last = $n->{last_lost})
-	{
-		foreach my $where ($n->{g}->names)
-		{
-			my $r = $n->ask($where, "SELECT count(*) FROM schemadrift.regions WHERE region = '$last->{name}'
-				AND incarnation > $last->{incarnation} AND state IN ('healthy', 'degraded')") // return;
-			return if $r ne '1';
-		}
-		delete $n->{last_lost};
-	}
-	return if $n->{losing};
+	return if !back($n);
+	return if $n->{losing} || $n->{member} || @{ $n->{orders} };
 	my $name = $n->well // return;
+
+	return if ($n->ask($name, "SELECT count(*) FROM schemadrift.regions WHERE role = 'voter'") // 0) < 3;
 
 	# whoever is void for another reason has nothing to lose
 	return if ($n->ask($name, 'SELECT state FROM schemadrift_store.self') // '') ne 'voter';

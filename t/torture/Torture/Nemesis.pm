@@ -55,10 +55,9 @@ sub step
 {
 	my ($self) = @_;
 
-	foreach my $fault (grep { time() >= $_->{until} } @{ $self->{going} })
-	{
-		$self->_end($fault);
-	}
+	my @over = grep { time() >= $_->{until} } @{ $self->{going} };
+
+	$self->_end($_) foreach @over;
 	Torture::Orders::step($self);
 	return if time() < $self->{next} || @{ $self->{going} } > 1;
 	$self->{next} = time() + rand(2 * $self->{pause});
@@ -344,10 +343,16 @@ sub _processes
 {
 	my ($self, $name, $pattern) = @_;
 
-	return grep {
-		open my $fh, '<', "/proc/$_/cmdline";
-		$fh && (readline($fh) // '') =~ $pattern
-	} grep { $_ != ($self->{g}->region($name)->{_pid} // 0) } $self->{g}->region($name)->pids;
+	return grep { _title($_) =~ $pattern } grep { $_ != ($self->{g}->region($name)->{_pid} // 0) } $self->{g}->region($name)->pids;
+}
+
+# What a process calls itself; nothing when it has gone meanwhile.
+sub _title
+{
+	my ($pid) = @_;
+
+	open my $fh, '<', "/proc/$pid/cmdline" or return '';
+	return readline($fh) // '';
 }
 
 sub _kill_worker

@@ -82,6 +82,7 @@ sub _step_down
 	my ($n) = @_;
 	my $name = $n->any;
 
+	return if $n->{losing} || !Torture::Lost::back($n);
 	return _member($n, $name, 'SELECT schemadrift.step_down()', $name, 'SELECT schemadrift.step_up()', 'step_down');
 }
 
