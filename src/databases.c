@@ -70,6 +70,19 @@ is_own_extension(Oid extension)
 	return ours;
 }
 
+static void transaction_event(XactEvent event, void *arg);
+
+/* There is something to tell or let go of at the end: other sessions' transactions do not pay for it. */
+static void
+watch_transaction(void)
+{
+	static bool watching = false;
+
+	if (!watching)
+		RegisterXactCallback(transaction_event, NULL);
+	watching = true;
+}
+
 static void
 object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
 {
@@ -78,11 +91,13 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, 
 
 	if (class_id == ExtensionRelationId)
 	{
+		watch_transaction();
 		if ((access == OAT_POST_CREATE || access == OAT_DROP) && is_own_extension(object_id))
 			extension_touched = true;
 	}
 	else if (class_id == DatabaseRelationId)
 	{
+		watch_transaction();
 		/* altered: ALLOW_CONNECTIONS may have opened a database that has the extension */
 		if (access == OAT_POST_CREATE || access == OAT_POST_ALTER)
 		{
@@ -177,6 +192,7 @@ hold(Oid database, LOCKMODE mode)
 	int64		give_up_us;
 
 	Assert(!OidIsValid(held));
+	watch_transaction();
 	LockSharedObject(DatabaseRelationId, database, 0, mode);
 	give_up_us = sd_monotonic_us() + HOLD_TIMEOUT_US;
 
@@ -389,5 +405,4 @@ sd_databases_init(void)
 {
 	previous_object_access_hook = object_access_hook;
 	object_access_hook = object_access;
-	RegisterXactCallback(transaction_event, NULL);
 }

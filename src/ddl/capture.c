@@ -86,44 +86,6 @@ forget_all(void)
 	known_needs = NIL;
 }
 
-List *
-sd_capture_new_needs(List *needs)
-{
-	List	   *left = NIL;
-	ListCell   *cell;
-	ListCell   *known;
-
-	foreach(cell, needs)
-	{
-		bool		found = false;
-
-		foreach(known, known_needs)
-			found = found || strcmp(lfirst(known), lfirst(cell)) == 0;
-		if (!found)
-			left = lappend(left, lfirst(cell));
-	}
-	return left;
-}
-
-void
-sd_capture_add_needs(List *needs)
-{
-	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	ListCell   *cell;
-
-	foreach(cell, sd_capture_new_needs(needs))
-		known_needs = lappend(known_needs, pstrdup(lfirst(cell)));
-	MemoryContextSwitchTo(old);
-}
-
-SdTouched *
-sd_capture_touched(void)
-{
-	if (touched == NULL)
-		touched = sd_touched_create(TopTransactionContext);
-	return touched;
-}
-
 static void
 capture_xact_callback(XactEvent event, void *arg)
 {
@@ -168,16 +130,63 @@ capture_subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransacti
 	}
 }
 
-void
-sd_capture_init(void)
+/* There is something to forget at the end: transactions of sessions that run no DDL do not pay for it. */
+static void
+watch_transaction(void)
 {
+	static bool watching = false;
+
+	if (watching)
+		return;
 	RegisterXactCallback(capture_xact_callback, NULL);
 	RegisterSubXactCallback(capture_subxact_callback, NULL);
+	watching = true;
+}
+
+List *
+sd_capture_new_needs(List *needs)
+{
+	List	   *left = NIL;
+	ListCell   *cell;
+	ListCell   *known;
+
+	foreach(cell, needs)
+	{
+		bool		found = false;
+
+		foreach(known, known_needs)
+			found = found || strcmp(lfirst(known), lfirst(cell)) == 0;
+		if (!found)
+			left = lappend(left, lfirst(cell));
+	}
+	return left;
+}
+
+void
+sd_capture_add_needs(List *needs)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	ListCell   *cell;
+
+	watch_transaction();
+	foreach(cell, sd_capture_new_needs(needs))
+		known_needs = lappend(known_needs, pstrdup(lfirst(cell)));
+	MemoryContextSwitchTo(old);
+}
+
+SdTouched *
+sd_capture_touched(void)
+{
+	watch_transaction();
+	if (touched == NULL)
+		touched = sd_touched_create(TopTransactionContext);
+	return touched;
 }
 
 static void
 remember(SdCommand *command)
 {
+	watch_transaction();
 	if (n_captured == max_captured)
 	{
 		int			larger = Max(16, max_captured * 2);
@@ -323,6 +332,7 @@ sd_capture_run_as(void)
 	run_as->values = palloc(sizeof(char *) * probe.n_settings);
 	memcpy(run_as->names, names, sizeof(char *) * probe.n_settings);
 	memcpy(run_as->values, values, sizeof(char *) * probe.n_settings);
+	watch_transaction();
 	last_run_as = run_as;
 	MemoryContextSwitchTo(old);
 	return run_as;

@@ -50,8 +50,6 @@ typedef enum SdCaptureKind
 	SD_CAPTURE_SCRIPT			/* schemadrift.apply() and its like: the entry's text is the caller's */
 } SdCaptureKind;
 
-extern void sd_capture_init(void);
-
 /* needs that were found to be there, so that the next statement does not ask again; the first gives those left */
 extern List *sd_capture_new_needs(List *needs);
 extern void sd_capture_add_needs(List *needs);

@@ -310,9 +310,6 @@ pre_commit(void)
 	List	   *observed;
 	List	   *bypassed;
 
-	/* every transaction of every session comes here */
-	if (sd_change.stage == SD_STAGE_NONE && sd_capture_is_empty())
-		return;
 	commands = sd_capture_commands(SD_DISPOSE_COORDINATE);
 	observed = sd_capture_commands(SD_DISPOSE_OBSERVE);
 	bypassed = sd_capture_commands(SD_DISPOSE_BYPASS);
@@ -333,6 +330,9 @@ static void
 at_transaction_event(XactEvent event, void *arg)
 {
 	(void) arg;
+	/* every transaction of every session comes here */
+	if (sd_change.db == NULL && sd_change.subject[0] == '\0' && sd_change.barrier == 0 && sd_capture_is_empty())
+		return;
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:

@@ -622,5 +622,4 @@ sd_hooks_init(void)
 	ProcessUtility_hook = sd_process_utility;
 	previous_access = object_access_hook;
 	object_access_hook = sd_object_access;
-	sd_capture_init();
 }
