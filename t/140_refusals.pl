@@ -100,6 +100,17 @@ foreach my $name ($g->names)
 	$g->sql($name, 'SELECT pg_reload_conf()');
 }
 
+# --- calls of regions that lack arguments are refused
+
+my $zero = q{decode(repeat('00', 32), 'hex')};
+my $common = "2, (SELECT group_id FROM schemadrift_store.self), 1, '$us', '$eu', 1, 0";
+foreach my $call ("prepare($common, 1, 1, NULL, $zero, 0, 1, NULL, NULL)", "accept($common, 1, 1, 900, $zero, NULL::bytea, 0)",
+	"learn($common, 900, NULL, $zero, $zero, NULL)", "fetch($common, NULL, NULL)")
+{
+	$r = $g->try($us, "SELECT * FROM schemadrift_rpc.$call");
+	refused($r, '22004', $call =~ s/\(.*//r . ' without all its arguments');
+}
+
 # --- a large script
 
 $g->sql($us, 'CREATE TABLE big (what text)');

@@ -176,6 +176,7 @@ sd_void_identity(PG_FUNCTION_ARGS)
 	SdSelf		self;
 
 	sd_group_check_session("void_identity");
+	sd_vote_force_sync();		/* before the scope, whose settings end with it */
 	sd_store_enter(&scope);
 	lock_self(&self);
 	if (strcmp(self.state, "void") == 0)
@@ -183,7 +184,6 @@ sd_void_identity(PG_FUNCTION_ARGS)
 				(errmsg("the identity of region \"%s\" is void already: %s", self.region, self.mismatch)));
 	sd_life_end(0, SD_VOID_DECLARED, why ? psprintf("declared void by %s: %.160s", author, why) :
 				psprintf("declared void by %s", author));
-	sd_vote_force_sync();
 	sd_store_leave(&scope);
 	wake_coordinator();
 	PG_RETURN_VOID();
@@ -232,6 +232,7 @@ sd_confirm_failover(PG_FUNCTION_ARGS)
 	sd_group_check_session("confirm_failover");
 	sd_group_check_no_block("confirm_failover");
 	sd_group_require(&self, &members);
+	sd_vote_force_sync();
 	sd_store_enter(&scope);
 	lock_self(&self);
 	if (self.valid)
@@ -261,7 +262,6 @@ sd_confirm_failover(PG_FUNCTION_ARGS)
 	me = sd_config_find(&members.config, self.region);
 	Assert(me >= 0);
 	sd_life_confirm(sd_role_text(members.config.member[me].role));
-	sd_vote_force_sync();
 	sd_store_leave(&scope);
 	wake_coordinator();
 	ereport(NOTICE,
@@ -427,7 +427,6 @@ go_on_alone(const SdSelf *self, const SdMembers *members, const SdApplied *appli
 		sd_applied_advance(head->version, &head->chain, applied->digest);
 		sd_execution_insert(head->version, "applied", GetCurrentTransactionStartTimestamp(), 1, NULL);
 	}
-	sd_vote_force_sync();
 }
 
 Datum
@@ -453,6 +452,7 @@ sd_force_new_group(PG_FUNCTION_ARGS)
 
 	sd_ddl_lock();
 	initStringInfo(&losses.lines);
+	sd_vote_force_sync();
 	sd_store_enter(&scope);
 	sd_applied_lock(&applied);
 	lock_self(&self);

@@ -118,6 +118,15 @@ sd_rpc_guard(FunctionCallInfo fcinfo, bool vote)
 	return caller;
 }
 
+/* Our functions are not STRICT, because some arguments may be NULL; these may not. */
+static void
+require_args(FunctionCallInfo fcinfo, int from, int to)
+{
+	for (int i = from; i <= to; i++)
+		if (PG_ARGISNULL(i))
+			refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks an argument", NULL);
+}
+
 static SdBallot
 ballot_of(const SdCaller *caller, int64 round, int64 nonce)
 {
@@ -272,7 +281,7 @@ is_leased(FunctionCallInfo fcinfo, const SdCaller *caller, SdVote *vote)
 
 	if (db == NULL || PG_GETARG_INT32(ARG_PROTOCOL) < 2 || PG_NARGS() < 15)
 		return false;
-	if (PG_GETARG_INT64(12) > 0)
+	if (!PG_ARGISNULL(12) && !PG_ARGISNULL(13) && !PG_ARGISNULL(14) && PG_GETARG_INT64(12) > 0)
 		sd_ballot_set(&over, PG_GETARG_INT64(12), text_to_cstring(PG_GETARG_TEXT_PP(13)), (uint64) PG_GETARG_INT64(14));
 
 	LWLockAcquire(&db->lock, LW_SHARED);
@@ -309,6 +318,7 @@ sd_rpc_prepare(PG_FUNCTION_ARGS)
 	SdScope		scope;
 	SdVote		vote;
 
+	require_args(fcinfo, 7, 9);
 	InitMaterializedSRF(fcinfo, 0);
 	if (is_leased(fcinfo, &caller, &vote))
 	{
@@ -333,10 +343,12 @@ sd_rpc_accept(PG_FUNCTION_ARGS)
 	SdBallot	ballot = ballot_of(&caller, PG_GETARG_INT64(7), PG_GETARG_INT64(8));
 	int64		version = PG_GETARG_INT64(9);
 	SdChain		chain = chain_arg(fcinfo, 10);
-	SdEntry    *entry = sd_entry_decode(PG_GETARG_BYTEA_P(11));
+	SdEntry    *entry;
 	SdScope		scope;
 	SdVote		vote;
 
+	require_args(fcinfo, 7, 11);
+	entry = sd_entry_decode(PG_GETARG_BYTEA_P(11));
 	InitMaterializedSRF(fcinfo, 0);
 	sd_store_enter(&scope);
 	check_memory(fcinfo, &caller, version);
@@ -354,7 +366,6 @@ sd_rpc_learn(PG_FUNCTION_ARGS)
 {
 	SdCaller	caller = sd_rpc_guard(fcinfo, true);
 	int64		version = PG_GETARG_INT64(7);
-	pg_uuid_t  *id = PG_GETARG_UUID_P(8);
 	SdChain		hash = chain_arg(fcinfo, 9);
 	SdChain		chain = chain_arg(fcinfo, 10);
 	SdEntry    *entry = PG_ARGISNULL(11) ? NULL : sd_entry_decode(PG_GETARG_BYTEA_P(11));
@@ -367,7 +378,8 @@ sd_rpc_learn(PG_FUNCTION_ARGS)
 	bool		nulls[2] = {false, false};
 
 	(void) caller;
-	memcpy(ref.id, id->data, SD_ENTRY_ID_SIZE);
+	require_args(fcinfo, 7, 8);
+	memcpy(ref.id, PG_GETARG_UUID_P(8)->data, SD_ENTRY_ID_SIZE);
 	memcpy(ref.sha, hash.sha, SD_SHA_SIZE);
 	if (entry)
 	{
@@ -430,6 +442,7 @@ sd_rpc_fetch(PG_FUNCTION_ARGS)
 	SdScope		scope;
 	SdHead		head;
 
+	require_args(fcinfo, 7, 8);
 	InitMaterializedSRF(fcinfo, 0);
 	sd_store_enter(&scope);
 	sd_log_head(&head);
@@ -484,9 +497,7 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	Datum		values[14];
 	bool		nulls[14] = {0};
 
-	for (int i = 7; i < 16; i++)
-		if (PG_ARGISNULL(i))
-			refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks an argument", NULL);
+	require_args(fcinfo, 7, 15);
 	if (db == NULL)
 		refuse(SD_ERRCODE_NO_COORDINATOR, "no coordinator runs in this region",
 			   "The launcher has not started one yet.");

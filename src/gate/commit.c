@@ -317,6 +317,8 @@ sd_commit_entry(List *commands)
 	SdProposal	nothing = {0};
 	SdFinalVerdict verdict = SD_FINAL_VOTE;
 
+	/* not within the scope, whose settings end with it: the commit record is the vote, and a standby is to have it, too */
+	sd_vote_force_sync();
 	sd_store_enter(&scope);
 	sd_applied_read(&applied);
 	entry = build_entry(commands, &applied, &after);
@@ -330,7 +332,6 @@ sd_commit_entry(List *commands)
 	sd_waitpoint("after-majority");
 
 	/* our own vote is the last one; under our own short lock_timeout */
-	sd_vote_force_sync();
 	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	if (!SD_MISTAKE(SELF_FIRST))
 		verdict = cast_own_vote(&entry, chosen, &after, deadline);

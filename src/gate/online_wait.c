@@ -154,7 +154,7 @@ sd_online_wait(int64 version)
 	SdDatabase *db = sd_shared_mine();
 	bool		in_transaction = IsTransactionState();
 	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "schemadrift online wait", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(PortalContext, "schemadrift online wait", ALLOCSET_DEFAULT_SIZES);
 	int64		lonely_since = 0;
 	bool		done = false;
 

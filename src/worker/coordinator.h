@@ -88,6 +88,7 @@ typedef struct SdRound
 	int64		wake_us;
 	int64		put_at_us;		/* chosen, and left to our backend's commit until then; SD_NEVER: it is not */
 	SdOutcome	outcome;
+	pg_uuid_t	entry_id;		/* CHANGE: whose; zeros: nobody's, it is only to lead */
 	bool		by_lease;		/* granted under a kept ballot: there was no phase 1 */
 	bool		noted;			/* CHANGE: the attempt is in the tables, flushed */
 	SdBallot	lease;			/* in our way, as the newest answer said; none: none was */

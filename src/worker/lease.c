@@ -15,6 +15,9 @@
 /* Without news from the holder it is asked again after so long. */
 #define ASK_AGAIN_US		(500 * SD_US_PER_MS)
 
+/* When it is our turn, and something else is in the way. */
+#define TRY_AGAIN_US		(5 * SD_US_PER_MS)
+
 /* By rotation: how long a region leads. */
 #define TURN_US				(2 * (int64) sd_lease_duration * SD_US_PER_MS)
 
@@ -314,10 +317,13 @@ int64
 sd_lead_deadline(SdCoordinator *c)
 {
 	const SdBlocked *b = &c->blocked;
+	int64		now = sd_monotonic_us();
+	int64		due = b->asking ? b->until_us : Min(b->until_us, Max(b->ask_us, b->asked_us));
 
 	if (sd_ballot_is_none(&b->lease))
 		return SD_NEVER;
-	return b->asking ? b->until_us : Min(b->until_us, Max(b->ask_us, b->asked_us));
+	/* past: something else keeps us from trying, a settlement or a demand, and may do so for seconds */
+	return due > now ? due : now + TRY_AGAIN_US;
 }
 
 /* A client has waited in vain. */

@@ -280,6 +280,16 @@ read_ref(SdCoordinator *c, void *arg)
 	proposed->ref = sd_entry_ref(sd_entry_decode(proposed->bytes));
 }
 
+/*
+ * Is this coordinator's round the one of the change that asks?  An earlier coordinator's accepts may be out, and this one may
+ * have made a round only to lead since.
+ */
+static bool
+is_of_asked(const SdCoordinator *c)
+{
+	return memcmp(&c->change.entry_id, &c->asked.entry_id, UUID_LEN) == 0;
+}
+
 static void
 serve_accept(SdCoordinator *c, int64 now)
 {
@@ -287,10 +297,10 @@ serve_accept(SdCoordinator *c, int64 now)
 	Proposed	proposed;
 	char	   *data;
 
-	if (!round->active || round->p.phase != SD_PHASE_GRANTED)
+	if (!round->active || round->p.phase != SD_PHASE_GRANTED || !is_of_asked(c))
 	{
 		/* taken meanwhile, or granted by a coordinator that is gone: nothing of this change was ever sent */
-		if (round->outcome == SD_OUTCOME_TAKEN)
+		if (round->outcome == SD_OUTCOME_TAKEN && is_of_asked(c))
 			sd_request_finish(c, SD_RESULT_LOST, NULL, NULL, NULL);
 		else
 			sd_request_finish(c, SD_RESULT_NO_COORDINATOR, NULL, NULL, NULL);
@@ -324,7 +334,7 @@ serve_accept(SdCoordinator *c, int64 now)
 static void
 finish_by_outcome(SdCoordinator *c)
 {
-	if (!sd_outcome_is_definite(c->change.outcome))
+	if (!is_of_asked(c) || !sd_outcome_is_definite(c->change.outcome))
 		sd_request_finish(c, SD_RESULT_UNKNOWN, NULL, NULL, NULL);
 	else if (c->change.p.chosen_known || was_refused(&c->change))
 		sd_request_finish(c, SD_RESULT_LOST, NULL, NULL, NULL);
@@ -346,7 +356,8 @@ end_change(SdCoordinator *c, bool committed, int64 now)
 	sd_lead_unblocked(c);
 	c->look = true;
 
-	if (round->active)
+	/* a round only to lead, of a coordinator that came after the one of the change, is not what was committed */
+	if (round->active && !(committed && c->acquiring))
 	{
 		sd_proposer_own_vote(&round->p, committed ? SD_OWN_COMMITTED : SD_OWN_ABORTED, now);
 		sd_round_carry_out(round);
@@ -403,7 +414,7 @@ sd_request_take(SdCoordinator *c)
 			break;
 		case SD_REQUEST_PREEMPTED:
 			c->serving = SD_REQUEST_ACCEPT;
-			if (c->change.active)
+			if (c->change.active && is_of_asked(c))
 			{
 				sd_proposer_own_vote(&c->change.p, SD_OWN_PREEMPTED, now);
 				sd_round_carry_out(&c->change);
@@ -413,7 +424,7 @@ sd_request_take(SdCoordinator *c)
 			break;
 		case SD_REQUEST_CLOSE:
 			c->serving = SD_REQUEST_ACCEPT;
-			if (c->change.active)
+			if (c->change.active && is_of_asked(c))
 			{
 				sd_proposer_close(&c->change.p, now);
 				sd_round_carry_out(&c->change);

@@ -661,6 +661,9 @@ sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntr
 	round->active = true;
 	round->outcome = SD_OUTCOME_NONE;
 	round->wake_us = round->put_at_us = SD_NEVER;
+	memset(&round->entry_id, 0, sizeof(round->entry_id));
+	if (round == &c->change && !c->acquiring)
+		round->entry_id = c->asked.entry_id;
 	round->chain = c->head.chain;
 	round->noted = false;
 	memset(&round->lease, 0, sizeof(round->lease));

@@ -84,7 +84,10 @@ sd_settle_drive(SdCoordinator *c, int64 now)
 	{
 		sd_round_forget_bodies(round);
 		if (!sd_coordinator_transaction(c, make_noop, &noop, false))
+		{
+			c->settle_at_us = now + SD_US_PER_S;	/* the log has said why; not a thousand times a second */
 			return;
+		}
 		ref = sd_entry_ref(&noop.entry);
 		sd_round_keep_body(round, &ref, noop.entry.bytes);
 		sd_round_start(round, SD_PROPOSER_SETTLE, now + SD_CALL_TIMEOUT_US, &ref, NULL);
