@@ -73,6 +73,14 @@ index_is('t_c_expr_idx', 'valid', 'has the same one everywhere');
 
 # ---- builds wait for snapshots, and nobody for them ----
 
+# what there is to see when a build does not come forward
+sub tasks_now
+{
+	return join "\n", map { $g->sql($_, q{SELECT concat_ws(' ', region, version, state, phase) FROM schemadrift.tasks
+		UNION ALL SELECT concat_ws(' ', datname, pid, backend_type, state, wait_event, pg_blocking_pids(pid), left(query, 80))
+		FROM pg_stat_activity WHERE backend_type LIKE 'schemadrift%' OR state <> 'idle'}) } $g->names;
+}
+
 my $old = $g->session('r2');
 $old->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1;');
 my $builder = $g->session('r1');
@@ -144,7 +152,7 @@ index_is('t_a', 'valid', 'everywhere');
 
 $old->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1;');
 $builder->send(q{CALL schemadrift.apply_online('index d', 'CREATE INDEX CONCURRENTLY t_d ON t (d)');});
-ok($g->wait_until('r1', "SELECT count(*) FROM schemadrift.tasks WHERE state = 'done'", 2), 'a build that waits');
+ok($g->wait_until('r1', "SELECT count(*) FROM schemadrift.tasks WHERE state = 'done'", 2), 'a build that waits') or diag(tasks_now());
 $r = $g->try('r1', q{SET statement_timeout = '1s'; CALL schemadrift.apply_online('index d', 'CREATE INDEX CONCURRENTLY t_d ON t (d)')});
 is($r->{sqlstate}, '57014', 'the same again waits for it, too');
 like($r->{err}, qr/every region goes on with it/, 'and says that a cancelled wait stops nothing');
@@ -219,7 +227,7 @@ is_everywhere("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'h
 
 $old->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1;');
 $builder->send('CREATE INDEX CONCURRENTLY t_k ON t (d);');
-ok($g->wait_until('r1', "SELECT count(*) FROM schemadrift.tasks WHERE state = 'done'", 2), 'a build that waits');
+ok($g->wait_until('r1', "SELECT count(*) FROM schemadrift.tasks WHERE state = 'done'", 2), 'a build that waits') or diag(tasks_now());
 $g->sql('r2', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'schemadrift task' AND datname = 'r2'");
 ok($g->wait_until('r2', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'schemadrift task' AND datname = 'r2'", 1),
 	'a task that is terminated is begun again');
