@@ -4,7 +4,7 @@
 #   MINUTES  of torture            SEED  of all that is drawn           SERVERS  3 or 5
 #   MISTAKE  a deliberate one of src/consensus/mistakes.h, in all servers       FAULTS, CLIENTS  fewer kinds, other numbers
 #
-# A seed draws the same faults again, in the same order; when exactly they strike depends on the machine.  The history
+# A seed draws the same kinds of faults again, in the same order; when and whom they strike depends on the machine.  The history
 # is in history.jsonl beside the servers' logs; t/torture/check reads it again.
 use strict;
 use warnings FATAL => 'all';
@@ -31,7 +31,6 @@ my $lease   = 1;
 my $promised  = 3 * $lease + 2;
 my $allowance = 55;
 
-srand $seed;
 $SchemaDrift::Session::timeout = 120;
 
 my $file = "$PostgreSQL::Test::Utils::log_path/history.jsonl";
@@ -49,6 +48,7 @@ plan skip_all => 'needs networks of its own' if !$g->net->is_real;
 
 my $tables  = Torture::Tables->new($g, $history);
 my $clients = Torture::Clients->new($g, $history, per_region => $ENV{CLIENTS} || ($servers > 3 ? 1 : 2), waitpoints => testing_build($g));
+srand $seed;
 my $nemesis = Torture::Nemesis->new($g, $history, $clients, $tables, proxied => $proxied, waitpoints => testing_build($g),
 	$ENV{FAULTS} ? (kinds => [ split ' ', $ENV{FAULTS} ]) : ());
 

@@ -282,6 +282,8 @@ sub _answered
 	my $result =
 	    $r->{ok} ? 'ok'
 	  : $r->{gone} || $fatal || $r->{sqlstate} eq '40003' || $r->{sqlstate} =~ /^08/ ? 'unknown'
+	  # once an online entry is agreed only the wait for it can fail, as the error's DETAIL says
+	  : $c->{kind} eq 'online' && $r->{sqlstate} !~ /^(?:SD001|40001)$/ ? 'unknown'
 	  :   'failed';
 
 	$self->_ended($c, $result, $r->{sqlstate}, entry => $entry, message => $r->{message});

@@ -44,7 +44,7 @@ sub new
 	my @weighted = map { my $kind = $_; map { $kind } 1 .. ($faults{$kind} // die "there is no fault $kind\n")->[0] } @kinds;
 
 	return bless {
-		g => $g, history => $history, clients => $clients, tables => $tables, draw => \@weighted, going => [], next => time() + 2,
+		g => $g, history => $history, clients => $clients, tables => $tables, draw => [ map { $weighted[ rand @weighted ] } 1 .. 5000 ], going => [], next => time() + 2,
 		apart => {}, orders => [], wake => {}, waitpoints => $o{waitpoints}, counts => {}, pause => $o{pause} // 3
 	}, $class;
 }
@@ -61,7 +61,9 @@ sub step
 	Torture::Orders::step($self);
 	return if time() < $self->{next} || @{ $self->{going} } > 1;
 	$self->{next} = time() + rand(2 * $self->{pause});
-	my $kind = $self->{draw}[ rand @{ $self->{draw} } ];
+	my $kind = shift @{ $self->{draw} };
+
+	push @{ $self->{draw} }, $kind;
 	my ($seconds, $end, $about) = $faults{$kind}[1]->($self);
 
 	return if !defined $seconds;
