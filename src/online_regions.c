@@ -14,6 +14,15 @@
 
 /* ---- the own region ---- */
 
+static void
+copy_text(char *to, Size size, const char *from)
+{
+	int			length = from ? pg_mbcliplen(from, strlen(from), (int) size - 1) : 0;
+
+	memcpy(to, from ? from : "", length);
+	to[length] = '\0';
+}
+
 /* Of the build that runs in a process: what it does, and how far that is. */
 static void
 read_progress(int pid, SdTaskReport *report)
@@ -26,18 +35,9 @@ read_progress(int pid, SdTaskReport *report)
 
 	if (sd_store_run(&statement, (Datum[]) {Int32GetDatum(pid)}, NULL, SD_ANY_ROWS) == 0)
 		return;
-	strlcpy(report->what, sd_store_text(0, 1), sizeof(report->what));
+	copy_text(report->what, sizeof(report->what), sd_store_text(0, 1));
 	report->done = sd_store_int64(0, 2);
 	report->total = sd_store_int64(0, 3);
-}
-
-static void
-copy_text(char *to, Size size, const char *from)
-{
-	int			length = from ? pg_mbcliplen(from, strlen(from), (int) size - 1) : 0;
-
-	memcpy(to, from ? from : "", length);
-	to[length] = '\0';
 }
 
 void

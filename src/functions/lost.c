@@ -260,7 +260,8 @@ sd_confirm_failover(PG_FUNCTION_ARGS)
 				 errhint("SELECT schemadrift.rejoin(): it goes on as a new incarnation.")));
 
 	me = sd_config_find(&members.config, self.region);
-	Assert(me >= 0);
+	if (me < 0)
+		elog(ERROR, "region \"%s\" is no member of its group", self.region);
 	sd_life_confirm(sd_role_text(members.config.member[me].role));
 	sd_store_leave(&scope);
 	wake_coordinator();

@@ -19,6 +19,24 @@
 PG_FUNCTION_INFO_V1(sd_rpc_handover);
 PG_FUNCTION_INFO_V1(sd_rpc_lead);
 
+/* Only who may change the schema itself has a place in the line. */
+static void
+require_member(const SdCaller *caller)
+{
+	SdMembers	members;
+	SdScope		scope;
+	int			at;
+
+	sd_store_enter(&scope);
+	sd_members_read(&members);
+	sd_store_leave(&scope);
+	at = sd_config_find(&members.config, caller->region);
+	if (at < 0 || members.config.member[at].incarnation != caller->incarnation)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("region \"%s\", incarnation %d, is no member of this group", caller->region, caller->incarnation)));
+}
+
 static SdDatabase *
 require_database(void)
 {
@@ -93,6 +111,7 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	Datum		values[7];
 	bool		nulls[7] = {false};
 
+	require_member(&caller);
 	sd_ballot_set(&lease, PG_GETARG_INT64(7), caller.self.region, (uint64) PG_GETARG_INT64(8));
 	sd_ballot_set(&tried, PG_GETARG_INT64(10), caller.region, (uint64) PG_GETARG_INT64(11));
 
@@ -167,7 +186,7 @@ sd_rpc_lead(PG_FUNCTION_ARGS)
 	SdCaller	caller = sd_rpc_guard(fcinfo, false);
 	SdDatabase *db = require_database();
 
-	(void) caller;
+	require_member(&caller);
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
 	db->lead_until_us = sd_monotonic_us() + (int64) sd_quorum_timeout * SD_US_PER_MS;
 	LWLockRelease(&db->lock);

@@ -158,7 +158,10 @@ sd_online_wait(int64 version)
 	int64		lonely_since = 0;
 	bool		done = false;
 
-	Assert(db != NULL);
+	if (db == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this database has left schemadrift while version " INT64_FORMAT " was under way", version)));
 	ConditionVariablePrepareToSleep(&db->changed);
 	while (!done)
 	{
