@@ -41,8 +41,10 @@ my $id = begun($g, 'us', sub {
 		'40003', qr/may have been accepted.*unsupported ON COMMIT/s, 'an error between the own vote and the commit record is an unknown outcome');
 });
 like($r->{err}, qr/outcome\('$id'\)/, 'which names the entry');
-is(settles($g, $id), 'applied', 'the others had accepted it');
-is(exists_everywhere('public.doubtful'), 't t t', 'so the table is in every region');
+# One other has accepted it: whether the settlement hears of that depends on which two of three answer first.
+my $settled = settles($g, $id);
+like($settled, qr/^(?:applied|rejected)$/, 'it is settled');
+is(exists_everywhere('public.doubtful'), $settled eq 'applied' ? 't t t' : 'f f f', 'and the table is in every region, or in none');
 
 # --- a name that the log's index cannot hold would have been accepted, and then learned by nobody
 my $long = join '', map { sprintf '%08x', $_ * 2654435761 % 2**32 } 1 .. 400;

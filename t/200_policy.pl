@@ -199,6 +199,7 @@ is($g->sql($_, qq{SELECT barrier FROM schemadrift_store.log WHERE name = 'm$n'})
 # "region r has applied x" is stable: it holds while r is away, and over our own restart
 $step = head($g, $us);
 ok($g->wait_until($us, "SELECT applied_version FROM schemadrift.regions WHERE region = '$_'", $step), "$us knows of $_") foreach $ap, $eu;
+ok($g->wait_until($us, "SELECT max(applied) FROM schemadrift_store.peer WHERE region = '$_'", $step), "... for good") foreach $ap, $eu;
 $g->isolate($eu);
 $g->region($us)->restart;
 ok(unreachable($us, $eu), "$eu is away, $us is new");
