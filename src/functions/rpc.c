@@ -82,6 +82,19 @@ refuse_generation(const SdSelf *self, int32 caller)
 			 errhint("SELECT schemadrift.leave() in the region of the older generation, and join() the newer one.")));
 }
 
+int
+sd_rpc_member(const SdCaller *caller, const SdMembers *members, bool older)
+{
+	int			i = sd_config_find(&members->config, caller->region);
+	int			incarnation = i >= 0 ? members->config.member[i].incarnation : 0;
+
+	if (i < 0 || incarnation < caller->incarnation || (incarnation > caller->incarnation && !older))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("region \"%s\", incarnation %d, is no member of this group", caller->region, caller->incarnation)));
+	return i;
+}
+
 SdCaller
 sd_rpc_guard(FunctionCallInfo fcinfo, bool vote)
 {

@@ -27,6 +27,12 @@ typedef struct SdCaller
  */
 extern SdCaller sd_rpc_guard(FunctionCallInfo fcinfo, bool vote);
 
+/*
+ * Index of the caller among the members; an error unless it is one, in this life of it.  older: or in an earlier one, which it
+ * may not know to be over.
+ */
+extern int	sd_rpc_member(const SdCaller *caller, const SdMembers *members, bool older);
+
 /* The part of it that needs no identity: for callers that are not members yet. */
 extern void sd_rpc_guard_session(int32 protocol);
 

@@ -344,11 +344,7 @@ sd_rpc_promote(PG_FUNCTION_ARGS)
 		if (pass == 2)
 			sd_group_begin("promote", caller.region);
 		sd_group_require(&self, &members);
-		i = sd_config_find(&members.config, caller.region);
-		if (i < 0 || members.config.member[i].incarnation != caller.incarnation)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("region \"%s\", incarnation %d, is no member of this group", caller.region, caller.incarnation)));
+		i = sd_rpc_member(&caller, &members, false);
 
 		/* asked before: it has not learned of the answer yet, or not that it was told to step down */
 		if (members.config.member[i].role == members.wants[i] || members.stepped_down[i])

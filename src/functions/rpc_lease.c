@@ -19,22 +19,17 @@
 PG_FUNCTION_INFO_V1(sd_rpc_handover);
 PG_FUNCTION_INFO_V1(sd_rpc_lead);
 
-/* Only who may change the schema itself has a place in the line. */
+/* Who was removed, or is another life of a member, must not end anybody's change. */
 static void
 require_member(const SdCaller *caller)
 {
 	SdMembers	members;
 	SdScope		scope;
-	int			at;
 
 	sd_store_enter(&scope);
 	sd_members_read(&members);
+	(void) sd_rpc_member(caller, &members, false);
 	sd_store_leave(&scope);
-	at = sd_config_find(&members.config, caller->region);
-	if (at < 0 || members.config.member[at].incarnation != caller->incarnation)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("region \"%s\", incarnation %d, is no member of this group", caller->region, caller->incarnation)));
 }
 
 static SdDatabase *

@@ -162,11 +162,7 @@ sd_rpc_readmit(PG_FUNCTION_ARGS)
 		if (pass == 2)
 			sd_group_begin("rejoin", caller.region);
 		sd_group_require(&self, &members);
-		i = sd_config_find(&members.config, caller.region);
-		if (i < 0 || members.config.member[i].incarnation < caller.incarnation)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("region \"%s\", incarnation %d, is no member of this group", caller.region, caller.incarnation)));
+		i = sd_rpc_member(&caller, &members, true);
 		/* asked before: it has not learned of the answer yet */
 		version = readmitted(caller.region, caller.incarnation, life, members.config.member[i].incarnation);
 		if (version > 0)

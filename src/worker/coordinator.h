@@ -5,7 +5,8 @@
  * they need it copies to shared memory (shared.h).
  *
  *	coordinator.c	the loop; reads the tables, serves requests, starts the applier, says how the region is
- *	round.c			carries out what consensus/proposer.h says: votes, the own acceptor
+ *	round.c			carries out what consensus/proposer.h says
+ *	votes.c			its prepares and accepts, and the own acceptor
  *	request.c		what the local backend that changes the schema asks, and the results
  *	demands.c		what a change wants of the others before it may be proposed
  *	lease.c			leading, and waiting for who leads
@@ -240,6 +241,9 @@ extern void sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, 
 extern void sd_round_forget_bodies(SdRound *round);
 extern void sd_round_keep_body(SdRound *round, const SdEntryRef *ref, const bytea *bytes);
 
+extern SdBody *sd_round_find_body(SdRound *round, const SdEntryRef *ref);
+extern void sd_round_release_body(SdBody *body);	/* one holder less; the last frees it */
+
 /* Take the proposer's effects and do them; after every event. */
 extern void sd_round_carry_out(SdRound *round);
 
@@ -274,6 +278,10 @@ extern bool sd_demands_met(SdCoordinator *c);
 extern bool sd_demands_required_missing(SdCoordinator *c, SdRound *round);
 /* The attempt into the tables, flushed, if it is not there yet; false: that failed. */
 extern bool sd_round_note(SdRound *round);
+
+/* votes.c: what a SEND effect asks for, of another voter and of ourselves; answers come back as events */
+extern void sd_votes_send(SdRound *round, const SdEffect *effect);
+extern void sd_votes_cast_here(SdRound *round, const SdEffect *effect);
 
 /* lease.c */
 extern int64 sd_lead_duration_us(const SdRound *round);

@@ -15,9 +15,6 @@
 /* Without news from the holder it is asked again after so long. */
 #define ASK_AGAIN_US		(500 * SD_US_PER_MS)
 
-/* When it is our turn, and something else is in the way. */
-#define TRY_AGAIN_US		(5 * SD_US_PER_MS)
-
 /* By rotation: how long a region leads. */
 #define TURN_US				(2 * (int64) sd_lease_duration * SD_US_PER_MS)
 
@@ -143,7 +140,8 @@ quorum_is_there(SdCoordinator *c, int64 now)
 		SdRemote   *remote = lfirst(lc);
 		int64		lately = 2 * (int64) sd_heartbeat_interval * SD_US_PER_MS + SD_US_PER_S / 4;
 
-		if (remote->role != SD_ROLE_OBSERVER && remote->heard_us > 0 && remote->told.state != SD_REGION_VOID && now - remote->heard_us < lately &&
+		if (remote->role != SD_ROLE_OBSERVER && remote->told.state != SD_REGION_VOID &&
+			remote->heard_us > 0 && now - remote->heard_us < lately &&
 			sd_peer_circuit(remote->peer) == SD_CIRCUIT_CLOSED)
 			votes++;
 	}
@@ -216,7 +214,6 @@ sd_lead_blocked(SdCoordinator *c, const SdBallot *lease, int64 until_us)
 	if (sd_ballot_compare(&b->lease, lease) != 0)
 	{
 		int64		since = b->since_us;
-
 		int64		now = sd_monotonic_us();
 
 		memset(b, 0, sizeof(*b));
@@ -322,8 +319,8 @@ sd_lead_deadline(SdCoordinator *c)
 
 	if (sd_ballot_is_none(&b->lease))
 		return SD_NEVER;
-	/* past: something else keeps us from trying, a settlement or a demand, and may do so for seconds */
-	return due > now ? due : now + TRY_AGAIN_US;
+	/* past: a settlement or a demand keeps us from trying, and its end wakes us */
+	return due > now ? due : SD_NEVER;
 }
 
 /* A client has waited in vain. */
