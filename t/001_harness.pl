@@ -5,6 +5,7 @@ use warnings FATAL => 'all';
 use Test::More;
 use Time::HiRes 'time';
 
+use SchemaDrift::Disk;
 use SchemaDrift::Group;
 
 my $g = SchemaDrift::Group->new(regions => 3, extension => 0);
@@ -167,6 +168,48 @@ $bare->start;
 $r = $bare->try('CREATE EXTENSION schemadrift');
 is(join(' ', $r->{sqlstate}, $r->{message} // ''), '55000 schemadrift must be preloaded', 'CREATE EXTENSION without preloading');
 like($r->{hint} // '', qr/shared_preload_libraries/, 'and the hint says what to do');
+
+# Disks of its own
+SKIP:
+{
+	skip 'needs loop devices', 8 if !SchemaDrift::Disk->possible;
+	my $own = SchemaDrift::Region->make($g->net, 'own', disks => 1,
+		conf => "shared_preload_libraries = ''\nwal_writer_delay = 10s\nautovacuum = off\nmax_wal_size = 64MB\nmin_wal_size = 32MB");
+
+	$own->start;
+	$own->sql('CREATE TABLE kept (n int); CREATE TABLE big (t text)');
+	$own->sql('INSERT INTO kept VALUES (1)');
+	PostgreSQL::Test::Utils::append_to_file($own->basedir . '/unflushed', 'x');
+	$own->sql('BEGIN; SET LOCAL synchronous_commit = off; INSERT INTO kept VALUES (2); COMMIT');
+	$own->power_loss;
+	ok(!-e $own->basedir . '/unflushed', 'a power cut takes what was not flushed');
+	$own->start;
+	is($own->sql('SELECT sum(n) FROM kept'), '1', 'and nothing else');
+
+	$own->{sd_disks}{data}->fill;
+	$r = $own->try("INSERT INTO big SELECT repeat('x', 1000) FROM generate_series(1, 20000)");
+	is($r->{sqlstate}, '53100', 'a full disk');
+	$own->{sd_disks}{data}->free;
+	ok($own->try("INSERT INTO big SELECT repeat('x', 1000) FROM generate_series(1, 20000)")->{ok}, 'no longer full');
+
+	my $since = $own->log_size;
+	$own->{sd_disks}{wal}->fill;
+	$own->try('INSERT INTO kept VALUES (0); SELECT pg_switch_wal()') foreach 1 .. 9;
+	ok($own->wait_log(qr/PANIC:  .*No space left on device/, $since), 'WAL finds no room');
+	$own->{sd_disks}{wal}->free;
+	$own->kill9;
+	$own->start;
+	is($own->sql('SELECT sum(n) FROM kept'), '1', 'the server comes back');
+
+	$since = $own->log_size;
+	$_->cut_power foreach values %{ $own->{sd_disks} };
+	isnt($own->try('INSERT INTO kept VALUES (2)')->{sqlstate}, '00000', 'nothing is told to have been written to a broken disk');
+	$own->kill9;
+	$_->repair foreach values %{ $own->{sd_disks} };
+	$own->start;
+	is($own->sql('SELECT sum(n) FROM kept'), '1', 'nor was it');
+	$own->stop;
+}
 
 # Databases as regions
 my $d = SchemaDrift::Group->new(regions => 5, databases => 1, extension => 0);

@@ -12,6 +12,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::Bin/torture";
 use PostgreSQL::Test::Utils;
+use SchemaDrift::Disk;
 use SchemaDrift::Scenario;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -26,6 +27,7 @@ my $seed    = $ENV{SEED}    || 4;
 my $servers = $ENV{SERVERS} || 3;
 my $mistake = $ENV{MISTAKE} // '';
 my $proxied = $ENV{PROXIED} // 0;
+my $disks   = SchemaDrift::Disk->possible;
 my $lease   = 1;
 # "3 x lease_duration + 2 s", and what a busy machine takes to do its work
 my $promised  = 3 * $lease + 2;
@@ -35,10 +37,13 @@ $SchemaDrift::Session::timeout = 120;
 
 my $file = "$PostgreSQL::Test::Utils::log_path/history.jsonl";
 my $history = Torture::History->new($file);
-my $g = made_group($servers, streaming => 'physical', proxied => $proxied, before => Torture::Clients::before(), conf => <<"CONF");
+my $g = made_group($servers, streaming => 'physical', proxied => $proxied, disks => $disks, before => Torture::Clients::before(), conf => <<"CONF");
 max_connections = 60
 shared_buffers = 16MB
 max_prepared_transactions = 5
+# so that WAL is used up soon when its disk is full
+min_wal_size = 32MB
+max_wal_size = 96MB
 # what no commit waits for is lost when a server dies
 wal_writer_delay = 5s
 idle_in_transaction_session_timeout = 30s
@@ -49,10 +54,11 @@ plan skip_all => 'needs networks of its own' if !$g->net->is_real;
 my $tables  = Torture::Tables->new($g, $history);
 my $clients = Torture::Clients->new($g, $history, per_region => $ENV{CLIENTS} || ($servers > 3 ? 1 : 2), waitpoints => testing_build($g));
 srand $seed;
-my $nemesis = Torture::Nemesis->new($g, $history, $clients, $tables, proxied => $proxied, waitpoints => testing_build($g),
+my $nemesis = Torture::Nemesis->new($g, $history, $clients, $tables, proxied => $proxied, disks => $disks, waitpoints => testing_build($g),
 	$ENV{FAULTS} ? (kinds => [ split ' ', $ENV{FAULTS} ]) : ());
 
-note("seed $seed, $servers servers, $minutes minutes" . ($mistake ? ", mistake $mistake" : ''));
+note("seed $seed, $servers servers, $minutes minutes" . ($mistake ? ", mistake $mistake" : '')
+	  . ($disks ? '' : '; no loop devices here: no power is lost, and no disk full'));
 $history->event('begin', seed => $seed, servers => $servers, mistake => $mistake);
 
 # --- faults
@@ -118,8 +124,15 @@ foreach my $name ($g->names)
 {
 	my $log = slurp_file($g->region($name)->logfile);
 
+	# a server may give up when its disk is full or broken, for no other reason
+	my @panics = $log =~ /PANIC:  (.*)/g;
+	my @rightly = grep { /No space left on device|Input\/output error/ } @panics;
+	my @aborts = $log =~ /terminated by signal 6\b/g;
+
+	push @violations, map { "$name says: PANIC: $_" } grep { !/No space left on device|Input\/output error/ } @panics;
+	push @violations, "$name: " . @aborts . ' processes aborted, ' . @rightly . ' because of their disks' if @aborts > @rightly;
 	push @violations, "$name says: $1"
-	  if $log =~ /(.*(?:TRAP|Segmentation|terminated by signal (?:6|7|8|11)|is malformed|differs? from ours|regions differ|another entry is in the log|under one ballot).*)/;
+	  if $log =~ /(.*(?:TRAP|Segmentation|terminated by signal (?:7|8|11)|is malformed|differs? from ours|regions differ|another entry is in the log|under one ballot).*)/;
 }
 is(scalar @violations, 0, 'no violation') or diag("seed $seed, history in $file\n" . join "\n", splice @violations, 0, 40);
 cmp_ok($checker->counts->{'9: who began after a success has a later version'} // 0, '>', 2, 'and there was something to check');

@@ -15,6 +15,7 @@
 #
 # Options of new: regions (a number, or names), conf (lines for postgresql.conf), streaming ('physical',
 # 'logical'), proxied (latency, rate, stall by $g->net->quality), start => 0 and extension => 0 to leave that out,
+# disks => 1: each has disks of its own, which can be full or lose power (SchemaDrift::Disk),
 # databases => 1: the regions are databases of one server (cheap; nothing to cut, one to kill);
 # version => { region => '0.1' }: SQL objects of that version there; bindir => { region => dir }: a server of another installation.
 package SchemaDrift::Group;
@@ -53,7 +54,7 @@ sub new
 		foreach my $name (@wanted)
 		{
 			$self->{region}{$name} = SchemaDrift::Region->make($self->{net}, $name, conf => $o{conf},
-				streaming => $o{streaming}, bindir => $o{bindir}{$name});
+				streaming => $o{streaming}, bindir => $o{bindir}{$name}, disks => $o{disks});
 			push @{ $self->{servers} }, $self->{region}{$name};
 		}
 	}

@@ -10,17 +10,20 @@ use warnings FATAL => 'all';
 use parent -norequire, 'PostgreSQL::Test::Cluster';
 
 use Carp;
+use Cwd 'abs_path';
 use Fcntl ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils ();
 use Time::HiRes qw(sleep time);
 
+use SchemaDrift::Disk;
 use SchemaDrift::Session;
 
 my %made;
 
 # SchemaDrift::Region->make($net, $name, conf => "...", streaming => 'logical', dbname => 'postgres')
-# makes the data directory; start() is the caller's.
+# makes the data directory; start() is the caller's.  disks => 1: data and pg_wal are each on a SchemaDrift::Disk, in
+# $region->{sd_disks}{data} and {wal}.
 sub make
 {
 	my ($class, $net, $name, %o) = @_;
@@ -33,9 +36,17 @@ sub make
 	$self->{sd_bin}    = $self->basedir . '/bin';
 	$self->{sd_bindir}  = $o{bindir};
 	$self->{sd_name}   = $name;
-	mkdir $self->{sd_bin} or die "$self->{sd_bin}: $!";
 	$self->{sd_template} = _template();
+	if ($o{disks})
+	{
+		my $wal = abs_path($self->basedir) . '.wal';
+
+		mkdir $wal or die "$wal: $!";
+		$self->{sd_disks} = { data => SchemaDrift::Disk->new($self->basedir, 2048), wal => SchemaDrift::Disk->new($wal, 768) };
+	}
+	mkdir $self->{sd_bin} or die "$self->{sd_bin}: $!";
 	$self->init(allows_streaming => $o{streaming} // 0);
+	$self->_wal_to_its_disk if $self->{sd_disks};
 
 	$self->append_conf('postgresql.conf', <<"CONF");
 listen_addresses = '$self->{sd_link}{listen}'
@@ -281,14 +292,48 @@ sub use_data
 	my $port = $self->port;
 
 	rename $self->data_dir, $old or die "$old: $!";
-	rename $dir, $self->data_dir or die "$dir: $!";
+	# from one disk to another is a copy
+	rename $dir, $self->data_dir or PostgreSQL::Test::Utils::system_or_bail('cp', '-a', $dir, $self->data_dir);
 	chmod 0700, $self->data_dir;
+	$self->_wal_to_its_disk if $self->{sd_disks};
 	$self->append_conf('postgresql.conf', <<"CONF");
 port = $port
 unix_socket_directories = '$host'
 listen_addresses = '$self->{sd_link}{listen}'
 CONF
 	return $old;
+}
+
+sub _wal_to_its_disk
+{
+	my ($self) = @_;
+	my $wal = $self->{sd_disks}{wal}->dir;
+	my $here = $self->data_dir . '/pg_wal';
+
+	PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "rm -rf '$wal'/* && mv '$here'/* '$wal' && rmdir '$here' && ln -s '$wal' '$here'");
+	return;
+}
+
+# What the test itself wrote there (a data directory, settings) is not lost with the next power cut.
+sub flush_disks
+{
+	my ($self) = @_;
+
+	PostgreSQL::Test::Utils::system_or_bail('sync', '-f', $_->dir) foreach values %{ $self->{sd_disks} // {} };
+	return;
+}
+
+# The region's power fails and comes back: what was written and not flushed is gone.  The server is down then.
+sub power_loss
+{
+	my ($self) = @_;
+	my @disks = values %{ $self->{sd_disks} // croak $self->name . ' has no disks of its own' };
+
+	$self->pause if $self->pids && !$self->{sd_paused};
+	$_->cut_power foreach @disks;
+	$self->kill9;
+	$_->repair foreach @disks;
+	return;
 }
 
 # The standby takes the place of the region's server, which is stopped: it is promoted, and has its address.
@@ -337,6 +382,7 @@ sub start
 	my ($self, @args) = @_;
 	local $ENV{PATH} = $self->_path(pg_ctl => $self->{sd_net}->prefix($self->{sd_name}), $self->_pg_ctl);
 
+	$self->flush_disks;
 	return $self->SUPER::start(@args);
 }
 

@@ -13,6 +13,7 @@ use warnings FATAL => 'all';
 
 use SchemaDrift::Region;
 use Time::HiRes qw(sleep time);
+use Torture::Disks;
 use Torture::Lost;
 use Torture::Orders;
 
@@ -32,7 +33,7 @@ my %faults = (
 	restart        => [ 1, \&_restart ],
 	slow           => [ 3, \&_slow ],
 	half_open      => [ 2, \&_half_open ],
-	%Torture::Lost::faults, %Torture::Orders::faults,
+	%Torture::Disks::faults, %Torture::Lost::faults, %Torture::Orders::faults,
 );
 
 sub new
@@ -41,6 +42,7 @@ sub new
 	my @kinds = $o{kinds} ? @{ $o{kinds} } : sort keys %faults;
 
 	@kinds = grep { !/^(?:slow|half_open)$/ } @kinds if !$o{proxied};
+	@kinds = grep { !$Torture::Disks::faults{$_} } @kinds if !$o{disks};
 	my @weighted = map { my $kind = $_; map { $kind } 1 .. ($faults{$kind} // die "there is no fault $kind\n")->[0] } @kinds;
 
 	return bless {
@@ -293,11 +295,22 @@ sub kill_server
 	return;
 }
 
+# Does its postmaster live?
+sub is_up
+{
+	my ($self, $name) = @_;
+	my $pid = $self->{g}->region($name)->{_pid};
+
+	return defined $pid && SchemaDrift::Region::process_state($pid) =~ /^[^Z]/;
+}
+
 sub start_server
 {
 	my ($self, $name) = @_;
 	my $region = $self->{g}->region($name);
 
+	# it may have ended by itself, and some of its processes may not have noticed
+	$self->kill_server($name) if $region->{_pid} && !$self->is_up($name);
 	# (the kernel may not have taken the old server's shared memory back yet)
 	$self->{history}->event('heard', region => $name);
 	foreach (1 .. 5)

@@ -124,6 +124,7 @@ sub _waitpoint
 	my $region = $n->{g}->region($name);
 	my $set = sub {
 		$region->append_conf('postgresql.conf', "schemadrift.testing_waitpoint = '$_[0]'\n");
+		$region->flush_disks;
 		kill 'HUP', $region->{_pid} if $region->{_pid};
 	};
 
