@@ -226,6 +226,7 @@ $g->isolate($eu);
 ok(can_change($g, $us, undef, 10), "hostile names before those that a vote uses");
 $g->heal_all;
 $g->sql($ap, 'ALTER ROLE region_peer RESET search_path');
+ok($g->reached, 'all reach each other again');
 ok($g->converged, 'all regions are equal');
 
 # --- session_replication_role

@@ -51,18 +51,11 @@ sub role_is
 	return ok(!(grep { !sees($_, $who, 'role', $role) } @where ? @where : @all), "$who is $role for everybody");
 }
 
-sub reached
-{
-	my ($where, @who) = @_;
-
-	return !grep { !sees($where, $_, "state <> 'unreachable' AND circuit = 'closed'", 't') } @who;
-}
-
 # Everybody hears everybody.
 sub mended
 {
 	$g->heal_all;
-	return !grep { my $one = $_; !reached($one, grep { $_ ne $one } @all) } @all;
+	return $g->reached(@all);
 }
 
 sub follows
@@ -128,7 +121,7 @@ foreach my $away (@all)
 }
 $g->region('wit')->kill9;
 $g->region('wit')->start;
-ok(reached($_, 'wit'), "killed and back, $_ reaches the witness") foreach @both;
+ok($g->reached(@all), 'killed and back, the witness is reached');
 $g->isolate('us');
 ok(can_change($g, 'eu'), 'and its vote counts');
 ok(mended() && $g->converged(@both) && follows(), 'all follow');

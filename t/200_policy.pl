@@ -46,22 +46,6 @@ sub unreachable
 	return $g->wait_until($where, "SELECT state FROM schemadrift.regions WHERE region = '$who'", 'unreachable');
 }
 
-sub reached
-{
-	my ($where, $who) = @_;
-
-	return $g->wait_until($where, "SELECT state <> 'unreachable' AND circuit = 'closed' FROM schemadrift.regions WHERE region = '$who'", 't');
-}
-
-sub all_reached
-{
-	foreach my $where ($g->names)
-	{
-		reached($where, $_) || return 0 foreach grep { $_ ne $where } $g->names;
-	}
-	return 1;
-}
-
 # --- regions that must agree
 
 policy($us, qq{{"quorum": ["$eu"]}});
@@ -93,7 +77,7 @@ is(apply($us, qq{{"require": ["$ap"]}})->{sqlstate}, '00000', '... or one that i
 policy($us, '{"quorum": "all"}');
 says($g->try($ap, 'CREATE TABLE forbidden ()'), 'SD005', qr/Region $eu: .*Policy "quorum" is "all"/s, 'all means all');
 $g->heal_all;
-ok(all_reached(), 'all are there again');
+ok($g->reached, 'all are there again');
 ok(can_change($g, $ap), 'all agree');
 ok($g->converged, 'all are equal');
 
@@ -121,7 +105,7 @@ SKIP:
 	is(join(' ', map { $g->sql($_, "SELECT to_regclass('in_between') IS NOT NULL") } $g->names), 't t t', '... everywhere');
 	$s->quit;
 }
-ok(all_reached(), 'all are there again');
+ok($g->reached, 'all are there again');
 policy($us, '{"quorum": null}');
 ok($g->converged, 'all are equal');
 
@@ -203,11 +187,11 @@ ok($g->wait_until($us, "SELECT max(applied) FROM schemadrift_store.peer WHERE re
 $g->isolate($eu);
 $g->region($us)->restart;
 ok(unreachable($us, $eu), "$eu is away, $us is new");
-ok(reached($us, $ap) && reached($ap, $us), '... ');
+ok($g->reached($us, $ap), '... ');
 is(apply($us, qq({"barrier": $step}))->{sqlstate}, '00000', '... and remembers what it was told');
 says(apply($us, '{"barrier": "previous"}'), 'SD005', qr/Region $eu: has applied version $step when it was heard last/, '... and nothing more');
 $g->heal_all;
-ok(all_reached(), 'all are there again');
+ok($g->reached, 'all are there again');
 ok($g->converged, 'all are equal');
 
 # the other life of a region has applied nothing yet

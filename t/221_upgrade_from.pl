@@ -65,17 +65,6 @@ sub busy
 	return ok($g->converged, "$what: all are equal");
 }
 
-# All see each other, after a cut.
-sub reached
-{
-	foreach my $name ($g->names)
-	{
-		$g->wait_until($name, q{SELECT count(*) FROM schemadrift.regions WHERE state = 'unreachable' OR circuit <> 'closed'
-			OR last_heard < now() - interval '2 s'}, 0) || return 0;
-	}
-	return 1;
-}
-
 sub others { my ($name) = @_; return [ grep { $_ ne $name } $g->names ]; }
 
 sub healthy
@@ -119,7 +108,7 @@ foreach my $away ($ap, $us)
 	ok($g->wait_until($eu, "SELECT state FROM schemadrift.regions WHERE region = '$away'", 'unreachable'), "$eu misses $away");
 	works($_, 'CREATE TABLE ' . substr($_, 0, 2) . "_without_" . substr($away, 0, 2) . ' ()', "without $away, $_ changes the schema") foreach @{ others($away) };
 	$g->heal_all;
-	ok(reached(), 'all see each other');
+	ok($g->reached, 'all see each other');
 	ok($g->converged, 'all are equal');
 }
 
@@ -136,7 +125,7 @@ $g->isolate($ap);
 ok($g->wait_until($ap, 'SELECT state FROM schemadrift.status', 'no_quorum'), "$ap is alone");
 works($ap, 'ALTER EXTENSION schemadrift UPDATE', 'an update needs nobody');
 $g->heal_all;
-ok(reached(), 'all see each other');
+ok($g->reached, 'all see each other');
 change_everywhere('two are new, one is old');
 ok($g->wait_until($us, "SELECT protocol FROM schemadrift.regions WHERE region = '$ap'", 2), "$us knows");
 busy('two are new, one is old', [ $g->names ], sub { });
@@ -166,7 +155,7 @@ SKIP:
 	$g->region($eu)->stop;
 	$g->region($eu)->use_bindir($bindir);
 	$g->region($eu)->start;
-	ok(reached(), 'all see each other');
+	ok($g->reached, 'all see each other');
 	works($us, qq[SELECT schemadrift.set_policy('{"leadership": "work"}')], 'once there is one, there may be another');
 	ok($g->wait_until($eu, 'SELECT state FROM schemadrift.status', 'halted'), 'the old library halts there');
 	like($g->sql($eu, 'SELECT reason FROM schemadrift.status'), qr/protocol 2, is newer than this region's schemadrift/, '... and says why');
@@ -174,7 +163,7 @@ SKIP:
 	ok($g->wait_until($us, "SELECT state FROM schemadrift.regions WHERE region = '$ap'", 'unreachable'), "$us misses $ap");
 	works($us, 'CREATE TABLE voted (a int)', 'its vote is needed, and given');
 	$g->heal_all;
-	ok(reached(), 'all see each other');
+	ok($g->reached, 'all see each other');
 	is($g->sql($eu, 'SELECT max(version) FROM schemadrift_store.log'), head($g, $us), 'it learns');
 	is($g->sql($eu, "SELECT count(*) FROM pg_class WHERE relname = 'voted'"), '0', 'it does not apply');
 }

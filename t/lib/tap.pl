@@ -84,7 +84,7 @@ sub judge
 	push @why, 'took too long' if $test->{kind};
 	push @why, $status & 127 ? 'died of signal ' . ($status & 127) : 'exited with ' . ($status >> 8) if $status;
 	push @why, $parser->parse_errors if !$status;
-	push @failures, "$test->{file}: " . join '; ', @why if @why;
+	push @failures, "$test->{file}: " . join('; ', @why, last_words($test->{file})) if @why;
 	$f++ if @why && !$f;
 	printf "%-40s %4d passed %3d failed %3d skipped %6.1f s %s\n", $test->{file}, $p, $f, $s, time() - $test->{start},
 	  join '; ', @why;
@@ -95,6 +95,23 @@ sub judge
 	return;
 }
 
+# What perl said when it died: PostgreSQL::Test::Utils keeps STDERR from the output.
+sub last_words
+{
+	my ($file) = @_;
+	my $base = basename($file) =~ s/\.pl$//r;
+	my @words;
+
+	open my $in, '<', "$ENV{TESTLOGDIR}/regress_log_$base" or return;
+	my @lines = <$in>;
+	foreach my $i (grep { $lines[$_] =~ /^[^#\[].* at \S+ line \d+\.?$|^ at \S+ line/ } 0 .. $#lines)
+	{
+		@words = @lines[ $i < 4 ? 0 : $i - 4 .. $i ];
+	}
+	chomp @words;
+	return join "\n    ", @words;
+}
+
 # What the file said that was not "ok", and the last words of its servers.
 sub show
 {
@@ -103,14 +120,6 @@ sub show
 
 	open my $fh, '<', output($file) or return;
 	print "    $_" foreach grep { !/^ok / } <$fh>;
-	# PostgreSQL::Test::Utils keeps STDERR from the output: what perl said when it died
-	if (open my $in, '<', "$ENV{TESTLOGDIR}/regress_log_$base")
-	{
-		my @lines = <$in>;
-
-		print map { "    $_" } @lines[ $_ < 4 ? 0 : $_ - 4 .. $_ ]
-		  foreach grep { $lines[$_] =~ /^[^#\[].* at \S+ line \d+\.?$|^ at \S+ line/ } 0 .. $#lines;
-	}
 	foreach my $log (glob "$ENV{TESTLOGDIR}/${base}_*.log")
 	{
 		open my $in, '<', $log or next;

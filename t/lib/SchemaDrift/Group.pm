@@ -11,6 +11,7 @@
 #   $g->cut('us-east', 'eu-west'); $g->isolate('eu-west'); $g->heal_all;     # SchemaDrift::Net
 #   $g->region('us-east')->kill9; ->start; ->pause; ->resume; ->stop; ->restart;   # SchemaDrift::Region
 #   $g->wait_until('us-east', $sql, 'expected');
+#   ok($g->reached, 'all regions hear each other again');       # before something is demanded that needs a quorum
 #   ok($g->converged, 'all regions have the same version, chain and digest');
 #
 # Options of new: regions (a number, or names), conf (lines for postgresql.conf), streaming ('physical',
@@ -185,6 +186,26 @@ sub _quoted
 
 	$text =~ s/'/''/g;
 	return $text;
+}
+
+# Wait until each of these regions (default: all) has heard each other one since now, and could call it; true if that
+# happened in time.  After a cut or a restart this takes some seconds: a connection that was tried in vain is tried again later.
+sub reached
+{
+	my ($self, @only) = @_;
+
+	@only = $self->names if !@only;
+	foreach my $where (@only)
+	{
+		my $others = CORE::join ', ', map { "'$_'" } grep { $_ ne $where } @only;
+		my $since = $self->sql($where, 'SELECT clock_timestamp()');
+
+		next if !$others || $self->wait_until($where, "SELECT count(*) FROM schemadrift.regions
+			WHERE region IN ($others) AND last_heard > '$since' AND state <> 'unreachable' AND circuit = 'closed'", @only - 1);
+		diag("$where: " . $self->try($where, 'SELECT region, state, circuit, last_heard, error, now() FROM schemadrift.regions')->{out});
+		return 0;
+	}
+	return 1;
 }
 
 # What each region has applied: version, chain, digest; from the tables, not from views about them.
