@@ -203,17 +203,7 @@ hold(Oid database, LOCKMODE mode)
 	{
 		held = database;
 		db->held++;
-		if (db->coordinator_pid != 0)
-		{
-			db->told_to_stop = true;
-			(void) kill(db->coordinator_pid, SIGTERM);
-		}
-		if (db->applier_pid != 0)
-			(void) kill(db->applier_pid, SIGTERM);
-		if (db->task_pid != 0)
-			(void) kill(db->task_pid, SIGTERM);
-		if (db->result_pid != 0)
-			(void) kill(db->result_pid, SIGTERM);
+		sd_shared_stop(db);
 	}
 	LWLockRelease(&sd_shared->lock);
 

@@ -3,6 +3,8 @@
  */
 #include "compat.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -184,6 +186,22 @@ sd_shared_wake_applier(SdDatabase *db)
 	if (db->applier_latch)
 		SetLatch(db->applier_latch);
 	LWLockRelease(&sd_shared->lock);
+}
+
+void
+sd_shared_stop(SdDatabase *db)
+{
+	if (db->coordinator_pid != 0)
+	{
+		db->told_to_stop = true;
+		(void) kill(db->coordinator_pid, SIGTERM);
+	}
+	if (db->applier_pid != 0)
+		(void) kill(db->applier_pid, SIGTERM);
+	if (db->task_pid != 0)
+		(void) kill(db->task_pid, SIGTERM);
+	if (db->result_pid != 0)
+		(void) kill(db->result_pid, SIGTERM);
 }
 
 void

@@ -344,6 +344,9 @@ extern void sd_shared_wake(SdDatabase *db);
 /* Wake the applier of a slot, if one runs: the log has moved, or nobody is there any more to wait for. */
 extern void sd_shared_wake_applier(SdDatabase *db);
 
+/* Tell all processes of a database to end; caller holds sd_shared->lock exclusively. */
+extern void sd_shared_stop(SdDatabase *db);
+
 /* The hybrid time of a new event here, later than all that this region has seen; seen: of what the caller has just read. */
 extern int64 sd_shared_next_hlc(SdDatabase *db, int64 seen);
 

@@ -8,6 +8,7 @@ use lib "$FindBin::Bin/lib";
 use SchemaDrift::Group;
 use SchemaDrift::Scenario;
 use Test::More;
+use Time::HiRes qw(sleep time);
 
 my $g = SchemaDrift::Group->new(
 	regions   => [qw(r1 r2 r3)],
@@ -131,6 +132,33 @@ ok($g->converged, 'all regions are equal');
 index_is('t_c', 'valid', 'the index is valid everywhere');
 $g->sql('r3', 'ALTER TABLE t ADD d int');
 ok($g->converged, 'then the table can be changed again');
+
+# A build waits for the end of each transaction that has a snapshot at the moment when it looks.  Who waits for the build looks at
+# tables now and then; caught at that, it must not go on waiting in the same transaction.
+foreach my $case ([ 'wait-for-look', 'CALL schemadrift.wait_for(%d);', 'CREATE INDEX CONCURRENTLY t_w1 ON t (c, b);' ],
+	[ 'online-look', q{CALL schemadrift.apply_online('w %d', 'CREATE INDEX CONCURRENTLY t_w2 ON t (c, a)');} ])
+{
+	my ($point, $call, $build) = @$case;
+	my $looks = $g->session('r1');
+	my $end = time() + 20;
+
+	stop_at($looks, $point);
+	$looks->send(sprintf $call, head($g, 'r1') + 1);
+	my $pid = stopped($looks);
+	$builder->send($build) if $build;
+	ok($g->wait_until('r1', "SELECT phase FROM schemadrift.tasks WHERE region = 'r1'", qr/waiting for old snapshots/), "$point: the build waits for it")
+	  or diag(tasks_now());
+	# it stops at each look
+	while ($looks->is_busy && time() < $end)
+	{
+		kill 'CONT', $pid;
+		sleep 0.02;
+	}
+	ok(!$looks->is_busy && $looks->result->{ok}, '... not for long') or diag(tasks_now());
+	ok($builder->result->{ok}, '... and ends') if $build;
+	$looks->quit;
+}
+ok($g->converged, 'all regions are equal');
 
 # ---- a failure in one region ----
 

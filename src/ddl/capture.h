@@ -10,6 +10,7 @@
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
+#include "utils/jsonb.h"
 
 #include "ddl/classify.h"
 #include "ddl/touched.h"
@@ -89,5 +90,8 @@ extern List *sd_commands_from_json(const char *json);
 /* the same for the circumstances of a script alone */
 extern char *sd_run_as_to_json(const SdRunAs *run_as);
 extern SdRunAs *sd_run_as_from_json(const char *json);
+
+/* members "up", "down", "options" and "run_as" of an entry's payload, without braces: others may follow; down, options: or NULL */
+extern char *sd_script_to_json(const char *up, const char *down, Jsonb *options, const SdRunAs *run_as);
 
 #endif							/* SD_DDL_CAPTURE_H */

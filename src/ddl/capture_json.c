@@ -54,6 +54,25 @@ sd_run_as_to_json(const SdRunAs *run_as)
 }
 
 char *
+sd_script_to_json(const char *up, const char *down, Jsonb *options, const SdRunAs *run_as)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "\"up\":");
+	escape_json(&out, up);
+	if (down)
+	{
+		appendStringInfoString(&out, ",\"down\":");
+		escape_json(&out, down);
+	}
+	if (options && JB_ROOT_COUNT(options) > 0)
+		appendStringInfo(&out, ",\"options\":%s", JsonbToCString(NULL, &options->root, VARSIZE(options)));
+	appendStringInfo(&out, ",\"run_as\":%s", sd_run_as_to_json(run_as));
+	return out.data;
+}
+
+char *
 sd_commands_to_json(List *commands)
 {
 	StringInfoData out;

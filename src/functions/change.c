@@ -8,8 +8,8 @@
 #include "compat.h"
 
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 
 #include "ddl/options.h"
 #include "ddl/script.h"
@@ -180,24 +180,17 @@ sd_change_script_args(FunctionCallInfo fcinfo, const char *name, SdScriptArgs *a
 	sd_options_check(args->options);
 }
 
-/* The fields of the entry's payload that are ours. */
-static char *
-make_payload(const char *up, const char *down, Jsonb *options, const SdRunAs *run_as)
+void
+sd_change_require_top_call(FunctionCallInfo fcinfo, const char *name)
 {
-	StringInfoData out;
+	CallContext *call = fcinfo->context && IsA(fcinfo->context, CallContext) ? (CallContext *) fcinfo->context : NULL;
 
-	initStringInfo(&out);
-	appendStringInfoString(&out, "\"up\":");
-	escape_json(&out, up);
-	if (down)
-	{
-		appendStringInfoString(&out, ",\"down\":");
-		escape_json(&out, down);
-	}
-	if (options && JB_ROOT_COUNT(options) > 0)
-		appendStringInfo(&out, ",\"options\":%s", JsonbToCString(NULL, &options->root, VARSIZE(options)));
-	appendStringInfo(&out, ",\"run_as\":%s", sd_run_as_to_json(run_as));
-	return out.data;
+	if (call == NULL || call->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s cannot run inside a transaction block or a function", name),
+				 errdetail("It would hold a snapshot, and a lock perhaps, for which builds and other regions' changes wait."),
+				 errhint("COMMIT first, and CALL it by itself.")));
 }
 
 /*
@@ -247,6 +240,7 @@ sd_apply(PG_FUNCTION_ARGS)
 	sd_script_run(script, SD_EXECUTING_SCRIPT);
 	sd_time_limit_end(&limit);
 
-	sd_change_describe(SD_KIND_MIGRATION, name, 0, make_payload(args.up, args.down, args.options, run_as), true);
+	sd_change_describe(SD_KIND_MIGRATION, name, 0,
+					   sd_script_to_json(args.up, args.down, args.options, run_as), true);
 	PG_RETURN_INT64(sd_change_version());
 }

@@ -47,4 +47,7 @@ extern List *sd_change_needs(List *needs, const SdRunAs *run_as);
 /* Tell the client under which id it can ask for the outcome. */
 extern void sd_change_notice(void);
 
+/* Error unless this procedure was CALLed by itself, so that it may commit; name: with its schema and "()". */
+extern void sd_change_require_top_call(FunctionCallInfo fcinfo, const char *name);
+
 #endif							/* SD_FUNCTIONS_CHANGE_H */

@@ -42,29 +42,6 @@ still_open(int64 version)
 	return open ? version : 0;
 }
 
-static void
-require_no_block(FunctionCallInfo fcinfo)
-{
-	CallContext *call = fcinfo->context && IsA(fcinfo->context, CallContext) ? (CallContext *) fcinfo->context : NULL;
-
-	if (call == NULL || call->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("schemadrift.apply_online() cannot run inside a transaction block or a function"),
-				 errdetail("It would hold a snapshot, for which the builds wait."),
-				 errhint("COMMIT first, and CALL it by itself.")));
-}
-
-/* Ends the transaction: what is described becomes the entry, and the snapshot of the CALL goes. */
-static void
-commit(void)
-{
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
-	SPI_commit();
-	SPI_finish();
-}
-
 Datum
 sd_apply_online(PG_FUNCTION_ARGS)
 {
@@ -76,7 +53,7 @@ sd_apply_online(PG_FUNCTION_ARGS)
 	List	   *relations = NIL;
 	int64		version;
 
-	require_no_block(fcinfo);
+	sd_change_require_top_call(fcinfo, "schemadrift.apply_online()");
 	name = sd_change_name_arg(fcinfo, 0);
 	sd_change_script_args(fcinfo, name, &args);
 	sd_change_require("apply_online");
@@ -113,7 +90,8 @@ sd_apply_online(PG_FUNCTION_ARGS)
 	}
 	else
 		version = still_open(version);
-	commit();
+	/* what is described becomes the entry */
+	sd_store_commit();
 	if (version > 0)
 		sd_online_wait(version);
 	PG_RETURN_VOID();

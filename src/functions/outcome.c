@@ -8,13 +8,10 @@
 #include <limits.h>
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
-#include "nodes/parsenodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -25,6 +22,7 @@
 #include "store/history.h"
 #include "store/state.h"
 #include "store/task.h"
+#include "waitpoint.h"
 #include "waits.h"
 
 PG_FUNCTION_INFO_V1(sd_outcome_id);
@@ -191,27 +189,6 @@ timeout_us(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * End the transaction in which the CALL began, and with it its snapshot: what waits for snapshots to end, anywhere on the
- * server, must not wait for us.
- */
-static void
-let_go_of_snapshot(FunctionCallInfo fcinfo)
-{
-	CallContext *call = fcinfo->context && IsA(fcinfo->context, CallContext) ? (CallContext *) fcinfo->context : NULL;
-
-	if (call == NULL || call->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("schemadrift.wait_for() cannot run inside a transaction block"),
-				 errdetail("It would hold a snapshot, and a lock perhaps, for which other regions' changes wait."),
-				 errhint("COMMIT first.")));
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
-	SPI_commit();
-	SPI_finish();
-}
-
-/*
  * An online version is applied where its result is.  The version to wait for; 0: it has no result yet.  Reads our log, which may
  * not have come to that version yet.
  */
@@ -227,6 +204,7 @@ version_to_wait_for(int64 version)
 	entry = sd_log_entry(version);
 	if (entry && strcmp(entry->kind, SD_KIND_ONLINE) == 0)
 		result = sd_task_result(version, &outcome);
+	sd_waitpoint("wait-for-look");
 	sd_store_leave(&scope);
 	if (outcome && strcmp(outcome, "ok") != 0)
 		ereport(ERROR,
@@ -251,6 +229,7 @@ sd_wait_for(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("wait_for() needs a version")));
+	sd_change_require_top_call(fcinfo, "schemadrift.wait_for()");
 	version = PG_GETARG_INT64(0);
 	deadline = sd_monotonic_us() + timeout_us(fcinfo, 2);
 	choose_regions(fcinfo, 1, &waited);
@@ -265,7 +244,6 @@ sd_wait_for(PG_FUNCTION_ARGS)
 				(errcode(SD_ERRCODE_NO_COORDINATOR),
 				 errmsg("schemadrift's coordinator is not running in this database"),
 				 errhint("SELECT * FROM schemadrift.status.")));
-	let_go_of_snapshot(fcinfo);
 
 	ConditionVariablePrepareToSleep(&db->changed);
 	for (;;)
@@ -290,7 +268,8 @@ sd_wait_for(PG_FUNCTION_ARGS)
 					 errmsg("version " INT64_FORMAT " is not applied everywhere yet", version),
 					 errdetail_internal("%s", behind),
 					 errhint("SELECT * FROM schemadrift.migration_status WHERE version = " INT64_FORMAT ".", version)));
-		InvalidateCatalogSnapshot();	/* builds would wait for it */
+		/* builds would wait for this transaction, and we for them */
+		sd_store_commit();
 		ConditionVariableTimedSleep(&db->changed, Min(left / SD_US_PER_MS + 1, INT_MAX), sd_wait_event(SD_WAIT_APPLIED));
 	}
 	ConditionVariableCancelSleep();

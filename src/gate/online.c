@@ -7,7 +7,6 @@
 
 #include "access/xact.h"
 #include "tcop/utility.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -134,16 +133,7 @@ sd_online_describe(const char *name, const char *up, const char *down, Jsonb *op
 	refuse_too_many();
 	sd_online_refuse_conflict(relations);
 	initStringInfo(&out);
-	appendStringInfoString(&out, "\"up\":");
-	escape_json(&out, up);
-	if (down)
-	{
-		appendStringInfoString(&out, ",\"down\":");
-		escape_json(&out, down);
-	}
-	if (options && JB_ROOT_COUNT(options) > 0)
-		appendStringInfo(&out, ",\"options\":%s", JsonbToCString(NULL, &options->root, VARSIZE(options)));
-	appendStringInfo(&out, ",\"run_as\":%s,\"steps\":%s,\"relations\":%s", sd_run_as_to_json(run_as),
+	appendStringInfo(&out, "%s,\"steps\":%s,\"relations\":%s", sd_script_to_json(up, down, options, run_as),
 					 sd_online_steps_json(steps), sd_online_names_json(relations));
 	if (sd_online_has_plain(steps))
 		appendStringInfoString(&out, ",\"plain\":1");

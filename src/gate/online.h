@@ -26,8 +26,9 @@ extern void sd_online_describe(const char *name, const char *up, const char *dow
 							   List *steps, List *relations, const SdRunAs *run_as);
 
 /*
- * Until the result of an online version is in the log, or only regions that cannot be reached are waited for.  In a
- * transaction without a snapshot, or in none; leaves it as it was.  An error if the work failed or was cancelled.
+ * Until the result of an online version is in the log, or only regions that cannot be reached are waited for.  In no
+ * transaction, or in that of a procedure CALLed by itself: each look then ends it, and begins another.  An error if the work
+ * failed or was cancelled.
  */
 extern void sd_online_wait(int64 version);
 

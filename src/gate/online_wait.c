@@ -1,14 +1,13 @@
 /*
  * online_wait.c: waiting for the result of an online entry.
  *
- * Backend only.  Holds no snapshot and no lock while it waits: a build waits for whoever does.
+ * Backend only.  Holds no snapshot and no lock while it waits, nor a transaction that ever had one: a build waits for whoever does.
  */
 #include "compat.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "clock.h"
 #include "errors.h"
@@ -16,6 +15,7 @@
 #include "online_regions.h"
 #include "settings.h"
 #include "store/task.h"
+#include "waitpoint.h"
 #include "waits.h"
 
 typedef struct Look
@@ -54,6 +54,7 @@ look(SdDatabase *db, int64 version, Look *l)
 	MemoryContextSwitchTo(scope.caller);
 	l->region = l->region ? pstrdup(l->region) : NULL;
 	l->error = l->error ? pstrdup(l->error) : NULL;
+	sd_waitpoint("online-look");
 	sd_store_leave(&scope);
 }
 
@@ -174,13 +175,14 @@ sd_online_wait(int64 version)
 		l = palloc(sizeof(Look));
 		look(db, version, l);
 		done = judge(version, l, &lonely_since);
-		if (!in_transaction)
+		/* a transaction that has looked at the tables is in the way of the very build, until its end */
+		if (in_transaction)
+			sd_store_commit();
+		else
 			CommitTransactionCommand();
 		MemoryContextReset(context);
 		if (done)
 			break;
-		/* in a procedure's transaction: what looking at the tables took is in the way of the very build */
-		InvalidateCatalogSnapshot();
 		HOLD_INTERRUPTS();
 		ConditionVariableTimedSleep(&db->changed, 1000, sd_wait_event(SD_WAIT_APPLIED));
 		RESUME_INTERRUPTS();

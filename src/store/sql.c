@@ -48,6 +48,15 @@ sd_store_leave(SdScope *scope)
 	MemoryContextSwitchTo(scope->caller);
 }
 
+void
+sd_store_commit(void)
+{
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	SPI_commit();
+	SPI_finish();
+}
+
 uint64
 sd_store_run(SdStatement *statement, const Datum *values, const bool *nulls, int rows)
 {

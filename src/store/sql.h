@@ -28,6 +28,13 @@ typedef struct SdScope
 extern void sd_store_enter(SdScope *scope);
 extern void sd_store_leave(SdScope *scope);
 
+/*
+ * Outside of a scope, in a procedure that was CALLed by itself: ends its transaction and begins the next.  With it goes whatever
+ * others might wait for: not its snapshot alone, for CREATE INDEX CONCURRENTLY waits for the end of a transaction that had one
+ * at the moment when it looked.
+ */
+extern void sd_store_commit(void);
+
 #define SD_STATEMENT_MAX_ARGS 16
 
 /* One SQL statement of ours, planned at first use and kept for the life of the process. */

@@ -13,8 +13,6 @@
  */
 #include "compat.h"
 
-#include <signal.h>
-
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -345,17 +343,7 @@ manage_slot(int slot)
 		 /* whoever holds it has stopped our processes */ ;
 	else if (!db->wanted)
 	{
-		if (db->coordinator_pid != 0)
-		{
-			db->told_to_stop = true;
-			(void) kill(db->coordinator_pid, SIGTERM);
-		}
-		if (db->applier_pid != 0)
-			(void) kill(db->applier_pid, SIGTERM);
-		if (db->task_pid != 0)
-			(void) kill(db->task_pid, SIGTERM);
-		if (db->result_pid != 0)
-			(void) kill(db->result_pid, SIGTERM);
+		sd_shared_stop(db);
 		if (workers[slot] == NULL && db->coordinator_pid == 0 && db->applier_pid == 0 &&
 			db->task_pid == 0 && db->result_pid == 0)
 		{
