@@ -189,21 +189,25 @@ timeout_us(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * An online version is applied where its result is.  The version to wait for; 0: it has no result yet.  Reads our log, which may
- * not have come to that version yet.
+ * An online version is applied where its result is.  The version to wait for; 0: it has no result yet.  here: does this region
+ * know of the version?  What others told may be newer than what is read here.
  */
 static int64
-version_to_wait_for(int64 version)
+version_to_wait_for(int64 version, bool *here)
 {
 	SdScope		scope;
+	SdApplied	applied;
 	SdEntry    *entry;
 	int64		result = version;
 	char	   *outcome = NULL;
 
 	sd_store_enter(&scope);
+	sd_applied_read(&applied);
 	entry = sd_log_entry(version);
 	if (entry && strcmp(entry->kind, SD_KIND_ONLINE) == 0)
 		result = sd_task_result(version, &outcome);
+	/* old entries may be gone */
+	*here = entry != NULL || version <= applied.version;
 	sd_waitpoint("wait-for-look");
 	sd_store_leave(&scope);
 	if (outcome && strcmp(outcome, "ok") != 0)
@@ -249,7 +253,8 @@ sd_wait_for(PG_FUNCTION_ARGS)
 	for (;;)
 	{
 		int64		left;
-		int64		wanted = version_to_wait_for(version);
+		bool		here;
+		int64		wanted = version_to_wait_for(version, &here);
 
 		if (wanted == 0)
 			strlcpy(behind, "Regions are at work on it: SELECT * FROM schemadrift.tasks.", sizeof(behind));
@@ -258,6 +263,8 @@ sd_wait_for(PG_FUNCTION_ARGS)
 			LWLockAcquire(&db->lock, LW_SHARED);
 			who_is_behind(db, &waited, wanted, behind, sizeof(behind));
 			LWLockRelease(&db->lock);
+			if (behind[0] == '\0' && !here)
+				strlcpy(behind, "This region's log has not come to it.", sizeof(behind));
 		}
 		if (behind[0] == '\0')
 			break;
