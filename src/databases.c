@@ -38,8 +38,6 @@
 #define HOLD_TIMEOUT_US		(5 * SD_US_PER_S)	/* as long as the commands themselves wait */
 #define PEER_PREFIX			"schemadrift "	/* application_name of a peer's connection */
 
-static object_access_hook_type previous_object_access_hook = NULL;
-
 /* What this transaction did so far. */
 static bool extension_touched;
 static bool extension_exists;	/* as of pre-commit */
@@ -83,12 +81,9 @@ watch_transaction(void)
 	watching = true;
 }
 
-static void
-object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
+void
+sd_databases_object_access(ObjectAccessType access, Oid class_id, Oid object_id)
 {
-	if (previous_object_access_hook)
-		previous_object_access_hook(access, class_id, object_id, sub_id, arg);
-
 	if (class_id == ExtensionRelationId)
 	{
 		watch_transaction();
@@ -388,11 +383,4 @@ sd_databases_trouble(void)
 				 db->failures);
 	LWLockRelease(&sd_shared->lock);
 	return trouble[0] != '\0' ? pstrdup(trouble) : NULL;
-}
-
-void
-sd_databases_init(void)
-{
-	previous_object_access_hook = object_access_hook;
-	object_access_hook = object_access;
 }

@@ -5,10 +5,12 @@
 #ifndef SD_DATABASES_H
 #define SD_DATABASES_H
 
+#include "catalog/objectaccess.h"
 #include "nodes/nodes.h"
 #include "tcop/utility.h"
 
-extern void sd_databases_init(void);	/* from _PG_init: hooks and callbacks */
+/* Something was made, altered or dropped: the gate's hook hands it on. */
+extern void sd_databases_object_access(ObjectAccessType access, Oid class_id, Oid object_id);
 
 /*
  * Before a utility statement runs.  DROP DATABASE, CREATE DATABASE ... TEMPLATE, ALTER DATABASE ... RENAME and

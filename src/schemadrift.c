@@ -8,7 +8,6 @@
 #include "nodes/pg_list.h"
 #include "utils/varlena.h"
 
-#include "databases.h"
 #include "gate/change.h"
 #include "gate/hooks.h"
 #include "settings.h"
@@ -55,7 +54,6 @@ _PG_init(void)
 	sd_shared_init();
 	sd_change_init();
 	/* transaction callbacks run in the reverse order: the change, which decides, comes last at pre-commit */
-	sd_databases_init();
 	sd_launcher_init();
 	sd_hooks_init();
 }

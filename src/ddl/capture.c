@@ -69,7 +69,7 @@ typedef struct Captured
 } Captured;
 
 static Captured *captured = NULL;
-static int	n_captured = 0;
+int			sd_capture_n = 0;
 static int	max_captured = 0;
 
 static SdRunAs *last_run_as = NULL;
@@ -80,7 +80,7 @@ static void
 forget_all(void)
 {
 	captured = NULL;
-	n_captured = max_captured = 0;
+	sd_capture_n = max_captured = 0;
 	last_run_as = NULL;
 	touched = NULL;
 	known_needs = NIL;
@@ -120,13 +120,13 @@ capture_subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransacti
 	(void) arg;
 	if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
-		for (int i = n_captured - 1; i >= 0 && captured[i].level >= level; i--)
+		for (int i = sd_capture_n - 1; i >= 0 && captured[i].level >= level; i--)
 			captured[i].level = level - 1;
 	}
 	else if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
-		while (n_captured > 0 && captured[n_captured - 1].level >= level)
-			n_captured--;
+		while (sd_capture_n > 0 && captured[sd_capture_n - 1].level >= level)
+			sd_capture_n--;
 	}
 }
 
@@ -187,7 +187,7 @@ static void
 remember(SdCommand *command)
 {
 	watch_transaction();
-	if (n_captured == max_captured)
+	if (sd_capture_n == max_captured)
 	{
 		int			larger = Max(16, max_captured * 2);
 
@@ -197,15 +197,15 @@ remember(SdCommand *command)
 			captured = MemoryContextAlloc(TopTransactionContext, larger * sizeof(Captured));
 		max_captured = larger;
 	}
-	captured[n_captured].level = GetCurrentTransactionNestLevel();
-	captured[n_captured].command = command;
-	n_captured++;
+	captured[sd_capture_n].level = GetCurrentTransactionNestLevel();
+	captured[sd_capture_n].command = command;
+	sd_capture_n++;
 }
 
 SdCaptureKind
 sd_capture_kind(void)
 {
-	for (int i = 0; i < n_captured; i++)
+	for (int i = 0; i < sd_capture_n; i++)
 	{
 		if (captured[i].command == NULL)
 			return SD_CAPTURE_SCRIPT;
@@ -215,18 +215,12 @@ sd_capture_kind(void)
 	return SD_CAPTURE_NONE;
 }
 
-bool
-sd_capture_is_empty(void)
-{
-	return n_captured == 0;
-}
-
 List *
 sd_capture_commands(SdDisposition disposition)
 {
 	List	   *commands = NIL;
 
-	for (int i = 0; i < n_captured; i++)
+	for (int i = 0; i < sd_capture_n; i++)
 	{
 		if (captured[i].command && captured[i].command->disposition == disposition)
 			commands = lappend(commands, captured[i].command);

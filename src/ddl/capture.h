@@ -59,7 +59,14 @@ extern void sd_capture_add_needs(List *needs);
 extern struct SdTouched *sd_capture_touched(void);
 
 extern SdCaptureKind sd_capture_kind(void);
-extern bool sd_capture_is_empty(void);	/* nothing at all was captured */
+/* Was nothing at all captured?  Each transaction of each session asks, so no call is made for it. */
+extern int	sd_capture_n;
+
+static inline bool
+sd_capture_is_empty(void)
+{
+	return sd_capture_n == 0;
+}
 extern List *sd_capture_commands(SdDisposition disposition);	/* of SdCommand, in order */
 extern void sd_capture_require_plain(void);		/* error if a script already ran here */
 extern void sd_capture_begin_script(void);	/* error if the transaction already holds a migration */

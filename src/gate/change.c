@@ -326,13 +326,9 @@ pre_commit(void)
 	PopActiveSnapshot();
 }
 
-static void
-at_transaction_event(XactEvent event, void *arg)
+static pg_noinline void
+end_of_change(XactEvent event)
 {
-	(void) arg;
-	/* every transaction of every session comes here */
-	if (sd_change.db == NULL && sd_change.subject[0] == '\0' && sd_change.barrier == 0 && sd_capture_is_empty())
-		return;
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
@@ -364,6 +360,15 @@ at_transaction_event(XactEvent event, void *arg)
 		default:
 			break;
 	}
+}
+
+/* Every transaction of every session comes here, twice at least: so little is done before it is let go. */
+static void
+at_transaction_event(XactEvent event, void *arg)
+{
+	(void) arg;
+	if (unlikely(sd_change.db != NULL || sd_change.subject[0] != '\0' || sd_change.barrier != 0 || !sd_capture_is_empty()))
+		end_of_change(event);
 }
 
 /* What was described in a subtransaction that is rolled back has not happened and must not be proposed. */

@@ -175,18 +175,13 @@ refuse_drop(void)
 }
 
 static void
-sd_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
+object_touched(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
 {
-	if (previous_access)
-		previous_access(access, class_id, object_id, sub_id, arg);
-
 	if (running == NULL && sd_executing() == SD_EXECUTING_NOTHING)
 		return;
 	/* by DROP OWNED or a CASCADE; the statement itself is looked at before it runs */
 	if (access == OAT_DROP && class_id == ExtensionRelationId && object_id == get_extension_oid("schemadrift", true))
 		refuse_drop();
-	if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP)
-		return;
 	if (running)
 		note_object(running, access, class_id, object_id, sub_id);
 	/* afterwards nobody knows what it was */
@@ -198,6 +193,25 @@ sd_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_i
 	}
 	if ((running && running->collects) || sd_executing() != SD_EXECUTING_NOTHING)
 		sd_touched_object_access(sd_capture_touched(), access, class_id, object_id, sub_id, arg);
+}
+
+static pg_noinline void
+object_accessed(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
+{
+	if (previous_access)
+		previous_access(access, class_id, object_id, sub_id, arg);
+	if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP)
+		return;
+	sd_databases_object_access(access, class_id, object_id);
+	object_touched(access, class_id, object_id, sub_id, arg);
+}
+
+/* Each function that a query uses comes here: it is not kept waiting. */
+static void
+sd_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
+{
+	if (unlikely(access != OAT_FUNCTION_EXECUTE || previous_access != NULL))
+		object_accessed(access, class_id, object_id, sub_id, arg);
 }
 
 /* ---- statements ---- */
