@@ -169,6 +169,22 @@ $r = $bare->try('CREATE EXTENSION schemadrift');
 is(join(' ', $r->{sqlstate}, $r->{message} // ''), '55000 schemadrift must be preloaded', 'CREATE EXTENSION without preloading');
 like($r->{hint} // '', qr/shared_preload_libraries/, 'and the hint says what to do');
 
+# A clock of its own
+SKIP:
+{
+	skip 'needs a compiler', 2 if !SchemaDrift::Region::clock_library();
+	my $own = SchemaDrift::Region->make($g->net, 'clock', clock => 1, conf => "shared_preload_libraries = ''");
+
+	$own->start;
+	my $s = $own->session;
+	my $now = $s->query('SELECT extract(epoch FROM now())::bigint;')->{out};
+	$own->set_clock(-3600);
+	cmp_ok(abs($s->query('SELECT extract(epoch FROM now())::bigint;')->{out} + 3600 - $now), '<', 60, 'a clock set back, under a running session');
+	$own->set_clock(0);
+	cmp_ok(abs($own->sql('SELECT extract(epoch FROM now())::bigint') - $now), '<', 60, 'and right again');
+	$own->stop;
+}
+
 # Disks of its own
 SKIP:
 {

@@ -28,6 +28,7 @@ my $servers = $ENV{SERVERS} || 3;
 my $mistake = $ENV{MISTAKE} // '';
 my $proxied = $ENV{PROXIED} // 0;
 my $disks   = SchemaDrift::Disk->possible;
+my $clock   = defined SchemaDrift::Region::clock_library();
 my $lease   = 1;
 # "3 x lease_duration + 2 s", and what a busy machine takes to do its work
 my $promised  = 3 * $lease + 2;
@@ -37,7 +38,7 @@ $SchemaDrift::Session::timeout = 120;
 
 my $file = "$PostgreSQL::Test::Utils::log_path/history.jsonl";
 my $history = Torture::History->new($file);
-my $g = made_group($servers, streaming => 'physical', proxied => $proxied, disks => $disks, before => Torture::Clients::before(), conf => <<"CONF");
+my $g = made_group($servers, streaming => 'physical', proxied => $proxied, disks => $disks, clock => $clock, before => Torture::Clients::before(), conf => <<"CONF");
 max_connections = 60
 shared_buffers = 16MB
 max_prepared_transactions = 5
@@ -54,7 +55,7 @@ plan skip_all => 'needs networks of its own' if !$g->net->is_real;
 my $tables  = Torture::Tables->new($g, $history);
 my $clients = Torture::Clients->new($g, $history, per_region => $ENV{CLIENTS} || ($servers > 3 ? 1 : 2), waitpoints => testing_build($g));
 srand $seed;
-my $nemesis = Torture::Nemesis->new($g, $history, $clients, $tables, proxied => $proxied, disks => $disks, waitpoints => testing_build($g),
+my $nemesis = Torture::Nemesis->new($g, $history, $clients, $tables, proxied => $proxied, disks => $disks, clock => $clock, waitpoints => testing_build($g),
 	$ENV{FAULTS} ? (kinds => [ split ' ', $ENV{FAULTS} ]) : ());
 
 note("seed $seed, $servers servers, $minutes minutes" . ($mistake ? ", mistake $mistake" : '')

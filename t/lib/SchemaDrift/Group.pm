@@ -16,7 +16,8 @@
 #
 # Options of new: regions (a number, or names), conf (lines for postgresql.conf), streaming ('physical',
 # 'logical'), proxied (latency, rate, stall by $g->net->quality), start => 0 and extension => 0 to leave that out,
-# disks => 1: each has disks of its own, which can be full or lose power (SchemaDrift::Disk),
+# disks => 1: each has disks of its own, which can be full or lose power (SchemaDrift::Disk), clock => 1: each has a wall clock that
+# $g->region($name)->set_clock moves,
 # databases => 1: the regions are databases of one server (cheap; nothing to cut, one to kill);
 # version => { region => '0.1' }: SQL objects of that version there; bindir => { region => dir }: a server of another installation.
 package SchemaDrift::Group;
@@ -55,7 +56,8 @@ sub new
 		foreach my $name (@wanted)
 		{
 			$self->{region}{$name} = SchemaDrift::Region->make($self->{net}, $name, conf => $o{conf},
-				streaming => $o{streaming}, bindir => $o{bindir}{$name}, disks => $o{disks});
+				streaming => $o{streaming}, bindir => $o{bindir}{$name}, disks => $o{disks},
+				clock => $o{clock});
 			push @{ $self->{servers} }, $self->{region}{$name};
 		}
 	}

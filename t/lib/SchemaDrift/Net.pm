@@ -10,6 +10,7 @@
 #   $net->quality('us-east', 'eu-west', latency => 0.05, rate => 1e6, stall => 0, refuse => 0);
 #   $net->black_hole;                         # an address that swallows everything (in the sandbox only)
 #   $net->silence_resolver('us-east', $dir);  # names are not resolved, and that takes its time (in the sandbox only)
+#   $net->vanish('us-east');  $net->reappear('us-east');     # its host is gone; it is back with a new kernel (in the sandbox only)
 #   $net->drop('us-east', 'eu-west');         # reset the connections that us-east has to eu-west, now
 #
 # quality() is for what us-east sends to eu-west: seconds one way, bytes a second, stand still, refuse new
@@ -164,10 +165,17 @@ sub add
 {
 	my ($self, $name, $port) = @_;
 	my $n  = 1 + scalar keys %{ $self->{regions} };
-	my $ns = _hold();
 
-	$ns->{address} = "10.77.0.$n";
-	$ns->{port}    = "port$n";
+	$self->_put($name, { address => "10.77.0.$n", port => "port$n" });
+	return { listen => "10.77.0.$n", host => "10.77.0.$n", port => $port };
+}
+
+# A kernel of the region's own, and its cable.
+sub _put
+{
+	my ($self, $name, $ns) = @_;
+
+	%$ns = (%$ns, %{ _hold() });
 	_inside($self->{hub}, qw(ip link add), $ns->{port}, qw(type veth peer name eth0 netns), $ns->{pid});
 	_inside($self->{hub}, qw(ip link set), $ns->{port}, qw(master bridge up));
 	_inside($ns, qw(ip link set lo up));
@@ -175,7 +183,35 @@ sub add
 	_inside($ns, qw(ip link set eth0 up));
 	$self->{regions}{$name} = $ns;
 	$self->_divert($name) if $self->{proxied};
-	return { listen => $ns->{address}, host => $ns->{address}, port => $port };
+	return;
+}
+
+# The region's host is gone without a word: its cable is out, for good.  Then its processes may end.
+sub vanish
+{
+	my ($self, $name) = @_;
+
+	_inside($self->{hub}, qw(ip link delete), $self->{regions}{$name}{port});
+	return;
+}
+
+# The host is there again, and its kernel knows nothing of any connection.  Its processes have all ended.
+sub reappear
+{
+	my ($self, $name) = @_;
+	my $old = $self->{regions}{$name};
+
+	foreach my $p ($old, $old->{proxy} // ())
+	{
+		close $p->{to};
+		waitpid $p->{pid}, 0;
+	}
+	$self->_put($name, { map { $_ => $old->{$_} } grep { defined $old->{$_} } qw(address port resolver) });
+	foreach my $way (keys %{ $self->{rules} })
+	{
+		_inside($self->{regions}{$name}, 'iptables', '-w', '-I', @{ $self->{rules}{$way} }) if $way =~ />\Q$name\E$/;
+	}
+	return;
 }
 
 sub prefix

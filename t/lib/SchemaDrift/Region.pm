@@ -12,6 +12,7 @@ use parent -norequire, 'PostgreSQL::Test::Cluster';
 use Carp;
 use Cwd 'abs_path';
 use Fcntl ();
+use File::Basename 'dirname';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils ();
 use Time::HiRes qw(sleep time);
@@ -23,7 +24,7 @@ my %made;
 
 # SchemaDrift::Region->make($net, $name, conf => "...", streaming => 'logical', dbname => 'postgres')
 # makes the data directory; start() is the caller's.  disks => 1: data and pg_wal are each on a SchemaDrift::Disk, in
-# $region->{sd_disks}{data} and {wal}.
+# $region->{sd_disks}{data} and {wal}.  clock => 1: set_clock moves the server's wall clock.
 sub make
 {
 	my ($class, $net, $name, %o) = @_;
@@ -37,6 +38,11 @@ sub make
 	$self->{sd_bindir}  = $o{bindir};
 	$self->{sd_name}   = $name;
 	$self->{sd_template} = _template();
+	if ($o{clock})
+	{
+		$self->{sd_clock} = abs_path($self->basedir) . '.clock';
+		$self->set_clock(0);
+	}
 	if ($o{disks})
 	{
 		my $wal = abs_path($self->basedir) . '.wal';
@@ -244,7 +250,7 @@ sub _beside
 	my $name = $self->name . "-$what" . ++$self->{sd_beside};
 	my $node = (ref $self)->new($name);
 
-	$node->{$_} = $self->{$_} foreach qw(sd_net sd_dbname sd_link sd_name sd_template);
+	$node->{$_} = $self->{$_} foreach qw(sd_net sd_dbname sd_link sd_name sd_template sd_clock);
 	$node->{sd_bin} = $node->basedir . '/bin';
 	mkdir $node->{sd_bin} or die "$node->{sd_bin}: $!";
 	$node->init_from_backup($self, $backup, %o);
@@ -302,6 +308,28 @@ unix_socket_directories = '$host'
 listen_addresses = '$self->{sd_link}{listen}'
 CONF
 	return $old;
+}
+
+# The server's wall clock goes ahead of the true time by so many seconds, or behind it, from now on; monotonic clocks do not change.
+sub set_clock
+{
+	my ($self, $seconds) = @_;
+
+	# the same file, in place: servers have it in their memory
+	sysopen my $fh, $self->{sd_clock}, Fcntl::O_WRONLY | Fcntl::O_CREAT or die "$self->{sd_clock}: $!";
+	syswrite $fh, pack 'q', $seconds or die "$self->{sd_clock}: $!";
+	close $fh;
+	return;
+}
+
+# The library that moves clocks; undef where it cannot be made.
+sub clock_library
+{
+	my $library = abs_path($PostgreSQL::Test::Utils::tmp_check) . "/clock-$$.so";
+	my $source = dirname(__FILE__) . '/../clock.c';
+
+	return $library if -e $library || system("cc -O2 -shared -fPIC -o '$library' '$source' 2>/dev/null") == 0;
+	return;
 }
 
 sub _wal_to_its_disk
@@ -380,7 +408,7 @@ sub restore
 sub start
 {
 	my ($self, @args) = @_;
-	local $ENV{PATH} = $self->_path(pg_ctl => $self->{sd_net}->prefix($self->{sd_name}), $self->_pg_ctl);
+	local $ENV{PATH} = $self->_path(pg_ctl => $self->_pg_ctl);
 
 	$self->flush_disks;
 	return $self->SUPER::start(@args);
@@ -389,7 +417,7 @@ sub start
 sub restart
 {
 	my ($self, @args) = @_;
-	local $ENV{PATH} = $self->_path(pg_ctl => $self->{sd_net}->prefix($self->{sd_name}), $self->_pg_ctl);
+	local $ENV{PATH} = $self->_path(pg_ctl => $self->_pg_ctl);
 
 	return $self->SUPER::restart(@args);
 }
@@ -415,7 +443,10 @@ sub _pg_ctl
 {
 	my ($self) = @_;
 
-	return defined $self->{sd_bindir} ? "$self->{sd_bindir}/pg_ctl" : _installed('pg_ctl');
+	return (
+		$self->{sd_net}->prefix($self->{sd_name}),
+		$self->{sd_clock} ? ('env', "SD_TEST_CLOCK=$self->{sd_clock}", 'LD_PRELOAD=' . clock_library()) : (),
+		defined $self->{sd_bindir} ? "$self->{sd_bindir}/pg_ctl" : _installed('pg_ctl'));
 }
 
 sub _installed

@@ -40,7 +40,7 @@ sub made_group
 {
 	my ($regions, %o) = @_;
 	my $g = SchemaDrift::Group->new(regions => $regions, streaming => $o{streaming}, version => $o{version}, bindir => $o{bindir},
-		proxied => $o{proxied}, disks => $o{disks}, conf => <<"CONF");
+		proxied => $o{proxied}, disks => $o{disks}, clock => $o{clock}, conf => <<"CONF");
 schemadrift.heartbeat_interval = 250ms
 schemadrift.connect_timeout = 1s
 schemadrift.quorum_timeout = 3s

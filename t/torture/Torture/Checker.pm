@@ -15,6 +15,8 @@
 #   apart    a, b / together a, b      no call between them can be answered, from the first on until the second
 #   silent   region / heard region     the region stands still or is dead
 #   lost     region                    its tables are from now on those of an earlier time; its incarnation must not vote
+#   cloned   region                    a second server lives with its identity for a while: the first one may become void, too
+#   left     region                    it leaves the group, to join it again with nothing of what it was
 #   sample   region, incarnation, state, vote_seq, promise [round, region, nonce], accepted [[version, ballot, entry] ...],
 #            log [row ...]             one look at its tables; log and accepted: some newest rows; final: all of them
 #   log row  version, entry, kind, name, origin, incarnation, n, hlc, target, hash, chain, body_hash, members, outcome
@@ -169,6 +171,24 @@ sub _on_lost
 	# what this incarnation does from here on is judged by another rule
 	$region->{rolled_back} = $region->{incarnation};
 	delete @$region{qw(vote_seq head)};
+	return;
+}
+
+sub _on_cloned
+{
+	my ($self, $e) = @_;
+
+	$self->{region}{ $e->{region} }{may_be_void} = 1;
+	return;
+}
+
+sub _on_left
+{
+	my ($self, $e) = @_;
+	my $region = $self->{region}{ $e->{region} } //= {};
+
+	delete @$region{qw(incarnation state vote_seq promise head rolled_back may_be_void)};
+	$region->{lost}++;
 	return;
 }
 
@@ -412,6 +432,8 @@ sub _finish_keys
 		my $row = $self->{log}{$version};
 
 		push @{ $versions{ $row->{name} } }, $version if defined $row->{name} && $row->{kind} =~ /^(?:migration|online)$/;
+		# what took "k1" back is the migration "revert k1" of a client
+		push @{ $versions{"revert $self->{log}{ $row->{target} }{name}"} }, $version if $row->{kind} =~ /^(?:revert|supersede)$/;
 	}
 	foreach my $name (sort keys %{ $self->{key} })
 	{

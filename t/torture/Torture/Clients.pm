@@ -18,8 +18,8 @@ use Time::HiRes 'time';
 
 my $before = join "\n", map { "CREATE TABLE shared_$_ (id int PRIMARY KEY); INSERT INTO shared_$_ SELECT generate_series(1, 20);" } 0 .. 7;
 
-# name => [ how often, its SQL, its effect, what takes it back ]; #: the key; S: a shared table.  "|" is where a client that leaves
-# transactions open stops for a while.
+# name => [ how often, its SQL, its effect, what takes it back ]; #: the key; S: a shared table.  %: the key that a revert takes back.
+# "|" is where a client that leaves transactions open stops for a while.
 my %kinds = (
 	apply     => [ 6, q{SELECT schemadrift.apply('#', 'CREATE TABLE m_# (id int PRIMARY KEY, v text)', 'DROP TABLE m_#');},
 		'CREATE TABLE m_# (id int PRIMARY KEY, v text)', 'DROP TABLE m_#' ],
@@ -39,6 +39,13 @@ my %kinds = (
 		'CREATE TABLE m_# (id int)' ],
 	online    => [ 1, q{CREATE INDEX CONCURRENTLY i_# ON S (id);},
 		'CREATE INDEX i_# ON S (id)' ],
+	script    => [ 1, q{CALL schemadrift.apply_online('#', 'CREATE INDEX CONCURRENTLY i_# ON S (id); ALTER TABLE S ADD COLUMN o_# int',
+		'ALTER TABLE S DROP COLUMN o_#; DROP INDEX CONCURRENTLY i_#');},
+		'CREATE INDEX i_# ON S (id); ALTER TABLE S ADD COLUMN o_# int' ],
+	barrier   => [ 2, q{SELECT schemadrift.apply('#', 'ALTER TABLE S ADD COLUMN c_# int', options => '{"barrier": "previous"}');},
+		'ALTER TABLE S ADD COLUMN c_# int' ],
+	# of a migration of this client that succeeded: its key is "revert" and the other one's
+	revert    => [ 2, q{SELECT schemadrift.revert('%');} ],
 );
 my @bad = qw(cancel terminate kill vanish);
 my @points = qw(change-granted before-accept after-majority before-commit-record after-commit);
@@ -53,9 +60,30 @@ sub new
 
 	foreach my $name ($g->names)
 	{
-		push @{ $self->{clients} }, { region => $name, next => 0 } foreach 1 .. $o{per_region} // 2;
+		$self->add($name) foreach 1 .. $o{per_region} // 2;
 	}
 	return $self;
+}
+
+# One more client in a region; server: of another server than the region's that is there in its name.
+sub add
+{
+	my ($self, $name, $server) = @_;
+	my $c = { region => $name, next => 0, server => $server };
+
+	push @{ $self->{clients} }, $c;
+	return $c;
+}
+
+# It vanishes for ever.
+sub remove
+{
+	my ($self, $c) = @_;
+
+	$self->_ended($c, 'unknown', 'gone') if defined $c->{op} && $c->{begun};
+	$self->_leave($c);
+	@{ $self->{clients} } = grep { $_ != $c } @{ $self->{clients} };
+	return;
 }
 
 sub before  { return $before; }
@@ -122,7 +150,7 @@ sub _connect
 {
 	my ($self, $c) = @_;
 
-	$c->{session} = $self->{g}->session($c->{region});
+	$c->{session} = $c->{server} ? $c->{server}->session : $self->{g}->session($c->{region});
 	$c->{session}->send('SELECT pg_backend_pid();');
 	$c->{give_up} = time() + 5;
 	return;
@@ -159,8 +187,11 @@ sub _begin
 
 	$c->{retry} = undef;
 	$sql =~ s/\s+/ /g;
-	$sql =~ s/\bS\b/$self->{shared}{$key}/g;
+	$sql =~ s/\bS\b/$self->{shared}{$key}/g if defined $self->{shared}{$key};
 	$sql =~ s/#/$key/g;
+	my ($of) = $key =~ /^revert (.*)/;
+
+	$sql =~ s/%/$of/ if defined $of;
 	$c->{hold} = rand() < 0.1 ? rand(4) : 0;
 	($sql, $c->{rest}) = $sql =~ /^(.*)\|(.*)$/ if $c->{hold} && $sql =~ /\|/;
 	$sql =~ s/\|//g;
@@ -171,7 +202,7 @@ sub _begin
 	$c->{point} = $self->{waitpoints} && rand() < 0.06 ? $points[ rand @points ] : undef;
 	@$c{qw(op key kind sql begun)} = ($op, $key, $kind, $sql, 0);
 	$c->{session}->send("ROLLBACK; RESET ALL; SET client_min_messages = error;"
-		  . ($kind eq 'apply' ? '' : "SET schemadrift.migration_name = '$key';")
+		  . ($sql =~ /schemadrift\.(?:apply|revert)/ ? '' : "SET schemadrift.migration_name = '$key';")
 		  . ($c->{point} ? "SET schemadrift.testing_waitpoint = '$c->{point}';" : ''));
 	return;
 }
@@ -197,6 +228,9 @@ sub _draw
 	return ('apply', $c->{retry}) if defined $c->{retry};
 	my @all = map { my $kind = $_; map { $kind } 1 .. $kinds{$kind}[0] } sort keys %kinds;
 	my $kind = $all[ rand @all ];
+	# once only: what was reverted may be applied again, and nobody does
+	return (revert => 'revert ' . shift @{ $c->{done} }) if $kind eq 'revert' && @{ $c->{done} // [] };
+	$kind = 'apply' if $kind eq 'revert';
 	my $key = sprintf 'k%d', $self->{n} + 1;
 	my $shared = 'shared_' . (1 + int rand 7);
 	my (undef, undef, $up, $down) = @{ $kinds{$kind} };
@@ -283,12 +317,13 @@ sub _answered
 	    $r->{ok} ? 'ok'
 	  : $r->{gone} || $fatal || $r->{sqlstate} eq '40003' || $r->{sqlstate} =~ /^08/ ? 'unknown'
 	  # once an online entry is agreed only the wait for it can fail, as the error's DETAIL says
-	  : $c->{kind} eq 'online' && $r->{sqlstate} !~ /^(?:SD001|40001)$/ ? 'unknown'
+	  : $c->{kind} =~ /^(?:online|script)$/ && $r->{sqlstate} !~ /^(?:SD001|40001)$/ ? 'unknown'
 	  :   'failed';
 
 	$self->_ended($c, $result, $r->{sqlstate}, entry => $entry, message => $r->{message});
 	# who held a transaction open and failed has not sent its COMMIT: a new session is rid of it
 	return $self->_leave($c) if $r->{gone} || $c->{hold} || rand() < 0.05;
+	push @{ $c->{done} }, $c->{key} if $result eq 'ok' && $c->{kind} eq 'apply';
 	$c->{retry} = $c->{key} if $result eq 'unknown' && $c->{kind} eq 'apply' && rand() < 0.5;
 	$c->{next} = time() + rand(2 * $self->{pause});
 	return;
@@ -311,7 +346,7 @@ sub forget
 {
 	my ($self, $name) = @_;
 
-	foreach my $c (grep { $_->{region} eq $name } @{ $self->{clients} })
+	foreach my $c (grep { $_->{region} eq $name && !$_->{server} } @{ $self->{clients} })
 	{
 		$self->_ended($c, 'unknown', 'gone') if defined $c->{op} && $c->{begun};
 		$self->_leave($c, 0.5);

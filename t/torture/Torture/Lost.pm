@@ -1,5 +1,6 @@
 # Torture::Lost: faults after which a region's tables are those of an earlier time: a standby that lacks the newest votes is promoted, a
-# base backup is restored with recovery (another timeline) or without (the same one; then only the others can know).
+# base backup is restored with recovery (another timeline) or without (the same one; then only the others can know); or a second
+# server lives with them beside the first one, in the same name.
 #
 # "Not promised": a majority that loses its disks at once, and a rollback on the same timeline that no reachable peer can
 # contradict.  So one region at a time loses something, until it votes again as a new incarnation; and what is restored without
@@ -15,6 +16,7 @@ our %faults = (
 	promote         => [ 3, \&_promote ],
 	restore         => [ 2, \&_restore ],
 	restore_rewound => [ 2, \&_restore_rewound ],
+	clone           => [ 2, \&_clone ],
 );
 
 # Is whoever lost something last a voter again, in the eyes of all?
@@ -81,6 +83,32 @@ sub _promote
 			$n->{history}->event('heard', region => $name);
 		}
 		delete $n->{held}{$name};
+	}, $name);
+}
+
+# A copy starts beside its original and speaks in its name; clients change the schema there, too.  It votes for nobody else: calls go to
+# the region's address.
+sub _clone
+{
+	my ($n) = @_;
+	my $name = _victim($n) // return;
+	my $incarnation = $n->ask($name, 'SELECT incarnation FROM schemadrift_store.self') // return;
+	my $clone = eval { $n->{g}->region($name)->clone } // return;
+
+	$n->{history}->event('cloned', region => $name);
+	$n->{last_lost} = { name => $name, incarnation => $incarnation };
+	$clone->start;
+	my @there = map { $n->{clients}->add($name, $clone) } 1 .. 2;
+	return (4 + rand(15), sub {
+		my $state = eval { $clone->sql('SELECT state FROM schemadrift_store.self') } // 'gone';
+		my $now = $n->ask($name, 'SELECT incarnation FROM schemadrift_store.self') // $incarnation + 1;
+
+		$n->{clients}->remove($_) foreach @there;
+		$clone->kill9;
+		$n->{counts}{"clones that were $state at their end"}++;
+		# too short a life to be heard: nothing will come of it
+		delete $n->{last_lost} if $now == $incarnation && $state eq 'voter';
+		system 'rm', '-rf', $clone->data_dir;
 	}, $name);
 }
 

@@ -31,6 +31,8 @@ my %faults = (
 	kill_worker    => [ 3, \&_kill_worker ],
 	kill_backend   => [ 2, \&_kill_backend ],
 	restart        => [ 1, \&_restart ],
+	lose_host      => [ 2, \&_lose_host ],
+	clock          => [ 2, \&_clock ],
 	slow           => [ 3, \&_slow ],
 	half_open      => [ 2, \&_half_open ],
 	%Torture::Disks::faults, %Torture::Lost::faults, %Torture::Orders::faults,
@@ -43,6 +45,7 @@ sub new
 
 	@kinds = grep { !/^(?:slow|half_open)$/ } @kinds if !$o{proxied};
 	@kinds = grep { !$Torture::Disks::faults{$_} } @kinds if !$o{disks};
+	@kinds = grep { $_ ne 'clock' } @kinds if !$o{clock};
 	my @weighted = map { my $kind = $_; map { $kind } 1 .. ($faults{$kind} // die "there is no fault $kind\n")->[0] } @kinds;
 
 	return bless {
@@ -351,6 +354,38 @@ sub _restart
 	$self->{held}{$name} = 1;
 	$self->{history}->event('silent', region => $name);
 	return (rand(1), sub { $self->start_server($name) }, $name);
+}
+
+# A host vanishes without a word, and comes back with a kernel that knows of no connection.
+sub _lose_host
+{
+	my ($self) = @_;
+	my $name = $self->well // return;
+	my $net = $self->{g}->net;
+
+	return if $self->{held}{"cable of $name"};
+	$self->{held}{"cable of $name"} = 1;
+	$net->vanish($name);
+	$self->kill_server($name);
+	return (_while(), sub {
+		$net->reappear($name);
+		delete $self->{held}{"cable of $name"};
+		$self->start_server($name);
+	}, $name);
+}
+
+# A wall clock jumps, now and then twice, and back.
+sub _clock
+{
+	my ($self) = @_;
+	my $name = $self->any;
+	my $region = $self->{g}->region($name);
+	my $jump = sub { (rand() < 0.5 ? 1 : -1) * (1 + int rand(rand() < 0.3 ? 10 : 100_000)) };
+	my $seconds = $jump->();
+
+	return if $self->{held}{"clock of $name"}++;
+	$region->set_clock($seconds);
+	return (_while(15), sub { $region->set_clock(0); delete $self->{held}{"clock of $name"} }, "$name $seconds");
 }
 
 # The processes of a server whose title matches.
