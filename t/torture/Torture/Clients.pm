@@ -3,6 +3,7 @@
 #   my $clients = Torture::Clients->new($g, $history, per_region => 2, waitpoints => 1);
 #   $clients->step;                      # often; returns at once
 #   $clients->forget('us-east');         # its server is another one now
+#   $clients->away('us-east');  ->back('us-east');     # nobody is there meanwhile
 #   $clients->stop;  $clients->idle;     # begin nothing more; have all ended?
 #   $clients->effects;                   # { before, up { key => SQL }, down { key => SQL } }: what each migration does
 #
@@ -108,6 +109,7 @@ sub step
 	{
 		if (!$c->{session})
 		{
+			next if $self->{away}{ $c->{region} };
 			$self->_connect($c) if time() >= $c->{next} && !$self->{stopped};
 		}
 		elsif ($c->{session}->is_busy)
@@ -149,8 +151,9 @@ sub _wake_left
 sub _connect
 {
 	my ($self, $c) = @_;
+	my @name = (application_name => 'torture client');
 
-	$c->{session} = $c->{server} ? $c->{server}->session : $self->{g}->session($c->{region});
+	$c->{session} = $c->{server} ? $c->{server}->session(@name) : $self->{g}->session($c->{region}, @name);
 	$c->{session}->send('SELECT pg_backend_pid();');
 	$c->{give_up} = time() + 5;
 	return;
@@ -353,6 +356,9 @@ sub forget
 	}
 	return;
 }
+
+sub away { my ($self, $name) = @_; $self->{away}{$name} = 1; return $self->forget($name); }
+sub back { my ($self, $name) = @_; delete $self->{away}{$name}; return; }
 
 # ---- what became of it ----
 

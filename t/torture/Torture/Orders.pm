@@ -1,7 +1,8 @@
-# Torture::Orders: what operators do in the middle of it all: members step down and up, are suspended and resumed, the lease is moved, the
-# policy changed, every process of a region stopped at a wait point.
+# Torture::Orders: what operators do in the middle of it all: members step down and up, are suspended and resumed, leave and join again,
+# the lease is moved, the policy changed, every process of a region stopped at a wait point.
 #
-# Statements are sent and looked at later; those that must succeed in the end (the way back) are repeated until they do.
+# Statements are sent and looked at later.  Options: must => 1, those that must succeed in the end (the way back) are repeated until they
+# do, or are refused; must => 'ever', also when they are refused; gives => what they must answer; then => what comes after.
 package Torture::Orders;
 
 use strict;
@@ -13,6 +14,7 @@ use Time::HiRes 'time';
 our %faults = (
 	step_down => [ 2, \&_step_down ],
 	suspend   => [ 1, \&_suspend ],
+	remove    => [ 2, \&_remove ],
 	lease     => [ 2, \&_lease ],
 	policy    => [ 1, \&_policy ],
 	waitpoint => [ 4, \&_waitpoint ],
@@ -32,6 +34,7 @@ sub order
 sub step
 {
 	my ($n) = @_;
+	my @then;
 
 	foreach my $order (@{ $n->{orders} })
 	{
@@ -42,7 +45,7 @@ sub step
 			$order->{session}->send("$order->{sql};");
 			$order->{asked} = time();
 		}
-		elsif ($order->{session}->is_busy && time() < $order->{asked} + 15)
+		elsif ($order->{session}->is_busy && time() < $order->{asked} + ($order->{patience} // 15))
 		{
 			next;
 		}
@@ -54,10 +57,15 @@ sub step
 			delete $order->{session};
 			$order->{next} = time() + 0.5;
 			$n->{counts}{"$order->{what} done"}++ if $r->{ok} && $order->{what};
-			$order->{over} = 1 if $r->{ok} || !$order->{must} || $r->{sqlstate} !~ $again;
+			my $done = $r->{ok} && (!defined $order->{gives} || $r->{out} eq $order->{gives});
+
+			next if !$done && ($order->{must} // '') eq 'ever';
+			$order->{over} = 1 if $done || !$order->{must} || $r->{sqlstate} !~ $again;
+			push @then, $order->{then} if $order->{over} && $order->{then};
 		}
 	}
 	@{ $n->{orders} } = grep { !$_->{over} } @{ $n->{orders} };
+	$_->() foreach @then;
 	foreach my $name (grep { $n->{wake}{$_} > time() } keys %{ $n->{wake} })
 	{
 		my $region = $n->{g}->region($name);
@@ -95,6 +103,38 @@ sub _suspend
 		'suspend');
 }
 
+# A region leaves, or is removed by another one; forgets the group; and joins it again with the schema that it has.
+sub _remove
+{
+	my ($n) = @_;
+	my ($name, $by) = $n->shuffled;
+
+	return if $n->{losing} || $n->{member} || !Torture::Lost::back($n);
+	$n->{member} = 1;
+	# what its clients did then would be its own affair
+	$n->{clients}->away($name);
+	my $back = sub {
+		$n->{history}->event('left', region => $name);
+		order($n, $name, sprintf(q{SELECT schemadrift.join('%s', '%s', '%s') WHERE NOT EXISTS (SELECT FROM schemadrift_store.self)},
+			$n->{g}->conninfo($by), $name, $n->{g}->conninfo($name)), must => 'ever', patience => 60, what => 'join again', then => sub {
+				$n->{clients}->back($name);
+				delete $n->{member};
+		});
+	};
+	my $forget = sub {
+		$n->{tables}->look_now($name) if $n->is_up($name) && !$n->{g}->region($name)->{sd_paused};
+		$n->{history}->event('left', region => $name);
+		order($n, $name, q{SELECT schemadrift.leave() WHERE EXISTS (SELECT FROM schemadrift_store.self) \g /dev/null}
+			  . "\n" . 'SELECT count(*) FROM schemadrift_store.self', must => 'ever', gives => '0', then => $back);
+	};
+	order($n, $name, q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'torture client'},
+		must => 'ever', gives => '0', then => sub {
+			order($n, rand() < 0.5 ? ($name, 'SELECT schemadrift.leave()') : ($by, "SELECT schemadrift.remove_region('$name')"),
+				must => 1, what => 'remove', then => $forget);
+	});
+	return (0.5, undef, "$name by $by");
+}
+
 sub _lease
 {
 	my ($n) = @_;
@@ -108,9 +148,16 @@ sub _policy
 {
 	my ($n) = @_;
 	my $seconds = 1 + int rand 30;
+	my ($to, $back) = @{ (
+		[ qq{"ddl_hold_limit": "${seconds}s"}, '"ddl_hold_limit": null' ],
+		[ '"mode": "require_apply"', '"mode": "coordinate"' ],
+		[ '"quorum": "all"', '"quorum": null' ],
+		[ '"lock": {"objects": ["public.shared_1", "public.shared_2"], "reason": "torture"}', '"lock": null' ],
+		[ '"leadership": "rotate"', '"leadership": null' ])[ rand 5 ] };
 
-	order($n, $n->any, qq{SELECT schemadrift.set_policy('{"ddl_hold_limit": "${seconds}s"}')}, what => 'set_policy');
-	return (0.5, undef, "$seconds");
+	return if $n->{policy}++;
+	order($n, $n->any, "SELECT schemadrift.set_policy('{$to}')", what => 'set_policy');
+	return (1 + rand(6), sub { order($n, $n->any, "SELECT schemadrift.set_policy('{$back}')", must => 'ever', then => sub { delete $n->{policy} }) }, $to);
 }
 
 # Every process of a region that comes there stops, until all go on, or the server is killed just so.
