@@ -9,6 +9,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/timestamp.h"
 
+#include "clock.h"
 #include "errors.h"
 #include "progress.h"
 #include "settings.h"
@@ -42,7 +43,7 @@ forget_failure(SdDatabase *db)
 	db->halt_sqlstate = 0;
 	db->attempts = 0;
 	db->halt_since = 0;
-	db->retry_at = 0;
+	db->retry_us = 0;
 	db->retry_now = false;
 	db->halt_error[0] = '\0';
 	db->halt_detail[0] = '\0';
@@ -140,7 +141,7 @@ sd_progress_failed(SdDatabase *db, int64 version, const ErrorData *error)
 	db->applying_since = 0;
 	db->attempts++;
 	pause_ms = (int64) FIRST_RETRY_MS << Min(db->attempts - 1, 30);
-	db->retry_at = TimestampTzPlusMilliseconds(now, Min(pause_ms, sd_retry_max_interval));
+	db->retry_us = sd_monotonic_us() + Min(pause_ms, sd_retry_max_interval) * SD_US_PER_MS;
 	db->halt_sqlstate = error->sqlerrcode;
 	strlcpy(db->halt_error, message, sizeof(db->halt_error));
 	strlcpy(db->halt_detail, detail, sizeof(db->halt_detail));

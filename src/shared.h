@@ -264,7 +264,7 @@ typedef struct SdDatabase
 	int			halt_sqlstate;
 	int32		attempts;
 	TimestampTz halt_since;
-	TimestampTz retry_at;
+	int64		retry_us;		/* monotonic: when it may try again */
 	bool		retry_now;		/* retry(name), or the cause may be gone */
 	char		halt_error[SD_TEXT_SIZE];
 	char		halt_detail[SD_TEXT_SIZE];

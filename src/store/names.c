@@ -7,8 +7,8 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 
+#include "clock.h"
 #include "store/entry.h"
 #include "store/names.h"
 #include "store/sql.h"
@@ -18,7 +18,7 @@
 
 static char *names = NULL;
 static int64 names_version;
-static TimestampTz names_at;
+static int64 names_at;
 static bool names_stale = true;
 
 static void
@@ -41,7 +41,7 @@ sd_names_own(int64 *version)
 		"UNION SELECT 'extension:' || name FROM pg_available_extensions) l"
 	};
 	static bool registered = false;
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now = sd_monotonic_us();
 
 	if (!registered)
 	{
@@ -50,7 +50,7 @@ sd_names_own(int64 *version)
 		CacheRegisterSyscacheCallback(TABLESPACEOID, invalidate, (Datum) 0);
 		registered = true;
 	}
-	if (names_stale || TimestampDifferenceExceeds(names_at, now, NAMES_MAX_AGE_MS))
+	if (names_stale || now - names_at >= (int64) NAMES_MAX_AGE_MS * SD_US_PER_MS)
 	{
 		uint8		hash[SD_SHA_SIZE];
 		char	   *fresh;

@@ -270,7 +270,7 @@ forget(SdCoordinator *c)
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	c->db->heard_head = 0;
 	c->db->halted_at = 0;
-	c->db->retry_at = 0;
+	c->db->retry_us = 0;
 	c->db->attempts = 0;
 	c->db->halt_error[0] = c->db->halt_detail[0] = '\0';
 	LWLockRelease(&c->db->lock);
@@ -495,8 +495,8 @@ drive_applier(SdCoordinator *c)
 		{
 			/* it ended without a word: count it as a failure, so that a crash cannot loop at full speed */
 			LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-			if (c->db->retry_at <= GetCurrentTimestamp() && !c->db->retry_now)
-				c->db->retry_at = GetCurrentTimestamp() + USECS_PER_SEC;
+			if (c->db->retry_us <= sd_monotonic_us() && !c->db->retry_now)
+				c->db->retry_us = sd_monotonic_us() + SD_US_PER_S;
 			LWLockRelease(&c->db->lock);
 		}
 	}
@@ -504,7 +504,7 @@ drive_applier(SdCoordinator *c)
 		return;
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	due = (c->db->retry_now || c->db->retry_at <= GetCurrentTimestamp()) &&
+	due = (c->db->retry_now || c->db->retry_us <= sd_monotonic_us()) &&
 		c->db->waits_for_task != c->applied.version + 1;
 	c->db->retry_now = false;
 	LWLockRelease(&c->db->lock);
@@ -514,7 +514,7 @@ drive_applier(SdCoordinator *c)
 	if (!sd_coordinator_transaction(c, start_applier, NULL, false) || c->applier == NULL)
 	{
 		LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-		c->db->retry_at = GetCurrentTimestamp() + USECS_PER_SEC;
+		c->db->retry_us = sd_monotonic_us() + SD_US_PER_S;
 		LWLockRelease(&c->db->lock);
 	}
 }
@@ -528,7 +528,7 @@ applier_deadline(SdCoordinator *c, int64 now)
 		return deadline;
 	LWLockAcquire(&c->db->lock, LW_SHARED);
 	if (c->db->waits_for_task != c->applied.version + 1)
-		deadline = now + Max(c->db->retry_at - GetCurrentTimestamp(), 0);
+		deadline = Max(c->db->retry_us, now);
 	LWLockRelease(&c->db->lock);
 	return deadline;
 }

@@ -101,10 +101,19 @@ sd_task_drive_look(SdCoordinator *c)
 
 /* ---- the worker ---- */
 
-static bool
-is_due(const SdTask *task, TimestampTz now)
+/* How long it still waits.  Its time is in a table, so it is one of the wall clock: who sees a longer pause than any had his clock set back. */
+static int64
+pause_left(const SdTask *task)
 {
-	return (task->state == SD_TASK_OPEN || task->state == SD_TASK_UNDO) && task->retry_at <= now;
+	int64		left = task->retry_at - GetCurrentTimestamp();
+
+	return left > (int64) sd_retry_max_interval * SD_US_PER_MS ? 0 : Max(left, 0);
+}
+
+static bool
+is_due(const SdTask *task)
+{
+	return (task->state == SD_TASK_OPEN || task->state == SD_TASK_UNDO) && pause_left(task) == 0;
 }
 
 static void
@@ -166,7 +175,7 @@ drive_worker(SdCoordinator *c, int64 now)
 	{
 		SdTask	   *task = lfirst(lc);
 
-		if (!is_due(task, GetCurrentTimestamp()))
+		if (!is_due(task))
 			continue;
 		d->worker_version = task->version;
 		d->worker_state = task->state;
@@ -301,7 +310,7 @@ sd_task_deadline(SdCoordinator *c, int64 now)
 		SdTask	   *task = lfirst(lc);
 
 		if (task->state == SD_TASK_OPEN || task->state == SD_TASK_UNDO)
-			deadline = Min(deadline, Max(d->start_after_us, now + Max(task->retry_at - GetCurrentTimestamp(), 0)));
+			deadline = Min(deadline, Max(d->start_after_us, now + pause_left(task)));
 	}
 	return deadline;
 }
