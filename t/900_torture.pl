@@ -22,7 +22,7 @@ use Torture::History;
 use Torture::Nemesis;
 use Torture::Tables;
 
-my $minutes = $ENV{MINUTES} || 1;
+my $minutes = $ENV{MINUTES} || 2;
 my $seed    = $ENV{SEED}    || 4;
 my $servers = $ENV{SERVERS} || 3;
 my $mistake = $ENV{MISTAKE} // '';
@@ -30,9 +30,12 @@ my $proxied = $ENV{PROXIED} // 0;
 my $disks   = SchemaDrift::Disk->possible;
 my $clock   = defined SchemaDrift::Region::clock_library();
 my $lease   = 1;
-# "3 x lease_duration + 2 s", and what a busy machine takes to do its work
+# "3 x lease_duration + 2 s" is what a machine takes that does its work at once.  On any other one only this is asked: something
+# happens at least every so many seconds (the longest that anything here waits is a transaction that its client left, 30 s by
+# idle_in_transaction_session_timeout, and then comes a round with its timeouts), and it all ends.
 my $promised  = 3 * $lease + 2;
-my $allowance = 55;
+my $standstill = 60;
+my $limit = 240;
 
 $SchemaDrift::Session::timeout = 120;
 
@@ -78,9 +81,13 @@ $nemesis->heal;
 $history->event('healed');
 my $healed = time();
 my ($took, $ended, $message);
+my ($moved, $seen) = ($healed, '');
 
-while (time() < $healed + $promised + $allowance)
+while (time() < $moved + $standstill && time() < $healed + $limit)
 {
+	my $now = state_of_all();
+
+	($moved, $seen) = (time(), $now) if $now ne $seen;
 	$nemesis->settled;
 	$clients->step;
 	$tables->step;
@@ -94,7 +101,7 @@ while (time() < $healed + $promised + $allowance)
 }
 if (!defined $took)
 {
-	$message = join ' | ', $clients->waiting, map { "$_: " . $g->try($_, q{SELECT s.state || ', version ' || s.version || ', ' || coalesce(s.reason, '')
+	$message = join ' | ', $nemesis->waiting, $clients->waiting, $clients->undecided . ' entries in doubt', map { "$_: " . $g->try($_, q{SELECT s.state || ', version ' || s.version || ', ' || coalesce(s.reason, '')
 		FROM schemadrift.status s})->{out} } $g->names;
 }
 $history->event('converged', took => $took, message => $message // '');
@@ -104,7 +111,7 @@ foreach my $name ($g->names)
 {
 	my $key = "last_$name" =~ s/\W/_/gr;
 	my $sql = "CREATE TABLE m_$key (id int)";
-	my $ok = can_change($g, $name, "SELECT schemadrift.apply('$key', '$sql')");
+	my $ok = can_change($g, $name, "SELECT schemadrift.apply('$key', '$sql')", 120);
 
 	$clients->effects->{up}{$key} = $sql;
 	$history->event('changed', region => $name, ok => $ok, message => $ok ? '' : 'it cannot');
@@ -147,6 +154,16 @@ sub note_counts
 	return;
 }
 
+# All that moves towards the end.
+sub state_of_all
+{
+	return join '; ', $nemesis->waiting, $clients->waiting, $clients->undecided, map {
+		$nemesis->ask($_, q{SELECT (SELECT concat_ws(' ', incarnation, state) FROM schemadrift_store.self),
+			(SELECT max(version) FROM schemadrift_store.log), (SELECT version FROM schemadrift_store.applied),
+			(SELECT string_agg(concat_ws(' ', version, state, step, undo_step), ',' ORDER BY version) FROM schemadrift_store.task)}) // 'no answer'
+	} $g->names;
+}
+
 # Same version, chain and digest, nothing more to apply, nobody void; one look each.
 sub all_equal
 {
@@ -154,13 +171,13 @@ sub all_equal
 
 	foreach my $name ($g->names)
 	{
-		my $r = $g->try($name, q{SELECT a.version || ' ' || encode(a.chain, 'hex') || ' ' || encode(a.digest, 'hex')
+		my $r = eval { $g->try($name, q{SELECT a.version || ' ' || encode(a.chain, 'hex') || ' ' || encode(a.digest, 'hex')
 			FROM schemadrift_store.applied a, schemadrift_store.self s
 			WHERE a.version = (SELECT max(version) FROM schemadrift_store.log) AND s.state <> 'void'
 			AND NOT EXISTS (SELECT FROM schemadrift_store.log o WHERE o.kind = 'online' AND NOT EXISTS (
-				SELECT FROM schemadrift_store.log r WHERE r.kind IN ('result', 'revert', 'supersede') AND r.target = o.version))}, timeout => 20);
+				SELECT FROM schemadrift_store.log r WHERE r.kind IN ('result', 'revert', 'supersede') AND r.target = o.version))}, timeout => 20) };
 
-		return 0 if !$r->{ok} || $r->{out} eq '';
+		return 0 if !$r || !$r->{ok} || $r->{out} eq '';
 		$seen{ $r->{out} } = 1;
 	}
 	return 1 == keys %seen;
@@ -168,11 +185,11 @@ sub all_equal
 
 sub all_equal_soon
 {
-	my $limit = time() + 60;
+	my $end = time() + 120;
 
 	while (!all_equal())
 	{
-		return 0 if time() > $limit;
+		return 0 if time() > $end;
 		sleep 0.2;
 	}
 	return 1;

@@ -389,6 +389,9 @@ sub _ask_about_doubts
 	return;
 }
 
+# How many entries were in doubt when settled() looked last.
+sub undecided { my ($self) = @_; return $self->{undecided} // 0; }
+
 # At the end every region is asked, twice, about every entry that any of them ever began; true when none is in doubt any more.
 sub settled
 {
@@ -398,18 +401,18 @@ sub settled
 
 	foreach my $name ($self->{g}->names)
 	{
-		my $r = $self->{g}->try($name, 'SELECT entry_id FROM schemadrift_store.attempt', timeout => 20);
+		my $r = eval { $self->{g}->try($name, 'SELECT entry_id FROM schemadrift_store.attempt', timeout => 20) };
 
-		return 0 if !$r->{ok};
+		return 0 if !$r || !$r->{ok};
 		$all{$_} = 1 foreach split /\n/, $r->{out};
 	}
 	my $ids = join ',', map { "'$_'::uuid" } sort keys %all;
 
 	foreach my $name ($self->{g}->names, $self->{g}->names)
 	{
-		my $r = $self->{g}->try($name, "SELECT id, schemadrift.outcome(id) FROM unnest(ARRAY[$ids]::uuid[]) id", timeout => 20);
+		my $r = eval { $self->{g}->try($name, "SELECT id, schemadrift.outcome(id) FROM unnest(ARRAY[$ids]::uuid[]) id", timeout => 20) };
 
-		return 0 if !$r->{ok};
+		return 0 if !$r || !$r->{ok};
 		foreach my $line (split /\n/, $r->{out})
 		{
 			my ($entry, $answer) = split /\|/, $line, -1;
@@ -418,6 +421,7 @@ sub settled
 			$self->{history}->event('answer', region => $name, entry => $entry, answer => $answer);
 		}
 	}
+	$self->{undecided} = $undecided;
 	return !$undecided;
 }
 

@@ -65,6 +65,15 @@ sub _gone
 	return 1;
 }
 
+# Backups and data directories that nobody needs any more; on small disks.
+sub _tidy
+{
+	my ($region, @more) = @_;
+
+	system 'rm', '-rf', glob($region->backup_dir . '/*'), glob($region->data_dir . '.[0-9]*'), @more;
+	return;
+}
+
 sub _promote
 {
 	my ($n) = @_;
@@ -82,6 +91,7 @@ sub _promote
 			$region->fail_over($standby) or die "$name: the standby is not promoted\n";
 			$n->{history}->event('heard', region => $name);
 		}
+		_tidy($region, $standby->basedir);
 		delete $n->{held}{$name};
 	}, $name);
 }
@@ -108,7 +118,7 @@ sub _clone
 		$n->{counts}{"clones that were $state at their end"}++;
 		# too short a life to be heard: nothing will come of it
 		delete $n->{last_lost} if $now == $incarnation && $state eq 'voter';
-		system 'rm', '-rf', $clone->data_dir;
+		_tidy($n->{g}->region($name), $clone->basedir);
 	}, $name);
 }
 
@@ -129,6 +139,7 @@ sub _backup
 			$region->restore($backup, @{ $n->{restore_how}{$name} // [] });
 			$n->start_server($name);
 		}
+		_tidy($region);
 		delete $n->{held}{$name};
 	}, $name);
 }

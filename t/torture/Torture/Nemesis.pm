@@ -107,6 +107,14 @@ sub settled
 	return !@{ $self->{orders} } && !grep { $_ > time() } values %{ $self->{wake} };
 }
 
+# What has not been taken back yet, in words.
+sub waiting
+{
+	my ($self) = @_;
+
+	return map { "$_->{name}: $_->{sql}" } @{ $self->{orders} };
+}
+
 # Is anything broken, but for what asks?
 sub busy { my ($self) = @_; return @{ $self->{going} } > 0; }
 

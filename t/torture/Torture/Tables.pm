@@ -98,7 +98,7 @@ sub _take
 {
 	my ($self, $name, %more) = @_;
 	my $r = $self->{region}{$name};
-	my $got = $r->{session}->result(timeout => 20);
+	my $got = $r->{session}->result(timeout => $more{final} ? 120 : 20);
 
 	$r->{asked} = undef;
 	$r->{next} = time() + $interval;
