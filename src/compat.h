@@ -1,5 +1,5 @@
 /*
- * compat.h: the only file that knows PostgreSQL's major versions.
+ * compat.h: the only file, beside compat_syntax.h, that knows PostgreSQL's major versions.
  *
  * Supported: 15, 16, 17, 18.  Everything that differs between them is given one name here.
  */
@@ -11,6 +11,10 @@
 #if PG_VERSION_NUM < 150000
 #error "schemadrift needs PostgreSQL 15 or later"
 #endif
+
+/* of the server that this is compiled for */
+#define SD_COMPAT_MAJOR		(PG_VERSION_NUM / 10000)
+#define SD_COMPAT_OLDEST	15
 
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"

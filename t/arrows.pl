@@ -5,7 +5,7 @@
 #
 # A file may include what lies below it or beside it, never above; folders beside each other may not include each
 # other in a circle; gate never includes peer; consensus and causality include the C11 standard headers and each
-# other only; every other .c file includes compat.h first; only compat.h mentions PG_VERSION_NUM; no folder is named
+# other only; every other .c file includes compat.h first; only compat.h and compat_syntax.h mention PG_VERSION_NUM; no folder is named
 # like one of the server's include folders, which -Isrc would put in their place.
 #
 # Before it judges the sources it proves, on a planted violation of each rule, that it can see one.
@@ -53,7 +53,7 @@ sub violations
 		{
 			my $where = "src/$file:$.";
 
-			push @found, "$where: only compat.h knows versions of PostgreSQL" if /\bPG_VERSION_NUM\b/ && $file ne 'compat.h';
+			push @found, "$where: only compat.h knows versions of PostgreSQL" if /\bPG_VERSION_NUM\b/ && $file !~ /^compat(?:_syntax)?\.h$/;
 			next if !/^\s*#\s*include\s*([<"])([^>"]+)[>"]/;
 			my ($quote, $header) = ($1, $2);
 			$first //= $header;

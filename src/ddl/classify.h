@@ -61,7 +61,7 @@ extern bool sd_classify_drops_own(Node *stmt);
 /* can it not run inside a function or transaction block, whatever its class (VACUUM, CREATE DATABASE ...)? */
 extern bool sd_classify_needs_no_block(Node *stmt);
 
-/* what must exist in every serving region before it may be proposed: list of char *, "role:x", "extension:y" ... */
+/* what must exist in every serving region before it may be proposed: list of char *, "role:x", "extension:y", "postgres:17" ... */
 extern List *sd_classify_needs(Node *stmt);
 
 /* The local class by kind of object: one list for the gate and for the digest. */

@@ -1,5 +1,6 @@
 /*
- * needs.c: what a statement needs that the log does not bring: roles, tablespaces, extensions, collations of the machine.
+ * needs.c: what a statement needs that the log does not bring: roles, tablespaces, extensions, collations of the machine, a
+ * major of PostgreSQL that understands it.
  *
  * Runs in a backend, before the statement.  The coordinator compares the names with what the serving regions announced,
  * so that an entry which some region could never apply is not proposed.  It errs on the side of too few: what is
@@ -17,6 +18,7 @@
 #include "utils/syscache.h"
 
 #include "ddl/classify.h"
+#include "ddl/newer.h"
 
 static List *
 add_need(List *needs, const char *kind, const char *name)
@@ -141,8 +143,8 @@ need_of_elements(List *needs, List *statements)
 	return needs;
 }
 
-List *
-sd_classify_needs(Node *stmt)
+static List *
+needed_names(Node *stmt)
 {
 	List	   *needs = NIL;
 	ListCell   *cell;
@@ -190,4 +192,13 @@ sd_classify_needs(Node *stmt)
 		default:
 			return NIL;
 	}
+}
+
+List *
+sd_classify_needs(Node *stmt)
+{
+	List	   *needs = needed_names(stmt);
+	int			major = sd_newer_major(stmt);
+
+	return major > SD_COMPAT_OLDEST ? add_need(needs, "postgres", psprintf("%d", major)) : needs;
 }

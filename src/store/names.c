@@ -3,6 +3,7 @@
  */
 #include "compat.h"
 
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -38,7 +39,9 @@ sd_names_own(int64 *version)
 		"SELECT 'role:' || rolname AS line FROM pg_roles "
 		"UNION SELECT 'tablespace:' || spcname FROM pg_tablespace "
 		"UNION SELECT 'collation:' || collname FROM pg_collation "
-		"UNION SELECT 'extension:' || name FROM pg_available_extensions) l"
+		"UNION SELECT 'extension:' || name FROM pg_available_extensions "
+		"UNION SELECT 'postgres:' || n FROM generate_series($1, $2) n) l",
+		.nargs = 2, .types = {INT4OID, INT4OID}
 	};
 	static bool registered = false;
 	int64		now = sd_monotonic_us();
@@ -56,7 +59,7 @@ sd_names_own(int64 *version)
 		char	   *fresh;
 
 		names_stale = false;	/* before reading: a change meanwhile sets it again */
-		sd_store_run(&statement, NULL, NULL, 1);
+		sd_store_run(&statement, (Datum[]) {Int32GetDatum(SD_COMPAT_OLDEST), Int32GetDatum(SD_COMPAT_MAJOR)}, NULL, 1);
 		fresh = MemoryContextStrdup(TopMemoryContext, sd_store_text(0, 1));
 		if (names)
 			pfree(names);
@@ -69,6 +72,17 @@ sd_names_own(int64 *version)
 	return names;
 }
 
+int
+sd_names_major(const char *where)
+{
+	int			major = 0;
+
+	for (const char *at = where; (at = strstr(at, "postgres:")) != NULL; at++)
+		if (at == where || at[-1] == '\n')
+			major = Max(major, atoi(at + strlen("postgres:")));
+	return major;
+}
+
 const char *
 sd_names_missing(const char *where, List *needs)
 {
@@ -79,7 +93,8 @@ sd_names_missing(const char *where, List *needs)
 		const char *need = lfirst(lc);
 		size_t		length = strlen(need);
 		const char *at = where;
-		bool		found = false;
+		/* schemadrift 0.1 does not tell what its server understands */
+		bool		found = strncmp(need, "postgres:", 9) == 0 && sd_names_major(where) == 0;
 
 		while (!found && (at = strstr(at, need)) != NULL)
 		{

@@ -1,7 +1,8 @@
 /*
- * names.h: the names an entry may need in a region: roles, collations, extensions that can be created.
+ * names.h: the names an entry may need in a region: roles, collations, extensions that can be created, and the majors of
+ * PostgreSQL whose language its server understands.
  *
- * Travels as text, a line each ("role:alice"), in the exchange, and only when it changed.
+ * Travels as text, a line each ("role:alice", "postgres:17"), in the exchange, and only when it changed.
  */
 #ifndef SD_STORE_NAMES_H
 #define SD_STORE_NAMES_H
@@ -15,5 +16,8 @@ extern char *sd_names_own(int64 *version);
 
 /* The first of the needs that is not among the names; NULL if all are there. */
 extern const char *sd_names_missing(const char *names, List *needs);
+
+/* The newest major among them; 0: that region does not tell. */
+extern int	sd_names_major(const char *names);
 
 #endif							/* SD_STORE_NAMES_H */

@@ -268,8 +268,8 @@ extern void sd_request_change_done(SdRound *round, SdOutcome outcome);
 /* demands.c */
 extern void sd_demands_take(SdCoordinator *c, char *lines);	/* what a backend needs; lines are taken apart, in needs_context */
 
-/* What the change needs and a serving region lacks: a sentence; NULL if nothing; *wait: it is asked there once more first. */
-extern char *sd_demands_missing_name(SdCoordinator *c, bool *wait);
+/* What the change needs and a serving region lacks: a sentence, and a hint; NULL if nothing; *wait: it is asked there once more first. */
+extern char *sd_demands_missing_name(SdCoordinator *c, bool *wait, const char **hint);
 
 /* Policy "quorum", the option "require", the barrier: false: refused, or to be asked again later. */
 extern bool sd_demands_met(SdCoordinator *c);

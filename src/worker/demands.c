@@ -1,7 +1,7 @@
 /*
  * demands.c: what a change wants of the other regions before it may be proposed.
  *
- * Process: the coordinator.  Names (roles, extensions, collations) that must exist wherever the schema is; regions that
+ * Process: the coordinator.  Names (roles, extensions, collations, a major of PostgreSQL) that must exist wherever the schema is; regions that
  * must agree besides a majority, by policy "quorum" or by the change's own option "require"; a barrier: the version that
  * every serving region must have applied.  All of it is asked for before phase 1, so before any lock on a user's object.
  *
@@ -57,8 +57,24 @@ ask_again(SdCoordinator *c, SdRemote *remote, int64 told_us)
 
 /* ---- names ---- */
 
+/* A sentence, and what to do about it. */
+static char *
+missing_name(const SdRemote *remote, const char *need, const char **hint)
+{
+	const char *name = strchr(need, ':') + 1;
+
+	if (strncmp(need, "postgres:", name - need) == 0)
+	{
+		*hint = psprintf("Write it so that PostgreSQL %d understands it, or upgrade that server first.", sd_names_major(remote->names));
+		return psprintf("region %s runs PostgreSQL %d, and this statement is understood from PostgreSQL %s on",
+						remote->region, sd_names_major(remote->names), name);
+	}
+	*hint = "Create it there first, then run the change again.";
+	return psprintf("%.*s \"%s\" does not exist in region %s", (int) (name - need - 1), need, name, remote->region);
+}
+
 char *
-sd_demands_missing_name(SdCoordinator *c, bool *wait)
+sd_demands_missing_name(SdCoordinator *c, bool *wait, const char **hint)
 {
 	ListCell   *lc;
 
@@ -79,8 +95,7 @@ sd_demands_missing_name(SdCoordinator *c, bool *wait)
 			*wait = true;
 			continue;
 		}
-		return psprintf("%.*s \"%s\" does not exist in region %s",
-						(int) strcspn(need, ":"), need, strchr(need, ':') + 1, remote->region);
+		return missing_name(remote, need, hint);
 	}
 	return NULL;
 }

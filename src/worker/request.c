@@ -187,6 +187,7 @@ serve_grant(SdCoordinator *c, int64 now)
 {
 	const SdMember *me = c->me >= 0 ? &c->members.config.member[c->me] : NULL;
 	char	   *missing;
+	const char *hint;
 	const SdKept *kept;
 	bool		wait;
 
@@ -209,9 +210,8 @@ serve_grant(SdCoordinator *c, int64 now)
 					   psprintf("SELECT schemadrift.resume_region('%s'), in any region.", me->region));
 	else if (c->applied.version < c->head.version && !c->asked.supersedes)
 		finish_again(c, c->head.version);
-	else if ((missing = sd_demands_missing_name(c, &wait)) != NULL)
-		sd_request_finish(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.",
-					   "Create it there first, then run the change again.");
+	else if ((missing = sd_demands_missing_name(c, &wait, &hint)) != NULL)
+		sd_request_finish(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.", hint);
 	else if (c->unfit && sd_member_votes(me))
 		sd_request_finish(c, SD_RESULT_NOT_ORIGIN, "this region may not change the schema: it does not vote",
 					   psprintf("Nothing happened. Reason: %s.", c->unfit), "Mend that.");
@@ -238,11 +238,11 @@ static void
 serve_needs(SdCoordinator *c)
 {
 	bool		wait;
-	char	   *missing = sd_demands_missing_name(c, &wait);
+	const char *hint;
+	char	   *missing = sd_demands_missing_name(c, &wait, &hint);
 
 	if (missing)
-		sd_request_finish(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.",
-					   "Create it there first, then run the change again.");
+		sd_request_finish(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.", hint);
 	else if (!wait)
 		sd_request_finish(c, SD_RESULT_NAMES_THERE, NULL, NULL, NULL);
 }
