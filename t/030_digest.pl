@@ -29,11 +29,14 @@ sub make_database
 	sql($db, <<'SQL');
 CREATE FUNCTION schemadrift_store.step(sql text, OUT kind text, OUT identity text, OUT dropped boolean)
 	RETURNS SETOF record LANGUAGE c AS 'schemadrift', 'sd_testing_digest_step';
-CREATE PROCEDURE schemadrift_store.check_step(sql text) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE schemadrift_store.check_step(sql text, seen boolean DEFAULT false) LANGUAGE plpgsql AS $$
 DECLARE
-	kept bytea;
+	kept bytea := schemadrift_store.digest_root();
 BEGIN
 	PERFORM schemadrift_store.step(sql);
+	IF seen AND kept = schemadrift_store.digest_root() THEN
+		RAISE WARNING 'the digest does not see: %', sql;
+	END IF;
 	kept := schemadrift_store.digest_root();
 	IF kept IS DISTINCT FROM schemadrift_store.digest_rebuild() THEN
 		RAISE WARNING 'digests differ after: %', sql;
@@ -50,12 +53,13 @@ sub lines
 	return grep { /^[^-\s]/ } split /\n/, slurp_file($file);
 }
 
-# Kept digests equal a full scan's after each of these.
+# Kept digests equal a full scan's after each of these.  Of what is new in a major, each has its own digest.
 sub check_steps
 {
 	my ($db, $what, @statements) = @_;
 	my ($out, $err);
-	my $status = $region->psql($db, join('', map { 'CALL schemadrift_store.check_step($step$' . s/;\s*$//r . "\$step\$);\n" } @statements),
+	my $seen = $what =~ /^new/ ? 'true' : 'false';
+	my $status = $region->psql($db, join('', map { 'CALL schemadrift_store.check_step($step$' . s/;\s*$//r . "\$step\$, $seen);\n" } @statements),
 		stdout => \$out, stderr => \$err, on_error_stop => 0, extra_params => [ '-v', 'VERBOSITY=terse' ]);
 	my @wrong = grep { /WARNING|ERROR/ } split /\n/, $err;
 	is("$status:" . join("\n", @wrong), '0:', "$what: after each of " . @statements . ' changes, kept digests are true');
@@ -69,6 +73,12 @@ my $tries   = 0;
 make_database('kept');
 check_steps('kept', 'changes', @changes);
 check_steps('kept', 'schema',  @schema);
+
+# what this major, and each before it, brought
+my ($major) = sql('postgres', 'SHOW server_version_num') =~ /^(..)/;
+my @news = map { s/.*changes-//r =~ s/\.sql//r } sort glob 't/digest/changes-*.sql';
+my %news = map { $_ => [ lines("t/digest/changes-$_.sql") ] } grep { $_ <= $major } @news;
+check_steps('kept', "new in $_", @{ $news{$_} }) foreach sort keys %news;
 
 # what a rolled-back subtransaction touched may stay in the set
 check_steps('kept', 'savepoint', <<'SQL');
@@ -116,6 +126,11 @@ sub same_as_copy
 make_database('original', q{ENCODING 'UTF8'});
 sql('original', join "\n", @schema);
 same_as_copy('original', 'schema', q{ENCODING 'UTF8'});
+if (%news)
+{
+	sql('original', join "\n", map { @{ $news{$_} } } sort keys %news);
+	same_as_copy('original', "new until $major", q{ENCODING 'UTF8'});
+}
 
 # the list of changes, stopped at points where much exists
 my $rest = join "\n", @changes;

@@ -4,7 +4,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use Cwd ();
-use PostgreSQL::Test::Utils qw(system_or_bail slurp_file);
+use PostgreSQL::Test::Utils 'slurp_file';
 use Test::More;
 use Time::HiRes 'sleep';
 
@@ -149,14 +149,8 @@ SKIP:
 
 # --- pg_upgrade: the same tables in a new server
 {
-	my $new = $region->new_cluster;
-	my $bin = $g->sql($eu, q{SELECT setting FROM pg_config WHERE name = 'BINDIR'});
-
 	$region->stop;
-	# it writes a script into the directory that it runs in
-	system_or_bail('sh', '-c', sprintf "cd %s && exec $bin/pg_upgrade -b $bin -B $bin -d %s -D %s -s %s",
-		$region->basedir, map { Cwd::abs_path($_) } $region->data_dir, $new, $region->host);
-	$region->use_data($new);
+	$region->pg_upgrade($region->bindir);
 	$region->start;
 	comes_back('pg_upgrade', qr/not the one that joined/);
 }

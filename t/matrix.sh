@@ -6,6 +6,9 @@
 # come from where this machine's apt gets its own.  What is mounted there, and every process that runs there, goes
 # when this script ends: both are in namespaces of its own.  STEPS and ONLY are those of "make test"; logs are
 # copied to build/matrix.  The last line counts what passed and failed in all folders.  Needs root.
+#
+# Each folder holds the older majors, too, for the tests that need two (t/230_majors.pl, t/231_pg_upgrade.pl): their packages
+# are those of the older releases, and libraries of different releases get along.
 set -eu
 
 # Where Debian has them; it never had 16 in a release.  A folder of each release gives the newest there that we support.
@@ -104,6 +107,23 @@ make_folder() # MAJOR SUITE
 	touch "$folder/.complete"
 }
 
+# Another major in a folder, from the release that has it.
+add_major() # FOLDER MAJOR SUITE
+{
+	log=$source/build/matrix/${1##*/}.with-$2.log
+	from=$(mirror)
+	[ -n "$from" ] || fail "apt knows no Debian mirror; run apt-get update first"
+	echo "matrix: adding PostgreSQL $2 (Debian $3) to the folder with ${1##*/}"
+	echo "deb $from $3 main" >"$1/etc/apt/sources.list.d/$3.list"
+	# What building needs of the -dev package is headers and makefiles; what it depends on is a compiler that nothing here uses.
+	enter "$1" sh -e -c 'apt-get -q update
+		DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 --no-install-recommends install postgresql-'"$2"'
+		cd /tmp && apt-get -q download postgresql-server-dev-'"$2"'
+		dpkg-deb -x postgresql-server-dev-'"$2"'_*.deb / && rm postgresql-server-dev-'"$2"'_*.deb' </dev/null >"$log" 2>&1 ||
+		{ tail -n 5 "$log" >&2; fail "PostgreSQL $2 could not be added; see $log"; }
+	touch "$1/.with-$2"
+}
+
 passed=0
 failed=0
 for major in $wanted; do
@@ -116,10 +136,17 @@ for major in $wanted; do
 
 	furnish "$dir/$major"
 	sources "$dir/$major"
+	others=
+	for pair in $suites; do
+		[ "${pair%%:*}" -lt "$major" ] || continue
+		[ -e "$dir/$major/.with-${pair%%:*}" ] || add_major "$dir/$major" "${pair%%:*}" "${pair#*:}"
+		others="$others /usr/lib/postgresql/${pair%%:*}/bin/pg_config"
+	done
 	log=$source/build/matrix/$major.log
 	echo "== $(enter "$dir/$major" pg_config --version), Debian $suite"
-	enter "$dir/$major" STEPS="${STEPS:-}" ONLY="${ONLY:-}" sh -c \
-		'cd /schemadrift && exec make -s test STEPS="$STEPS" ONLY="$ONLY" 2>&1' | tee "$log"
+	enter "$dir/$major" STEPS="${STEPS:-}" ONLY="${ONLY:-}" OTHER_PG_CONFIG="${others# }" SD_TEST_JOBS="${SD_TEST_JOBS:-}" sh -c \
+		'cd /schemadrift && exec make -s test PG_CONFIG=/usr/lib/postgresql/'"$major"'/bin/pg_config STEPS="$STEPS" ONLY="$ONLY" 2>&1' |
+		tee "$log"
 	strip "$dir/$major"
 	rm -rf "$source/build/matrix/$major"
 	[ ! -d "$dir/$major/schemadrift/build/log" ] || cp -r "$dir/$major/schemadrift/build/log" "$source/build/matrix/$major"

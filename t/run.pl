@@ -8,6 +8,9 @@
 # line counts as one, by its exit status.
 #
 # STEPS="arrows unit ..." in the environment runs only these.  With TAP files: only the test build and these files.
+# OTHER_PG_CONFIG: pg_configs of other majors of PostgreSQL, for the tests that need more than one; the test build is installed
+# there, too.
+#
 # SD_TEST_TMP (default: TMPDIR or /tmp) is where the fresh directory is made; it goes when all passed.
 use strict;
 use warnings;
@@ -28,7 +31,7 @@ my $config = $ENV{PG_CONFIG} || 'pg_config';
 my $pgxs   = pg_config('--pgxs');
 my $bindir = pg_config('--bindir');
 my ($passed, $failed, @failures) = (0, 0);
-my ($run, $sandbox, $lock, $child);
+my ($run, $sandbox, %lock, $child);
 
 die "run.pl: start me in the source tree\n" if !-e 'schemadrift.control';
 $| = 1;
@@ -43,18 +46,19 @@ my @steps = (
 	[ unit      => sub { run('unit', 'make', '-s', 'unit') } ],
 	[ simulate  => sub { run('simulate', 'make', '-s', 'simulate') } ],
 	[ model     => sub { run('model', 'make', '-s', 'model') } ],
-	[ build     => sub { build('testing', 'SD_TESTING=1') } ],
+	[ build     => sub { build('testing', $config, 'SD_TESTING=1') } ],
+	[ others    => sub { others() } ],
 	[ regress   => sub { regress('regress', 'testing') } ],
 	[ isolation => sub { regress('isolation', 'testing') } ],
 	[ tap       => sub { tap('tap', @files ? @files : glob 't/[0-9]*.pl') } ],
-	[ release   => sub { build('release') && symbols() } ],
+	[ release   => sub { build('release', $config) && symbols() } ],
 	[ again     => sub { regress('regress', 'release') & tap('tap-release', glob 't/[0-9]*_main*.pl') } ],
 	[ demo      => sub { demo() } ],
 	[ bench     => sub { bench() } ]);
 my %on_screen = (demo => 1, bench => 1);    # not tests: only when asked for, and they have the terminal
 my %wanted = map { $_ => 1 } split ' ',
     $ENV{STEPS} ? $ENV{STEPS}
-  : @files      ? 'build tap'
+  : @files      ? 'build others tap'
   :               join ' ', grep { !$on_screen{$_} } map { $_->[0] } @steps;
 
 foreach my $name (sort keys %wanted)
@@ -81,8 +85,8 @@ exit($failed ? 1 : 0);
 
 sub pg_config
 {
-	my ($what) = @_;
-	my $answer = qx{$config $what};
+	my ($what, $of) = @_;
+	my $answer = qx{@{[ $of // $config ]} $what};
 
 	die "run.pl: $config $what failed\n" if $?;
 	chomp $answer;
@@ -163,39 +167,56 @@ sub show
 # One run at a time in one PostgreSQL: each installs its builds there, one after the other.  Ends with this process.
 sub alone
 {
-	my $dir = pg_config('--pkglibdir');
+	my ($dir) = @_;
 
-	return if $lock;
-	open $lock, '<', $dir or die "$dir: $!\n";
-	return if flock $lock, LOCK_EX | LOCK_NB;
+	return if $lock{$dir};
+	open $lock{$dir}, '<', $dir or die "$dir: $!\n";
+	return if flock $lock{$dir}, LOCK_EX | LOCK_NB;
 	print "another run installs into this PostgreSQL; waiting for its end\n";
-	flock $lock, LOCK_EX or die "$dir: $!\n";
+	flock $lock{$dir}, LOCK_EX or die "$dir: $!\n";
 	return;
 }
 
 # A copy of the sources, built and installed.  Objects stay from run to run: only what changed is built again.
 sub build
 {
-	my ($kind, @flags) = @_;
-	my $sudo = -w pg_config('--pkglibdir') ? '' : 'sudo --non-interactive';
+	my ($kind, $of, @flags) = @_;
+	my $dir = pg_config('--pkglibdir', $of);
+	my $sudo = -w $dir ? '' : 'sudo --non-interactive';
 
-	alone();
+	alone($dir);
 
 	# a missing function of ours would be found only when a server loads the library
 	return run("build-$kind", 'sh', '-e', '-c', <<"SH");
 		mkdir -p build/$kind
 		# objects of another PostgreSQL are no good
-		$config > build/$kind.new
+		$of > build/$kind.new
 		cmp -s build/$kind.new build/$kind.pg || rm -rf build/$kind/src
 		mv build/$kind.new build/$kind.pg
 		cd build/$kind
 		find . -type f ! -name '*.o' -delete
 		tar -C ../.. --exclude='*.o' --exclude=src/sql/build -cf - Makefile META.json schemadrift.control src t |
 			tar -xf -
-		make -s PG_CONFIG='$config' @flags
+		make -s PG_CONFIG='$of' @flags
 		if nm --undefined-only schemadrift.so | grep ' sd_'; then exit 1; fi
-		$sudo make -s PG_CONFIG='$config' @flags install
+		$sudo make -s PG_CONFIG='$of' @flags install
 SH
+}
+
+# The test build for other majors; tests find them by major in SD_OTHER_MAJORS.
+sub others
+{
+	my @found;
+
+	foreach my $of (split ' ', $ENV{OTHER_PG_CONFIG} // '')
+	{
+		my ($major) = pg_config('--version', $of) =~ / ([0-9]+)/;
+
+		return 0 if !build("testing-$major", $of, 'SD_TESTING=1');
+		push @found, "$major:" . pg_config('--bindir', $of);
+	}
+	$ENV{SD_OTHER_MAJORS} = "@found";
+	return 1;
 }
 
 # No wait point, no planted mistake in what people run.

@@ -2,6 +2,7 @@
 #
 #   make test [ONLY="t/001_harness.pl ..."]    everything, or these TAP files with the test build
 #   make test [STEPS="arrows regress"]         some of t/run.pl's steps
+#   make test OTHER_PG_CONFIG="/opt/17/bin/pg_config ..."     other majors of PostgreSQL, for the tests that need two
 #   make matrix [MAJORS="17 18"] [ONLY=...] [STEPS=...]    the same on other majors of PostgreSQL (t/matrix.sh)
 #   make demo [KEEP=1]                         the main case on three servers, to look at
 #   make torture [MINUTES=10] [SEED=1] [SERVERS=3|5] [MISTAKE=NO_FENCE] [FAULTS="cut pause"]     t/900_torture.pl, longer

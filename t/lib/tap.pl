@@ -71,12 +71,13 @@ sub judge
 {
 	my ($test, $status) = @_;
 	my $out = output($test->{file});
-	my ($p, $f, $s, @why) = (0, 0, 0);
+	my ($p, $f, $s, $skipped_all, @why) = (0, 0, 0);
 
 	open my $fh, '<', $out or die "$out: $!\n";
 	my $parser = TAP::Parser->new({ source => $fh });
 	while (my $result = $parser->next)
 	{
+		$skipped_all = $result->explanation if $result->is_plan && $result->has_skip;
 		next if !$result->is_test;
 		$result->has_skip ? $s++ : $result->is_ok ? $p++ : $f++;
 		push @failures, "$test->{file}: " . $result->as_string if !$result->is_ok;
@@ -87,10 +88,10 @@ sub judge
 	push @failures, "$test->{file}: " . join('; ', @why, last_words($test->{file})) if @why;
 	$f++ if @why && !$f;
 	printf "%-40s %4d passed %3d failed %3d skipped %6.1f s %s\n", $test->{file}, $p, $f, $s, time() - $test->{start},
-	  join '; ', @why;
+	  join '; ', @why, defined $skipped_all ? "skipped: $skipped_all" : ();
 	$passed  += $p;
 	$failed  += $f;
-	$skipped += $s;
+	$skipped += $s || defined $skipped_all;
 	show($test->{file}) if $f;
 	return;
 }

@@ -13,6 +13,7 @@ use Carp;
 use Cwd 'abs_path';
 use Fcntl ();
 use File::Basename 'dirname';
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils ();
 use Time::HiRes qw(sleep time);
@@ -37,7 +38,7 @@ sub make
 	$self->{sd_bin}    = $self->basedir . '/bin';
 	$self->{sd_bindir}  = $o{bindir};
 	$self->{sd_name}   = $name;
-	$self->{sd_template} = _template();
+	$self->{sd_template} = _template($o{bindir});
 	if ($o{clock})
 	{
 		$self->{sd_clock} = abs_path($self->basedir) . '.clock';
@@ -250,7 +251,7 @@ sub _beside
 	my $name = $self->name . "-$what" . ++$self->{sd_beside};
 	my $node = (ref $self)->new($name);
 
-	$node->{$_} = $self->{$_} foreach qw(sd_net sd_dbname sd_link sd_name sd_template sd_clock);
+	$node->{$_} = $self->{$_} foreach qw(sd_net sd_dbname sd_link sd_name sd_template sd_bindir sd_clock);
 	$node->{sd_bin} = $node->basedir . '/bin';
 	mkdir $node->{sd_bin} or die "$node->{sd_bin}: $!";
 	$node->init_from_backup($self, $backup, %o);
@@ -376,14 +377,15 @@ sub fail_over
 	return $self->wait_until('SELECT pg_is_in_recovery()', 'f');
 }
 
-# The data directory of a server that never ran, with this one's configuration: for pg_upgrade.
+# The data directory of a server that never ran, of this installation or another one's major, with this one's configuration.
 sub new_cluster
 {
-	my ($self) = @_;
+	my ($self, $bindir) = @_;
 	my $dir = $self->basedir . '/new' . ++$self->{sd_old};
 
-	PostgreSQL::Test::Utils::system_or_bail('cp', '-a', $self->{sd_template}, $dir);
-	_new_identity($dir);
+	$bindir //= $self->bindir;
+	PostgreSQL::Test::Utils::system_or_bail('cp', '-a', _template($bindir), $dir);
+	_new_identity($dir, $bindir);
 	PostgreSQL::Test::Utils::system_or_bail('cp', '-a', map({ $self->data_dir . "/$_" } qw(postgresql.conf postgresql.auto.conf pg_hba.conf)), $dir);
 	return $dir;
 }
@@ -430,7 +432,32 @@ sub teardown_node
 	return $self->SUPER::teardown_node(@args);
 }
 
-# From its next start on, the server is another installation's (of the same major); undef: the one under test.
+# pg_upgrade of this server, which is stopped, to the installation in that directory, where it runs from its next start on.
+# Returns where the old data directory is now.
+sub pg_upgrade
+{
+	my ($self, $bindir, @options) = @_;
+	my $new = $self->new_cluster($bindir);
+	my @command = ("$bindir/pg_upgrade", '-b', $self->bindir, '-B', $bindir, '-d', abs_path($self->data_dir), '-D',
+		abs_path($new), '-s', $self->host, @options);
+
+	# it writes scripts and logs into the directory that it runs in
+	my ($out, $err);
+	my $ok = IPC::Run::run(\@command, '<', \'', '>', \$out, '2>', \$err, init => sub { chdir $self->basedir or die $! });
+	croak "pg_upgrade: $out$err" if !$ok;
+	$self->use_bindir($bindir);
+	return $self->use_data($new);
+}
+
+# The directory of the server's programs.
+sub bindir
+{
+	my ($self) = @_;
+
+	return $self->{sd_bindir} // _installed('pg_ctl') =~ s{/pg_ctl$}{}r;
+}
+
+# From its next start on, the server is another installation's; undef: the one under test.
 sub use_bindir
 {
 	my ($self, $bindir) = @_;
@@ -446,7 +473,7 @@ sub _pg_ctl
 	return (
 		$self->{sd_net}->prefix($self->{sd_name}),
 		$self->{sd_clock} ? ('env', "SD_TEST_CLOCK=$self->{sd_clock}", 'LD_PRELOAD=' . clock_library()) : (),
-		defined $self->{sd_bindir} ? "$self->{sd_bindir}/pg_ctl" : _installed('pg_ctl'));
+		$self->bindir . '/pg_ctl');
 }
 
 sub _installed
@@ -470,17 +497,25 @@ sub _path
 	return "$self->{sd_bin}:$ENV{PATH}";
 }
 
-# initdb takes a good part of a second, a copy a tenth: the first region of all tests makes the template, under a lock.
+# initdb takes a good part of a second, a copy a tenth: the first region of all tests makes the template, under a lock;
+# one for each major.
 sub _template
 {
+	my ($bindir) = @_;
 	my $template = $ENV{SD_TEST_TEMPLATE} // "$PostgreSQL::Test::Utils::tmp_check/template";
+	my $initdb = defined $bindir ? "$bindir/initdb" : _installed('initdb');
+	my ($major) = qx{'$initdb' --version} =~ / (\d+)/ or die "$initdb: $!\n";
 
+	$template .= "-$major";
 	open my $lock, '>', "$template.lock" or die "$template.lock: $!";
 	flock $lock, Fcntl::LOCK_EX or die "$template.lock: $!";
 	if (!-e "$template/PG_VERSION")
 	{
-		PostgreSQL::Test::Utils::system_or_bail('initdb', '-D', "$template.new", '-A', 'trust', '-N', '-E', 'UTF8',
-			'--locale=C', '-U', getpwuid($>) . '');
+		# 18 has checksums if it is not told; pg_upgrade wants the same on both sides
+		my @no_checksums = qx{'$initdb' --help} =~ /(--no-data-checksums)/;
+
+		PostgreSQL::Test::Utils::system_or_bail($initdb, '-D', "$template.new", '-A', 'trust', '-N', '-E', 'UTF8',
+			'--locale=C', '-U', getpwuid($>) . '', @no_checksums);
 		rename "$template.new", $template or die "$template: $!";
 	}
 	return $template;
@@ -499,7 +534,7 @@ sub init
 		delete $ENV{INITDB_TEMPLATE};
 		$self->SUPER::init(@args);
 	}
-	_new_identity($self->data_dir);
+	_new_identity($self->data_dir, $self->bindir);
 	return;
 }
 
@@ -507,7 +542,7 @@ sub init
 # into pg_control (its first eight bytes, and the checksum after the last field), and pg_resetwal into the WAL.
 sub _new_identity
 {
-	my ($dir) = @_;
+	my ($dir, $bindir) = @_;
 	my $control = "$dir/global/pg_control";
 	my $bytes   = PostgreSQL::Test::Utils::slurp_file($control);
 	my $size;
@@ -522,7 +557,7 @@ sub _new_identity
 	open my $fh, '>:raw', $control or die "$control: $!";
 	print $fh $bytes;
 	close $fh or die "$control: $!";
-	PostgreSQL::Test::Utils::system_or_bail('pg_resetwal', '-f', '-D', $dir);
+	PostgreSQL::Test::Utils::system_or_bail("$bindir/pg_resetwal", '-f', '-D', $dir);
 	return;
 }
 

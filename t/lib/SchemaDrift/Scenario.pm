@@ -13,6 +13,7 @@
 #   all_can_change($g);                           # every region in turn, and all follow
 #   traffic($g, 40, [ 'us-east' ], sub { ... });   # forty changes there while this goes on; { sqlstate => how many }
 #   log_is_sound($g, 5);                          # the invariants of docs/protocol.md, from version 5 on
+#   my @majors = majors();                        # [ [ 15, '/usr/lib/postgresql/15/bin' ], ... ], oldest first; or skips the test
 package SchemaDrift::Scenario;
 
 use strict;
@@ -27,7 +28,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(made_group testing_build stop_at stop_all_at stopped stopped_somewhere go_on state_of took begun settles
   becomes_answered outcome_everywhere can_change all_can_change log_is_sound head coordinator columns refused wait_for_state
-  traffic $in_time);
+  traffic majors $in_time);
 
 my $changes = 0;
 
@@ -52,6 +53,19 @@ deadlock_timeout = 200ms
 CONF
 	$g->make_group(mode => 'coordinate', before => $o{before});
 	return $g;
+}
+
+# The majors of PostgreSQL that have the test build: this one's and those of OTHER_PG_CONFIG (t/run.pl).  With one, the test is
+# skipped.
+sub majors
+{
+	my %bindir = map { split /:/, $_, 2 } split ' ', $ENV{SD_OTHER_MAJORS} // '';
+	my ($own) = qx{pg_config --version} =~ / ([0-9]+)/;
+
+	delete $bindir{$own};
+	plan skip_all => "PostgreSQL $own only: OTHER_PG_CONFIG names no other major; make matrix has several in one folder" if !%bindir;
+	chomp($bindir{$own} = qx{pg_config --bindir});
+	return map { [ $_, $bindir{$_} ] } sort { $a <=> $b } keys %bindir;
 }
 
 # Wait points are in the test build only.

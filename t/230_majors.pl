@@ -1,0 +1,171 @@
+# Regions of different majors of PostgreSQL in one group: the same changes, made in turn in each, make the same schema with the
+# same digest; cuts and joins across majors; and what only a newer one understands.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Utils qw(slurp_file command_ok);
+use Test::More;
+
+use SchemaDrift::Scenario;
+
+my @majors = majors();
+my ($old, $new) = @majors[ 0, -1 ];
+# three regions: the newest, the oldest, and one between if there is
+my %major = ('us-east' => $new, 'ap-south' => $old, 'eu-west' => $majors[ @majors > 2 ? 1 : -1 ]);
+my ($us, $ap, $eu) = qw(us-east ap-south eu-west);
+my $g = made_group([ $us, $ap, $eu ], bindir => { map { $_ => $major{$_}[1] } keys %major }, conf => "max_worker_processes = 40\n");
+my $since = head($g, $us);
+my $scan = q{SELECT kind || ' ' || identity || E'\n' || definition FROM schemadrift_store.digest_scan() ORDER BY 1};
+
+note(join ', ', map { "$_: " . $g->sql($_, 'SHOW server_version') } $g->names);
+is(join(' ', map { int $g->sql($_, 'SHOW server_version_num') / 10000 } $us, $ap, $eu), join(' ', map { $major{$_}[0] } $us, $ap, $eu),
+	'regions of ' . join(', ', map { $_->[0] } @majors));
+
+# The same definitions, and not only because nobody looked.
+sub same_schema
+{
+	my ($what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	ok($g->converged, "$what: all are equal");
+	my $here = $g->sql($us, $scan);
+	is($g->sql($_, $scan), $here, "$what: $_ has the definitions that $us has") foreach $ap, $eu;
+	is($g->sql($_, 'SELECT schemadrift_store.digest_rebuild() = (SELECT digest FROM schemadrift_store.applied)'), 't',
+		"$what: the digest of $_ is that of a full scan")
+	  foreach $g->names;
+	return;
+}
+
+# --- what all of them know, made in turn in each
+sub lines { return grep { /^[^-\s]/ } split /\n/, slurp_file($_[0]); }
+
+my @turn = ($us, $ap, $eu);
+foreach my $file ('schema', 'changes')
+{
+	my @statements = lines("t/digest/$file.sql");
+	my @wrong;
+
+	while (my @some = splice @statements, 0, 6)
+	{
+		my $r = $g->try($turn[0], 'SET client_min_messages = error; BEGIN; ' . join(' ', @some) . ' COMMIT;');
+
+		push @wrong, "$turn[0]: $r->{err} in: @some" if !$r->{ok};
+		push @turn, shift @turn;
+	}
+	is(join("\n", @wrong), '', "changes of t/digest/$file.sql, six at a time, in turn in each region");
+	same_schema($file);
+}
+all_can_change($g, 'single changes');
+
+# --- cuts: any two majors are a majority
+foreach my $away ($g->names)
+{
+	my @others = grep { $_ ne $away } $g->names;
+
+	$g->isolate($away);
+	foreach my $name (@others)
+	{
+		ok(can_change($g, $name), "without $away, $name ($major{$name}[0]) changes the schema");
+	}
+	$g->rejoin($away);
+	ok($g->converged, '... which it gets when it is back');
+}
+
+# --- joins, into a database of an empty schema and into one restored from a dump, both ways
+foreach my $case ([ $us, $ap ], [ $ap, $us ])
+{
+	my ($via, $where) = @$case;
+	my $server = $g->region($where);
+
+	foreach my $schema ('empty', 'equal')
+	{
+		my $name = "$schema-$major{$where}[0]";
+		my $what = "a region of $major{$where}[0] joins one of $major{$via}[0] with a schema that is $schema";
+		my $sql = sub { return $server->sql($_[0], dbname => $name) };
+
+		$server->sql(qq{CREATE DATABASE "$name" TEMPLATE template0});
+		if ($schema eq 'equal')
+		{
+			my $dump = "$PostgreSQL::Test::Utils::tmp_check/$name.sql";
+
+			command_ok([ "$new->[1]/pg_dump", '--schema-only', '--host', $g->region($via)->host, '--port', $g->region($via)->port, '--file', $dump,
+					'postgres' ], "$what: dumped");
+			# a newer pg_dump sets what an older server does not know
+			my $err;
+			$server->psql($name, "\\i $dump", stderr => \$err, on_error_stop => 0);
+			is(join("\n", grep { /ERROR/ && !/unrecognized configuration parameter/ } split /\n/, $err), '', "$what: restored");
+		}
+		else
+		{
+			$sql->('CREATE EXTENSION schemadrift');
+		}
+		my $r = $server->try(sprintf(q{SELECT schemadrift.join('%s', '%s', '%s', options => '{"schema": "%s"}')}, $g->conninfo($via), $name,
+			$server->conninfo($name), $schema), dbname => $name);
+		ok($r->{ok}, $what) or diag($r->{err});
+		ok($server->wait_until("SELECT role FROM schemadrift.regions WHERE region = '$name'", 'voter', undef, dbname => $name), '... is a voter');
+		ok($server->wait_until('SELECT version FROM schemadrift_store.applied', head($g, $via), undef, dbname => $name), '... has applied everything');
+		is($sql->($scan), $g->sql($via, $scan), '... has the definitions that the others have');
+		ok($server->try('CREATE TABLE from_' . ($name =~ tr/-/_/r) . ' ()', dbname => $name)->{ok}, '... changes the schema');
+		ok($g->converged, '... of all');
+		is($server->try('SELECT schemadrift.leave()', dbname => $name)->{sqlstate}, '00000', '... leaves');
+		ok($g->wait_until($_, "SELECT count(*) FROM schemadrift.regions WHERE region = '$name'", 0), "... $_ knows") foreach $g->names;
+	}
+}
+all_can_change($g, 'after joins');
+
+# --- online builds
+ok($g->try($_, "CREATE INDEX CONCURRENTLY online_" . substr($_, 0, 2) . " ON x.oc (v)")->{ok}, "CREATE INDEX CONCURRENTLY from $_")
+  foreach $g->names;
+same_schema('online builds');
+
+# --- what only a newer one understands is refused before it halts the older ones; nothing has happened
+my %newer = (
+	16 => [ 'CREATE TABLE newer (a text STORAGE external)', 'CREATE VIEW newer AS SELECT * FROM (SELECT 1 AS a)',
+		'CREATE VIEW newer AS SELECT JSON_ARRAY(1, 2) AS a', 'CREATE STATISTICS ON k, v FROM x.oc', 'CREATE TABLE newer (a text DEFAULT system_user)',
+		'ALTER TABLE x.oc ALTER w SET STORAGE DEFAULT' ],
+	17 => [ 'GRANT MAINTAIN ON x.oc TO PUBLIC', "CREATE VIEW newer AS SELECT JSON_EXISTS(jsonb '1', '\$') AS a", 'CREATE DOMAIN newer AS int; ALTER DOMAIN newer ADD NOT NULL',
+		'ALTER TABLE x.gen ALTER b SET EXPRESSION AS (a * 3)', 'ALTER TABLE x.oc SET ACCESS METHOD DEFAULT',
+		'CREATE FUNCTION newer() RETURNS void LANGUAGE sql BEGIN ATOMIC MERGE INTO x.oc USING (VALUES (1)) AS s (a) ON k = a WHEN NOT MATCHED BY SOURCE THEN DELETE; END',
+		'CREATE VIEW newer AS SELECT now() AT LOCAL AS a' ],
+	18 => [ 'CREATE TABLE newer (a int, b int GENERATED ALWAYS AS (a + 1))', 'ALTER TABLE x.oc ADD CHECK (k > -1) NOT ENFORCED',
+		'CREATE TABLE newer (a int4range, b daterange, PRIMARY KEY (a, b WITHOUT OVERLAPS))', 'CREATE TABLE newer (a uuid DEFAULT uuidv7())',
+		'CREATE TABLE newer (a int, CONSTRAINT n NOT NULL a)', 'ALTER TABLE x.oc ADD CONSTRAINT n NOT NULL v NOT VALID',
+		'ALTER TABLE x.inh1 DROP CONSTRAINT inh1_later_not_null',
+		'CREATE FUNCTION newer() RETURNS int LANGUAGE sql BEGIN ATOMIC UPDATE x.oc SET v = 1 RETURNING WITH (OLD AS o) o.v; END' ]);
+
+# an automatic name, so that there is something for the last but one
+ok($g->try($ap, 'ALTER TABLE x.inh1 ALTER later DROP NOT NULL; ALTER TABLE x.inh1 ALTER later SET NOT NULL')->{ok}, 'NOT NULL, made by the oldest')
+  if $new->[0] >= 18;
+my $head = head($g, $us);
+foreach my $major (grep { $_ > $old->[0] && $_ <= $new->[0] } sort keys %newer)
+{
+	foreach my $sql (@{ $newer{$major} })
+	{
+		my ($before, $last) = $sql =~ /^(?:(.*); )?(.*)/;
+		my $r = $g->try($us, 'BEGIN; ' . ($before ? "$before; " : '') . "$last; ROLLBACK");
+
+		refused($r, 'SD004', "of $major: $last");
+		is($r->{message}, "region $ap runs PostgreSQL $old->[0], and this statement is understood from PostgreSQL $major on", '... who does not understand it');
+	}
+	my $script = $newer{$major}[0];
+	refused(my $r = $g->try($us, "SELECT schemadrift.apply('newer', \$\$SELECT 1; $script\$\$)"), 'SD004', "of $major: in a script");
+	like($r->{hint}, qr/^Write it so that PostgreSQL $old->[0] understands it, or upgrade/, '... what to do');
+}
+is(head($g, $us), $head, 'nothing of that is in the log');
+
+# --- what cannot be told beforehand halts the older one; it is taken back, and others are not held up meanwhile
+SKIP:
+{
+	skip 'all of them understand 1_000', 6 if $old->[0] >= 16;
+	my $r = $g->try($us, q{SELECT schemadrift.apply('underscores', 'CREATE TABLE underscores (a int DEFAULT 1_000)', 'DROP TABLE underscores')});
+	ok($r->{ok}, 'a number that 15 does not understand') or diag($r->{err});
+	ok(wait_for_state($g, $ap, 'halted'), "... halts $ap");
+	like($g->sql($ap, 'SELECT reason FROM schemadrift.status'), qr/cannot be applied: .*syntax error|cannot be applied: .*trailing junk/, '... which says why');
+	ok(can_change($g, $us), '... the others go on');
+	is($g->try($us, q{SELECT schemadrift.revert('underscores')})->{sqlstate}, '00000', '... it is taken back');
+	ok($g->converged, '... and all are equal');
+}
+all_can_change($g, 'in the end');
+
+log_is_sound($g, $since);
+done_testing();

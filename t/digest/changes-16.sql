@@ -1,0 +1,9 @@
+-- What PostgreSQL 16 brought; each of these is to be seen in the digest.
+CREATE SCHEMA n16;
+CREATE TABLE n16.t (a text STORAGE external, b text, c int);
+ALTER TABLE n16.t ALTER a SET STORAGE DEFAULT;
+CREATE VIEW n16.sub AS SELECT * FROM (SELECT a, c FROM n16.t);
+CREATE VIEW n16.json AS SELECT JSON_ARRAY(a, b NULL ON NULL) AS x, JSON_OBJECT('k': c ABSENT ON NULL) AS y, a IS JSON OBJECT AS z, JSON_ARRAYAGG(c ORDER BY c) OVER (PARTITION BY b) AS w FROM n16.t;
+CREATE VIEW n16.anyone AS SELECT any_value(a) FROM n16.t GROUP BY c;
+ALTER TABLE n16.t ADD d int DEFAULT 1_000 CHECK (d <> 0xFF);
+CREATE TABLE n16.u (a text DEFAULT SYSTEM_USER);
