@@ -81,7 +81,7 @@ attempt_locked(World *w, int region, void *p)
 		sim_coordinator_change(w, region, a, t->head + 2);
 		return;
 	}
-	if (!sim_identity_valid(w, region) || t->head < a->wait_for || t->applied != t->head || t->accepted[t->head + 1].known ||
+	if (!sim_identity_valid(w, region) || t->head < a->wait_for || (t->applied != t->head && !sim_take_back_here(r, a)) || t->accepted[t->head + 1].known ||
 		r->changing != NULL || !sim_lease_may_try(w, region))
 	{
 		wait_and_start_again(w, a);
@@ -119,9 +119,11 @@ maybe_cancel(World *w, int region, void *p)
 	sim_client_cancel(w, p);
 }
 
-static void
-start(World *w, int region, Attempt *a)
+void
+sim_client_begin(World *w, Attempt *a)
 {
+	int			region = a->region;
+
 	a->session = ++w->next_session;
 	a->deadline = w->now + QUORUM_TIMEOUT;
 	a->state = ATTEMPT_WAITING;
@@ -139,7 +141,8 @@ sim_client_start(World *w, int region, bool retry)
 	if (entry == 0)
 		return NULL;
 	w->attempt[entry]->retry = retry;
-	start(w, region, w->attempt[entry]);
+	sim_work_draw(w, w->attempt[entry]);
+	sim_client_begin(w, w->attempt[entry]);
 	return w->attempt[entry];
 }
 
@@ -158,7 +161,7 @@ sim_member_change_start(World *w, int region, MemberChange change, int target, u
 	a->target = target;
 	a->life = life;
 	a->incarnation = incarnation;
-	start(w, region, a);
+	sim_client_begin(w, a);
 	return a;
 }
 
@@ -204,12 +207,13 @@ statements_done(World *w, int region, void *p)
 		sim_coordinator_close(w, region, a);
 		return;
 	}
-	if (a->change != MEMBER_NONE && (a->members = sim_build_members(w, a)) == NULL)
+	if ((a->change != MEMBER_NONE && (a->members = sim_build_members(w, a)) == NULL) || !sim_work_build(w, a))
 	{
 		sim_say(w, region, "%s is refused", sim_entry(w, a->entry));
 		sim_coordinator_close(w, region, a);
 		return;
 	}
+	sim_hlc_label(w, region, a);
 	a->state = ATTEMPT_PROPOSED;
 	if (SIM_MISTAKE(SELF_FIRST))
 		sim_lock(w, region, &w->region[region].rows, a->session, 0, own_vote_first, own_vote_first, a);
@@ -258,6 +262,20 @@ tell_own_vote(World *w, Attempt *a, SdOwnVote what)
 	sim_post_coordinator(w, a->region, 1 + sim_below(w, 300), own_vote_told, vote);
 }
 
+/*
+ * What the transaction has run is applied with it.  Who takes back what it has not applied, or says that something failed
+ * here, has run nothing: that is left to the applier.
+ */
+static void
+apply_own(World *w, int region, const Attempt *a)
+{
+	bool		ran = a->work == WORK_PLAIN || a->work == WORK_ONLINE;
+	Applying	what = ran ? APPLY_RUN : sim_work_look(w, region, a->version);
+
+	if (ran || (w->region[region].mem.applied == a->version - 1 && what != APPLY_HALT))
+		sim_store_applied(w, region, a->version, a->entry, what == APPLY_SKIP);
+}
+
 /* "The commit record is the decision." */
 static void
 commit(World *w, int region, void *p)
@@ -275,7 +293,7 @@ commit(World *w, int region, void *p)
 	}
 	if (new_row)
 		sim_store_log(w, region, a->version, a->entry);
-	sim_store_applied(w, region, a->version, a->entry);
+	apply_own(w, region, a);
 	sim_commit(w, region);
 	sim_say(w, region, "%s is committed at version %lld, ballot %s", sim_entry(w, a->entry), (long long) a->version,
 			sim_ballot(w, &a->ballot));
@@ -492,6 +510,30 @@ typedef struct Apply
 } Apply;
 
 static void
+apply_retry(World *w, int region, void *p)
+{
+	(void) p;
+	w->region[region].applier_running = false;
+	sim_applier_wake(w, region);
+}
+
+/* "It halts at s, keeps its state, goes on learning and voting, ... retries" */
+static void
+apply_again(World *w, int region, const Apply *apply)
+{
+	Region	   *r = &w->region[region];
+
+	if (!r->halted)
+	{
+		sim_say(w, region, "cannot apply version %lld", (long long) apply->version);
+		w->times[SIM_HALTED]++;
+	}
+	r->halted = true;
+	sim_unlock(w, region, &r->ddl, apply->session);
+	sim_post_process(w, region, 100 * MS + sim_below(w, 300 * MS), apply_retry, NULL);
+}
+
+static void
 apply_commit(World *w, int region, void *p)
 {
 	Apply	   *apply = p;
@@ -500,10 +542,19 @@ apply_commit(World *w, int region, void *p)
 	/* "UPDATE ... SET version = s WHERE version = s - 1, one row or error" */
 	if (r->mem.applied == apply->version - 1 || SIM_MISTAKE(NO_CAS))
 	{
-		sim_say(w, region, "applies %s, version %lld", sim_entry(w, r->mem.log[apply->version]), (long long) apply->version);
-		sim_store_applied(w, region, apply->version, r->mem.log[apply->version]);
+		Applying	what = sim_work_look(w, region, apply->version);
+
+		if (what == APPLY_HALT)
+		{
+			apply_again(w, region, apply);
+			return;
+		}
+		sim_say(w, region, "%s %s, version %lld", what == APPLY_SKIP ? "skips" : "applies",
+				sim_entry(w, r->mem.log[apply->version]), (long long) apply->version);
+		sim_store_applied(w, region, apply->version, r->mem.log[apply->version], what == APPLY_SKIP);
 		sim_commit(w, region);
 	}
+	r->halted = false;
 	sim_unlock(w, region, &r->ddl, apply->session);
 	r->applier_running = false;
 	sim_applier_wake(w, region);

@@ -99,6 +99,8 @@ answer(World *w, Call *call)
 {
 	if (call->silent || message_lost(w, call->to, call->from))
 		return;
+	if (call->kind == CALL_ACCEPT && call->to != call->from && sim_chance(w, w->chaos.answer_loss))
+		return;
 	sim_post(w, call->from, message_delay(w, call->to, call->from), caller_answered, call);
 }
 
@@ -109,6 +111,8 @@ rows_for(World *w, Call *call, int64_t from)
 
 	call->rows_from = from;
 	call->n_rows = 0;
+	if (call->kind == CALL_EXCHANGE && sim_chance(w, w->chaos.fetch_loss))
+		return;
 	for (int64_t v = from; v <= t->head && call->n_rows < MAX_ROWS; v++)
 	{
 		call->rows[call->n_rows] = t->log[v];
@@ -293,6 +297,11 @@ call_arrives(World *w, int region, void *p)
 		call->vote_seq = r->mem.vote_seq;
 		sim_lease_renew(w, region, call);
 		call->is_void = r->mem.is_void;
+		call->hlc = r->hlc;
+		call->applied = r->mem.applied;
+		memcpy(call->task, r->mem.task, sizeof(call->task));
+		if (!r->mem.is_void)
+			sim_note_reported(w, region);
 		call->remembers = r->mem.peer[w->region[call->from].place];
 		rows_for(w, call, call->version);
 		answer(w, call);
@@ -303,15 +312,27 @@ call_arrives(World *w, int region, void *p)
 	sim_lock(w, region, &r->rows, call->session, SIM_MISTAKE(SELF_FIRST) ? 0 : LOCK_TIMEOUT, call_decide, call_error, call);
 }
 
+/*
+ * Thrifty: who asks no more voters than it needs, and the others after a while.  The product asks all at once; the core takes
+ * a voter that was not asked for one that could not be reached, and repeats.
+ */
+static bool
+sim_spared(World *w, const Call *call)
+{
+	if (call->from == call->to || call->settle || (call->kind != CALL_PREPARE && call->kind != CALL_ACCEPT))
+		return false;
+	return !w->healing && sim_chance(w, w->chaos.thrifty * 0.5);
+}
+
 void
 sim_send(World *w, Call *call)
 {
 	int			from = call->from;
 	int			to = call->to;
 
-	if ((w->cut[from][to] || w->hidden[from][to]) && sim_chance(w, 0.5))
+	if (((w->cut[from][to] || w->hidden[from][to]) && sim_chance(w, 0.5)) || sim_spared(w, call))
 	{
-		/* the connection is known to be gone */
+		/* the connection is known to be gone, or it is not asked yet */
 		sim_post_coordinator(w, from, 1 + sim_below(w, 100), caller_unsent, call);
 		return;
 	}

@@ -322,6 +322,13 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 			sim_told(w, region, call->is_void ? -1 : call->to_place, &call->remembers);
 		if (failure == SD_VOTER_IDLE && call->leased)
 			sim_lease_granted(w, call, &call->lease);
+		if (failure == SD_VOTER_IDLE)
+		{
+			sim_hlc_heard(w, region, call->hlc);
+			r->told[call->to_place].incarnation = call->is_void ? 0 : call->incarnation;
+			r->told[call->to_place].applied = call->applied;
+			memcpy(r->told[call->to_place].task, call->task, sizeof(call->task));
+		}
 		if (failure == SD_VOTER_IDLE && call->n_rows > 0 && call->rows_from + call->n_rows > r->mem.head + 1)
 			learn_here(w, region, call->rows_from, call->n_rows, call->rows, call->chains);
 		return;
@@ -457,6 +464,16 @@ sim_coordinator_close(World *w, int region, Attempt *a)
 
 /* ---------- settlement ---------- */
 
+static int
+new_noop(World *w, int region)
+{
+	int			entry = sim_new_entry(w, region, true);
+
+	if (entry != 0)
+		sim_hlc_label(w, region, w->attempt[entry]);
+	return entry;
+}
+
 /*
  * "A coordinator that sees an accepted, unlearned entry at head + 1 for longer than a bound, or has a client in
  * doubt: look first (a live proposer with a higher promise -> wait), then a higher ballot ... the accepted value
@@ -481,7 +498,7 @@ sim_coordinator_settle(World *w, int region)
 	r->settle.serial++;
 	r->settle.members = sim_members(w, region, v);
 	start_machine(w, region, &r->settle.machine, SD_PROPOSER_SETTLE, v, r->settle.members, w->now + QUORUM_TIMEOUT,
-				  r->doubt[v] ? sim_new_entry(w, region, true) : 0);
+				  r->doubt[v] ? new_noop(w, region) : 0);
 	run_settle(w, region);
 }
 
@@ -531,7 +548,10 @@ sim_coordinator_start(World *w, int region)
 		r->accepted_seen[v] = w->now;
 	sim_post_coordinator(w, region, sim_below(w, 10 * MS), heartbeat, NULL);
 	sim_post_coordinator(w, region, sim_below(w, 500 * MS), sim_ask_around, NULL);
+	for (int v = 0; v <= MAX_VERSION; v++)
+		r->open_since[v] = w->now;
 	sim_post_coordinator(w, region, sim_below(w, 200 * MS), look_around, NULL);
+	sim_post_coordinator(w, region, sim_below(w, 200 * MS), sim_online_look, NULL);
 	sim_applier_wake(w, region);
 }
 

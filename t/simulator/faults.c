@@ -39,7 +39,9 @@ sim_crash(World *w, int region, const char *why)
 	memset(&r->rows, 0, sizeof(r->rows));
 	memset(&r->ddl, 0, sizeof(r->ddl));
 	memset(&r->grant, 0, sizeof(r->grant));
-	r->applier_running = false;
+	r->hlc = 0;
+	r->applier_running = r->halted = r->task_running = false;
+	memset(&r->told, 0, sizeof(r->told));
 	r->changing = NULL;
 	r->settle.active = false;
 	sim_lose_memory(w, region);
@@ -79,8 +81,8 @@ static void
 cut_something(World *w, int region, void *p)
 {
 	unsigned	side = (unsigned) sim_below(w, 1 << w->n);
-	bool		one_way = sim_chance(w, 0.3);
-	bool		one_link = sim_chance(w, 0.3);
+	bool		one_way = sim_chance(w, w->chaos.one_way);
+	bool		one_link = sim_chance(w, w->chaos.one_link);
 	int			a = (int) sim_below(w, w->n);
 	int			b = (int) sim_below(w, w->n);
 
@@ -104,7 +106,7 @@ cut_something(World *w, int region, void *p)
 	}
 	sim_say(w, -1, "=== cut: %s%s, side %x, link %s-%s", one_link ? "link" : "sides", one_way ? ", one way" : "", side,
 			w->region[a].label, w->region[b].label);
-	sim_post(w, -1, sim_about(w, 1500 * MS), mend, NULL);
+	sim_post(w, -1, sim_about(w, w->chaos.cut_length), mend, NULL);
 	sim_post(w, -1, sim_about(w, w->chaos.cut_every), cut_something, NULL);
 }
 
@@ -193,7 +195,7 @@ fail_over(World *w, int region)
 	int			new = w->n++;
 	Region	   *r = &w->region[new];
 	char		name[SD_NAME_SIZE];
-	bool		lives = !w->some_old_primary && sim_chance(w, 0.5);
+	bool		lives = !w->some_old_primary && sim_chance(w, w->chaos.old_primary_lives);
 
 	memcpy(r->name, old->name, SD_NAME_SIZE);
 	memcpy(name, old->name, SD_NAME_SIZE);
@@ -202,6 +204,7 @@ fail_over(World *w, int region)
 	r->witness = old->witness;
 	r->server = ++w->last_server;
 	r->clock_rate = old->clock_rate;
+	r->wall_offset = old->wall_offset;
 	r->wants_in = old->wants_in;
 	r->backup = old->standby;
 	r->standby = old->standby;
@@ -231,7 +234,7 @@ lose_somebody(World *w, int region, void *p)
 	/* one at a time that nothing but its peers' memory can recognise; and "at most a minority of voters" */
 	if (w->fencing < 0 && w->region[victim].up && sim_quorum_remains(w, w->region[victim].place))
 	{
-		if (w->n < MAX_SERVERS && sim_chance(w, 0.4))
+		if (w->n < MAX_SERVERS && sim_chance(w, w->chaos.fail_over))
 			fail_over(w, victim);
 		else
 			restore(w, victim);
@@ -256,7 +259,7 @@ take_backup(World *w, int region, void *p)
 
 	(void) p;
 	r->backup = r->disk;
-	sim_post(w, region, sim_about(w, 4 * SECOND), take_backup, NULL);
+	sim_post(w, region, sim_about(w, w->chaos.backup_every), take_backup, NULL);
 }
 
 /* leave() and join(): a new region under an old name, with a copy of somebody's log and schema, and nothing else */
@@ -266,13 +269,13 @@ sim_wipe(World *w, int place)
 	int			region = w->at[place];
 	Region	   *r = &w->region[region];
 	const Members *m = sim_true_members(w, sim_true_head(w) + 1);
-	const Tables *source = &w->region[w->at[m->place[sim_below(w, m->config.n)]]].disk;
+	const Region *source = &w->region[w->at[m->place[sim_below(w, m->config.n)]]];
 	Tables		new;
 
-	if (!r->up || w->some_old_primary)
+	if (!r->up || w->some_old_primary || source->witness)
 		return;
 	sim_crash(w, region, "leave(), and join() again");
-	new = *source;
+	new = source->disk;
 	new.incarnation = 0;
 	new.is_void = true;
 	new.server = r->server;
@@ -293,7 +296,7 @@ sim_keep_copies(World *w, int region)
 	if (w->chaos.lose_every == 0)
 		return;
 	sim_post(w, region, sim_about(w, 500 * MS), take_standby, NULL);
-	sim_post(w, region, sim_about(w, 4 * SECOND), take_backup, NULL);
+	sim_post(w, region, sim_about(w, w->chaos.backup_every), take_backup, NULL);
 }
 
 void
@@ -305,6 +308,8 @@ sim_faults_start(World *w)
 		sim_post(w, -1, sim_about(w, w->chaos.cut_every), cut_something, NULL);
 	if (w->chaos.pause_every > 0)
 		sim_post(w, -1, sim_about(w, w->chaos.pause_every), pause_somebody, NULL);
+	if (w->chaos.jump_every > 0)
+		sim_post(w, -1, sim_about(w, w->chaos.jump_every), sim_jump_clocks, NULL);
 	if (w->chaos.lose_every > 0)
 		sim_post(w, -1, sim_about(w, w->chaos.lose_every), lose_somebody, NULL);
 	if (w->chaos.operate_every > 0)
@@ -319,7 +324,7 @@ sim_heal(World *w)
 	memset(w->cut, 0, sizeof(w->cut));
 	w->chaos.loss = 0;
 	w->chaos.repeat = 0;
-	w->chaos.learn_loss = 0;
+	w->chaos.learn_loss = w->chaos.fetch_loss = w->chaos.answer_loss = 0;
 	if (w->chaos.delay > 20 * MS)
 		w->chaos.delay = 20 * MS;
 	sim_wake_paused(w);

@@ -271,10 +271,18 @@ sim_note_log(World *w, int region, int64_t version, int entry)
 							  sim_entry(w, i), sim_entry(w, entry), (long long) b->in_log_at, (long long) version);
 		}
 	}
+	if (w->chosen[version] == 0)
+		sim_check_hlc(w, version, entry);
 	if (w->chosen[version] == 0 && a->members != NULL)
 	{
 		w->times[SIM_CONFIG_CHOSEN]++;
 		a->members->config.since = version;
+	}
+	if (w->chosen[version] == 0)
+	{
+		w->chosen[version] = entry;
+		sim_check_hlc(w, version, entry);
+		sim_note_schema(w, version, entry);
 	}
 	w->chosen[version] = entry;
 	a->in_log_at = version;
@@ -372,6 +380,7 @@ member_is_well(World *w, const Members *m, int i, const Tables *first, char *why
 	const SdMember *member = &m->config.member[i];
 	const Region *r = &w->region[w->at[m->place[i]]];
 	const Tables *t = &r->mem;
+	int64_t		open;
 
 	if (t->head != first->head || t->chain[t->head] != first->chain[first->head])
 		snprintf(why, size, "the log of %s differs from that of others: heads %lld and %lld", r->label,
@@ -385,6 +394,10 @@ member_is_well(World *w, const Members *m, int i, const Tables *first, char *why
 		snprintf(why, size, "%s is suspended", r->label);
 	else if (!sd_member_votes(member) && w->wants_vote[m->place[i]])
 		snprintf(why, size, "%s was not promoted", r->label);
+	else if (!r->witness && memcmp(t->schema, w->schema[t->head], sizeof(t->schema)) != 0)
+		snprintf(why, size, "the schema of %s is not what the log says", r->label);
+	else if (!r->witness && (open = sim_open_task(t)) != 0)
+		snprintf(why, size, "online version %lld is still open in %s", (long long) open, r->label);
 	else if (t->accepted[t->head + 1].known)
 		snprintf(why, size, "%s holds an undecided entry at version %lld", r->label, (long long) t->head + 1);
 	else

@@ -3,17 +3,10 @@
  *
  * What may be kept and for how long is consensus/lease.c's; here is what the coordinator, the acceptor's calls and
  * the holder's backends do with it.  Grants are in shared memory: a crash forgets them, a dead coordinator does not.
- * Every server's clock has its own speed.
  */
 #include "sim.h"
 
 #include <string.h>
-
-int64_t
-sim_clock(const World *w, int region)
-{
-	return (int64_t) ((double) w->now * w->region[region].clock_rate);
-}
 
 /* ---------- the grantor ---------- */
 

@@ -72,55 +72,6 @@ clients_ask(World *w, int region, void *p)
 
 /* ---------- a schedule ---------- */
 
-static int64_t
-pick(World *w, int64_t a, int64_t b, int64_t c)
-{
-	switch (sim_below(w, 3))
-	{
-		case 0:
-			return a;
-		case 1:
-			return b;
-		default:
-			return c;
-	}
-}
-
-static void
-choose_chaos(World *w)
-{
-	Chaos	   *c = &w->chaos;
-
-	c->delay = pick(w, 2 * MS, 20 * MS, 80 * MS);
-	c->flush = pick(w, 1 * MS, 1 * MS, 20 * MS);
-	c->statements = pick(w, 2 * MS, 50 * MS, 400 * MS);
-	c->think = pick(w, 300 * MS, 1500 * MS, 4 * SECOND);
-	c->client_rollback = 0.05;
-	c->required = (double) pick(w, 0, 0, 20) / 100;
-	c->lease = pick(w, 0, 2 * SECOND, 10 * SECOND);
-	c->operate_every = pick(w, 0, 1 * SECOND, 4 * SECOND);
-	c->calm = sim_chance(w, 0.1);
-	if (c->calm)
-	{
-		if (c->delay > 20 * MS)
-			c->delay = 20 * MS;
-		c->flush = 1 * MS;
-		return;
-	}
-	c->loss = (double) pick(w, 0, 5, 20) / 100;
-	c->repeat = 0.1;
-	c->learn_loss = (double) pick(w, 0, 0, 70) / 100;
-	c->crash_at_point = (double) pick(w, 0, 3, 15) / 100;
-	c->coordinator_kill = 0.3;
-	c->client_cancel = 0.1;
-	c->forget = c->lease > 0 ? 0.02 : 0;
-	c->late_failure = 0.05;
-	c->crash_every = pick(w, 0, 1500 * MS, 5 * SECOND);
-	c->cut_every = pick(w, 0, 2 * SECOND, 6 * SECOND);
-	c->pause_every = pick(w, 0, 1500 * MS, 5 * SECOND);
-	c->lose_every = pick(w, 0, 2 * SECOND, 6 * SECOND);
-}
-
 /* version 1, the baseline, is everywhere from the start; who may join later knows it, too, and nothing else */
 static void
 store_baseline(World *w, const char *shape)
@@ -158,7 +109,7 @@ store_baseline(World *w, const char *shape)
 			sim_store_promise(w, i, &ballot);
 		sim_store_log(w, i, 1, entry);
 		if (!r->witness)
-			sim_store_applied(w, i, 1, entry);
+			sim_store_applied(w, i, 1, entry, false);
 		r->mem.is_void = shape[i] == '.';
 		r->disk = r->backup = r->standby = r->mem;
 	}
@@ -168,9 +119,7 @@ store_baseline(World *w, const char *shape)
 static void
 choose_places(World *w)
 {
-	static const char *const shapes[] = {"vvv", "vvv", "vvv.", "vvv..", "vvvvv", "vvvvv", "vvvvv.", "vvvv.", "vvvo", "vvvo.",
-		"vvw", "vvw.", "vvvvw.", "vv", "vv..", "v", "v..", "vo"};
-	const char *shape = shapes[sim_below(w, sizeof(shapes) / sizeof(shapes[0]))];
+	const char *shape = sim_choose_shape(w);
 
 	w->places = w->n = (int) strlen(shape);
 	w->fencing = -1;
@@ -263,24 +212,25 @@ check_healed(World *w)
 
 /* True if no invariant was violated.  The caller frees the world. */
 bool
-sim_run(World *w, uint64_t seed, uint32_t mistakes, bool harm_only, FILE *trace)
+sim_run(World *w, uint64_t seed, const Options *options)
 {
 	const Members *m;
 
 	memset(w, 0, sizeof(*w));
 	w->seed = seed;
 	w->random = seed * UINT64_C(0xD1342543DE82EF95) + 1;
-	w->mistakes = mistakes;
-	sd_mistakes = mistakes & 0xFFFF;
-	w->harm_only = harm_only;
-	w->trace = trace;
+	w->mistakes = options->mistakes;
+	sd_mistakes = options->mistakes & 0xFFFF;
+	w->harm_only = options->harm_only;
+	w->trace = options->trace;
 
-	choose_chaos(w);
+	sim_choose_chaos(w, options->bias);
 	choose_places(w);
 	m = sim_true_members(w, 2);
 	sim_say(w, -1, "seed %llu: %d members, %d voters, delay %lld ms, loss %.0f %%%s", (unsigned long long) seed, m->config.n,
 			sd_config_voters(&m->config), (long long) (w->chaos.delay / MS), w->chaos.loss * 100,
 			w->chaos.calm ? ", no faults" : "");
+	sim_say(w, -1, "bias: %s", sim_bias_names[w->bias]);
 	for (int i = 0; i < w->n; i++)
 	{
 		if (w->region[i].up)
@@ -290,6 +240,7 @@ sim_run(World *w, uint64_t seed, uint32_t mistakes, bool harm_only, FILE *trace)
 	}
 	sim_post(w, -1, 300 * MS, clients_ask, NULL);
 	sim_faults_start(w);
+	sim_post(w, -1, 600 * MS, sim_look_after, NULL);
 
 	run_until(w, 15 * SECOND + sim_below(w, 15 * SECOND));
 	if (w->violated == 0)

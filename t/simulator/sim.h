@@ -9,9 +9,10 @@
  * while perhaps two, when the old primary lives on.  Functions take the number of a server unless they say place.
  *
  * Files: world.c (time, events, locks, trace), tables.c (what is stored), invariants.c (what must hold), calls.c
- * (network and acceptor), coordinator.c, backend.c (clients' transactions, applier), members.c (configurations, who
- * asks for which change of them), identity.c (the fence: may this server vote), lease.c (leading), faults.c (what goes
- * wrong), schedule.c (one whole schedule), main.c (arguments, the table of mistakes).
+ * (network and acceptor), coordinator.c, backend.c (clients' transactions, applier),
+ * schema.c (what entries do, halts, taking back), online.c (online entries), members.c (configurations, who
+ * asks for which change of them), identity.c (the fence: may this server vote), lease.c (leading), clock.c (clocks), faults.c (what goes
+ * wrong), chaos.c (how often), schedule.c (one whole schedule), main.c (arguments), report.c (the tables of mistakes).
  */
 #ifndef SD_SIM_H
 #define SD_SIM_H
@@ -20,6 +21,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "causality/hlc.h"
 #include "consensus/acceptor.h"
 #include "consensus/ballot.h"
 #include "consensus/lease.h"
@@ -38,6 +40,7 @@
 #define MAX_CHANGES		500			/* of which clients make so many, before everything is well */
 #define MAX_ROWS		16			/* log rows carried by one message */
 #define MAX_REPORTS		8
+#define RELATIONS		4
 
 /* the server's settings, as far as they matter here */
 #define QUORUM_TIMEOUT	(5 * SECOND)
@@ -49,17 +52,24 @@
 #define HEAL_BOUND		(32 * SECOND)	/* invariant 12: 3 x lease_duration + 2 s */
 
 /* mistakes in the server around the core; those of the core are in consensus/mistakes.h */
-#define SIM_MISTAKE_ACK_EARLY		(1u << 16)
-#define SIM_MISTAKE_SELF_FIRST		(1u << 17)
-#define SIM_MISTAKE_SELF_READ		(1u << 18)
-#define SIM_MISTAKE_ASYNC_COMMIT	(1u << 19)
-#define SIM_MISTAKE_NO_CAS			(1u << 20)
-#define SIM_MISTAKE_PREP_ONE		(1u << 21)
-#define SIM_MISTAKE_NO_FENCE		(1u << 22)	/* a server that lost votes goes on voting */
-#define SIM_MISTAKE_REJOIN_READ		(1u << 23)	/* ... copies what the others hold, and votes */
-#define SIM_MISTAKE_ALPHA2			(1u << 24)	/* s + 1 is proposed before s is known to be chosen */
-#define SIM_MISTAKE_PAUSED_HOLDER	(1u << 26)	/* the lease is trusted instead of the own promise, at the last moment */
-#define SIM_MISTAKE_LIFE_REUSE		(1u << 25)	/* a restored void server keeps the life that it asked to be readmitted under */
+#define SIM_MISTAKE_ACK_EARLY		(UINT64_C(1) << 16)
+#define SIM_MISTAKE_SELF_FIRST		(UINT64_C(1) << 17)
+#define SIM_MISTAKE_SELF_READ		(UINT64_C(1) << 18)
+#define SIM_MISTAKE_ASYNC_COMMIT	(UINT64_C(1) << 19)
+#define SIM_MISTAKE_NO_CAS			(UINT64_C(1) << 20)
+#define SIM_MISTAKE_PREP_ONE		(UINT64_C(1) << 21)
+#define SIM_MISTAKE_NO_FENCE		(UINT64_C(1) << 22)	/* a server that lost votes goes on voting */
+#define SIM_MISTAKE_REJOIN_READ		(UINT64_C(1) << 23)	/* ... copies what the others hold, and votes */
+#define SIM_MISTAKE_ALPHA2			(UINT64_C(1) << 24)	/* s + 1 is proposed before s is known to be chosen */
+#define SIM_MISTAKE_PAUSED_HOLDER	(UINT64_C(1) << 26)	/* the lease is trusted instead of the own promise, at the last moment */
+#define SIM_MISTAKE_WALL_CLOCK		(UINT64_C(1) << 27)	/* entries are labelled by the wall clock alone */
+#define SIM_MISTAKE_LIFE_REUSE		(UINT64_C(1) << 25)	/* a restored void server keeps the life that it asked to be readmitted under */
+
+#define SIM_MISTAKE_NO_55006		(UINT64_C(1) << 28)	/* others do not keep off what an online entry works on */
+#define SIM_MISTAKE_SKIP_ALONE		(UINT64_C(1) << 29)	/* a region that cannot apply an entry skips it, superseded or not */
+#define SIM_MISTAKE_RESULT_EARLY	(UINT64_C(1) << 30)	/* a result is applied before the own share is settled */
+#define SIM_MISTAKE_SECOND_RESULT	(UINT64_C(1) << 31)	/* nobody looks again whether a result is there already */
+#define SIM_MISTAKE_STALE_REPORT	(UINT64_C(1) << 32)	/* what a former incarnation has done counts for the new one */
 
 #define SIM_MISTAKE(name) ((w->mistakes & SIM_MISTAKE_##name) != 0)
 
@@ -117,6 +127,25 @@ typedef struct Remembered
 	int64_t		vote_seq;
 } Remembered;
 
+/* this region's share of an online entry */
+typedef enum TaskState
+{
+	TASK_NONE,					/* none, or its result is applied */
+	TASK_OPEN,
+	TASK_BEGUN,
+	TASK_DONE,
+	TASK_FAILED,
+	TASK_CLEANED
+} TaskState;
+
+/* what another region told in its last exchange */
+typedef struct Told
+{
+	int32_t		incarnation;
+	int64_t		applied;
+	uint8_t		task[MAX_VERSION + 1];
+} Told;
+
 typedef struct Tables
 {
 	/* self */
@@ -133,8 +162,11 @@ typedef struct Tables
 	uint64_t	chain[MAX_VERSION + 1];
 	Accepted	accepted[MAX_VERSION + 2];
 	int64_t		applied;
-	int			n_executed;		/* the schema: which entries ran here, in order */
-	int			executed[2 * MAX_VERSION];
+	int			n_executed;		/* how many entries were executed or skipped here */
+	uint64_t	schema[RELATIONS];
+	int			n_skipped;		/* of those whose way back is still to come */
+	bool		skipped[MAX_VERSION + 1];
+	uint8_t		task[MAX_VERSION + 1];	/* TaskState of online entries */
 	int64_t		round_seq;		/* a sequence, for BALLOT_REUSE */
 } Tables;
 
@@ -172,8 +204,14 @@ struct Region
 	Lock		rows;			/* the acceptor's rows, in their one order, as one lock */
 	Lock		ddl;
 	bool		applier_running;
+	bool		halted;			/* it cannot apply the next version */
+	bool		task_running;
+	Told		told[MAX_PLACES];
+	int64_t		open_since[MAX_VERSION + 1];	/* online entries */
 
 	double		clock_rate;
+	int64_t		wall_offset;	/* ms */
+	SdHlc		hlc;			/* shared memory: the newest it has seen */
 	SdGrant		grant;			/* what its acceptor gave its word to */
 
 	/* coordinator */
@@ -230,6 +268,30 @@ typedef enum MemberChange
 	MEMBER_REJOIN				/* the same with a new incarnation */
 } MemberChange;
 
+/* what an entry of a client is */
+typedef enum Work
+{
+	WORK_PLAIN,
+	WORK_ONLINE,
+	WORK_RESULT,				/* of an online entry */
+	WORK_TAKE_BACK				/* revert or supersede */
+} Work;
+
+typedef enum Result
+{
+	RESULT_OK,
+	RESULT_FAILED,
+	RESULT_CANCELLED
+} Result;
+
+/* what an applier can do with a version */
+typedef enum Applying
+{
+	APPLY_RUN,
+	APPLY_SKIP,
+	APPLY_HALT
+} Applying;
+
 struct Members
 {
 	SdConfig	config;
@@ -255,6 +317,14 @@ struct Attempt
 	uint64_t	life;
 	int32_t		incarnation;	/* that the target had when this was asked for */
 	Members    *members;		/* what it makes of the members, once it is built; baseline too */
+	SdHlc		hlc;
+	Work		work;
+	int			relation;
+	unsigned	poison;			/* places where it cannot be applied, or its work cannot be done */
+	uint64_t	digest;			/* of the relation, where it was made */
+	int64_t		of_version;		/* RESULT, TAKE_BACK */
+	Result		result;
+	bool		supersedes;		/* TAKE_BACK: not everybody was known to have applied it */
 	AttemptState state;
 	ClientOutcome outcome;
 	Answer		answer;			/* of outcome(entry), once it was asked */
@@ -335,6 +405,8 @@ typedef struct Call
 	int64_t		head;
 	int32_t		incarnation;	/* who answers: "acceptors always answer with (region, incarnation)" */
 	int64_t		vote_seq;
+	SdHlc		hlc;			/* EXCHANGE */
+	uint8_t		task[MAX_VERSION + 1];
 	Remembered	remembers;		/* EXCHANGE: what the callee remembers of the caller */
 	bool		is_void;		/* and whether it may have forgotten that, too */
 } Call;
@@ -381,20 +453,53 @@ typedef enum Happening
 	SIM_LEASED,
 	SIM_HANDED_OVER,
 	SIM_DOOMED,
+	SIM_JUMPED,
+	SIM_SKIPPED,
+	SIM_HALTED,
+	SIM_ONLINE,
+	SIM_NOT_WELL,
+	SIM_TAKEN_BACK,
 	SIM_HAPPENINGS
 } Happening;
+
+typedef enum Bias
+{
+	BIAS_NONE,
+	BIAS_OWN_ROWS,
+	BIAS_LIVES,
+	BIAS_RESTORE,
+	BIAS_MEMBERS,
+	BIAS_OVERTAKE,
+	BIAS_HOLDER,
+	BIASES,
+	BIAS_DRAWN = BIASES			/* by the seed */
+} Bias;
+
+typedef struct Options
+{
+	uint64_t	mistakes;
+	Bias		bias;
+	bool		harm_only;		/* overlook broken evidence (2 to 6): wait for what a user would notice */
+	FILE	   *trace;
+} Options;
 
 typedef struct Chaos
 {
 	double		loss;
 	double		repeat;
 	double		learn_loss;		/* of what is pushed; heartbeats fetch it later */
+	double		fetch_loss;		/* of what heartbeats fetch */
+	double		answer_loss;	/* of answers to an accept */
+	double		thrifty;		/* who asks no more voters than it needs, at first */
 	double		crash_at_point;	/* at each named point */
 	double		coordinator_kill;
 	double		client_cancel;
 	double		client_rollback;
 	double		required;		/* a policy that waits for one voter besides a majority */
 	double		forget;			/* an open transaction */
+	double		online;			/* share of changes that are online entries */
+	double		poison;			/* share of changes that some regions cannot apply */
+	double		take_back;
 	double		late_failure;	/* after the final check, before the commit record */
 	int64_t		delay;			/* mean, one way */
 	int64_t		flush;
@@ -402,9 +507,16 @@ typedef struct Chaos
 	int64_t		think;
 	int64_t		crash_every;	/* 0 = never */
 	int64_t		cut_every;
+	int64_t		cut_length;
+	double		one_link;		/* cuts of one link, not of sides */
+	double		one_way;
 	int64_t		pause_every;
+	int64_t		jump_every;		/* of wall clocks */
 	int64_t		lease;			/* duration; 0: none are wanted */
 	int64_t		lose_every;		/* lost state */
+	int64_t		backup_every;
+	double		fail_over;		/* ... by a promotion, not a restore */
+	double		old_primary_lives;
 	int64_t		operate_every;	/* changes of the members */
 	bool		calm;			/* no fault at all in this schedule */
 } Chaos;
@@ -413,7 +525,7 @@ struct World
 {
 	uint64_t	seed;
 	uint64_t	random;
-	uint32_t	mistakes;
+	uint64_t	mistakes;
 	int64_t		now;
 	uint64_t	seq;
 	int64_t		steps;
@@ -429,7 +541,9 @@ struct World
 	bool		wants_vote[MAX_PLACES];	/* an observer there asks to be promoted */
 	bool		some_old_primary;	/* at most one lives on at a time */
 	int64_t		last_server;
+	uint64_t	latest_wall;	/* the latest time that any wall clock has shown, in ms */
 	int			fencing;		/* server that was rolled back without a trace and is not recognised yet, or -1 */
+	Bias		bias;
 	Chaos		chaos;
 	int64_t		times[SIM_HAPPENINGS];	/* how often the interesting things happened */
 
@@ -439,6 +553,9 @@ struct World
 	/* agreement as seen from above */
 	int64_t		given[MAX_PLACES][MAX_INCARNATION + 2];	/* votes of each incarnation: the highest vote_seq */
 	int			chosen[MAX_VERSION + 2];
+	uint64_t	schema[MAX_VERSION + 2][RELATIONS];
+	bool		finished[MAX_VERSION + 2];	/* online entries that have a result */
+	uint32_t	done[MAX_VERSION + 2][MAX_PLACES];	/* which incarnations have told that their share is done */
 	int			n_acceptances;
 	int			max_acceptances;
 	Acceptance *acceptances;
@@ -458,7 +575,7 @@ struct World
 
 	FILE	   *trace;
 	int			violated;		/* number of the invariant, 0 = none */
-	bool		harm_only;		/* overlook broken evidence (2 to 5): wait for what a user would notice */
+	bool		harm_only;
 	char		violation[300];
 };
 
@@ -490,7 +607,7 @@ extern void sim_view(World *w, int region, int64_t version, SdAcceptorView *view
 extern void sim_store_promise(World *w, int region, const SdBallot *ballot);
 extern void sim_store_accepted(World *w, int region, int64_t version, const SdBallot *ballot, int entry);
 extern void sim_store_log(World *w, int region, int64_t version, int entry);
-extern void sim_store_applied(World *w, int region, int64_t version, int entry);
+extern void sim_store_applied(World *w, int region, int64_t version, int entry, bool skip);
 extern void sim_commit(World *w, int region);
 extern void sim_lose_memory(World *w, int region);
 
@@ -549,6 +666,7 @@ extern void sim_coordinator_learned(World *w, int region, int64_t version, int e
 extern void sim_coordinator_settle(World *w, int region);
 
 /* backend.c */
+extern void sim_client_begin(World *w, Attempt *a);
 extern Attempt *sim_client_start(World *w, int region, bool retry);
 extern Attempt *sim_member_change_start(World *w, int region, MemberChange change, int target, uint64_t life,
 										int32_t incarnation);
@@ -560,8 +678,36 @@ extern void sim_backend_processes_gone(World *w, int region);
 extern void sim_client_cancel(World *w, Attempt *a);
 extern void sim_applier_wake(World *w, int region);
 
-/* lease.c */
+/* clock.c */
 extern int64_t sim_clock(const World *w, int region);
+extern void sim_hlc_label(World *w, int region, Attempt *a);
+extern void sim_hlc_heard(World *w, int region, SdHlc heard);
+extern void sim_check_hlc(World *w, int64_t version, int entry);
+extern void sim_jump_clocks(World *w, int region, void *p);
+
+/* schema.c */
+extern int64_t sim_result_of(World *w, const Tables *t, int64_t version);
+extern void sim_work_draw(World *w, Attempt *a);
+extern void sim_take_back_start(World *w, int region, int64_t version);
+extern bool sim_take_back_here(const Region *r, const Attempt *a);
+extern bool sim_work_build(World *w, Attempt *a);
+extern Applying sim_work_look(World *w, int region, int64_t version);
+extern void sim_work_apply(World *w, int region, int64_t version, bool skip);
+extern void sim_note_schema(World *w, int64_t version, int entry);
+extern void sim_check_schema(World *w, int region, int64_t version);
+extern void sim_look_after(World *w, int region, void *p);
+
+/* online.c */
+extern void sim_result_start(World *w, int region, int64_t version, Result result);
+extern bool sim_result_build(World *w, Attempt *a);
+extern bool sim_result_may_apply(World *w, int region, int64_t version);
+extern int64_t sim_open_task(const Tables *t);
+extern void sim_online_look(World *w, int region, void *p);
+extern void sim_note_reported(World *w, int region);
+extern void sim_check_online(World *w, int64_t version, int entry);
+extern void sim_check_task(World *w, int region, int64_t version);
+
+/* lease.c */
 extern bool sim_lease_forbids(World *w, int region, Call *call);
 extern void sim_lease_grant(World *w, int region, const Call *call);
 extern void sim_lease_renew(World *w, int region, Call *call);
@@ -583,8 +729,19 @@ extern void sim_heal(World *w);
 extern void sim_wipe(World *w, int place);
 extern void sim_keep_copies(World *w, int region);
 
+/* chaos.c */
+extern const char *const sim_bias_names[BIASES];
+extern void sim_choose_chaos(World *w, Bias bias);
+extern const char *sim_choose_shape(World *w);
+
 /* schedule.c */
 extern void sim_serve(World *w, int region);
-extern bool sim_run(World *w, uint64_t seed, uint32_t mistakes, bool harm_only, FILE *trace);
+extern bool sim_run(World *w, uint64_t seed, const Options *options);
+
+/* report.c */
+extern int	sim_report(uint64_t first_seed, int64_t steps, bool only, bool harm);
+extern void sim_report_mistake(const char *name, Options *options, bool biased);
+extern int	sim_report_one(uint64_t seed, const Options *options);
+extern int	sim_report_hunt(const char *name, uint64_t first_seed, const Options *options);
 
 #endif							/* SD_SIM_H */

@@ -132,22 +132,22 @@ sim_store_log(World *w, int region, int64_t version, int entry)
 
 	/* a witness has no schema: its position is its log head */
 	if (r->witness)
-		sim_store_applied(w, region, version, entry);
+		sim_store_applied(w, region, version, entry, false);
 }
 
 /* The DDL itself, and the row that says so; what a config entry says about this region becomes true with it. */
 void
-sim_store_applied(World *w, int region, int64_t version, int entry)
+sim_store_applied(World *w, int region, int64_t version, int entry, bool skip)
 {
 	Region	   *r = &w->region[region];
 	Tables	   *t = &r->mem;
 
 	t->applied = version;
-	if (t->n_executed < 2 * MAX_VERSION)
-		t->executed[t->n_executed++] = entry;
-	if (t->n_executed != version || version > t->head || t->log[version] != entry)
+	if (++t->n_executed != version || version > t->head || t->log[version] != entry)
 		sim_violation(w, 7, "%s executed %s as number %d of its schema, at version %lld", r->label,
 					  sim_entry(w, entry), t->n_executed, (long long) version);
+	if (!r->witness)
+		sim_work_apply(w, region, version, skip);
 	if (w->attempt[entry]->members != NULL)
 		sim_adopt(w, region, version, w->attempt[entry]->members);
 }

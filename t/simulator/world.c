@@ -324,7 +324,10 @@ sim_entry(const World *w, int entry)
 	char	   *buffer = buffers[next++ % 4];
 	const Attempt *a = w->attempt[entry];
 
-	snprintf(buffer, sizeof(buffers[0]), "%s#%d(%s)", a->change != MEMBER_NONE ? kinds[a->change] : a->noop ? "noop" : "change",
+	static const char *const works[] = {"change", "online", "result", "take_back"};
+
+	snprintf(buffer, sizeof(buffers[0]), "%s#%d(%s)",
+			 a->change != MEMBER_NONE ? kinds[a->change] : a->noop ? "noop" : works[a->work],
 			 entry, a->change != MEMBER_NONE ? w->region[w->at[a->target]].name : w->region[a->region].name);
 	return buffer;
 }
