@@ -288,36 +288,40 @@ sd_shared_confirm(SdPeerState *peer, const SdTelemetry *told, int32 incarnation,
 }
 
 /*
- * So many, each in a heartbeat of its own: what a server sent before its end may come long after, and looks like somebody
- * coming back.  Once a cut is healed its last call and its last answer come in one burst, between those of its successor.
- */
-#define RETURNS_OF_CLONES 3
-
-/*
  * "A peer that sees the boot ids of one (region, incarnation) alternate": a server that was started again has a new one and
  * never the old one again; two servers with one identity take turns.
+ *
+ * So it seems, too, when what a dead server had sent comes long after, as it does once a cut is healed, perhaps from several
+ * connections.  But only who lives has heard what we told after its successor had spoken.
  */
 static void
-watch_boot_id(SdPeerState *peer, const SdTelemetry *told, int64 now_us)
+watch_boot_id(const SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64 now_us)
 {
 	if (peer->told.incarnation != told->incarnation)
 	{
-		peer->former_boot_id = 0;
-		peer->returns = 0;
+		peer->other_boot_id = 0;
+		peer->both_us = 0;
 		peer->cloned = 0;
 		return;
 	}
-	if (told->state == SD_REGION_VOID || peer->told.boot_id == told->boot_id || peer->told.boot_id == 0)
+	if (told->state == SD_REGION_VOID || peer->told.boot_id == 0)
 		return;
-	if (peer->former_boot_id != told->boot_id)
-		peer->returns = 0;
-	else if (now_us - peer->returned_us >= (int64) sd_heartbeat_interval * 1000)
+	if (peer->told.boot_id != told->boot_id)
 	{
-		peer->returns++;
-		peer->returned_us = now_us;
+		bool		lived = peer->other_lives;
+
+		peer->other_lives = peer->lives;
+		peer->lives = lived;
+		if (peer->other_boot_id != told->boot_id)
+		{
+			peer->both_us = now_us;
+			peer->lives = peer->other_lives = false;
+		}
+		peer->other_boot_id = peer->told.boot_id;
 	}
-	peer->former_boot_id = peer->told.boot_id;
-	if (peer->returns >= RETURNS_OF_CLONES)
+	if (peer->both_us > 0 && told->heard_boot_id == (int64) db->boot_id && told->heard_at >= peer->both_us)
+		peer->lives = true;
+	if (peer->both_us > 0 && peer->lives && peer->other_lives)
 		peer->cloned = told->incarnation;
 }
 
@@ -331,7 +335,7 @@ sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64
 		memcmp(peer->told.tasks, told->tasks, sizeof(told->tasks)) != 0;
 
 	Assert(LWLockHeldByMeInMode(&db->lock, LW_EXCLUSIVE));
-	watch_boot_id(peer, told, now_us);
+	watch_boot_id(db, peer, told, now_us);
 	sd_shared_count(peer, told->incarnation, told->vote_seq);
 	/* the ballot it had a lease for was in its memory only: nobody need wait for it */
 	if (peer->told.boot_id != told->boot_id && peer->told.boot_id != 0 &&

@@ -90,6 +90,11 @@ typedef struct SdTelemetry
 	int32		granted_ms;
 	pg_uuid_t	life;			/* of a void region: in whose name it asks to come back */
 	int32		cloned;			/* incarnation of ours in whose name it hears two servers speak; 0 none */
+
+	/* by its own monotonic clock; and the newest such time that it had heard from the region that it tells this */
+	int64		at;
+	int64		heard_boot_id;
+	int64		heard_at;
 	int32		remembers_of;	/* incarnation of ours ... */
 	int64		remembers;		/* ... of which it remembers so many votes; 0, 0: it does not say */
 } SdTelemetry;
@@ -138,10 +143,11 @@ typedef struct SdPeerState
 	int32		confirmed;
 	int64		confirmed_us;	/* monotonic: when it said so last */
 
-	/* "boot ids alternate": who else spoke in its name, and how often somebody came back after another had spoken */
-	int64		former_boot_id;
-	int			returns;
-	int64		returned_us;	/* when the last of these was counted, monotonic */
+	/* "boot ids alternate": who else spoke in its name; since when both are known, and which of them has lived after that */
+	int64		other_boot_id;
+	int64		both_us;		/* monotonic; 0: there is one only */
+	bool		lives;			/* who spoke last */
+	bool		other_lives;
 	int32		cloned;			/* the incarnation in whose name two servers speak; 0 none */
 } SdPeerState;
 

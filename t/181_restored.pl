@@ -126,6 +126,17 @@ $g->converged;
 $g->sql($eu, q{SELECT schemadrift.void_identity('restored from a snapshot')});
 comes_back('void_identity()', qr/declared void by \S+: restored from a snapshot/);
 
+# --- what a server sent before its end comes late, from several connections: that is no second server
+my $signs = $g->sql($eu, 'SELECT incarnation || state FROM schemadrift_store.self');
+foreach my $n (1 .. 8)
+{
+	my $at = $g->sql($us, qq{SELECT clock_timestamp() FROM (SELECT schemadrift_rpc.exchange(2, s.group_id, s.generation, s.region, '$eu', $incarnation,
+		0, 4242, a.version, a.version, a.digest, 0, 0, 'healthy', 0, 0, NULL, 0, '') FROM schemadrift_store.self s, schemadrift_store.applied a) e});
+
+	$g->wait_until($us, "SELECT last_heard > timestamptz '$at' + interval '300 ms' FROM schemadrift.regions WHERE region = '$eu'", 't');
+}
+is($g->sql($eu, 'SELECT incarnation || state FROM schemadrift_store.self'), $signs, 'late words of a former server void nobody');
+
 # --- a copy that runs beside the original
 SKIP:
 {

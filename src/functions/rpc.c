@@ -537,6 +537,8 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 		contradicted = hear_of_ourselves(&caller, &told);
 	sd_telemetry_own(db, &own);
 	sd_telemetry_remember(db, caller.region, caller.incarnation, &own);
+	own.heard_boot_id = told.boot_id;
+	own.heard_at = told.at;
 	sd_store_leave(&scope);
 
 	/*

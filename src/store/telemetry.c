@@ -22,6 +22,7 @@ sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
 	int64		now = sd_monotonic_us();
 
 	memset(own, 0, sizeof(*own));
+	own->at = now;
 	own->protocol = sd_protocol_own();
 	if (!sd_self_read(&self))
 		return;
@@ -164,6 +165,9 @@ sd_telemetry_write_notes(const SdTelemetry *own)
 		appendStringInfo(&out, "remembers %d " INT64_FORMAT "\n", own->remembers_of, own->remembers);
 	if (own->cloned > 0)
 		appendStringInfo(&out, "cloned %d\n", own->cloned);
+	appendStringInfo(&out, "at " INT64_FORMAT "\n", own->at);
+	if (own->heard_at > 0)
+		appendStringInfo(&out, "heard " INT64_FORMAT " " INT64_FORMAT "\n", own->heard_boot_id, own->heard_at);
 	for (int i = 0; i < SD_MAX_TASKS; i++)
 		write_task(&out, &own->tasks[i]);
 	return out.data;
@@ -242,6 +246,13 @@ sd_telemetry_read_notes(const char *notes, SdTelemetry *told)
 		{
 			told->remembers_of = atoi(value);
 			told->remembers = strtoll(strchr(value, ' ') + 1, NULL, 10);
+		}
+		else if (strcmp(line, "at") == 0)
+			told->at = strtoll(value, NULL, 10);
+		else if (strcmp(line, "heard") == 0 && strchr(value, ' '))
+		{
+			told->heard_boot_id = strtoll(value, NULL, 10);
+			told->heard_at = strtoll(strchr(value, ' ') + 1, NULL, 10);
 		}
 		else if (strcmp(line, "task") == 0)
 			read_task(value, told);

@@ -306,6 +306,8 @@ exchange(SdRemote *remote, const SdTelemetry *own, int64 now)
 	tell.remembers_of = remote->incarnation;
 	tell.remembers = remote->known_vote_seq;
 	tell.cloned = remote->cloned;
+	tell.heard_boot_id = remote->told.boot_id;
+	tell.heard_at = remote->told.at;
 	remote->exchanging = true;
 	remote->exchange_us = now;
 	remote->lease_wanted_us = (int64) own->lease_wanted_ms * SD_US_PER_MS;
