@@ -199,7 +199,7 @@ sub _begin
 	($sql, $c->{rest}) = $sql =~ /^(.*)\|(.*)$/ if $c->{hold} && $sql =~ /\|/;
 	$sql =~ s/\|//g;
 	# all of it is one message: what fails, or is cancelled, takes with it what comes after
-	$sql =~ s/;(?=.*;)/\\;/g;
+	$sql =~ s/;(?=.*;)/\\;/g if $kind ne 'script';
 	# more than a few may end by a bad client's doing
 	$c->{bad} = rand() < 0.15 ? $bad[ rand @bad ] : undef;
 	$c->{point} = $self->{waitpoints} && rand() < 0.06 ? $points[ rand @points ] : undef;
