@@ -29,7 +29,7 @@ typedef struct SdOnlineStep
 	char	   *schema;			/* of the table that is worked on, and of an index */
 	char	   *table;			/* its table; DETACH: the parent */
 	char	   *name_schema;	/* DETACH: the partition's */
-	char	   *name;			/* of the index or partition */
+	char	   *name;			/* of the index or partition; NULL: there was none, and IF EXISTS says that this is well */
 } SdOnlineStep;
 
 /* Does it commit by itself in the middle?  The statement's form alone says so. */

@@ -59,6 +59,16 @@ require_array(Jsonb *json)
 				 errmsg("the online entry does not say what it works on")));
 }
 
+/* What the work on it relies on; a step that IF EXISTS made a no-op at the origin names nothing at all. */
+static bool
+is_complete(const SdOnlineStep *step)
+{
+	bool		named = step->schema && step->table && step->name && (step->kind != SD_ONLINE_DETACH || step->name_schema);
+	bool		nothing = !step->schema && !step->table && !step->name && !step->name_schema;
+
+	return step->kind == SD_ONLINE_PLAIN || named || (nothing && step->kind != SD_ONLINE_CREATE_INDEX);
+}
+
 List *
 sd_online_steps_read(Jsonb *json)
 {
@@ -71,17 +81,22 @@ sd_online_steps_read(Jsonb *json)
 		Jsonb	   *object = value->type == jbvBinary ? JsonbValueToJsonb(value) : NULL;
 		SdOnlineStep *step = palloc0(sizeof(SdOnlineStep));
 		char	   *kind;
+		bool		known = false;
 
 		require_array(object && JB_ROOT_IS_OBJECT(object) ? json : NULL);
 		kind = sd_json_text(object, "kind");
 		for (size_t k = 0; kind && k < lengthof(kind_texts); k++)
 			if (strcmp(kind, kind_texts[k]) == 0)
+			{
 				step->kind = (SdOnlineKind) k;
+				known = true;
+			}
 		step->is_ddl = sd_json_int64(object, "ddl", 0) != 0;
 		step->schema = sd_json_text(object, "schema");
 		step->table = sd_json_text(object, "table");
 		step->name_schema = sd_json_text(object, "name_schema");
 		step->name = sd_json_text(object, "name");
+		require_array(known && is_complete(step) ? json : NULL);
 		steps = lappend(steps, step);
 	}
 	return steps;

@@ -135,16 +135,6 @@ sd_replay_plan(const SdApplied *applied, MemoryContext context, SdPlan *plan)
 	return true;
 }
 
-/*
- * What the text left for the end of the transaction runs now, as the user who left it: at commit it would run as the
- * session's user, who may have more rights (deferred triggers, cursors WITH HOLD).
- */
-static void
-settle(const SdRunAs *run_as)
-{
-	sd_script_execute_as("SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL", run_as, SD_EXECUTING_ENTRY);
-}
-
 static char *
 json_text(Jsonb *json)
 {
@@ -171,7 +161,7 @@ run_payload(const SdEntry *entry, Jsonb *payload)
 			SdCommand  *command = lfirst(lc);
 
 			sd_command_execute(command);
-			settle(command->run_as);
+			sd_script_settle_as(command->run_as);
 		}
 	}
 	else if (up && run_as)
@@ -180,7 +170,7 @@ run_payload(const SdEntry *entry, Jsonb *payload)
 
 		sd_allowed_require_run_as(as);
 		sd_script_execute_as(up, as, SD_EXECUTING_ENTRY);
-		settle(as);
+		sd_script_settle_as(as);
 	}
 	else if (strcmp(entry->kind, SD_KIND_SUPERSEDE) == 0)
 		ereport(ERROR,
@@ -196,6 +186,14 @@ run_payload(const SdEntry *entry, Jsonb *payload)
 }
 
 /* ---- online entries ---- */
+
+static bool
+says_ok(const SdEntry *result)
+{
+	const char *outcome = sd_json_text(sd_entry_payload(result), "outcome");
+
+	return outcome && strcmp(outcome, "ok") == 0;
+}
 
 static void
 record_intent(int64 version, const SdEntry *entry, bool adopted)
@@ -229,7 +227,7 @@ sd_replay_adopt(void)
 bool
 sd_replay_ready(const SdPlan *plan)
 {
-	bool		ok = strcmp(sd_json_text(sd_entry_payload(plan->entry), "outcome"), "ok") == 0;
+	bool		ok = says_ok(plan->entry);
 	int64		target = plan->entry->target;
 	SdTask		task;
 
@@ -278,7 +276,7 @@ close_entry(const SdPlan *plan, const uint8 *before, SdDigest *after)
 	SdScope		scope;
 
 	sd_store_enter(&scope);
-	sd_replay_close_task(plan->entry->target, strcmp(sd_json_text(payload, "outcome"), "ok") == 0);
+	sd_replay_close_task(plan->entry->target, says_ok(plan->entry));
 	*after = sd_digest_update(sd_capture_touched(), NULL);
 	sd_verify_entry(plan->version, payload, before, after);
 	sd_store_leave(&scope);
@@ -356,8 +354,7 @@ sd_replay_mark(const SdPlan *plan, TimestampTz since, int attempts, const char *
 	if (plan->action == SD_REPLAY_ONLINE)
 		record_intent(plan->version, plan->entry, false);
 	if (plan->action == SD_REPLAY_RESULT)
-		sd_replay_close_task(plan->entry->target,
-							 strcmp(sd_json_text(sd_entry_payload(plan->entry), "outcome"), "ok") == 0);
+		sd_replay_close_task(plan->entry->target, says_ok(plan->entry));
 	/* whoever did it by hand may have done it past our hooks */
 	after = sd_digest_rebuild();
 	if (plan->action == SD_REPLAY_RUN || plan->action == SD_REPLAY_RESULT)

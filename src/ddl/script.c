@@ -12,6 +12,7 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -60,6 +61,7 @@ typedef struct ScriptPlace
 {
 	const SdScript *script;
 	int			current;		/* statement, from 0 */
+	bool		secret;			/* its text may have a password, which logs must not */
 } ScriptPlace;
 
 static void
@@ -70,6 +72,11 @@ script_error_context(void *arg)
 	const char *text = place->script->text + statement->start;
 	int			shown = Min(statement->length, SHOWN_STATEMENT);
 
+	if (place->secret)
+	{
+		errcontext("statement %d of the script, at line %d", place->current + 1, statement->line);
+		return;
+	}
 	shown = pg_mbcliplen(text, statement->length, shown);
 	errcontext("statement %d of the script, at line %d: %.*s%s",
 			   place->current + 1, statement->line, shown, text,
@@ -245,7 +252,7 @@ parse_script(const char *text, bool online)
 	ErrorContextCallback position_callback = {error_context_stack, script_error_position,
 	unconstify(char *, text)};
 	ErrorContextCallback place_callback;
-	ScriptPlace place = {script, 0};
+	ScriptPlace place = {.script = script};
 	List	   *parsed;
 	List	   *needs = NIL;
 	ListCell   *cell;
@@ -270,6 +277,7 @@ parse_script(const char *text, bool online)
 		Node	   *stmt = lfirst_node(RawStmt, cell)->stmt;
 
 		place.current = foreach_current_index(cell);
+		place.secret = carries_secret(stmt);
 		CHECK_FOR_INTERRUPTS();
 		check_statement(stmt);
 		if (!online)
@@ -369,7 +377,7 @@ run_statement(const char *text)
 static void
 run_statements(const SdScript *script)
 {
-	ScriptPlace place = {script, 0};
+	ScriptPlace place = {.script = script};
 	ErrorContextCallback place_callback = {error_context_stack, script_error_context, &place};
 	ErrorContextCallback position_callback = {&place_callback, statement_error_position, NULL};
 	MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "schemadrift script statement",
@@ -469,8 +477,7 @@ sd_script_execute(const char *text, SdExecuting as)
 static void
 set_option(const char *name, const char *value)
 {
-	(void) set_config_option(name, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 /*
@@ -478,9 +485,13 @@ set_option(const char *name, const char *value)
  * sets it, so that SET and RESET ROLE in the text reach nobody else.  Otherwise, and for the body of a SECURITY DEFINER
  * function, the user is switched locally, in which SET ROLE is refused.  Ended by AtEOXact_GUC() and
  * SetUserIdAndSecContext(), or by the abort.
+ *
+ * Before a client who is somebody else the switch is a restricted one as well: the author's text leaves nothing behind in
+ * that client's session (a temporary table before the real one, a prepared statement, a cursor WITH HOLD, a deferred
+ * trigger), which would then run with the client's rights.
  */
 static void
-become(const SdRunAs *run_as)
+become(const SdRunAs *run_as, SdExecuting as)
 {
 	Oid			user = get_role_oid(run_as->user, false);
 	Oid			current;
@@ -489,7 +500,7 @@ become(const SdRunAs *run_as)
 	for (int i = 0; i < run_as->n_settings; i++)
 	{
 		/* a setting that this server does not have cannot have changed anything here */
-		if (GetConfigOption(run_as->names[i], true, false) != NULL)
+		if (sd_run_as_setting(run_as->names[i]))
 			set_option(run_as->names[i], run_as->values[i]);
 	}
 	GetUserIdAndSecContext(&current, &security);
@@ -500,11 +511,27 @@ become(const SdRunAs *run_as)
 			set_option("role", run_as->user);
 	}
 	else
-		SetUserIdAndSecContext(user, security | SECURITY_LOCAL_USERID_CHANGE);
+		SetUserIdAndSecContext(user, security | SECURITY_LOCAL_USERID_CHANGE |
+							   (as == SD_EXECUTING_SCRIPT ? SECURITY_RESTRICTED_OPERATION : 0));
 }
 
-void
-sd_script_execute_as(const char *text, const SdRunAs *run_as, SdExecuting as)
+/*
+ * The settings of an entry come from another region: one that is not of those that sd_capture_run_as() takes, such as
+ * "role", is none that an entry may set.
+ */
+bool
+sd_run_as_setting(const char *name)
+{
+	if (!sd_capture_takes_setting(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the entry sets \"%s\", which no entry may", name),
+				 errhint("If its origin runs a newer schemadrift, upgrade this region.")));
+	return GetConfigOption(name, true, false) != NULL;
+}
+
+static void
+execute_as(const char *text, const SdRunAs *run_as, SdExecuting as, bool deferred_triggers)
 {
 	SdExecuting before = executing;
 	int			nest_level = NewGUCNestLevel();
@@ -512,12 +539,40 @@ sd_script_execute_as(const char *text, const SdRunAs *run_as, SdExecuting as)
 	int			security;
 
 	GetUserIdAndSecContext(&user, &security);
-	become(run_as);
+	become(run_as, as);
+	if (deferred_triggers)
+	{
+		executing = as;
+		PG_TRY();
+		{
+			AfterTriggerFireDeferred();
+		}
+		PG_FINALLY();
+		{
+			executing = before;
+		}
+		PG_END_TRY();
+	}
 	sd_script_execute(text, as);
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, security);
 	Assert(executing == before);
-	(void) before;
+}
+
+void
+sd_script_execute_as(const char *text, const SdRunAs *run_as, SdExecuting as)
+{
+	execute_as(text, run_as, as, false);
+}
+
+/*
+ * Not SET CONSTRAINTS ALL IMMEDIATE: a trigger that this fires may defer others again, which would then run at commit.
+ * Cursors are closed last, because a trigger may have opened one.
+ */
+void
+sd_script_settle_as(const SdRunAs *run_as)
+{
+	execute_as("CLOSE ALL", run_as, SD_EXECUTING_ENTRY, true);
 }
 
 void

@@ -49,10 +49,19 @@ extern void sd_script_execute(const char *text, SdExecuting as);
 extern void sd_script_run_alone(const char *text, const char *name);
 
 /*
- * The applier's two: become who ran it and set what was set, run, restore.  Errors leave the restoring to the
- * transaction's or subtransaction's abort.
+ * Become who ran it and set what was set, run, restore.  Errors leave the restoring to the transaction's or
+ * subtransaction's abort.
  */
 extern void sd_command_execute(const SdCommand *command);
 extern void sd_script_execute_as(const char *text, const SdRunAs *run_as, SdExecuting as);
+
+/*
+ * What the text of an entry left for the end of the transaction runs now, as the user who left it: at commit it would run as
+ * the session's user, who may have more rights (deferred triggers, cursors WITH HOLD).  Not inside a query.
+ */
+extern void sd_script_settle_as(const SdRunAs *run_as);
+
+/* Is this setting of an entry to be set here?  Error: no entry may. */
+extern bool sd_run_as_setting(const char *name);
 
 #endif							/* SD_DDL_SCRIPT_H */

@@ -182,12 +182,17 @@ sd_gate_policy(void)
 	return &policy.parsed;
 }
 
+/*
+ * Whose session it is decides, as he set the mode, not whose SECURITY DEFINER function runs just now: with a superuser's he
+ * could make changes of that function that the other regions never hear of.
+ */
 static void
 check_bypass(void)
 {
 	Oid			admin = get_role_oid("schemadrift_admin", true);
+	Oid			user = GetOuterUserId();
 
-	if (!superuser() && !(OidIsValid(admin) && has_privs_of_role(GetUserId(), admin)))
+	if (!superuser_arg(user) && !(OidIsValid(admin) && has_privs_of_role(user, admin)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to switch schemadrift off"),

@@ -182,8 +182,8 @@ become_author(Work *work)
 
 	StartTransactionCommand();
 	for (int i = 0; i < run_as->n_settings; i++)
-		if (GetConfigOption(run_as->names[i], true, false) != NULL)
-			SetConfigOption(run_as->names[i], run_as->values[i], superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION);
+		if (sd_run_as_setting(run_as->names[i]))
+			SetConfigOption(run_as->names[i], run_as->values[i], PGC_USERSET, PGC_S_SESSION);
 	if (GetUserId() != get_role_oid(run_as->user, false))
 		SetConfigOption("role", run_as->user, PGC_USERSET, PGC_S_SESSION);
 	CommitTransactionCommand();
@@ -272,6 +272,8 @@ create_index(Work *work, int i, const SdOnlineStep *step, const char *text)
 static void
 drop_index(Work *work, const SdOnlineStep *step)
 {
+	if (step->name == NULL)
+		return;
 	set_lock_timeout(0);
 	if (index_state(work, step) != INDEX_NONE)
 		sd_script_run_alone(psprintf("DROP INDEX CONCURRENTLY %s", index_name(step)), NULL);
@@ -289,6 +291,8 @@ detach(Work *work, const SdOnlineStep *step)
 	bool		attached = false;
 	bool		pending = false;
 
+	if (step->name == NULL)
+		return;
 	StartTransactionCommand();
 	namespace = get_namespace_oid(step->name_schema, true);
 	partition = OidIsValid(namespace) ? get_relname_relid(step->name, namespace) : InvalidOid;
@@ -326,7 +330,7 @@ run_plain(Work *work, const SdOnlineStep *step, const char *text, int up_to, int
 	limit = sd_time_limit_start(sd_options_timeout_ms(work->options));
 	sd_script_execute_as(text, work->run_as, SD_EXECUTING_ENTRY);
 	sd_time_limit_end(&limit);
-	sd_script_execute_as("SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL", work->run_as, SD_EXECUTING_ENTRY);
+	sd_script_settle_as(work->run_as);
 	sd_store_enter(&scope);
 	if (up_to >= 0)
 		sd_task_set_step(work->task.version, up_to, false);
@@ -344,6 +348,26 @@ show(Work *work, const char *what, int n)
 	pgstat_report_activity(STATE_RUNNING, psprintf("%s: %s of statement %d", text, what, n));
 }
 
+/*
+ * Only what commits by itself may run alone: there the role is set, and any other text could set it back.  What a step is,
+ * the entry says; what the text is, PostgreSQL.
+ */
+static void
+require_kind(Work *work, const SdOnlineStep *step, const char *text)
+{
+	SdOnlineKind kind;
+
+	StartTransactionCommand();
+	kind = sd_online_kind(linitial_node(RawStmt, sd_parse_quietly(text))->stmt);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(work->context);
+	if (kind != step->kind)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the online entry says of a statement what it is not"),
+				 errdetail("Statement: %s", text)));
+}
+
 static void
 do_steps(Work *work)
 {
@@ -358,6 +382,7 @@ do_steps(Work *work)
 		SdOnlineStep *step = list_nth(work->steps, i);
 		char	   *text = sd_script_statement(script, i);
 
+		require_kind(work, step, text);
 		sd_worker_check(0);
 		if (!still(work, SD_TASK_OPEN))
 			return;

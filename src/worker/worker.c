@@ -207,7 +207,9 @@ sd_worker_pin_settings(void)
 		{"statement_timeout", "0"},
 		{"transaction_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
+		{"exit_on_error", "off"},
 		{"schemadrift.ddl_mode", "default"},
+		{"schemadrift.scope", "group"},
 	};
 
 	for (size_t i = 0; i < lengthof(pinned); i++)
