@@ -62,6 +62,8 @@ CREATE FUNCTION conninfo_check(text) RETURNS void AS '$libdir/schemadrift', 'sd_
 CREATE FUNCTION rules(text, text) RETURNS text AS '$libdir/schemadrift', 'sd_testing_rules' LANGUAGE C STRICT;
 SQL
 $good->safe_psql('postgres', 'CREATE DATABASE other');
+# we log in as superuser: what is called must seem to belong to one
+$_->[0]->safe_psql($_->[1], 'CREATE SCHEMA schemadrift_rpc') foreach [ $good, 'postgres' ], [ $good, 'other' ], [ $bad, 'postgres' ];
 
 # Calls to some peers; a hash of what was reported.  others => N: the first peer must have answered so many calls, and the
 # loop may not have been away; that is given several chances, as a busy machine may keep the process itself waiting, while

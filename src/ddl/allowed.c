@@ -46,11 +46,24 @@ sd_role_refused(const char *role)
 		psprintf("schemadrift.allowed_roles is \"%s\"", sd_allowed_roles);
 }
 
+/* The setting is a list of identifiers, in a literal. */
 const char *
 sd_role_allow_hint(const char *role)
 {
-	return psprintf("ALTER SYSTEM SET schemadrift.allowed_roles = %s%s'\"%s\"'; SELECT pg_reload_conf().",
-					sd_allowed_roles[0] ? quote_literal_cstr(sd_allowed_roles) : "", sd_allowed_roles[0] ? ", " : "", role);
+	StringInfoData quoted;
+
+	initStringInfo(&quoted);
+	appendStringInfoChar(&quoted, '"');
+	for (const char *c = role; *c; c++)
+	{
+		if (*c == '"')
+			appendStringInfoChar(&quoted, '"');
+		appendStringInfoChar(&quoted, *c);
+	}
+	appendStringInfoChar(&quoted, '"');
+	return psprintf("ALTER SYSTEM SET schemadrift.allowed_roles = %s%s%s; SELECT pg_reload_conf().",
+					sd_allowed_roles[0] ? quote_literal_cstr(sd_allowed_roles) : "", sd_allowed_roles[0] ? ", " : "",
+					quote_literal_cstr(quoted.data));
 }
 
 void

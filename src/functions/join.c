@@ -121,6 +121,7 @@ take_row(Joining *join, const SdLogRow *row)
 	Jsonb	   *payload = sd_entry_payload(entry);
 	char	   *after = sd_json_text(payload, "after");
 
+	sd_entry_require_sound(entry);
 	if (row->version != join->head.version + 1 || !sd_chain_equal(&chain, &row->chain))
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_DIVERGED),

@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -164,6 +165,31 @@ chain_arg(FunctionCallInfo fcinfo, int arg)
 		refuse(ERRCODE_INVALID_PARAMETER_VALUE, "a chain must have 32 bytes", NULL);
 	memcpy(chain.sha, VARDATA_ANY(bytes), SD_SHA_SIZE);
 	return chain;
+}
+
+/*
+ * A version so far ahead, or a ballot so far above what was promised, is nobody's: rounds grow by one.  Taken, such a ballot
+ * would leave no room for the ballots of others, and such a version would be told to every proposer until it is reached.
+ */
+#define MAX_VERSIONS_AHEAD	1000000
+#define MAX_ROUNDS_AHEAD	(INT64CONST(1) << 32)
+
+static void
+refuse_far(int64 version, const SdBallot *ballot)
+{
+	SdHead		head;
+	SdBallot	promised;
+
+	sd_log_head(&head);
+	if (version <= 0 || version - head.version > MAX_VERSIONS_AHEAD)
+		refuse(ERRCODE_PROTOCOL_VIOLATION, "a call between regions is about a version that cannot be",
+			   psprintf("It says version " INT64_FORMAT "; the log here ends at " INT64_FORMAT ".", version, head.version));
+	if (ballot == NULL)
+		return;
+	sd_promise_read(&promised);
+	if (ballot->round - promised.round > MAX_ROUNDS_AHEAD)
+		refuse(ERRCODE_PROTOCOL_VIOLATION, "a call between regions has a ballot that cannot be",
+			   psprintf("It is of round " INT64_FORMAT "; the promise here is of " INT64_FORMAT ".", ballot->round, promised.round));
 }
 
 static Datum
@@ -339,6 +365,7 @@ sd_rpc_prepare(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	}
 	sd_store_enter(&scope);
+	refuse_far(version, &ballot);
 	check_memory(fcinfo, &caller, version);
 	vote = sd_vote_prepare(&ballot, version, &chain);
 	put_vote(fcinfo, &vote, version);
@@ -362,8 +389,10 @@ sd_rpc_accept(PG_FUNCTION_ARGS)
 
 	require_args(fcinfo, 7, 11);
 	entry = sd_entry_decode(PG_GETARG_BYTEA_P(11));
+	sd_entry_require_sound(entry);
 	InitMaterializedSRF(fcinfo, 0);
 	sd_store_enter(&scope);
+	refuse_far(version, &ballot);
 	check_memory(fcinfo, &caller, version);
 	vote = sd_vote_accept(&ballot, version, &chain, entry);
 	put_vote(fcinfo, &vote, version);
@@ -400,8 +429,10 @@ sd_rpc_learn(PG_FUNCTION_ARGS)
 
 		if (!sd_entry_equal(&sent, &ref))
 			refuse(ERRCODE_PROTOCOL_VIOLATION, "the entry sent is not the one announced", NULL);
+		sd_entry_require_sound(entry);
 	}
 	sd_store_enter(&scope);
+	refuse_far(version, NULL);
 	vote = sd_vote_learn(version, &ref, &chain, entry);
 	if (vote.verdict == SD_ACCEPTOR_DIVERGED)
 		ereport(ERROR,
@@ -526,7 +557,13 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	told.halted_at = PG_GETARG_INT64(14);
 	told.attempts = PG_GETARG_INT32(15);
 	if (!PG_ARGISNULL(16))
-		strlcpy(told.halt_error, text_to_cstring(PG_GETARG_TEXT_PP(16)), SD_TEXT_SIZE);
+	{
+		char	   *error = text_to_cstring(PG_GETARG_TEXT_PP(16));
+
+		/* whole characters: views show it */
+		error[pg_mbcliplen(error, strlen(error), SD_TEXT_SIZE - 1)] = '\0';
+		strlcpy(told.halt_error, error, SD_TEXT_SIZE);
+	}
 	if (PG_NARGS() > 18 && !PG_ARGISNULL(18))
 		sd_telemetry_read_notes(text_to_cstring(PG_GETARG_TEXT_PP(18)), &told);
 

@@ -106,6 +106,11 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	Datum		values[7];
 	bool		nulls[7] = {false};
 
+	for (int i = 7; i < PG_NARGS(); i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("a call between regions lacks an argument")));
 	require_member(&caller);
 	sd_ballot_set(&lease, PG_GETARG_INT64(7), caller.self.region, (uint64) PG_GETARG_INT64(8));
 	sd_ballot_set(&tried, PG_GETARG_INT64(10), caller.region, (uint64) PG_GETARG_INT64(11));

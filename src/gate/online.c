@@ -7,6 +7,8 @@
 
 #include "access/xact.h"
 #include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -45,7 +47,7 @@ sd_online_refuse(int64 version, const char *identity)
 			(errcode(ERRCODE_OBJECT_IN_USE),
 			 errmsg("%s is being worked on by version " INT64_FORMAT " \"%s\"", identity, version, name),
 			 lines ? errdetail_internal("%s", lines) : 0,
-			 errhint("Wait for it: SELECT * FROM schemadrift.tasks; or take it back: SELECT schemadrift.revert('%s').", name)));
+			 errhint("Wait for it: SELECT * FROM schemadrift.tasks; or take it back: SELECT schemadrift.revert(%s).", quote_literal_cstr(name))));
 }
 
 /*

@@ -212,15 +212,15 @@ static void
 call_note_error(SdCall *call)
 {
 	const char *sqlstate = PQresultErrorField(call->error, PG_DIAG_SQLSTATE);
-	const char *message = PQresultErrorField(call->error, PG_DIAG_MESSAGE_PRIMARY);
+	const char *message = sd_libpq_field(call->error, PG_DIAG_MESSAGE_PRIMARY);
 
 	if (sqlstate && strlen(sqlstate) == 5)
 		call->result.sqlstate = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
 											  sqlstate[3], sqlstate[4]);
 	if (message)
 		call->result.message = message;
-	call->result.detail = PQresultErrorField(call->error, PG_DIAG_MESSAGE_DETAIL);
-	call->result.hint = PQresultErrorField(call->error, PG_DIAG_MESSAGE_HINT);
+	call->result.detail = sd_libpq_field(call->error, PG_DIAG_MESSAGE_DETAIL);
+	call->result.hint = sd_libpq_field(call->error, PG_DIAG_MESSAGE_HINT);
 }
 
 /* Take the call in flight off the connection. */
@@ -490,7 +490,7 @@ sd_peer_notice(void *arg, const PGresult *notice)
 {
 	SdPeer	   *peer = arg;
 	const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-	const char *message = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+	const char *message = sd_libpq_field(notice, PG_DIAG_MESSAGE_PRIMARY);
 
 	if (severity == NULL || message == NULL)
 		return;

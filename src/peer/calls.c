@@ -4,6 +4,7 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
 #include "utils/memutils.h"
 
@@ -319,7 +320,8 @@ get_text(const PGresult *r, int row, int column, char **value)
 {
 	const char *data = cell(r, row, column, -1);
 
-	if (data == NULL)
+	/* libpq does not look whether it is text in our encoding */
+	if (data == NULL || !pg_verifymbstr(data, PQgetlength(r, row, column), true))
 		return false;
 	*value = pnstrdup(data, PQgetlength(r, row, column));
 	return true;
@@ -483,6 +485,7 @@ sd_call_decode_exchange(const PGresult *r, SdTelemetry *told, int64 *names_versi
 		sd_telemetry_read_notes(notes, told);
 	}
 	told->state = sd_region_state_parse(state);
+	error[pg_mbcliplen(error, strlen(error), SD_TEXT_SIZE - 1)] = '\0';
 	strlcpy(told->halt_error, error, SD_TEXT_SIZE);
 	return true;
 }

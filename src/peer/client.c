@@ -71,7 +71,7 @@ static void
 note_warning(void *arg, const PGresult *result)
 {
 	SdClient   *client = arg;
-	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *message = sd_libpq_field(result, PG_DIAG_MESSAGE_PRIMARY);
 
 	strlcpy(client->warning, message ? message : "", sizeof(client->warning));
 }
@@ -154,6 +154,19 @@ try_endpoint(SdClient *client, const SdConninfo *info, const SdEndpoint *endpoin
 	return false;
 }
 
+static void
+require_extension(SdClient *client)
+{
+	const PGresult *result = sd_client_query(client, sd_endpoint_check, 0, NULL, NULL, false);
+
+	if (PQntuples(result) != 1 || !PQgetisnull(result, 0, 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the other database cannot be a region"),
+				 errdetail_internal("%s", PQntuples(result) == 1 ? pstrdup(PQgetvalue(result, 0, 0)) : "It gave no answer."),
+				 errhint("CREATE EXTENSION schemadrift there as a superuser.")));
+}
+
 SdClient *
 sd_client_connect(const char *conninfo, const char *own_region)
 {
@@ -194,6 +207,8 @@ sd_client_connect(const char *conninfo, const char *own_region)
 				 errdetail_internal("%s", error ? error : "its conninfo names no place"),
 				 errhint("Connect with psql and the same conninfo, as the user the server runs as.")));
 	client->where = psprintf("%s, database %s", PQhost(client->conn), PQdb(client->conn));
+	if (sd_endpoint_is_superuser(client->conn))
+		require_extension(client);
 	return client;
 }
 
@@ -253,7 +268,7 @@ raise_libpq(SdClient *client)
 static char *
 field(const PGresult *result, int code)
 {
-	const char *text = PQresultErrorField(result, code);
+	const char *text = sd_libpq_field(result, code);
 
 	return text ? pstrdup(text) : NULL;
 }

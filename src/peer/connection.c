@@ -42,6 +42,7 @@ sd_peer_close(SdPeer *peer)
 	peer->conn = NULL;
 	ReleaseExternalFD();
 	peer->flushing = false;
+	peer->checking = false;
 	peer->recycle_at = SD_NEVER;
 	peer->farewell[0] = '\0';
 	peer->generation++;
@@ -285,18 +286,61 @@ peer_endpoint_failed(SdPeer *peer, const char *reason, int64 now_us)
 }
 
 static void
-peer_connected(SdPeer *peer, int64 now_us)
+peer_connected(SdPeer *peer)
 {
-	if (PQsetnonblocking(peer->conn, 1) != 0)
-	{
-		peer_endpoint_failed(peer, NULL, now_us);
-		return;
-	}
+	peer->checking = false;
 	peer->preferred = (peer->preferred + peer->tried) % peer->n_endpoints;
 	peer->farewell[0] = '\0';
 	if (peer->failures == 0)
 		peer->last_error[0] = '\0'; /* of a place tried before this one */
 	sd_peer_enter(peer, SD_PEER_READY);
+}
+
+static void
+peer_authenticated(SdPeer *peer, int64 now_us)
+{
+	if (PQsetnonblocking(peer->conn, 1) != 0)
+		peer_endpoint_failed(peer, NULL, now_us);
+	else if (!sd_endpoint_is_superuser(peer->conn))
+		peer_connected(peer);
+	else if (!PQsendQuery(peer->conn, sd_endpoint_check) || PQflush(peer->conn) < 0)
+		peer_endpoint_failed(peer, NULL, now_us);
+	else
+	{
+		peer->checking = true;
+		peer->poll_events = WL_SOCKET_READABLE;
+	}
+}
+
+static void
+peer_continue_check(SdPeer *peer, int64 now_us)
+{
+	if (!PQconsumeInput(peer->conn) || PQflush(peer->conn) < 0)
+	{
+		peer_endpoint_failed(peer, NULL, now_us);
+		return;
+	}
+	while (!PQisBusy(peer->conn))
+	{
+		PGresult   *result = PQgetResult(peer->conn);
+		bool		ours = result == NULL || (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
+											  PQgetisnull(result, 0, 0));
+		char		reason[SD_REASON_SIZE] = "";
+
+		if (!ours && PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
+			sd_libpq_reason(PQgetvalue(result, 0, 0), reason, sizeof(reason));
+		PQclear(result);
+		if (!ours)
+		{
+			peer_endpoint_failed(peer, reason[0] ? reason : NULL, now_us);
+			return;
+		}
+		if (result == NULL)
+		{
+			peer_connected(peer);
+			return;
+		}
+	}
 }
 
 static void
@@ -315,7 +359,7 @@ peer_continue_connect(SdPeer *peer, int64 now_us)
 			peer->poll_events = WL_SOCKET_WRITEABLE;
 			break;
 		case PGRES_POLLING_OK:
-			peer_connected(peer, now_us);
+			peer_authenticated(peer, now_us);
 			break;
 		default:
 			peer_endpoint_failed(peer, NULL, now_us);
@@ -350,7 +394,9 @@ step_resolving(SdPeer *peer, int64 now_us)
 static void
 step_connecting(SdPeer *peer, uint32 events, int64 now_us)
 {
-	if (events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
+	if (events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE) && peer->checking)
+		peer_continue_check(peer, now_us);
+	else if (events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
 		peer_continue_connect(peer, now_us);
 	else if (peer->phase_deadline <= now_us)
 	{

@@ -120,6 +120,39 @@ explain(char *reason, Size size)
 	}
 }
 
+/* Bytes that are no text in our encoding: ASCII remains. */
+static void
+make_valid(char *text)
+{
+	if (pg_verifymbstr(text, strlen(text), true))
+		return;
+	for (; *text; text++)
+		if (IS_HIGHBIT_SET(*text))
+			*text = '?';
+}
+
+const char *
+sd_libpq_field(const PGresult *result, int code)
+{
+	const char *text = PQresultErrorField(result, code);
+
+	return text && !pg_verifymbstr(text, strlen(text), true) ? "(text in another encoding)" : text;
+}
+
+bool
+sd_endpoint_is_superuser(PGconn *conn)
+{
+	const char *is = PQparameterStatus(conn, "is_superuser");
+
+	return is == NULL || strcmp(is, "on") == 0;
+}
+
+const char	sd_endpoint_check[] =
+"SELECT CASE WHEN n.oid IS NULL THEN pg_catalog.format('database \"%s\" has no extension schemadrift', pg_catalog.current_database()) "
+"WHEN NOT r.rolsuper THEN 'schema schemadrift_rpc there belongs to somebody who is no superuser: it is not the extension''s' END "
+"FROM (VALUES (1)) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) 'schemadrift_rpc' "
+"LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) n.nspowner";
+
 void
 sd_libpq_reason(const char *message, char *reason, Size size)
 {
@@ -146,6 +179,7 @@ sd_libpq_reason(const char *message, char *reason, Size size)
 		length = pg_mbcliplen(start, length, size - 1);
 	memmove(reason, start, length);
 	reason[length] = '\0';
+	make_valid(reason);
 
 	/* "Connection refused" in the middle of our sentences; but "SSL ..." stays */
 	if (reason[0] >= 'A' && reason[0] <= 'Z' && reason[1] >= 'a' && reason[1] <= 'z')

@@ -57,4 +57,18 @@ extern void sd_conninfo_check(const char *conninfo);
 /* A message of libpq or of a server as a short reason: one line, without the place and the severity. */
 extern void sd_libpq_reason(const char *message, char *reason, Size size);
 
+/*
+ * A field of an error or notice that another server sent.  Nobody has checked that its bytes are text in our encoding: a
+ * server that fails before it knows our encoding uses its own, and one that is no region of ours sends what it likes.
+ */
+extern const char *sd_libpq_field(const PGresult *result, int code);
+
+/*
+ * What is called there must be ours: a hostile function would run with the rights as which we are logged in there.  So where
+ * these are a superuser's, the schema of our calls must belong to a superuser, too; then nobody else has made what is in it.
+ * The query's one row and column says why not, or is null.
+ */
+extern bool sd_endpoint_is_superuser(PGconn *conn);
+extern const char sd_endpoint_check[];
+
 #endif							/* SD_ENDPOINT_H */

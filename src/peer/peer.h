@@ -75,6 +75,7 @@ struct SdPeer
 	/* libpq */
 	PGconn	   *conn;			/* each non-NULL conn has one AcquireExternalFD */
 	uint32		poll_events;	/* CONNECTING: what PQconnectPoll wants */
+	bool		checking;		/* CONNECTING: asks whether what is called there would be ours */
 	bool		flushing;		/* BUSY: not all is sent */
 	bool		conninfo_changed;	/* while BUSY: connect again after the call */
 	int64		recycle_at;		/* free libpq's buffers, grown by a large call; SD_NEVER: not needed */

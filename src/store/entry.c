@@ -13,6 +13,7 @@
 #include "utils/numeric.h"
 
 #include "utils/timestamp.h"
+#include "causality/hlc.h"
 #include "settings.h"
 #include "store/entry.h"
 
@@ -69,6 +70,8 @@ sd_uuid_make(pg_uuid_t *uuid)
 /* bytes: a name travels in shared memory, too */
 #define NAME_LENGTH		200
 #define KIND_LENGTH		32
+
+#define HLC_YEAR_3000_MS	UINT64_C(32503680000000)
 
 static bool
 has_control(const char *text)
@@ -226,10 +229,45 @@ sd_entry_payload(const SdEntry *entry)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }
 
+/* Of a list of members: each an object with the texts that make it one. */
+static bool
+names_members(Jsonb *list)
+{
+	if (list == NULL || !JB_ROOT_IS_ARRAY(list) || JB_ROOT_IS_SCALAR(list) || JB_ROOT_COUNT(list) == 0)
+		return false;
+	for (uint32 i = 0; i < JB_ROOT_COUNT(list); i++)
+	{
+		Jsonb	   *member = JsonbValueToJsonb(getIthJsonbValueFromContainer(&list->root, i));
+
+		if (sd_json_text(member, "region") == NULL || sd_json_text(member, "role") == NULL ||
+			sd_json_text(member, "conninfo") == NULL)
+			return false;
+	}
+	return true;
+}
+
+void
+sd_entry_require_sound(const SdEntry *entry)
+{
+	Jsonb	   *payload = sd_entry_payload(entry);
+
+	if (!JB_ROOT_IS_OBJECT(payload))
+		nonsense("It is not a JSON object.");
+	/* the next entry's must be greater: one at the end of time would be the last */
+	if (entry->hlc < 0 || sd_hlc_ms((SdHlc) entry->hlc) > HLC_YEAR_3000_MS)
+		nonsense("Its time is none.");
+	if ((strcmp(entry->kind, SD_KIND_CONFIG) == 0 || strcmp(entry->kind, SD_KIND_BASELINE) == 0) &&
+		!names_members(sd_json_object(payload, "members")))
+		nonsense("It does not say who the members are.");
+	if (strcmp(entry->kind, SD_KIND_RESULT) == 0 && (entry->target <= 0 || sd_json_text(payload, "outcome") == NULL))
+		nonsense("It does not say how what ended.");
+}
+
 static JsonbValue *
 lookup(Jsonb *json, const char *key, JsonbValue *value)
 {
-	return getKeyJsonValueFromContainer(&json->root, key, strlen(key), value);
+	/* what another region sent may be anything that is JSON */
+	return JB_ROOT_IS_OBJECT(json) ? getKeyJsonValueFromContainer(&json->root, key, strlen(key), value) : NULL;
 }
 
 char *

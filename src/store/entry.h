@@ -61,6 +61,12 @@ extern void sd_entry_encode(SdEntry *entry, const char *payload);
 /* Read the header.  Bytes from another region: any nonsense is a clean error, 08P01. */
 extern SdEntry *sd_entry_decode(bytea *bytes);
 
+/*
+ * Raise 08P01 unless the payload is one that every process which will read it from the log can read: what is chosen is there
+ * for ever.  For entries that come from another region, before they are accepted or learned.
+ */
+extern void sd_entry_require_sound(const SdEntry *entry);
+
 /* The payload, in the server's encoding, parsed. */
 extern Jsonb *sd_entry_payload(const SdEntry *entry);
 

@@ -136,8 +136,10 @@ learn_rows(SdCoordinator *c, void *arg)
 		SdLogRow   *row = lfirst(lc);
 		SdEntry    *entry = sd_entry_decode(row->bytes);
 		SdEntryRef	ref = sd_entry_ref(entry);
-		SdVote		vote = sd_vote_learn(row->version, &ref, &row->chain, entry);
+		SdVote		vote;
 
+		sd_entry_require_sound(entry);
+		vote = sd_vote_learn(row->version, &ref, &row->chain, entry);
 		if (vote.verdict == SD_ACCEPTOR_DIVERGED)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),

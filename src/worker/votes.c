@@ -29,6 +29,15 @@ typedef struct Decoded
 	List	   *rows;
 } Decoded;
 
+static SdEntryRef
+sound(bytea *bytes)
+{
+	SdEntry    *entry = sd_entry_decode(bytes);
+
+	sd_entry_require_sound(entry);
+	return sd_entry_ref(entry);
+}
+
 /* Entries' headers are read in a transaction: conversion between encodings needs catalogs. */
 static void
 decode_entries(SdCoordinator *c, void *arg)
@@ -41,10 +50,10 @@ decode_entries(SdCoordinator *c, void *arg)
 	{
 		SdAccepted *report = lfirst(lc);
 
-		report->entry = sd_entry_ref(sd_entry_decode(report->bytes));
+		report->entry = sound(report->bytes);
 	}
 	if (decoded->rows != NIL)
-		decoded->chosen = sd_entry_ref(sd_entry_decode(((SdLogRow *) linitial(decoded->rows))->bytes));
+		decoded->chosen = sound(((SdLogRow *) linitial(decoded->rows))->bytes);
 }
 
 #define MAX_REPORTS 16
