@@ -22,7 +22,6 @@
 #include "commands/dbcommands.h"
 #include "commands/prepare.h"
 #include "commands/sequence.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -269,7 +268,7 @@ show(const SdPlan *plan)
 }
 
 static void
-notify(const char *event, int64 version, const char *name, const char *error)
+notify(const char *event, int64 version, const char *name, int sqlstate)
 {
 	StringInfoData json;
 
@@ -283,11 +282,9 @@ notify(const char *event, int64 version, const char *name, const char *error)
 		appendStringInfoString(&json, ",\"name\":");
 		escape_json(&json, name);
 	}
-	if (error)
-	{
-		appendStringInfoString(&json, ",\"error\":");
-		escape_json(&json, error);
-	}
+	/* not the message: it may quote statements and rows, and everybody who can connect may LISTEN */
+	if (sqlstate)
+		appendStringInfo(&json, ",\"sqlstate\":\"%s\"", unpack_sql_state(sqlstate));
 	appendStringInfoChar(&json, '}');
 	Async_Notify("schemadrift", json.data);
 }
@@ -415,7 +412,7 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 		return SD_STEP_DONE;
 	}
 	sd_replay_execute(&plan, &applied, since, attempts);
-	notify(plan.action == SD_REPLAY_SKIP ? "skipped" : "applied", now->version, now->name, NULL);
+	notify(plan.action == SD_REPLAY_SKIP ? "skipped" : "applied", now->version, now->name, 0);
 	/* told to end just after the commit: whoever waits is still told of it */
 	HOLD_INTERRUPTS();
 	CommitTransactionCommand();
@@ -432,14 +429,11 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 
 /* ---- failures ---- */
 
-/* A payload of NOTIFY must be shorter than 8000 bytes. */
 static void
 tell_halted(const SdUnderWay *now, const ErrorData *error)
 {
-	int			length = pg_mbcliplen(error->message, strlen(error->message), 1000);
-
 	StartTransactionCommand();
-	notify("halted", now->version, now->name, pnstrdup(error->message, length));
+	notify("halted", now->version, now->name, error->sqlerrcode);
 	CommitTransactionCommand();
 }
 
