@@ -5,7 +5,6 @@
 
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 
 #include "clock.h"
 #include "online_regions.h"
@@ -13,15 +12,6 @@
 #include "store/task.h"
 
 /* ---- the own region ---- */
-
-static void
-copy_text(char *to, Size size, const char *from)
-{
-	int			length = from ? pg_mbcliplen(from, strlen(from), (int) size - 1) : 0;
-
-	memcpy(to, from ? from : "", length);
-	to[length] = '\0';
-}
 
 /* Of the build that runs in a process: what it does, and how far that is. */
 static void
@@ -35,7 +25,7 @@ read_progress(int pid, SdTaskReport *report)
 
 	if (sd_store_run(&statement, (Datum[]) {Int32GetDatum(pid)}, NULL, SD_ANY_ROWS) == 0)
 		return;
-	copy_text(report->what, sizeof(report->what), sd_store_text(0, 1));
+	sd_shared_copy(report->what, sizeof(report->what), sd_store_text(0, 1));
 	report->done = sd_store_int64(0, 2);
 	report->total = sd_store_int64(0, 3);
 }
@@ -63,7 +53,7 @@ sd_online_own_reports(SdDatabase *db, SdTaskReport *reports)
 
 		report->version = task->version;
 		strlcpy(report->state, sd_task_state_text(task->state), sizeof(report->state));
-		copy_text(report->what, sizeof(report->what), task->error);
+		sd_shared_copy(report->what, sizeof(report->what), task->error);
 		if (task->version == running && pid != 0)
 			read_progress(pid, report);
 		if (n == SD_MAX_TASKS)

@@ -6,7 +6,6 @@
 #include "compat.h"
 
 #include "access/xact.h"
-#include "mb/pg_wchar.h"
 #include "utils/timestamp.h"
 
 #include "clock.h"
@@ -110,16 +109,6 @@ sd_progress_applied_at_commit(SdDatabase *db, int64 version)
 	at_commit_version = version;
 }
 
-/* Cut in the middle of a character is shown as rubbish: strlcpy is for ASCII, so take whole characters. */
-static void
-copy_text(char *to, Size size, const char *from)
-{
-	int			length = from ? pg_mbcliplen(from, strlen(from), (int) size - 1) : 0;
-
-	memcpy(to, from ? from : "", length);
-	to[length] = '\0';
-}
-
 bool
 sd_progress_failed(SdDatabase *db, int64 version, const ErrorData *error)
 {
@@ -130,11 +119,11 @@ sd_progress_failed(SdDatabase *db, int64 version, const ErrorData *error)
 	bool		halts;
 
 	/* memory is allocated and errors can happen before the lock only */
-	copy_text(message, sizeof(message), error->message);
+	sd_shared_copy(message, sizeof(message), error->message);
 	if (error->detail && error->context)
-		copy_text(detail, sizeof(detail), psprintf("%s\n%s", error->detail, error->context));
+		sd_shared_copy(detail, sizeof(detail), psprintf("%s\n%s", error->detail, error->context));
 	else
-		copy_text(detail, sizeof(detail), error->detail ? error->detail : error->context);
+		sd_shared_copy(detail, sizeof(detail), error->detail ? error->detail : error->context);
 
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
 	db->applying = 0;

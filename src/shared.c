@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
@@ -227,6 +228,16 @@ sd_shared_next_hlc(SdDatabase *db, int64 seen)
 	return hlc;
 }
 
+/* Cut in the middle of a character it would be no text any more: strlcpy is for ASCII, so take whole characters. */
+void
+sd_shared_copy(char *to, Size size, const char *from)
+{
+	int			length = from ? pg_mbcliplen(from, strlen(from), (int) size - 1) : 0;
+
+	memcpy(to, from ? from : "", length);
+	to[length] = '\0';
+}
+
 void
 sd_shared_decide(SdDatabase *db, const char *kind, const char *subject,
 				 const char *outcome, const char *votes, const char *reason)
@@ -239,10 +250,10 @@ sd_shared_decide(SdDatabase *db, const char *kind, const char *subject,
 	d->at = now;
 	d->hlc = (int64) db->hlc;
 	strlcpy(d->kind, kind, sizeof(d->kind));
-	strlcpy(d->subject, subject ? subject : "", sizeof(d->subject));
+	sd_shared_copy(d->subject, sizeof(d->subject), subject);
 	strlcpy(d->outcome, outcome, sizeof(d->outcome));
-	strlcpy(d->votes, votes ? votes : "", sizeof(d->votes));
-	strlcpy(d->reason, reason ? reason : "", sizeof(d->reason));
+	sd_shared_copy(d->votes, sizeof(d->votes), votes);
+	sd_shared_copy(d->reason, sizeof(d->reason), reason);
 	db->n_decisions++;
 	LWLockRelease(&db->lock);
 }

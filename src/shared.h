@@ -379,6 +379,9 @@ extern const char *sd_region_state_text(SdRegionState state);
 extern SdRegionState sd_region_state_parse(const char *text);
 
 /* Remember a decision for the view; all texts are cut to fit.  Takes db->lock. */
+/* A text, or NULL for an empty one, into one of the fields here, which are short. */
+extern void sd_shared_copy(char *to, Size size, const char *from);
+
 extern void sd_shared_decide(SdDatabase *db, const char *kind, const char *subject,
 							 const char *outcome, const char *votes, const char *reason);
 

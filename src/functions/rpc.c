@@ -12,7 +12,6 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -557,13 +556,7 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	told.halted_at = PG_GETARG_INT64(14);
 	told.attempts = PG_GETARG_INT32(15);
 	if (!PG_ARGISNULL(16))
-	{
-		char	   *error = text_to_cstring(PG_GETARG_TEXT_PP(16));
-
-		/* whole characters: views show it */
-		error[pg_mbcliplen(error, strlen(error), SD_TEXT_SIZE - 1)] = '\0';
-		strlcpy(told.halt_error, error, SD_TEXT_SIZE);
-	}
+		sd_shared_copy(told.halt_error, SD_TEXT_SIZE, text_to_cstring(PG_GETARG_TEXT_PP(16)));
 	if (PG_NARGS() > 18 && !PG_ARGISNULL(18))
 		sd_telemetry_read_notes(text_to_cstring(PG_GETARG_TEXT_PP(18)), &told);
 

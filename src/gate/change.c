@@ -252,7 +252,7 @@ sd_change_entry_id(void)
 void
 sd_change_set_subject(const char *name)
 {
-	strlcpy(sd_change.subject, name ? name : "", sizeof(sd_change.subject));
+	sd_shared_copy(sd_change.subject, sizeof(sd_change.subject), name);
 }
 
 /* Before anything of it is proposed: do all members understand such an entry?  The protocol that it needs. */

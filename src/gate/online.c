@@ -8,7 +8,6 @@
 #include "access/xact.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 

@@ -485,7 +485,6 @@ sd_call_decode_exchange(const PGresult *r, SdTelemetry *told, int64 *names_versi
 		sd_telemetry_read_notes(notes, told);
 	}
 	told->state = sd_region_state_parse(state);
-	error[pg_mbcliplen(error, strlen(error), SD_TEXT_SIZE - 1)] = '\0';
-	strlcpy(told->halt_error, error, SD_TEXT_SIZE);
+	sd_shared_copy(told->halt_error, SD_TEXT_SIZE, error);
 	return true;
 }

@@ -129,7 +129,7 @@ read_task(const char *value, SdTelemetry *told)
 			   &report.version, report.state, &report.done, &report.total, &at) < 4 || report.version <= 0)
 		return;
 	if (at > 0)
-		strlcpy(report.what, value + at, sizeof(report.what));
+		sd_shared_copy(report.what, sizeof(report.what), value + at);
 	for (int i = 0; i < SD_MAX_TASKS; i++)
 		if (told->tasks[i].version == 0)
 		{

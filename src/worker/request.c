@@ -42,9 +42,9 @@ sd_request_finish(SdCoordinator *c, SdResult result, const char *message, const 
 		c->db->ddl_since_us = sd_monotonic_us();
 		c->db->doomed = c->db->overstayed = false;
 	}
-	strlcpy(p->message, message ? message : "", sizeof(p->message));
-	strlcpy(p->detail, detail ? detail : "", sizeof(p->detail));
-	strlcpy(p->hint, hint ? hint : "", sizeof(p->hint));
+	sd_shared_copy(p->message, sizeof(p->message), message);
+	sd_shared_copy(p->detail, sizeof(p->detail), detail);
+	sd_shared_copy(p->hint, sizeof(p->hint), hint);
 	p->result = result;
 	LWLockRelease(&c->db->lock);
 	c->serving = SD_REQUEST_NONE;

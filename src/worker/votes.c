@@ -119,7 +119,7 @@ feed(SdRound *round, int voter, const SdBallot *ballot, bool accept, const char 
 	else
 	{
 		/* no vote, or nothing that this state machine knows: an accept may have happened or not */
-		strlcpy(round->errors[voter], answer->reason ? answer->reason : sd_verdict_text(answer->verdict), SD_TEXT_SIZE);
+		sd_shared_copy(round->errors[voter], SD_TEXT_SIZE, answer->reason ? answer->reason : sd_verdict_text(answer->verdict));
 		sd_proposer_failed(&round->p, voter, ballot,
 						   accept && answer->verdict != SD_ACCEPTOR_NO_VOTE ? SD_VOTER_ERROR : SD_VOTER_NO_VOTE, now);
 	}
@@ -140,7 +140,7 @@ vote_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	if (vote.number != round->number || !round->active)
 		return;
 	if (result->message)
-		strlcpy(round->errors[vote.voter], result->message, SD_TEXT_SIZE);
+		sd_shared_copy(round->errors[vote.voter], SD_TEXT_SIZE, result->message);
 
 	if (result->status == SD_CALL_NOT_SENT)
 		sd_proposer_failed(&round->p, vote.voter, &vote.ballot, SD_VOTER_UNSENT, now);
