@@ -9,14 +9,10 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/proc.h"
-#include "storage/procarray.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "causality/hlc.h"
-#include "clock.h"
 #include "settings.h"
 #include "shared.h"
 
@@ -217,26 +213,6 @@ sd_shared_wake_launcher(void)
 		SetLatch(sd_shared->launcher_latch);
 }
 
-bool
-sd_shared_waits_for_standby(SdDatabase *db)
-{
-	PGPROC	   *coordinator;
-	int			pid;
-	int64		turn_us;
-
-	LWLockAcquire(&db->lock, LW_SHARED);
-	turn_us = db->turn_us;
-	LWLockRelease(&db->lock);
-	/* every vote waits for it for a moment */
-	if (sd_monotonic_us() - turn_us < SD_US_PER_S)
-		return false;
-	LWLockAcquire(&sd_shared->lock, LW_SHARED);
-	pid = db->coordinator_pid;
-	LWLockRelease(&sd_shared->lock);
-	coordinator = pid != 0 ? BackendPidGetProc(pid) : NULL;
-	return coordinator && *((volatile uint32 *) &coordinator->wait_event_info) == WAIT_EVENT_SYNC_REP;
-}
-
 int64
 sd_shared_next_hlc(SdDatabase *db, int64 seen)
 {
@@ -423,18 +399,6 @@ sd_shared_leader(const SdDatabase *db, int64 now_us, SdLeader *leader)
 				 peer->told.lease_pid, peer->told.lease_held_ms * INT64CONST(1000) + age);
 	}
 	return !sd_ballot_is_none(&leader->ballot);
-}
-
-const SdWaiting *
-sd_shared_first_waiting(const SdHolding *holding, int64 now_us)
-{
-	const SdWaiting *first = NULL;
-
-	for (int i = 0; i < holding->n_waiting; i++)
-		if (now_us - holding->waiting[i].heard_us < SD_WAITING_US &&
-			(first == NULL || holding->waiting[i].since_us < first->since_us))
-			first = &holding->waiting[i];
-	return first;
 }
 
 static const char *const state_texts[] = {

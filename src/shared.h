@@ -99,16 +99,6 @@ typedef struct SdTelemetry
 	int64		remembers;		/* ... of which it remembers so many votes; 0, 0: it does not say */
 } SdTelemetry;
 
-#define SD_WAITERS			16
-#define SD_WAITING_US		INT64CONST(2000000)	/* who has not asked again for so long waits no more */
-
-/* A region that waits for the lease we hold. */
-typedef struct SdWaiting
-{
-	char		region[SD_NAME_SIZE];
-	int64		since_us;		/* monotonic, of this machine */
-	int64		heard_us;
-} SdWaiting;
 
 /* The lease this region holds, for whoever asks to have it handed over. */
 typedef struct SdHolding
@@ -118,8 +108,7 @@ typedef struct SdHolding
 	bool		in_use;			/* a change is under way: protected for ddl_hold_limit at most */
 	bool		handed;			/* given up for another region: not to be used for another change */
 	bool		keep;			/* policy wants this region to lead: renew it without use, too */
-	int			n_waiting;
-	SdWaiting	waiting[SD_WAITERS];
+	SdLine		line;			/* monotonic times of this machine */
 } SdHolding;
 
 /* One other region.  Written by the coordinator, and by the backend serving that region's exchange. */
@@ -238,7 +227,6 @@ typedef struct SdDatabase
 
 	LWLock		lock;			/* guards all that follows */
 	ConditionVariable changed;
-	int64		turn_us;		/* monotonic time when the coordinator began its last turn */
 
 	/* own region, as last seen by the coordinator; tables decide, this is for views and quick refusals */
 	char		region[SD_NAME_SIZE];
@@ -339,12 +327,6 @@ extern SdDatabase *sd_shared_database(Oid database);
 /* The same for who holds sd_shared->lock, exclusively to create: takes a free slot (NULL: all are taken). */
 extern SdDatabase *sd_shared_find(Oid database, bool create);
 
-/*
- * Does the coordinator stand in the commit of a vote, which a synchronous standby does not confirm?  It answers nobody meanwhile.
- * Takes both locks, one after the other.
- */
-extern bool sd_shared_waits_for_standby(SdDatabase *db);
-
 /* Wake the launcher; caller holds sd_shared->lock. */
 extern void sd_shared_wake_launcher(void);
 
@@ -403,9 +385,6 @@ typedef struct SdLeader
 
 /* False: nobody does.  Caller holds db->lock. */
 extern bool sd_shared_leader(const SdDatabase *db, int64 now_us, SdLeader *leader);
-
-/* Who has waited longest for our lease; NULL: nobody waits.  Caller holds db->lock. */
-extern const SdWaiting *sd_shared_first_waiting(const SdHolding *holding, int64 now_us);
 
 /* The peer's telemetry, made if new; NULL when the table is full.  Caller holds db->lock exclusively. */
 extern SdPeerState *sd_shared_peer(SdDatabase *db, const char *region);

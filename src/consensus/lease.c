@@ -1,5 +1,5 @@
 /*
- * lease.c: granting, holding and keeping.  Pure; see lease.h.
+ * lease.c: granting, holding and keeping, waiting.  Pure; see lease.h.
  */
 #include "consensus/lease.h"
 
@@ -96,4 +96,73 @@ sd_lease_usable(const SdLease *lease, const SdConfig *config, int64_t version, i
 	return lease->kept.known && lease->kept.version == version &&
 		(lease->kept.config_since == config->since || SD_MISTAKE(KEEP_OVER_CONFIG)) &&
 		now < sd_lease_until(lease, config);
+}
+
+const SdWaiting *
+sd_line_first(const SdLine *line, int64_t now)
+{
+	const SdWaiting *first = NULL;
+
+	for (int i = 0; i < line->n; i++)
+	{
+		const SdWaiting *w = &line->place[i];
+
+		if (now - w->heard < SD_LINE_PATIENCE && (first == NULL || w->since < first->since))
+			first = w;
+	}
+	return first;
+}
+
+/* Remember that a region waits; a new one takes the place of one that has not asked for long. */
+static void
+line_note(SdLine *line, const char *region, int64_t since, int64_t now)
+{
+	SdWaiting  *w = NULL;
+
+	for (int i = 0; i < line->n; i++)
+	{
+		if (strcmp(line->place[i].region, region) == 0)
+		{
+			w = &line->place[i];
+			break;
+		}
+		if (w == NULL && now - line->place[i].heard >= SD_LINE_PATIENCE)
+			w = &line->place[i];
+	}
+	if (w == NULL)
+		w = line->n < SD_LINE_PLACES ? &line->place[line->n++] : &line->place[0];
+	memset(w, 0, sizeof(*w));
+	strncpy(w->region, region, SD_NAME_SIZE - 1);
+	w->since = since;
+	w->heard = now;
+}
+
+static void
+line_leave(SdLine *line, const char *region)
+{
+	for (int i = 0; i < line->n; i++)
+	{
+		if (strcmp(line->place[i].region, region) == 0)
+		{
+			line->place[i] = line->place[--line->n];
+			return;
+		}
+	}
+}
+
+SdLineVerdict
+sd_line_ask(SdLine *line, const char *region, int64_t since, bool handed, bool in_use, bool overstayed, int64_t now)
+{
+	SdLineVerdict verdict = SD_LINE_KEPT;
+
+	line_note(line, region, since, now);
+	if (strcmp(sd_line_first(line, now)->region, region) != 0)
+		return handed ? SD_LINE_KEPT : SD_LINE_OTHER;
+	if (handed || !in_use)
+		verdict = SD_LINE_GIVEN;
+	else if (overstayed)
+		verdict = SD_LINE_ENDED;
+	if (verdict != SD_LINE_KEPT)
+		line_leave(line, region);
+	return verdict;
 }

@@ -1,5 +1,6 @@
 /*
- * lease.h: a ballot that is kept for the next change, and the promise of others not to disturb it for a while.
+ * lease.h: a ballot that is kept for the next change, the promise of others not to disturb it for a while, and the line of
+ * those who wait for it.
  *
  * Two things, and only the first has to do with safety:
  *
@@ -73,5 +74,41 @@ extern void sd_lease_keep(SdLease *lease, const SdProposer *p);
  * for that version; under another one than the promises were given in they would have to be counted again.
  */
 extern bool sd_lease_usable(const SdLease *lease, const SdConfig *config, int64_t version, int64_t now);
+
+/* ---- the line: who waits for the lease that a region holds, in memory that is shared by whoever answers calls ---- */
+
+#define SD_LINE_PLACES		SD_MAX_REGIONS
+#define SD_LINE_PATIENCE	INT64_C(2000000)	/* who has not asked again for so long waits no more */
+
+typedef struct SdWaiting
+{
+	char		region[SD_NAME_SIZE];
+	int64_t		since;
+	int64_t		heard;
+} SdWaiting;
+
+typedef struct SdLine
+{
+	int			n;
+	SdWaiting	place[SD_LINE_PLACES];
+} SdLine;
+
+typedef enum SdLineVerdict
+{
+	SD_LINE_KEPT,				/* the holder still needs it */
+	SD_LINE_OTHER,				/* another region waits longer */
+	SD_LINE_GIVEN,				/* the caller may have it */
+	SD_LINE_ENDED				/* ... because the open change of the holder has had its time: that ends */
+} SdLineVerdict;
+
+/* Who has waited longest; NULL: nobody waits. */
+extern const SdWaiting *sd_line_first(const SdLine *line, int64_t now);
+
+/*
+ * A region that waits since then asks for the lease.  handed: it was given up already; in_use: a change of the holder's is under
+ * way; overstayed: and has been open for longer than it is protected.  Who is given it leaves the line.
+ */
+extern SdLineVerdict sd_line_ask(SdLine *line, const char *region, int64_t since, bool handed, bool in_use, bool overstayed,
+								 int64_t now);
 
 #endif							/* SD_LEASE_H */

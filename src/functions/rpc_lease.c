@@ -44,40 +44,6 @@ require_database(void)
 	return db;
 }
 
-/* Remember that a region waits; a new one takes the place of one that has not asked for long. */
-static void
-note_waiting(SdHolding *holding, const char *region, int64 since, int64 now)
-{
-	SdWaiting  *w = NULL;
-
-	for (int i = 0; i < holding->n_waiting; i++)
-	{
-		if (strcmp(holding->waiting[i].region, region) == 0)
-		{
-			w = &holding->waiting[i];
-			break;
-		}
-		if (w == NULL && now - holding->waiting[i].heard_us >= SD_WAITING_US)
-			w = &holding->waiting[i];
-	}
-	if (w == NULL)
-		w = holding->n_waiting < SD_WAITERS ? &holding->waiting[holding->n_waiting++] : &holding->waiting[0];
-	strlcpy(w->region, region, SD_NAME_SIZE);
-	w->since_us = since;
-	w->heard_us = now;
-}
-
-static void
-remove_waiting(SdHolding *holding, const char *region)
-{
-	for (int i = 0; i < holding->n_waiting; i++)
-		if (strcmp(holding->waiting[i].region, region) == 0)
-		{
-			holding->waiting[i] = holding->waiting[--holding->n_waiting];
-			return;
-		}
-}
-
 /*
  * Another region wants to change the schema and our lease is in its way.  Between changes it is given up at once, to
  * the region that waits longest.  An open change is protected for ddl_hold_limit, then it is doomed and the lease is
@@ -93,7 +59,6 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	SdBallot	lease;
 	SdBallot	tried;
 	SdHolding  *holding = &db->holding;
-	const SdWaiting *first;
 	bool		released = false;
 	bool		ended = false;
 	int			pid = 0;
@@ -128,28 +93,25 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	}
 	else if (waited < 0)
 	{
-		released = !holding->in_use && !holding->handed && sd_shared_first_waiting(holding, now) == NULL;
+		released = !holding->in_use && !holding->handed && sd_line_first(&holding->line, now) == NULL;
 		holding->handed |= released;
 	}
 	else
 	{
-		note_waiting(holding, caller.region, now - waited, now);
-		first = sd_shared_first_waiting(holding, now);
-		if (holding->handed)
-			released = strcmp(first->region, caller.region) == 0;
-		else if (strcmp(first->region, caller.region) != 0)
-			strlcpy(next, first->region, sizeof(next));
-		else if (!holding->in_use)
-			released = true;
-		else if (db->ddl_pid != 0 && now - db->ddl_since_us >= db->ddl_hold_limit_us)
+		switch (sd_line_ask(&holding->line, caller.region, now - waited, holding->handed, holding->in_use,
+							db->ddl_pid != 0 && now - db->ddl_since_us >= db->ddl_hold_limit_us, now))
 		{
-			released = ended = true;
-			db->doomed = db->overstayed = true;
-		}
-		if (released)
-		{
-			holding->handed = true;
-			remove_waiting(holding, caller.region);
+			case SD_LINE_KEPT:
+				break;
+			case SD_LINE_OTHER:
+				strlcpy(next, sd_line_first(&holding->line, now)->region, sizeof(next));
+				break;
+			case SD_LINE_ENDED:
+				ended = db->doomed = db->overstayed = true;
+				/* fall through */
+			case SD_LINE_GIVEN:
+				released = holding->handed = true;
+				break;
 		}
 	}
 	upto = db->tried.round;

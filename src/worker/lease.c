@@ -114,7 +114,7 @@ sd_lead_end(SdCoordinator *c)
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	holding->in_use = false;
 	handed = holding->handed;
-	wanted = holding->n_waiting > 0;
+	wanted = holding->line.n > 0;
 	LWLockRelease(&c->db->lock);
 
 	if (sd_ballot_is_none(&c->lease.ballot))
@@ -161,8 +161,8 @@ sd_lead_take(SdCoordinator *c, int64 now, bool *wait)
 	const SdWaiting *first;
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	first = usable && !holding->handed ? sd_shared_first_waiting(holding, now) : NULL;
-	if (first && first->since_us < c->asked_us)
+	first = usable && !holding->handed ? sd_line_first(&holding->line, now) : NULL;
+	if (first && first->since < c->asked_us)
 	{
 		/* it has heard, or will in a moment, that it may have it */
 		if (c->left_us == 0)
@@ -220,7 +220,7 @@ sd_lead_blocked(SdCoordinator *c, const SdBallot *lease, int64 until_us)
 		b->lease = *lease;
 		/* a client that had to give up and comes again has not lost its place */
 		if (since == 0)
-			since = now - c->gave_up_us < SD_WAITING_US ? c->gave_up_since_us : now;
+			since = now - c->gave_up_us < SD_LINE_PATIENCE ? c->gave_up_since_us : now;
 		b->since_us = since;
 	}
 	memset(&b->over, 0, sizeof(b->over));

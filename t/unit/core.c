@@ -1222,6 +1222,34 @@ test_lease(void)
 }
 
 static void
+test_line(void)
+{
+	SdLine		l = {0};
+	const int64_t patience = SD_LINE_PATIENCE;
+	char		name[] = "r000";
+
+	OK(sd_line_first(&l, 0) == NULL);
+	OK(sd_line_ask(&l, "b", 100, false, true, false, 200) == SD_LINE_KEPT);
+	OK(sd_line_ask(&l, "c", 150, false, false, false, 200) == SD_LINE_OTHER);	/* b waits longer */
+	OK(sd_line_ask(&l, "d", 50, false, true, true, 200) == SD_LINE_ENDED);	/* and d longer still */
+	OK(strcmp(sd_line_first(&l, 200)->region, "b") == 0);	/* d has left */
+	OK(sd_line_ask(&l, "c", 150, true, true, false, 200) == SD_LINE_KEPT);
+	OK(sd_line_ask(&l, "b", 100, true, true, false, 200) == SD_LINE_GIVEN);	/* given up before: to who is first */
+	OK(sd_line_ask(&l, "c", 150, false, false, false, 200) == SD_LINE_GIVEN && sd_line_first(&l, 200) == NULL);
+
+	OK(sd_line_ask(&l, "b", 100, false, true, false, 200) == SD_LINE_KEPT);
+	OK(sd_line_first(&l, 200 + patience) == NULL);	/* it has not asked again */
+	OK(sd_line_ask(&l, "c", 900, false, false, false, 200 + patience) == SD_LINE_GIVEN);
+	memset(&l, 0, sizeof(l));
+	for (int i = 0; i < SD_LINE_PLACES + 1; i++)
+	{
+		snprintf(name, sizeof(name), "r%03d", i);
+		OK(sd_line_ask(&l, name, 1000 + i, false, true, false, 2000) == (i == 0 ? SD_LINE_KEPT : SD_LINE_OTHER));
+	}
+	OK(l.n == SD_LINE_PLACES);		/* full: somebody loses a place, nothing else does */
+}
+
+static void
 test_nonces_differ(void)
 {
 	uint64_t	first;
@@ -1295,6 +1323,7 @@ main(void)
 	test_leased();
 	test_grant();
 	test_lease();
+	test_line();
 	test_nonces_differ();
 	test_hlc();
 	printf("unit: %d passed, %d failed\n", n_passed, n_failed);
