@@ -28,10 +28,11 @@ bench:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh valgrind
 	@PG_CONFIG="$(PG_CONFIG)" STEPS=bench PARTS="$(PARTS)" BLOCKS="$(BLOCKS)" IDLE="$(IDLE)" $(RUN)
 
-# with links that can be made slow, and time for the last fault to end
+# ten million steps of the simulator first; then real servers, with links that can be made slow, and time for the last fault to end
 torture: MINUTES ?= 10
 torture:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
+	@$(if $(MISTAKE)$(FAULTS),,$(MAKE) -s simulate LONG=10000000)
 	@PG_CONFIG="$(PG_CONFIG)" MINUTES="$(MINUTES)" SEED="$(SEED)" SERVERS="$(SERVERS)" MISTAKE="$(MISTAKE)" FAULTS="$(FAULTS)" \
 		CLIENTS="$(CLIENTS)" PROXIED=1 SD_TEST_FILE_TIMEOUT=$$(($(MINUTES) * 60 + 900)) $(RUN) t/900_torture.pl
 

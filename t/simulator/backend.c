@@ -35,6 +35,7 @@ wait_and_start_again(World *w, Attempt *a)
 	release(w, a);
 	if (w->now >= a->deadline)
 	{
+		sim_lease_gave_up(w, a->region);
 		finish(w, a, CLIENT_DEFINITE, "could not begin in time");
 		return;
 	}
@@ -53,6 +54,17 @@ may_originate(World *w, const Attempt *a)
 	if (r->witness || !sim_takes_part(w, a->region))
 		return false;
 	return !member->suspended || a->change != MEMBER_NONE;
+}
+
+/* "Wait for the live proposer", a moment; what it holds then is asked for, or settled by phase 1. */
+static bool
+is_our_turn(World *w, Attempt *a)
+{
+	const Tables *t = &w->region[a->region].mem;
+
+	if (a->asked == 0)
+		a->asked = sim_clock(w, a->region);
+	return !t->accepted[t->head + 1].known || sim_clock(w, a->region) - a->asked >= YIELD;
 }
 
 static void
@@ -81,8 +93,9 @@ attempt_locked(World *w, int region, void *p)
 		sim_coordinator_change(w, region, a, t->head + 2);
 		return;
 	}
-	if (!sim_identity_valid(w, region) || t->head < a->wait_for || (t->applied != t->head && !sim_take_back_here(r, a)) || t->accepted[t->head + 1].known ||
-		r->changing != NULL || !sim_lease_may_try(w, region))
+	if (!sim_identity_valid(w, region) || t->head < a->wait_for || (t->applied != t->head && !sim_take_back_here(r, a)) ||
+		r->changing != NULL || r->settle.active || !is_our_turn(w, a) ||
+		!sim_lease_may_try(w, a, &sim_members(w, region, t->head + 1)->config))
 	{
 		wait_and_start_again(w, a);
 		return;
@@ -110,6 +123,17 @@ attempt_begin(World *w, int region, void *p)
 		return;
 	a->state = ATTEMPT_LOCKING;
 	sim_lock(w, region, &w->region[region].ddl, a->session, QUORUM_TIMEOUT, attempt_locked, attempt_late, a);
+}
+
+/* What they waited for may be there: who waits tries now. */
+void
+sim_backend_hurry(World *w, int region)
+{
+	for (int i = 1; i <= w->n_attempts; i++)
+	{
+		if (w->attempt[i]->region == region && w->attempt[i]->state == ATTEMPT_WAITING)
+			sim_post_process(w, region, 1, attempt_begin, w->attempt[i]);
+	}
 }
 
 static void
@@ -374,7 +398,7 @@ final_check(World *w, int region, void *p)
 	a->state = ATTEMPT_COMMITTING;
 	if (sim_crash_point(w, region, "before the commit record"))
 		return;
-	sim_post_process(w, region, sim_about(w, w->chaos.flush), commit, a);
+	sim_post_process(w, region, sim_flush_time(w, region), commit, a);
 }
 
 static void

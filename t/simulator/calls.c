@@ -13,14 +13,14 @@
  * The server that an address leads to: the newest there that the caller has heard of.  While an old primary lives
  * on, some still talk to it, and to it only.
  */
-static int
-resolve(const World *w, int from, int place)
+int
+sim_resolve(const World *w, int from, int place)
 {
 	if (w->region[from].place == place)
 		return from;
 	for (int i = w->n - 1; i >= 0; i--)
 	{
-		if (w->region[i].place == place && !w->region[i].retired && !w->hidden[from][i])
+		if (w->region[i].place == place && !w->region[i].retired && !w->region[i].elsewhere && !w->hidden[from][i])
 			return i;
 	}
 	return w->at[place];
@@ -34,7 +34,7 @@ sim_call(World *w, int from, int to_place, CallKind kind)
 	call->kind = kind;
 	call->from = from;
 	call->to_place = to_place;
-	call->to = resolve(w, from, to_place);
+	call->to = sim_resolve(w, from, to_place);
 	call->remembered = w->region[from].mem.peer[to_place];
 	call->from_boot = w->region[from].boot;
 	call->from_life = w->region[from].life;
@@ -253,7 +253,7 @@ call_decide(World *w, int region, void *p)
 	}
 	/* what writes nothing flushes nothing */
 	if (call->kind == CALL_LEARN || call->decision.store_promise || call->decision.store_accepted)
-		sim_post_process(w, region, sim_about(w, w->chaos.flush), call_commit, call);
+		sim_post_process(w, region, sim_flush_time(w, region), call_commit, call);
 	else
 		call_commit(w, region, call);
 }

@@ -8,7 +8,7 @@
 
 const char *const sim_bias_names[BIASES] = {
 	[BIAS_NONE] = "none", [BIAS_OWN_ROWS] = "own_rows", [BIAS_LIVES] = "lives", [BIAS_RESTORE] = "restore",
-	[BIAS_MEMBERS] = "members", [BIAS_OVERTAKE] = "overtake", [BIAS_HOLDER] = "holder"
+	[BIAS_MEMBERS] = "members", [BIAS_OVERTAKE] = "overtake", [BIAS_HOLDER] = "holder", [BIAS_FAIR] = "fair"
 };
 
 static int64_t
@@ -70,6 +70,7 @@ draw_everything(World *w)
 	c->backup_every = 4 * SECOND;
 	c->fail_over = 0.4;
 	c->old_primary_lives = 0.5;
+	c->clone = 0.5;
 }
 
 /* Everything is quick, and nothing goes wrong but what the bias asks for. */
@@ -90,6 +91,7 @@ draw_quick(World *w)
 	c->cut_length = 1500 * MS;
 	c->crash_every = c->cut_every = c->pause_every = c->lose_every = c->operate_every = c->lease = 0;
 	c->backup_every = 4 * SECOND;
+	c->clone = 0;
 }
 
 void
@@ -98,7 +100,7 @@ sim_choose_chaos(World *w, Bias bias)
 	Chaos	   *c = &w->chaos;
 
 	if (bias == BIAS_DRAWN)
-		bias = sim_chance(w, 0.2) ? (Bias) (1 + sim_below(w, BIASES - 1)) : BIAS_NONE;
+		bias = sim_chance(w, 0.2) ? (Bias) (1 + sim_below(w, BIAS_FAIR - 1)) : BIAS_NONE;
 	w->bias = bias;
 	if (bias == BIAS_NONE)
 	{
@@ -110,14 +112,17 @@ sim_choose_chaos(World *w, Bias bias)
 	{
 		case BIAS_OWN_ROWS:
 			/* origins die after others have their accept, before anything of it is on their own disk */
-			c->flush = pick(w, 1 * MS, 30 * MS, 100 * MS);
-			c->crash_at_point = 0.2;
-			c->crash_every = 500 * MS;
+			c->delay = pick(w, 2 * MS, 20 * MS, 20 * MS);
+			c->slow_disk = 150 * MS;
+			c->loss = 0.25;
+			c->crash_at_point = 0.1;
+			c->crash_every = 1500 * MS;
 			break;
 		case BIAS_LIVES:
 			/* servers of one name after each other, and beside each other */
 			c->lose_every = 800 * MS;
 			c->fail_over = 0.8;
+			c->clone = 0.5;
 			c->old_primary_lives = 0.9;
 			break;
 		case BIAS_RESTORE:
@@ -154,6 +159,13 @@ sim_choose_chaos(World *w, Bias bias)
 			c->pause_every = 300 * MS;
 			c->loss = 0.05;
 			break;
+		case BIAS_FAIR:
+			c->calm = true;
+			c->repeat = 0;
+			c->delay = pick(w, 2 * MS, 10 * MS, 20 * MS);
+			c->statements = pick(w, 2 * MS, 2 * MS, 50 * MS);
+			c->lease = pick(w, 2 * SECOND, 2 * SECOND, 10 * SECOND);
+			break;
 		case BIAS_NONE:
 		case BIAS_DRAWN:
 			break;
@@ -168,7 +180,8 @@ sim_choose_shape(World *w)
 		"vvw", "vvw.", "vvvvw.", "vv", "vv..", "v", "v..", "vo"};
 	static const char *const biased[BIASES][3] = {
 		[BIAS_OWN_ROWS] = {"vvv", "vvvvv", "vvvo"}, [BIAS_LIVES] = {"vvv", "vvv", "vvvvv"}, [BIAS_RESTORE] = {"vvv", "vvvvv", "vvw"},
-		[BIAS_MEMBERS] = {"vvv..", "vvv.", "vv.."}, [BIAS_OVERTAKE] = {"vvv", "vvv", "vvv"}, [BIAS_HOLDER] = {"vvv", "vvv", "vvvvv"}
+		[BIAS_MEMBERS] = {"vvv..", "vvv.", "vv.."}, [BIAS_OVERTAKE] = {"vvv", "vvv", "vvv"}, [BIAS_HOLDER] = {"vvv", "vvv", "vvvvv"},
+		[BIAS_FAIR] = {"vvv", "vvvvv", "vvvo"}
 	};
 
 	return w->bias == BIAS_NONE ? shapes[sim_below(w, sizeof(shapes) / sizeof(shapes[0]))] : biased[w->bias][sim_below(w, 3)];

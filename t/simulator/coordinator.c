@@ -111,8 +111,8 @@ send(World *w, int region, const SdProposer *machine, const SdEffect *e, bool se
 	call->version = e->version;
 	call->lease_wanted = settle ? 0 : w->chaos.lease;
 	call->sent = sim_clock(w, region);
-	if (r->blocked_over && !settle)
-		call->over_lease = r->blocked;
+	if (!settle)
+		call->over_lease = r->over;
 	call->chain = settle ? r->mem.chain[machine->version - 1] : r->changing->chain;
 	if (e->kind == SD_EFFECT_SEND_ACCEPT)
 	{
@@ -261,6 +261,10 @@ run_machine(World *w, int region, SdProposer *machine, bool settle, int serial)
 				/* fall through */
 			case SD_EFFECT_GRANTED:
 			case SD_EFFECT_DONE:
+				if (!settle && e.kind == SD_EFFECT_GRANTED)
+					sim_lease_unblocked(w, region);
+				else if (!settle && e.kind == SD_EFFECT_DONE && e.outcome == SD_OUTCOME_LEASED)
+					sim_lease_blocked(w, region);
 				if (settle)
 				{
 					sim_say(w, region, "settlement of version %lld is over: %d", (long long) e.version, (int) e.outcome);
@@ -284,6 +288,8 @@ run_machine(World *w, int region, SdProposer *machine, bool settle, int serial)
 				break;
 		}
 	}
+	if (r->boot == boot && !first_accept)
+		(void) sim_crash_point(w, region, "after the accepts are sent");
 }
 
 static void
@@ -352,7 +358,7 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 	else if (call->leased)
 	{
 		if (!call->settle)
-			sim_lease_blocked(w, call);
+			sim_lease_told(w, call);
 		sd_proposer_failed(machine, call->voter, &call->ballot, SD_VOTER_LEASED, w->now);
 	}
 	else

@@ -39,6 +39,7 @@ sim_crash(World *w, int region, const char *why)
 	memset(&r->rows, 0, sizeof(r->rows));
 	memset(&r->ddl, 0, sizeof(r->ddl));
 	memset(&r->grant, 0, sizeof(r->grant));
+	memset(&r->line, 0, sizeof(r->line));
 	r->hlc = 0;
 	r->applier_running = r->halted = r->task_running = false;
 	memset(&r->told, 0, sizeof(r->told));
@@ -139,14 +140,21 @@ roll_back(World *w, int region, const Tables *to)
 	w->times[SIM_LOST_STATE]++;
 }
 
+/* May a server come up with these older tables, and nothing but its peers' memory tell? */
+static bool
+may_be_silent(World *w, int region, const Tables *older)
+{
+	return !w->some_old_primary && !sim_members_pending(w) && !older->is_void && !w->region[region].disk.is_void &&
+		sim_is_contradicted(w, region, older);
+}
+
 /* An older state on the same server: a disk that was rolled back, or a base backup with or without recovery. */
 static void
 restore(World *w, int region)
 {
 	Region	   *r = &w->region[region];
 	const Tables *older = sim_chance(w, 0.5) ? &r->backup : &r->standby;
-	bool		silent = !w->some_old_primary && !sim_members_pending(w) && !older->is_void && !r->disk.is_void &&
-		sim_is_contradicted(w, region, older);
+	bool		silent = may_be_silent(w, region, older);
 
 	sim_crash(w, region, silent ? "its storage is rolled back" : "it is restored from a backup");
 	if (!silent)
@@ -164,27 +172,85 @@ old_primary_ends(World *w, int region, void *p)
 	(void) p;
 	if (r->retired)
 		return;
-	sim_crash(w, region, "the old primary is switched off");
+	sim_crash(w, region, "it is switched off for good");
 	r->retired = true;
-	w->some_old_primary = false;
+	if (w->fencing == region)
+		w->fencing = -1;
+	w->some_old_primary = w->shared_address = false;
 	memset(w->hidden, 0, sizeof(w->hidden));
 }
 
-/* "Old primary alive after promotion": some know only it, the others only the new one. */
+/* Two servers of one place: some know only one of them, the others only the other. */
+static void
+share_address(World *w, int a, int b)
+{
+	w->hidden[a][b] = w->hidden[b][a] = true;
+	for (int i = 0; i < w->n; i++)
+	{
+		int			hidden = sim_chance(w, 0.5) ? a : b;
+
+		if (i != a && i != b)
+			w->hidden[i][hidden] = w->hidden[hidden][i] = true;
+	}
+}
+
+/* "Old primary alive after promotion" */
 static void
 leave_old_primary(World *w, int old, int new)
 {
 	w->some_old_primary = true;
 	w->times[SIM_OLD_PRIMARY_LIVED]++;
-	w->hidden[old][new] = w->hidden[new][old] = true;
-	for (int i = 0; i < w->n; i++)
-	{
-		int			hidden = sim_chance(w, 0.5) ? old : new;
-
-		if (i != old && i != new)
-			w->hidden[i][hidden] = w->hidden[hidden][i] = true;
-	}
+	share_address(w, old, new);
 	sim_post(w, old, sim_about(w, 5 * SECOND), old_primary_ends, NULL);
+}
+
+/* another server for the place of this one */
+static int
+add_server(World *w, const Region *old)
+{
+	int			new = w->n++;
+	Region	   *r = &w->region[new];
+	char		name[SD_NAME_SIZE];
+
+	memcpy(r->name, old->name, SD_NAME_SIZE);
+	memcpy(name, old->name, SD_NAME_SIZE);
+	snprintf(r->label, sizeof(r->label), "%s'%d", name, new);
+	r->place = old->place;
+	r->witness = old->witness;
+	r->clock_rate = old->clock_rate;
+	r->wall_offset = old->wall_offset;
+	r->wants_in = old->wants_in;
+	r->backup = old->standby;
+	r->standby = old->standby;
+	return new;
+}
+
+/*
+ * A copy of this server is started beside it: one identity, one timeline.  Either its address is another one, and it calls
+ * others in its original's name, or the address leads some to the copy and some to the original.
+ */
+static void
+clone(World *w, int region, const Tables *older)
+{
+	const Region *old = &w->region[region];
+	int			new = add_server(w, old);
+	Region	   *r = &w->region[new];
+
+	r->server = old->server;
+	r->elsewhere = sim_chance(w, 0.5);
+	w->some_old_primary = true;
+	w->shared_address = !r->elsewhere;
+	if (!r->elsewhere)
+		share_address(w, region, new);
+	if (!SIM_MISTAKE(NO_FENCE) && !SIM_MISTAKE(REJOIN_READ))
+		w->fencing = new;
+	w->times[SIM_CLONED]++;
+	sim_say(w, new, "--- a copy of %s, %s", old->label, r->elsewhere ? "elsewhere" : "at the same address");
+	roll_back(w, new, older);
+	r->backup = r->standby = *older;
+	sim_post(w, new, sim_about(w, 500 * MS), sim_restart, NULL);
+	sim_post(w, new, 2 * SECOND + sim_about(w, 5 * SECOND), old_primary_ends, NULL);
+	sim_serve(w, new);
 }
 
 /* A standby is promoted: another server, with what had been replicated. */
@@ -192,22 +258,11 @@ static void
 fail_over(World *w, int region)
 {
 	Region	   *old = &w->region[region];
-	int			new = w->n++;
+	int			new = add_server(w, old);
 	Region	   *r = &w->region[new];
-	char		name[SD_NAME_SIZE];
 	bool		lives = !w->some_old_primary && sim_chance(w, w->chaos.old_primary_lives);
 
-	memcpy(r->name, old->name, SD_NAME_SIZE);
-	memcpy(name, old->name, SD_NAME_SIZE);
-	snprintf(r->label, sizeof(r->label), "%s'%d", name, new);
-	r->place = old->place;
-	r->witness = old->witness;
 	r->server = ++w->last_server;
-	r->clock_rate = old->clock_rate;
-	r->wall_offset = old->wall_offset;
-	r->wants_in = old->wants_in;
-	r->backup = old->standby;
-	r->standby = old->standby;
 	w->at[r->place] = new;
 	w->times[SIM_FAILED_OVER]++;
 	if (lives)
@@ -226,15 +281,18 @@ static void
 lose_somebody(World *w, int region, void *p)
 {
 	int			victim = w->at[sim_below(w, w->places)];
+	const Tables *older = sim_chance(w, 0.5) ? &w->region[victim].backup : &w->region[victim].standby;
 
 	(void) region;
 	(void) p;
 	if (w->healing)
 		return;
 	/* one at a time that nothing but its peers' memory can recognise; and "at most a minority of voters" */
-	if (w->fencing < 0 && w->region[victim].up && sim_quorum_remains(w, w->region[victim].place))
+	if (w->fencing < 0 && !w->shared_address && w->region[victim].up && sim_quorum_remains(w, w->region[victim].place))
 	{
-		if (w->n < MAX_SERVERS && sim_chance(w, w->chaos.fail_over))
+		if (w->n < MAX_SERVERS && sim_chance(w, w->chaos.clone) && may_be_silent(w, victim, older))
+			clone(w, victim, older);
+		else if (w->n < MAX_SERVERS && sim_chance(w, w->chaos.fail_over))
 			fail_over(w, victim);
 		else
 			restore(w, victim);
@@ -323,6 +381,7 @@ sim_heal(World *w)
 	w->healing = true;
 	memset(w->cut, 0, sizeof(w->cut));
 	w->chaos.loss = 0;
+	w->chaos.slow_disk = 0;
 	w->chaos.repeat = 0;
 	w->chaos.learn_loss = w->chaos.fetch_loss = w->chaos.answer_loss = 0;
 	if (w->chaos.delay > 20 * MS)

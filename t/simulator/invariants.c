@@ -355,6 +355,8 @@ sim_client_told(World *w, Attempt *a, ClientOutcome outcome, const char *why)
 	if (outcome == CLIENT_DEFINITE && a->in_log_at != 0)
 		sim_violation(w, 8, "\"nothing happened\" about %s, which is in the log at version %lld", sim_entry(w, a->entry),
 					  (long long) a->in_log_at);
+	if (w->fair.going && !w->fair.over)
+		sim_fair_told(w, a);
 	if (outcome == CLIENT_UNKNOWN && w->chaos.calm)
 		sim_violation(w, 12, "no fault in this schedule, and %s ends as unknown", sim_entry(w, a->entry));
 }

@@ -238,7 +238,7 @@ sim_build_members(World *w, const Attempt *a)
 	Members    *m = sim_alloc(w, sizeof(Members));
 
 	*m = *sim_members(w, a->region, a->version);
-	if (w->fencing >= 0 || !change_members(w, a, m))
+	if (w->fencing >= 0 || (w->shared_address && a->change != MEMBER_REJOIN) || !change_members(w, a, m))
 		return NULL;
 	if (sd_config_check(&m->config) != SD_CONFIG_LEGAL || !has_good_majority(w, m, -1))
 		return NULL;
@@ -255,6 +255,9 @@ sim_asked(World *w, int region, const Call *call)
 	const SdMember *member = sim_member(sim_members(w, region, r->mem.head + 1), w->region[call->from].place);
 
 	if (r->witness || !sim_takes_part(w, region) || (call->change != MEMBER_ADMIT && member == NULL))
+		return;
+	/* "the region is where its address is": of two servers in one name the other one is not readmitted */
+	if (call->change == MEMBER_REJOIN && sim_resolve(w, region, w->region[call->from].place) != call->from)
 		return;
 	/* "voter by a second entry, once it has applied the head" */
 	if (call->change == MEMBER_PROMOTE && call->applied < r->mem.head)

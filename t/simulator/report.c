@@ -22,10 +22,10 @@ static const Mistake mistakes[] = {
 	{"SELF_FIRST", SIM_MISTAKE_SELF_FIRST, BIAS_DRAWN, 100},
 	{"SELF_READ", SIM_MISTAKE_SELF_READ, BIAS_DRAWN, 100},
 	{"NO_SELFCHECK", SD_MISTAKE_NO_SELFCHECK, BIAS_DRAWN, 100},
-	{"BALLOT_REUSE", SD_MISTAKE_BALLOT_REUSE, BIAS_OWN_ROWS, 1000},
-	{"REF_LAST", SD_MISTAKE_REF_LAST, BIAS_DRAWN, 2000},
-	{"REF_RETRY", SD_MISTAKE_REF_RETRY, BIAS_DRAWN, 1000},
-	{"REF_MAJ", SD_MISTAKE_REF_MAJ, BIAS_DRAWN, 1000},
+	{"BALLOT_REUSE", SD_MISTAKE_BALLOT_REUSE, BIAS_OWN_ROWS, 2000},
+	{"REF_LAST", SD_MISTAKE_REF_LAST, BIAS_OVERTAKE, 2000},
+	{"REF_RETRY", SD_MISTAKE_REF_RETRY, BIAS_OVERTAKE, 1000},
+	{"REF_MAJ", SD_MISTAKE_REF_MAJ, BIAS_DRAWN, 2000},
 	{"LIE_ABORT", SD_MISTAKE_LIE_ABORT, BIAS_DRAWN, 100},
 	{"ASYNC_COMMIT", SIM_MISTAKE_ASYNC_COMMIT, BIAS_DRAWN, 10},
 	{"NO_CAS", SIM_MISTAKE_NO_CAS, BIAS_DRAWN, 100},
@@ -38,6 +38,7 @@ static const Mistake mistakes[] = {
 	{"LIFE_REUSE", SIM_MISTAKE_LIFE_REUSE, BIAS_RESTORE, 2000},
 	{"COUNT_ANY_INCARNATION", SD_MISTAKE_COUNT_ANY_INCARNATION, BIAS_LIVES, 2000},
 	{"WALL_CLOCK", SIM_MISTAKE_WALL_CLOCK, BIAS_DRAWN, 100},
+	{"UNFAIR", SIM_MISTAKE_UNFAIR, BIAS_FAIR, 10},
 	{"NO_55006", SIM_MISTAKE_NO_55006, BIAS_DRAWN, 100},
 	{"SKIP_ALONE", SIM_MISTAKE_SKIP_ALONE, BIAS_DRAWN, 100},
 	{"RESULT_EARLY", SIM_MISTAKE_RESULT_EARLY, BIAS_DRAWN, 100},
@@ -48,8 +49,9 @@ static const Mistake mistakes[] = {
 
 #define N_MISTAKES ((int) (sizeof(mistakes) / sizeof(mistakes[0])))
 
-/* What a user would notice is looked for among so many schedules, or twice those that it took to be seen; it need not be found. */
+/* What a user would notice is looked for among so many schedules, or a tenth more than it took to be seen; it need not be found. */
 #define HARM_SCHEDULES		200
+#define FAIR_ROUNDS			1000
 #define HARM_LONG			20000
 
 /* what is wrong, by the numbers of protocol.md's invariants */
@@ -58,13 +60,13 @@ static const char *const invariants[] = {
 	[4] = "one ballot with two entries", [5] = "a counted vote is lost", [6] = "who lost votes votes",
 	[7] = "not executed as the log says", [8] = "the client was told wrong", [9] = "not in the order of success",
 	[10] = "success without a majority", [12] = "no end, or not equal in the end",
-	[14] = "times do not go up along the log", [15] = "online entries"
+	[14] = "times do not go up along the log", [15] = "online entries", [16] = "somebody starves"
 };
 
 static const char *const happenings[SIM_HAPPENINGS] = {
 	[SIM_CONFIG_CHOSEN] = "config entries chosen", [SIM_ADMITTED] = "admissions", [SIM_REJOINED] = "rejoins",
 	[SIM_LOST_STATE] = "servers came back with less", [SIM_TOLD_VOID] = "found void by vote_seq alone",
-	[SIM_FAILED_OVER] = "failovers", [SIM_OLD_PRIMARY_LIVED] = "old primaries lived on",
+	[SIM_FAILED_OVER] = "failovers", [SIM_OLD_PRIMARY_LIVED] = "old primaries lived on", [SIM_CLONED] = "clones",
 	[SIM_REQUIRED] = "changes that require a voter", [SIM_BY_LEASE] = "granted by a kept ballot",
 	[SIM_LEASED] = "promises not given because of a lease", [SIM_HANDED_OVER] = "leases handed over",
 	[SIM_DOOMED] = "transactions ended for another region", [SIM_JUMPED] = "jumps of clocks",
@@ -244,6 +246,37 @@ check_protocol(uint64_t first_seed, int64_t steps, Tally *tally)
 	return true;
 }
 
+/* Schedules in which everybody always wants something, until each had its turn so often.  False if somebody starves. */
+static bool
+check_fairness(uint64_t first_seed, int rounds, Tally *tally)
+{
+	Options		options = {.bias = BIAS_FAIR};
+	int			had = 0;
+	int			most = 0;
+	int			again = 0;
+	int64_t		longest = 0;
+
+	for (uint64_t seed = first_seed; had < rounds; seed++)
+	{
+		if (!run(seed, &options, tally))
+		{
+			printf("seed %llu violates invariant %d: %s\n\n", (unsigned long long) seed, world.violated, world.violation);
+			show_end(seed, NULL, &options, 80);
+			return false;
+		}
+		had += sim_fair_rounds(&world);
+		again += world.fair.again;
+		if (world.fair.most > most)
+			most = world.fair.most;
+		if (world.fair.longest > longest)
+			longest = world.fair.longest;
+	}
+	printf("Fairness: %s rounds of three to five regions that always want something, in %s schedules: while one waited, others got at "
+		   "most %d changes, and nobody waited longer than %.1f s; %s answers \"nothing happened\".\n", thousands(had),
+		   thousands(tally->schedules), most, (double) longest / SECOND, thousands(again));
+	return true;
+}
+
 /* One row of the table.  False if the mistake was missed. */
 static bool
 check_mistake(const Mistake *m, uint64_t first_seed, int64_t harm_schedules)
@@ -262,8 +295,8 @@ check_mistake(const Mistake *m, uint64_t first_seed, int64_t harm_schedules)
 		   thousands(m->within), thousands(tally.steps));
 
 	options.harm_only = true;
-	if (harm_schedules < 2 * tally.schedules)
-		harm_schedules = 2 * tally.schedules;
+	if (harm_schedules < tally.schedules + tally.schedules / 10)
+		harm_schedules = tally.schedules + tally.schedules / 10;
 	if (hunt(&options, first_seed, harm_schedules, &tally) != 0)
 		printf("%d, %s | %s |\n", world.violated, invariants[world.violated], thousands(tally.steps));
 	else
@@ -288,6 +321,12 @@ sim_report(uint64_t first_seed, int64_t steps, bool only, bool harm)
 	passed++;
 	if (!only)
 	{
+		Tally		fair = {0};
+
+		if (check_fairness(first_seed, FAIR_ROUNDS, &fair))
+			passed++;
+		else
+			failed++;
 		printf("\n| mistake | bias | first seen by invariant | schedules | steps | harm seen by | steps |\n"
 			   "|---|---|---|---|---|---|---|\n");
 		printf("| none | | none | %s | %s | | |\n", thousands(tally.schedules), thousands(tally.steps));

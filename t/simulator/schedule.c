@@ -27,7 +27,8 @@ client_arrives(World *w, int region, void *p)
 void
 sim_serve(World *w, int region)
 {
-	sim_post(w, region, sim_below(w, w->chaos.think), client_arrives, NULL);
+	if (w->bias != BIAS_FAIR)
+		sim_post(w, region, sim_below(w, w->chaos.think), client_arrives, NULL);
 	sim_keep_copies(w, region);
 }
 
@@ -242,7 +243,14 @@ sim_run(World *w, uint64_t seed, const Options *options)
 	sim_faults_start(w);
 	sim_post(w, -1, 600 * MS, sim_look_after, NULL);
 
-	run_until(w, 15 * SECOND + sim_below(w, 15 * SECOND));
+	if (w->bias == BIAS_FAIR)
+	{
+		sim_fair_start(w);
+		while (w->violated == 0 && !sim_fair_is_over(w))
+			run_until(w, w->now + 100 * MS);
+	}
+	else
+		run_until(w, 15 * SECOND + sim_below(w, 15 * SECOND));
 	if (w->violated == 0)
 	{
 		sim_heal(w);

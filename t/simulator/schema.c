@@ -102,6 +102,8 @@ void
 sim_work_draw(World *w, Attempt *a)
 {
 	a->relation = (int) sim_below(w, RELATIONS);
+	if (w->fair.going)
+		return;
 	if (sim_chance(w, w->chaos.online))
 		a->work = WORK_ONLINE;
 	if (!w->healing && sim_chance(w, w->chaos.poison))
@@ -309,6 +311,8 @@ sim_look_after(World *w, int region, void *p)
 
 		if (!r->up || r->paused_until > w->now || !w->region[asked].up)
 			continue;
+		if (r->mem.applied == r->mem.head)
+			r->halted = false;
 		if (r->halted && sim_chance(w, 0.3))
 		{
 			Attempt    *a = w->attempt[r->mem.log[r->mem.applied + 1]];

@@ -8,11 +8,11 @@
  * A *place* is a region's name and address; a *server* is what runs there: another one after a failover, and for a
  * while perhaps two, when the old primary lives on.  Functions take the number of a server unless they say place.
  *
- * Files: world.c (time, events, locks, trace), tables.c (what is stored), invariants.c (what must hold), calls.c
- * (network and acceptor), coordinator.c, backend.c (clients' transactions, applier),
- * schema.c (what entries do, halts, taking back), online.c (online entries), members.c (configurations, who
- * asks for which change of them), identity.c (the fence: may this server vote), lease.c (leading), clock.c (clocks), faults.c (what goes
- * wrong), chaos.c (how often), schedule.c (one whole schedule), main.c (arguments), report.c (the tables of mistakes).
+ * Files: world.c (time, events, locks, trace), tables.c (what is stored), invariants.c (what must hold), calls.c (network and
+ * acceptor), coordinator.c, backend.c (clients' transactions, applier), schema.c (what entries do, halts, taking back),
+ * online.c (online entries), members.c (configurations, who asks for which change of them), identity.c (the fence: may this
+ * server vote), lease.c (leading), clock.c (clocks), faults.c (what goes wrong), chaos.c (how often), fair.c (nobody
+ * starves), schedule.c (one whole schedule), main.c (arguments), report.c (the table of mistakes).
  */
 #ifndef SD_SIM_H
 #define SD_SIM_H
@@ -49,6 +49,7 @@
 #define HEARTBEAT		(1 * SECOND)
 #define SETTLE_AFTER	(1 * SECOND)	/* how long an accepted, unlearned entry is left to its proposer */
 #define HOLD_LIMIT		(2 * SECOND)	/* how long an open transaction is protected from who asks for the lease */
+#define YIELD			(400 * MS)	/* how long a live proposer is waited for */
 #define HEAL_BOUND		(32 * SECOND)	/* invariant 12: 3 x lease_duration + 2 s */
 
 /* mistakes in the server around the core; those of the core are in consensus/mistakes.h */
@@ -65,6 +66,7 @@
 #define SIM_MISTAKE_WALL_CLOCK		(UINT64_C(1) << 27)	/* entries are labelled by the wall clock alone */
 #define SIM_MISTAKE_LIFE_REUSE		(UINT64_C(1) << 25)	/* a restored void server keeps the life that it asked to be readmitted under */
 
+#define SIM_MISTAKE_UNFAIR			(UINT64_C(1) << 33)	/* who holds a lease goes on with it whoever waits */
 #define SIM_MISTAKE_NO_55006		(UINT64_C(1) << 28)	/* others do not keep off what an online entry works on */
 #define SIM_MISTAKE_SKIP_ALONE		(UINT64_C(1) << 29)	/* a region that cannot apply an entry skips it, superseded or not */
 #define SIM_MISTAKE_RESULT_EARLY	(UINT64_C(1) << 30)	/* a result is applied before the own share is settled */
@@ -186,6 +188,7 @@ struct Region
 	char		label[SD_NAME_SIZE + 8];	/* for the trace: tells the servers of one place apart */
 	int			place;
 	bool		witness;		/* has no schema */
+	bool		elsewhere;		/* a copy that nobody's address leads to */
 	bool		retired;		/* never comes back: another server has its place */
 	int64_t		server;			/* its system identifier and timeline, as they are */
 	bool		heard[MAX_PLACES];	/* who has told, since this server started, which votes of ours it remembers */
@@ -218,9 +221,18 @@ struct Region
 	int			life;
 	SdLease		lease;			/* what it was granted, and keeps */
 	bool		handed;			/* somebody was told that it is given up */
-	SdBallot	blocked;		/* another's lease, for which it waits */
+	SdLine		line;			/* shared memory: who waits for what it holds */
+	SdBallot	given;			/* the last ballot that it gave up for another region, and when */
+	int64_t		given_at;
+	int64_t		left_at;		/* since when its lease is left to who waits longer */
+	SdBallot	leased;			/* another's lease, as the round under way was told */
+	int64_t		leased_until;
+	SdBallot	blocked;		/* ... for which it waits */
+	int64_t		blocked_since;
 	int64_t		blocked_until;
-	bool		blocked_over;	/* its holder has released it */
+	SdBallot	over;			/* its holder has released all up to this one */
+	int64_t		gave_up_at;		/* a client that waited in vain, and since when */
+	int64_t		gave_up_since;
 	int64_t		ask_after;
 	int64_t		max_round;
 	Attempt    *changing;		/* whose change the machine below is */
@@ -330,6 +342,7 @@ struct Attempt
 	Answer		answer;			/* of outcome(entry), once it was asked */
 	int64_t		started;
 	int64_t		ended;
+	int64_t		asked;			/* when it first had the DDL lock, by its server's clock */
 	int64_t		deadline;
 	int64_t		session;
 	int			serial;			/* of the machine that works for it */
@@ -390,6 +403,8 @@ typedef struct Call
 	bool		leased;			/* answers: PREPARE: no, because of lease; EXCHANGE: renewed */
 	int64_t		lease_left;
 	bool		released;
+	int64_t		waited;			/* HANDOVER: for so long */
+	SdBallot	tried;			/* the caller's newest; the answer: the callee's */
 
 	/* LEARN: rows told; answers: rows that the caller lacks */
 	int64_t		rows_from;
@@ -448,6 +463,7 @@ typedef enum Happening
 	SIM_TOLD_VOID,				/* recognised by vote_seq alone */
 	SIM_FAILED_OVER,
 	SIM_OLD_PRIMARY_LIVED,
+	SIM_CLONED,
 	SIM_REQUIRED,
 	SIM_BY_LEASE,
 	SIM_LEASED,
@@ -471,6 +487,7 @@ typedef enum Bias
 	BIAS_MEMBERS,
 	BIAS_OVERTAKE,
 	BIAS_HOLDER,
+	BIAS_FAIR,					/* not one of those that are drawn: fair.c */
 	BIASES,
 	BIAS_DRAWN = BIASES			/* by the seed */
 } Bias;
@@ -503,6 +520,7 @@ typedef struct Chaos
 	double		late_failure;	/* after the final check, before the commit record */
 	int64_t		delay;			/* mean, one way */
 	int64_t		flush;
+	int64_t		slow_disk;		/* of the first server; 0: it has one like everybody */
 	int64_t		statements;
 	int64_t		think;
 	int64_t		crash_every;	/* 0 = never */
@@ -517,9 +535,23 @@ typedef struct Chaos
 	int64_t		backup_every;
 	double		fail_over;		/* ... by a promotion, not a restore */
 	double		old_primary_lives;
+	double		clone;			/* ... by a copy that runs beside its original */
 	int64_t		operate_every;	/* changes of the members */
 	bool		calm;			/* no fault at all in this schedule */
 } Chaos;
+
+/* schedules in which everybody always wants something */
+typedef struct Fair
+{
+	bool		going;
+	bool		over;
+	int			passed[MAX_SERVERS];	/* changes of others while this one waits */
+	int64_t		since[MAX_SERVERS];
+	int			changes[MAX_SERVERS];
+	int			again;			/* told that nothing happened, and tried again */
+	int			most;
+	int64_t		longest;
+} Fair;
 
 struct World
 {
@@ -539,12 +571,14 @@ struct World
 	bool		cut[MAX_SERVERS][MAX_SERVERS];	/* [from][to] */
 	bool		hidden[MAX_SERVERS][MAX_SERVERS];	/* never heard of: the old primary and who has not heard of the new */
 	bool		wants_vote[MAX_PLACES];	/* an observer there asks to be promoted */
-	bool		some_old_primary;	/* at most one lives on at a time */
+	bool		some_old_primary;	/* or some copy: at most one lives on at a time */
+	bool		shared_address;	/* ... and it is a copy at its original's address */
 	int64_t		last_server;
 	uint64_t	latest_wall;	/* the latest time that any wall clock has shown, in ms */
 	int			fencing;		/* server that was rolled back without a trace and is not recognised yet, or -1 */
 	Bias		bias;
 	Chaos		chaos;
+	Fair		fair;
 	int64_t		times[SIM_HAPPENINGS];	/* how often the interesting things happened */
 
 	int			n_attempts;		/* entry number = index; 0 unused */
@@ -584,6 +618,7 @@ extern uint64_t sim_random(World *w);
 extern int64_t sim_below(World *w, int64_t n);
 extern bool sim_chance(World *w, double p);
 extern int64_t sim_about(World *w, int64_t mean);
+extern int64_t sim_flush_time(World *w, int region);
 extern void *sim_alloc(World *w, size_t size);
 extern void sim_free_all(World *w);
 extern void sim_post(World *w, int region, int64_t delay, EventFn fn, void *p);
@@ -650,6 +685,7 @@ extern void sim_adopt(World *w, int region, int64_t version, const Members *m);
 extern bool sim_is_contradicted(World *w, int region, const Tables *older);
 
 /* calls.c */
+extern int	sim_resolve(const World *w, int from, int place);
 extern Call *sim_call(World *w, int from, int to_place, CallKind kind);
 extern void sim_send(World *w, Call *call);
 extern bool sim_crash_point(World *w, int region, const char *where);
@@ -670,6 +706,7 @@ extern void sim_client_begin(World *w, Attempt *a);
 extern Attempt *sim_client_start(World *w, int region, bool retry);
 extern Attempt *sim_member_change_start(World *w, int region, MemberChange change, int target, uint64_t life,
 										int32_t incarnation);
+extern void sim_backend_hurry(World *w, int region);
 extern void sim_backend_granted(World *w, Attempt *a);
 extern void sim_backend_ready(World *w, Attempt *a, const SdBallot *ballot, bool chosen);
 extern void sim_backend_done(World *w, Attempt *a, SdOutcome outcome);
@@ -715,8 +752,11 @@ extern const SdKept *sim_lease_take(World *w, int region, const SdConfig *config
 extern void sim_lease_granted(World *w, const Call *call, const SdBallot *ballot);
 extern void sim_lease_end(World *w, int region);
 extern void sim_lease_want(World *w, int region, Call *call);
-extern void sim_lease_blocked(World *w, const Call *call);
-extern bool sim_lease_may_try(World *w, int region);
+extern void sim_lease_blocked(World *w, int region);
+extern void sim_lease_unblocked(World *w, int region);
+extern bool sim_lease_may_try(World *w, Attempt *a, const SdConfig *config);
+extern void sim_lease_gave_up(World *w, int region);
+extern void sim_lease_told(World *w, const Call *call);
 extern void sim_handover_asked(World *w, int region, Call *call);
 extern void sim_handover_answered(World *w, const Call *call);
 extern void sim_lease_forget(World *w, int region);
@@ -728,6 +768,12 @@ extern void sim_faults_start(World *w);
 extern void sim_heal(World *w);
 extern void sim_wipe(World *w, int place);
 extern void sim_keep_copies(World *w, int region);
+
+/* fair.c */
+extern void sim_fair_start(World *w);
+extern void sim_fair_told(World *w, const Attempt *a);
+extern bool sim_fair_is_over(World *w);
+extern int	sim_fair_rounds(const World *w);
 
 /* chaos.c */
 extern const char *const sim_bias_names[BIASES];

@@ -42,6 +42,13 @@ sim_about(World *w, int64_t mean)
 	return sim_chance(w, 0.05) ? t * 10 : t;
 }
 
+/* how long a commit takes here */
+int64_t
+sim_flush_time(World *w, int region)
+{
+	return sim_about(w, region == 0 && w->chaos.slow_disk > 0 ? w->chaos.slow_disk : w->chaos.flush);
+}
+
 void *
 sim_alloc(World *w, size_t size)
 {
