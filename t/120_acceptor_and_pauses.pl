@@ -155,7 +155,8 @@ $s  = $g->session($us);
 $id = begun($g, $us, sub { $s->query('BEGIN; ALTER TABLE t ADD COLUMN all_pause int;') });
 $g->region($_)->pause foreach $ap, $eu;
 $r = $s->query('COMMIT;');
-refused($r, '40003', 'all others stand still between grant and accept: unknown');
+# to stop two servers takes its time: if a heartbeat has found that out before, the connections are closed and no accept leaves
+like($r->{sqlstate}, qr/^(?:40003|SD001)$/, "all others stand still between grant and accept: $r->{sqlstate}") or diag($r->{err});
 $g->region($_)->resume foreach $ap, $eu;
 fits($r, $id, 'all_pause', '... and');
 all_can_change($g, 'after pauses');

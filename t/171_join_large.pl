@@ -131,7 +131,8 @@ my ($dump) = $r->{err} =~ /(pg_dump .*)$/m;
 # as an administrator of both, by the Unix socket; what policy calls local is no part of the group's schema
 $dump =~ s/ -d '[^']*dbname=$_[^']*'/' -d "' . $server->connstr($_) . '"'/e foreach qw(us sa);
 $dump =~ s/pg_dump/pg_dump --exclude-schema=scratch/;
-ok(timed('loading the dump', sub { !system(qq{($dump) >/dev/null}) }), 'the dump that the error gives loads');
+# how long that takes is PostgreSQL's business and the disk's; nobody waits for it
+ok(!system(qq{($dump) >/dev/null}), 'the dump that the error gives loads');
 $before = head('us');
 ok(goes_on('us', 2), 'changes go on meanwhile');
 $r = timed('joining by it', sub { $g->try('sa', join_sql('sa', 'eu')) });
