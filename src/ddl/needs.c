@@ -200,5 +200,9 @@ sd_classify_needs(Node *stmt)
 	List	   *needs = needed_names(stmt);
 	int			major = sd_newer_major(stmt);
 
-	return major > SD_COMPAT_OLDEST ? add_need(needs, "postgres", psprintf("%d", major)) : needs;
+	if (major > SD_COMPAT_OLDEST)
+		needs = add_need(needs, "postgres", psprintf("%d", major));
+	if (sd_newer_stores_merge(stmt))
+		needs = add_need(needs, "merge", psprintf("%d", SD_COMPAT_MERGE_FORM));
+	return needs;
 }
