@@ -26,6 +26,15 @@ $g->sql('r1', 'CREATE ROLE alice LOGIN; CREATE ROLE bob NOLOGIN; CREATE ROLE car
 	GRANT schemadrift_migrator TO alice, bob, carol');
 $g->make_group(mode => 'coordinate');
 
+# It does so by itself, too: then there is nothing to retry.
+sub try_again
+{
+	my ($name) = @_;
+
+	like($g->try($name, 'SELECT schemadrift.retry()')->{sqlstate}, qr/^(?:00000|55000)$/, "$name is to try again");
+	return;
+}
+
 sub applied { my ($name) = @_; return $g->sql($name, 'SELECT version FROM schemadrift_store.applied'); }
 sub state_of { my ($where, $name) = @_;
 	return $g->sql($where, "SELECT state FROM schemadrift.migrations WHERE name = '$name' AND kind = 'migration' ORDER BY version DESC LIMIT 1"); }
@@ -255,8 +264,7 @@ $g->try('r2', 'SELECT schemadrift.retry()');
 ok(halts('r2', 'doras'), 'the author is missing: halted');
 like($g->sql('r2', "SELECT error FROM schemadrift.migration_status WHERE name = 'doras' AND region = 'r2'"), qr/role "dora" does not exist/, 'it says so');
 $g->sql('r1', 'ALTER ROLE dorothy RENAME TO dora');
-# it tries by itself, too: then there is nothing to retry
-like($g->try('r2', 'SELECT schemadrift.retry()')->{sqlstate}, qr/^(?:00000|55000)$/, 'the role is back');
+try_again('r2');
 ok($g->converged, 'the author is back: equal');
 
 # names of others in front of ours
@@ -283,8 +291,8 @@ ok(halts('r3', 'on drifted'), 'one that did');
 like($g->sql('r3', "SELECT error FROM schemadrift.migration_status WHERE name = 'on drifted' AND region = 'r3'"),
 	qr/does not leave here what it left at its origin/, 'says so');
 $g->sql('r3', q{SET schemadrift.bypass_reason = 'testing'; SET schemadrift.ddl_mode = off; ALTER TABLE two DROP local_only});
-like($g->try('r3', 'SELECT schemadrift.retry()')->{sqlstate}, qr/^(?:00000|55000)$/, 'taken back by hand');
-ok($g->converged, '... equal again');
+try_again('r3');
+ok($g->converged, 'taken back by hand: equal again');
 
 # ---- locks ----
 
@@ -294,7 +302,7 @@ ok($g->wait_until('r2', "SELECT attempts > 0 AND error LIKE '%lock timeout%' FRO
 	WHERE name = 'locked' AND region = 'r2'", 't'), 'an attempt fails on a lock');
 isnt(state_of('r2', 'locked'), 'failed', 'which is no halt yet');
 $locker->query('COMMIT;');
-$g->sql('r2', 'SELECT schemadrift.retry()') if applied('r2') < applied('r1');
+$g->try('r2', 'SELECT schemadrift.retry()') if applied('r2') < applied('r1');
 ok($g->converged, 'then it is applied');
 
 # a client's open change whose version another region takes

@@ -335,6 +335,12 @@ sd_classify_drops_own(Node *stmt)
 	return IsA(stmt, DropStmt) && is_own_extension(stmt);
 }
 
+bool
+sd_classify_updates_own(Node *stmt)
+{
+	return IsA(stmt, AlterExtensionStmt) && is_own_extension(stmt);
+}
+
 /* what the kind of statement alone says; leaves COORDINATED where the objects have a say */
 static void
 classify_by_kind(Node *stmt, SdVerdict *verdict)

@@ -58,6 +58,9 @@ extern SdNoop sd_classify_noop(Node *stmt);
 /* DROP EXTENSION schemadrift */
 extern bool sd_classify_drops_own(Node *stmt);
 
+/* ALTER EXTENSION schemadrift UPDATE */
+extern bool sd_classify_updates_own(Node *stmt);
+
 /* can it not run inside a function or transaction block, whatever its class (VACUUM, CREATE DATABASE ...)? */
 extern bool sd_classify_needs_no_block(Node *stmt);
 

@@ -17,6 +17,7 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
 #include "nodes/parsenodes.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -25,19 +26,26 @@
 #include "ddl/touched.h"
 #include "ddl/touched_set.h"
 
-/* The table that a constraint makes a column NOT NULL in, or InvalidOid. */
-Oid
-sd_not_null_table(Oid constraint)
+/* The table in which a constraint makes a column NOT NULL, or the domain that it makes so; or nothing. */
+ObjectAddress
+sd_not_null_of(Oid constraint)
 {
 	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
-	Oid			relation = InvalidOid;
+	ObjectAddress of = InvalidObjectAddress;
 
 	if (!HeapTupleIsValid(tuple))
-		return InvalidOid;
+		return of;
 	if (((Form_pg_constraint) GETSTRUCT(tuple))->contype == SD_COMPAT_CONSTRAINT_NOTNULL)
-		relation = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
+	{
+		Oid			relation = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
+
+		if (OidIsValid(relation))
+			ObjectAddressSet(of, RelationRelationId, relation);
+		else
+			ObjectAddressSet(of, TypeRelationId, ((Form_pg_constraint) GETSTRUCT(tuple))->contypid);
+	}
 	ReleaseSysCache(tuple);
-	return relation;
+	return of;
 }
 
 SdTouched *
@@ -106,10 +114,10 @@ note_drop(SdTouched *set, Oid classid, Oid objid, int subid)
 	if (classid == ConstraintRelationId)
 	{
 		/* the same with NOT NULL, where that is a constraint */
-		Oid			relation = sd_not_null_table(objid);
+		ObjectAddress of = sd_not_null_of(objid);
 
-		if (OidIsValid(relation))
-			(void) note(set, RelationRelationId, relation);
+		if (OidIsValid(of.objectId))
+			(void) note(set, of.classId, of.objectId);
 	}
 	if (subid != 0)
 	{

@@ -6,6 +6,7 @@
 
 #include "compat.h"
 
+#include "catalog/objectaddress.h"
 #include "utils/hsearch.h"
 
 typedef struct SdTouchedKey
@@ -29,6 +30,6 @@ struct SdTouched
 	bool		everything;
 };
 
-extern Oid	sd_not_null_table(Oid constraint);
+extern ObjectAddress sd_not_null_of(Oid constraint);
 
 #endif							/* SD_DDL_TOUCHED_SET_H */

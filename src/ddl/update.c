@@ -207,16 +207,16 @@ add_dependents(Update *u, Oid classid, Oid objid, bool all)
 }
 
 /*
- * Where NOT NULL is a constraint (18), a partition's or child's column gets it from its parent in silence: only the constraint
- * is announced.
+ * Where NOT NULL is a constraint, only that is announced: of a domain (17), and of a partition's or child's column, which gets it
+ * from its parent (18).
  */
 static void
-add_not_null_table(Update *u, Oid constraint)
+add_not_null(Update *u, Oid constraint)
 {
-	Oid			relation = sd_not_null_table(constraint);
+	ObjectAddress of = sd_not_null_of(constraint);
 
-	if (OidIsValid(relation))
-		(void) add(u, RelationRelationId, relation, false);
+	if (OidIsValid(of.objectId))
+		(void) add(u, of.classId, of.objectId, false);
 }
 
 static void
@@ -236,7 +236,7 @@ follow(Update *u, Work *work, bool renamed)
 			add_dependents(u, RelationRelationId, relation, true);
 	}
 	if (classid == ConstraintRelationId)
-		add_not_null_table(u, objid);
+		add_not_null(u, objid);
 	if (classid == RelationRelationId)
 	{
 		/* an index and its constraint are renamed together, and announced as one */

@@ -543,6 +543,9 @@ gate_statement(const SdUtility *u)
 		case SD_CLASS_LOCAL:
 			if (sd_classify_drops_own(stmt) && sd_gate_mode() != SD_MODE_OFF)
 				refuse_drop();
+			/* nothing is applied meanwhile; some minors of PostgreSQL lock the extension, with the same effect, others do not */
+			if (sd_classify_updates_own(stmt))
+				sd_ddl_lock();
 			pass_on(u);
 			break;
 		case SD_CLASS_TEMPORARY:
