@@ -9,6 +9,7 @@
 #include "access/xact.h"
 #include "utils/guc.h"
 
+#include "consensus/mistakes.h"
 #include "waitpoint.h"
 
 #ifdef SD_TESTING
@@ -21,6 +22,13 @@ static void
 stop_at_commit(XactEvent event, void *arg)
 {
 	(void) arg;
+	if (at_commit && event == XACT_EVENT_PRE_COMMIT)
+	{
+		/* a message takes with it what was put out so far: all of the answer, but for the word that it is over */
+		if (SD_MISTAKE(ACK_EARLY))
+			ereport(INFO, (errmsg("told before the commit")));
+		sd_testing_waitpoint(strncmp(at_commit, "accept", 6) == 0 ? "accept-precommit" : "promise-precommit");
+	}
 	if (at_commit && event == XACT_EVENT_COMMIT)
 		sd_testing_waitpoint(at_commit);
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)

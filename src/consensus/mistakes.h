@@ -27,6 +27,14 @@
 #define SD_MISTAKE_ASYNC_COMMIT		(1u << 11)	/* votes are not flushed before they are told */
 #define SD_MISTAKE_NO_CAS			(1u << 12)	/* table applied moved without a look at where it was */
 #define SD_MISTAKE_SELF_FIRST		(1u << 13)	/* own vote before the others' */
+/* from here on bits that the simulator uses for its own */
+#define SD_MISTAKE_ACK_EARLY		(1u << 16)	/* a vote is told, and counted, before its commit */
+#define SD_MISTAKE_SELF_READ		(1u << 17)	/* the own promise is read, not given */
+#define SD_MISTAKE_PREP_ONE			(1u << 18)	/* a promise tells of one version only */
+#define SD_MISTAKE_REJOIN_READ		(1u << 19)	/* who lost votes copies what others hold, and votes */
+#define SD_MISTAKE_PAUSED_HOLDER	(1u << 20)	/* the lease that ran is trusted instead of the own promise, at the last moment */
+#define SD_MISTAKE_LIFE_REUSE		(1u << 21)	/* a void server that is restored asks under the life that the copy has */
+#define SD_MISTAKE_REPLICATED_STATE (1u << 22)	/* rows of ours that come by data replication are not discarded */
 
 extern uint32_t sd_mistakes;
 

@@ -403,7 +403,10 @@ proposer_look_at_own(SdProposer *p, int64_t now)
 		else
 		{
 			if (SD_MISTAKE(ANNOUNCE_FIRST))
+			{
+				p->chosen = p->entry;
 				proposer_emit(p, SD_EFFECT_CHOSEN)->entry = p->entry;
+			}
 			proposer_ready(p, false);
 		}
 	}

@@ -11,6 +11,8 @@
 #include "fmgr.h"
 #include "utils/rel.h"
 
+#include "consensus/mistakes.h"
+
 PG_FUNCTION_INFO_V1(sd_guard_row);
 PG_FUNCTION_INFO_V1(sd_guard_truncate);
 
@@ -27,7 +29,10 @@ trigger_data(FunctionCallInfo fcinfo)
 Datum
 sd_guard_row(PG_FUNCTION_ARGS)
 {
-	(void) trigger_data(fcinfo);
+	TriggerData *data = trigger_data(fcinfo);
+
+	if (SD_MISTAKE(REPLICATED_STATE))
+		return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
 	return PointerGetDatum(NULL);	/* before a row change: leave the row as it is */
 }
 

@@ -14,6 +14,7 @@
 #include "storage/latch.h"
 
 #include "clock.h"
+#include "consensus/mistakes.h"
 #include "peer/peer.h"
 
 /* libpq never gives back what its buffers grew to; after larger calls than this a connection is replaced. */
@@ -166,6 +167,27 @@ call_free(SdCall *call)
 	pfree(call);
 }
 
+#ifdef SD_TESTING
+/* The mistake: a row is taken for the answer, although the commit that makes it true is yet to come. */
+static void
+call_tell_early(SdPeer *peer)
+{
+	SdCall	   *call = peer->current;
+
+	if (!SD_MISTAKE(ACK_EARLY) || call == NULL || call->told_early ||
+		PQresultStatus(call->result.rows) != PGRES_TUPLES_OK)
+		return;
+	call->told_early = true;
+	call->result.status = SD_CALL_OK;
+	call->spec.done(peer, call, &call->result, call->spec.arg);
+}
+
+#define call_was_told_early(call) ((call)->told_early)
+#else
+#define call_tell_early(peer) ((void) 0)
+#define call_was_told_early(call) false
+#endif
+
 /*
  * Each call is out of all lists before its done(), so an error raised there loses nothing: the next step frees that
  * call and delivers the others.  What done() makes end by itself also waits for the next step: no recursion.
@@ -176,6 +198,7 @@ sd_peer_deliver(SdPeer *peer)
 	int			n = 0;
 	dlist_iter	iter;
 
+	call_tell_early(peer);
 	dlist_foreach(iter, &peer->ended)
 		n++;
 	if (peer->delivering)
@@ -186,7 +209,8 @@ sd_peer_deliver(SdPeer *peer)
 		SdCall	   *call = dlist_container(SdCall, node, dlist_pop_head_node(&peer->ended));
 
 		peer->delivering = call;
-		call->spec.done(peer, call, &call->result, call->spec.arg);
+		if (!call_was_told_early(call))
+			call->spec.done(peer, call, &call->result, call->spec.arg);
 		peer->delivering = NULL;
 		call_free(call);
 	}

@@ -46,6 +46,9 @@ struct SdCall
 	SdCallResult result;
 	char		reason[SD_REASON_SIZE]; /* message of our own */
 	char		warning[SD_REASON_SIZE];
+#ifdef SD_TESTING
+	bool		told_early;		/* by mistake */
+#endif
 };
 
 struct SdPeer

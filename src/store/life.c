@@ -281,6 +281,17 @@ sd_life_contradicted(const SdSelf *self, const char *by, int32 incarnation, int6
 		return false;
 	if (!sd_self_lock(&now) || incarnation != now.incarnation || vote_seq <= now.vote_seq)
 		return false;
+#ifdef SD_TESTING
+	if (SD_MISTAKE(REJOIN_READ))
+	{
+		static SdStatement copy = {
+			.sql = "UPDATE schemadrift_store.self SET vote_seq = $1", .nargs = 1, .types = {INT8OID}
+		};
+
+		sd_store_run(&copy, (Datum[]) {Int64GetDatum(vote_seq)}, NULL, 1);
+		return false;
+	}
+#endif
 	sd_life_end(incarnation, SD_VOID_VOTES,
 				psprintf("region \"%s\" remembers vote " INT64_FORMAT " of this region, which knows of " INT64_FORMAT
 						 " only: it was rolled back, or is a copy", by, vote_seq, now.vote_seq));

@@ -57,9 +57,9 @@ life_fill(SdSelf *self, bytea **token, char **reason)
 	*reason = sd_store_text(0, 15);
 
 	(void) sd_store_value(0, 16, &isnull);
-	self->life_fits = !isnull && sd_store_int64(0, 16) == (int64) GetSystemIdentifier() &&
+	self->life_fits = !isnull && (SD_MISTAKE(LIFE_REUSE) || (sd_store_int64(0, 16) == (int64) GetSystemIdentifier() &&
 		sd_store_int32(0, 17) == (int32) GetWALInsertionTimeLine() &&
-		DatumGetObjectId(sd_store_value(0, 18, &isnull)) == MyDatabaseId;
+		DatumGetObjectId(sd_store_value(0, 18, &isnull)) == MyDatabaseId));
 }
 
 /*

@@ -147,11 +147,14 @@ sd_vote_prepare(const SdBallot *ballot, int64 version, const SdChain *chain)
 
 	read_view(version, &view, &vote, &accepted);
 	decision = sd_acceptor_prepare(&view, ballot, version, chain);
+	if (SD_MISTAKE(SELF_READ) && strcmp(ballot->region, vote.region) == 0)
+		decision.store_promise = decision.count_vote = false;
 	carry_out(&decision, version, ballot, NULL, &vote);
 
 	/* all versions >= s: an acceptor may hold s + 1 accepted before it has learned s */
 	if (vote.verdict == SD_ACCEPTOR_PROMISED)
-		vote.accepted = accepted;
+		vote.accepted = SD_MISTAKE(PREP_ONE) && !view.accepted_known ? NIL :
+			SD_MISTAKE(PREP_ONE) ? list_truncate(accepted, 1) : accepted;
 	return vote;
 }
 

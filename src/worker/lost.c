@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "utils/memutils.h"
 
+#include "consensus/mistakes.h"
 #include "settings.h"
 #include "store/protocol.h"
 #include "worker/coordinator.h"
@@ -130,6 +131,37 @@ renew_life(SdCoordinator *c, void *arg)
 	ForceSyncCommit();
 }
 
+#ifdef SD_TESTING
+static void
+go_on(SdCoordinator *c, void *arg)
+{
+	(void) arg;
+	sd_life_confirm(sd_role_text(c->members.config.member[c->me].role));
+}
+
+/* The mistake REJOIN_READ: who lost votes reads all that a majority of the others holds, and votes as before. */
+static bool
+rejoins_by_reading(SdCoordinator *c)
+{
+	int			heard = 0;
+	ListCell   *lc;
+
+	if (!SD_MISTAKE(REJOIN_READ) || c->self.differs != SD_DIFFERS_TIMELINE || c->me < 0)
+		return false;
+	foreach(lc, c->remotes)
+	{
+		const SdRemote *remote = lfirst(lc);
+
+		heard += remote->role == SD_ROLE_VOTER && remote->heard_us > 0 && remote->told.head <= c->head.version;
+	}
+	if (heard >= sd_config_quorum(&c->members.config) - 1)
+		c->look |= sd_coordinator_transaction(c, go_on, NULL, false);
+	return true;
+}
+#else
+#define rejoins_by_reading(c) false
+#endif
+
 /*
  * "Generated durably before it asks": what was only seen so far is written down, with the life that it asks for.  That is
  * bound to this server as it is.
@@ -137,7 +169,7 @@ renew_life(SdCoordinator *c, void *arg)
 static void
 write_down(SdCoordinator *c)
 {
-	if (c->self.valid)
+	if (c->self.valid || rejoins_by_reading(c))
 		return;
 	if (strcmp(c->self.state, "void") == 0)
 	{
