@@ -10,6 +10,7 @@
 #
 # Events, hashes with e, t (seconds, monotonic) and more:
 #   invoke   op, key, region           a client begins an attempt at a migration, whose name in the log is its key
+#   open     op                        it has its place, and leaves its transaction open for a while
 #   return   op, result, sqlstate, entry      ok, failed (definite), unknown, none (nothing was sent)
 #   answer   region, entry, answer     of outcome(): applied, chosen, rejected, undecided or empty
 #   apart    a, b / together a, b      no call between them can be answered, from the first on until the second
@@ -18,11 +19,12 @@
 #   cloned   region                    a second server lives with its identity for a while: the first one may become void, too
 #   left     region                    it leaves the group, to join it again with nothing of what it was
 #   sample   region, incarnation, state, vote_seq, promise [round, region, nonce], accepted [[version, ballot, entry] ...],
-#            log [row ...]             one look at its tables; log and accepted: some newest rows; final: all of them
-#   log row  version, entry, kind, name, origin, incarnation, n, hlc, target, hash, chain, body_hash, members, outcome
+#            log [row ...]             one look at its tables; log and accepted: some newest rows; final: all of them; further
+#            server, asked, applied, peers [[region, incarnation, applied, vote_seq] ...], skipped [version ...], bypassed
+#   log row  version, entry, kind, name, origin, incarnation, n, hlc, target, barrier, hash, chain, body_hash, members, outcome, hold_limit
 #   applied  region, version, chain, digest          at the end
 #   schema   region, sha, wanted       of its dump, and of the one of a server that ran the log's migrations in order
-#   healed   / converged took          all faults ended; all equal so much later, or not (took undefined)
+#   healed   / converged took, within  all faults ended; all equal so much later, or not (took undefined); the bound for it
 #   changed  region, ok                at the end every region changes the schema once more
 package Torture::Checker;
 
@@ -30,12 +32,14 @@ use strict;
 use warnings FATAL => 'all';
 
 use Digest::SHA 'sha256_hex';
+use Torture::Rows;
 
 sub new
 {
-	my ($class) = @_;
+	my ($class, %o) = @_;
 
-	return bless {
+	# seconds that a handover may take besides
+	return bless { round_trip => $o{round_trip} // 3,
 		counts => {}, violations => [], op => {}, key => {}, entry => {}, region => {}, log => {}, ballot => {}, vote => {},
 		away => {}, last => 0
 	}, $class;
@@ -74,6 +78,8 @@ sub _on_invoke
 	$self->{op}{ $e->{op} } = { %$e, try => $key->{tries} };
 	return;
 }
+
+sub _on_open { my ($self, $e) = @_; $self->{op}{ $e->{op} }{open} = $e->{t}; return; }
 
 sub _on_return
 {
@@ -144,19 +150,35 @@ sub _without
 
 	foreach my $what ("$a $b", "$b $a", $b)
 	{
-		my $list = $self->{away}{$what} or next;
-		my ($low, $high) = (0, scalar @$list);
+		my $last = $self->_last_away($what, $start);
 
-		# the last interval that begins before start
-		while ($low < $high)
-		{
-			my $middle = int(($low + $high) / 2);
-
-			$list->[$middle][0] <= $start ? $low = $middle + 1 : ($high = $middle);
-		}
-		return 1 if $low > 0 && $list->[ $low - 1 ][1] >= $end;
+		return 1 if $last && $last->[1] >= $end;
 	}
 	return 0;
+}
+
+# The last interval that begins by then.
+sub _last_away
+{
+	my ($self, $what, $t) = @_;
+	my $list = $self->{away}{$what} or return;
+	my ($low, $high) = (0, scalar @$list);
+
+	while ($low < $high)
+	{
+		my $middle = int(($low + $high) / 2);
+
+		$list->[$middle][0] <= $t ? $low = $middle + 1 : ($high = $middle);
+	}
+	return $low > 0 ? $list->[ $low - 1 ] : undef;
+}
+
+# Was anybody away from anybody, at any time in between?
+sub _ever_away
+{
+	my ($self, $start, $end) = @_;
+
+	return scalar grep { my $last = $self->_last_away($_, $end); $last && $last->[1] > $start } keys %{ $self->{away} };
 }
 
 # ---- tables ----
@@ -168,9 +190,10 @@ sub _on_lost
 
 	$region->{lost}++;
 	$region->{may_be_void} = 1;
-	# what this incarnation does from here on is judged by another rule
-	$region->{rolled_back} = $region->{incarnation};
-	delete @$region{qw(vote_seq head)};
+	# what this incarnation does from here on, if it comes back at all, is judged by another rule
+	$region->{rolled_back}{ $region->{incarnation} } = 1 if defined $region->{incarnation};
+	# what comes back has cast no more votes than were seen before
+	delete $region->{head};
 	return;
 }
 
@@ -178,7 +201,11 @@ sub _on_cloned
 {
 	my ($self, $e) = @_;
 
-	$self->{region}{ $e->{region} }{may_be_void} = 1;
+	my $region = $self->{region}{ $e->{region} } //= {};
+
+	$region->{may_be_void} = 1;
+	# what others hear of this incarnation may be the second one's
+	$region->{cloned}{ $region->{incarnation} } = 1 if defined $region->{incarnation};
 	return;
 }
 
@@ -187,7 +214,8 @@ sub _on_left
 	my ($self, $e) = @_;
 	my $region = $self->{region}{ $e->{region} } //= {};
 
-	delete @$region{qw(incarnation state vote_seq promise head rolled_back may_be_void)};
+	delete @$region{qw(incarnation state vote_seq promise head rolled_back may_be_void newest applied cloned)};
+	delete $self->{$_}{ $e->{region} } foreach qw(claims known due);
 	$region->{lost}++;
 	return;
 }
@@ -197,7 +225,7 @@ sub _on_sample
 	my ($self, $e) = @_;
 	my $region = $self->{region}{ $e->{region} } //= {};
 	my $same = defined $region->{incarnation} && $region->{incarnation} == $e->{incarnation};
-	my $rolled_back = defined $region->{rolled_back} && $region->{rolled_back} == $e->{incarnation};
+	my $rolled_back = $region->{rolled_back}{ $e->{incarnation} };
 
 	if ($rolled_back || ($same && $region->{state} eq 'void' && $e->{state} eq 'void'))
 	{
@@ -217,9 +245,12 @@ sub _on_sample
 	$self->_must('5: who lost nothing keeps its incarnation', $same && ($e->{state} ne 'void' || $region->{state} eq 'void'),
 		"$e->{region}: incarnation $region->{incarnation} ($region->{state}), then $e->{incarnation} ($e->{state}) at $e->{t}")
 	  if defined $region->{incarnation} && !$region->{may_be_void};
-	$region->{may_be_void} = 0 if !$same;
+	# it has come back; a copy of an earlier life has not, yet
+	$region->{may_be_void} = 0 if $e->{incarnation} > ($region->{newest} // $e->{incarnation});
+	$region->{newest} = $e->{incarnation} if $e->{incarnation} > ($region->{newest} // 0);
 	$self->_see_votes($e, $region);
 	$self->_see_log($e, $region);
+	Torture::Rows::see($self, $e, $region);
 	@$region{qw(incarnation state vote_seq promise)} = @$e{qw(incarnation state vote_seq promise)};
 	return;
 }
@@ -320,9 +351,13 @@ sub finish
 	$self->_finish_order;
 	$self->_finish_majorities;
 	$self->_finish_applied;
+	Torture::Rows::finish($self);
 	if (my $c = $self->{converged})
 	{
 		$self->_must('12: all equal, and nobody in doubt, soon after the last fault', defined $c->{took}, $c->{message});
+		$self->_must('12: within the bound that settings and machine give', $c->{took} <= $c->{within},
+			sprintf 'it took %.1f s, the bound is %.1f s', $c->{took}, $c->{within})
+		  if defined $c->{took} && defined $c->{within};
 	}
 	return @{ $self->{violations} };
 }
@@ -380,7 +415,7 @@ sub _finish_votes
 				$for++;
 				$at{$_}++ foreach @ballots;
 			}
-			elsif ($self->{region}{$region}{lost})
+			elsif ($self->{region}{$region}{rolled_back}{$incarnation})
 			{
 				$gone++;
 			}
@@ -433,7 +468,10 @@ sub _finish_keys
 
 		push @{ $versions{ $row->{name} } }, $version if defined $row->{name} && $row->{kind} =~ /^(?:migration|online)$/;
 		# what took "k1" back is the migration "revert k1" of a client
-		push @{ $versions{"revert $self->{log}{ $row->{target} }{name}"} }, $version if $row->{kind} =~ /^(?:revert|supersede)$/;
+		if ($row->{kind} =~ /^(?:revert|supersede)$/ && (my $of = $self->{log}{ $row->{target} }))
+		{
+			push @{ $versions{ 'revert ' . ($of->{name} // '') } }, $version;
+		}
 	}
 	foreach my $name (sort keys %{ $self->{key} })
 	{

@@ -304,6 +304,7 @@ sub _answered
 	if ($r->{ok} && defined $c->{rest} && !defined $c->{open_until})
 	{
 		$c->{open_until} = time() + $c->{hold};
+		$self->{history}->event('open', op => $c->{op});
 		return;
 	}
 	if (defined $c->{rest} && $r->{ok})

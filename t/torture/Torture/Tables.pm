@@ -25,13 +25,18 @@ SELECT json_build_object(
 	'accepted', (SELECT coalesce(json_agg(json_build_array(version, concat_ws(' ', round, region, nonce), entry_id)), '[]')
 		FROM schemadrift_store.accepted WHERE version >= SINCE),
 	'log', (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('version', version, 'entry', entry_id, 'kind', kind,
-			'name', name, 'origin', origin, 'incarnation', incarnation, 'n', n, 'hlc', hlc, 'target', target,
+			'name', name, 'origin', origin, 'incarnation', incarnation, 'n', n, 'hlc', hlc, 'target', target, 'barrier', nullif(barrier, 0),
 			'hash', encode(hash, 'hex'), 'chain', encode(chain, 'hex'), 'body_hash', encode(sha256(body), 'hex'),
 			'members', CASE WHEN kind IN ('baseline', 'config') THEN payload -> 'members' END,
-			'outcome', CASE WHEN kind = 'result' THEN payload ->> 'outcome' END)) ORDER BY version), '[]')
-		FROM (SELECT *, CASE WHEN kind IN ('baseline', 'config', 'result')
+			'outcome', CASE WHEN kind = 'result' THEN payload ->> 'outcome' END,
+			'hold_limit', CASE WHEN kind = 'policy' THEN extract(epoch FROM (payload -> 'policy' -> 'ddl_hold_limit' ->> 'value')::interval) END)) ORDER BY version), '[]')
+		FROM (SELECT *, CASE WHEN kind IN ('baseline', 'config', 'result', 'policy')
 			THEN substr(convert_from(body, 'UTF8'), strpos(convert_from(body, 'UTF8'), E'\n'))::json END AS payload
-			FROM schemadrift_store.log WHERE version >= SINCE) log))
+			FROM schemadrift_store.log WHERE version >= SINCE) log),
+	'applied', (SELECT version FROM schemadrift_store.applied),
+	'skipped', (SELECT coalesce(json_agg(version), '[]') FROM schemadrift_store.execution WHERE state = 'skipped' AND version >= SINCE),
+	'bypassed', (SELECT count(*) FROM schemadrift_store.bypass),
+	'peers', (SELECT coalesce(json_agg(json_build_array(region, incarnation, applied, vote_seq)), '[]') FROM schemadrift_store.peer))
 	WHERE EXISTS (SELECT FROM schemadrift_store.self);
 SQL
 
@@ -91,6 +96,7 @@ sub _ask
 	$r->{session} //= $self->{g}->session($name);
 	$r->{session}->send($sql);
 	$r->{asked} = time();
+	$r->{asked_at} = $self->{history}->now;
 	return;
 }
 
@@ -104,6 +110,7 @@ sub _take
 	$r->{next} = time() + $interval;
 	if (!$got->{ok})
 	{
+		die "$name cannot be looked at: $got->{err}" if $got->{sqlstate} =~ /^(?:22|42)/;
 		$self->forget($name) if $got->{gone};
 		return;
 	}
@@ -113,7 +120,7 @@ sub _take
 	# what may have changed since: the newest few rows
 	$r->{since} = @{ $row->{log} } ? $row->{log}[-1]{version} - 3 : 1;
 	$r->{since} = 1 if $r->{since} < 1;
-	$self->{history}->event('sample', %$row, %more);
+	$self->{history}->event('sample', %$row, server => $name, asked => $r->{asked_at}, %more);
 	return 1;
 }
 
