@@ -6,6 +6,7 @@
 #   make matrix [MAJORS="17 18"] [ONLY=...] [STEPS=...]    the same on other majors of PostgreSQL (t/matrix.sh)
 #   make demo [KEEP=1]                         the main case on three servers, to look at
 #   make torture [MINUTES=10] [SEED=1] [SERVERS=3|5] [MISTAKE=NO_FENCE] [FAULTS="cut pause"]     t/900_torture.pl, longer
+#   make torture MISTAKE=ACK_EARLY [SITUATIONS=...]     t/910_planted.pl: what was made to provoke that mistake
 #   make bench [PARTS="network loopback idle gate"] [BLOCKS=30] [IDLE=60]     what it costs (docs/performance.md)
 
 # When make is killed, t/run.pl goes with it, and with that everything in the sandbox.  The caller's locale may be one that
@@ -28,13 +29,19 @@ bench:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh valgrind
 	@PG_CONFIG="$(PG_CONFIG)" STEPS=bench PARTS="$(PARTS)" BLOCKS="$(BLOCKS)" IDLE="$(IDLE)" $(RUN)
 
-# ten million steps of the simulator first; then real servers, with links that can be made slow, and time for the last fault to end
+# Ten million steps of the simulator first; then real servers, with links that can be made slow, and time for the last fault to end.
+# A mistake without faults: what was made for it.
 torture: MINUTES ?= 10
 torture:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
+ifneq ($(if $(FAULTS),,$(MISTAKE)$(SITUATIONS)),)
+	@(PG_CONFIG="$(PG_CONFIG)" MISTAKE="$(MISTAKE)" SITUATIONS="$(SITUATIONS)" $(RUN) t/910_planted.pl) && \
+		sed -n 's/^# found: //p' build/log/tap/910_planted.tap
+else
 	@$(if $(MISTAKE)$(FAULTS),,$(MAKE) -s simulate LONG=10000000)
 	@PG_CONFIG="$(PG_CONFIG)" MINUTES="$(MINUTES)" SEED="$(SEED)" SERVERS="$(SERVERS)" MISTAKE="$(MISTAKE)" FAULTS="$(FAULTS)" \
 		CLIENTS="$(CLIENTS)" PROXIED=1 SD_TEST_FILE_TIMEOUT=$$(($(MINUTES) * 60 + 900)) $(RUN) t/900_torture.pl
+endif
 
 arrows:
 	@perl t/arrows.pl src

@@ -11,6 +11,8 @@
 #   $net->black_hole;                         # an address that swallows everything (in the sandbox only)
 #   $net->silence_resolver('us-east', $dir);  # names are not resolved, and that takes its time (in the sandbox only)
 #   $net->vanish('us-east');  $net->reappear('us-east');     # its host is gone; it is back with a new kernel (in the sandbox only)
+#   $net->redirect('us-east', 'eu-west', $port, $other);   # us-east's calls to that port go to another one there; without: no more
+#                                             # (in the sandbox only)
 #   $net->drop('us-east', 'eu-west');         # reset the connections that us-east has to eu-west, now
 #
 # quality() is for what us-east sends to eu-west: seconds one way, bytes a second, stand still, refuse new
@@ -289,6 +291,22 @@ sub heal
 
 		_inside($self->{regions}{$b}, 'iptables', '-w', '-D', @$rule);
 	}
+	return;
+}
+
+# New connections from a region to a port of another one go to another port there, where another server listens.
+sub redirect
+{
+	my ($self, $from, $to, $port, $other) = @_;
+	my $rules = $self->{regions}{$from}{redirected} //= {};
+	my @rule = (qw(OUTPUT -p tcp -d), $self->{regions}{$to}{address}, '--dport', $port, qw(-j DNAT --to-destination));
+	my $before = delete $rules->{"$to $port"};
+
+	_inside($self->{regions}{$from}, qw(iptables -w -t nat -D), @$before) if $before;
+	return if !defined $other;
+	push @rule, "$self->{regions}{$to}{address}:$other";
+	_inside($self->{regions}{$from}, qw(iptables -w -t nat -A), @rule);
+	$rules->{"$to $port"} = \@rule;
 	return;
 }
 
