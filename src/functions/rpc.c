@@ -366,7 +366,10 @@ sd_rpc_prepare(PG_FUNCTION_ARGS)
 	sd_store_enter(&scope);
 	refuse_far(version, &ballot);
 	check_memory(fcinfo, &caller, version);
-	vote = sd_vote_prepare(&ballot, version, &chain);
+	/* a vote that is being written may be about to give another region our word */
+	sd_vote_lock();
+	if (!is_leased(fcinfo, &caller, &vote))
+		vote = sd_vote_prepare(&ballot, version, &chain);
 	put_vote(fcinfo, &vote, version);
 	sd_store_leave(&scope);
 	sd_waitpoint("promise-written");

@@ -81,15 +81,21 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	sd_ballot_set(&tried, PG_GETARG_INT64(10), caller.region, (uint64) PG_GETARG_INT64(11));
 
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
-	if (sd_ballot_compare(&holding->ballot, &lease) != 0)
+	if (sd_ballot_compare(&holding->ballot, &lease) != 0 && holding->until_us <= now)
 	{
 		/*
-		 * It is over, or never was one: two that asked at once have only their own acceptor's grant, each in the other's
-		 * way, and wait for each other.  "The lower ballot yields": both compare the newest ballots of both.
+		 * It is over, or never was one, and no other has come after it (for which the caller waits like for the one that it
+		 * knows of).  But two that ask at once have only some acceptors' grants, each in the other's way, and wait for each other;
+		 * or we are about to get ours.  "The lower ballot yields": both compare the newest ballots of both.
 		 */
-		released = strcmp(db->blocked_by.region, caller.region) != 0 || sd_ballot_compare(&db->tried, &tried) < 0;
-		if (!released)
+		bool		asks = holding->in_use && sd_ballot_is_none(&db->blocked_by);
+		bool		waits_for_caller = strcmp(db->blocked_by.region, caller.region) == 0;
+
+		released = (!asks && !waits_for_caller) || sd_ballot_compare(&db->tried, &tried) < 0;
+		if (!released && waits_for_caller)
 			strlcpy(next, caller.self.region, sizeof(next));
+		else if (!released && waited >= 0)
+			(void) sd_line_ask(&holding->line, caller.region, now - waited, false, true, false, now);
 	}
 	else if (waited < 0)
 	{

@@ -64,6 +64,23 @@ sd_vote_force_sync(void)
 	ForceSyncCommit();
 }
 
+static void
+lock_self(SdSelf *self)
+{
+	if (!sd_self_lock(self))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this database is in no group")));
+}
+
+void
+sd_vote_lock(void)
+{
+	SdSelf		self;
+
+	lock_self(&self);
+}
+
 /* Lock and read what the decision about version needs.  self must exist. */
 static void
 read_view(int64 version, SdAcceptorView *view, SdVote *vote, List **accepted)
@@ -76,10 +93,7 @@ read_view(int64 version, SdAcceptorView *view, SdVote *vote, List **accepted)
 	memset(view, 0, sizeof(*view));
 	memset(vote, 0, sizeof(*vote));
 
-	if (!sd_self_lock(&self))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this database is in no group")));
+	lock_self(&self);
 	sd_promise_lock(&view->promised);
 	*accepted = sd_accepted_from(version);
 	sd_log_head(&head);

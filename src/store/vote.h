@@ -29,6 +29,9 @@ typedef struct SdVote
 	bool		replicated;		/* all votes of this incarnation so far: see SdSelf */
 } SdVote;
 
+/* Waits until no other vote of this region is being written; the next one waits for the end of this transaction. */
+extern void sd_vote_lock(void);
+
 extern SdVote sd_vote_prepare(const SdBallot *ballot, int64 version, const SdChain *chain);
 extern SdVote sd_vote_accept(const SdBallot *ballot, int64 version, const SdChain *chain, const SdEntry *entry);
 

@@ -102,7 +102,6 @@ typedef struct SdBlocked
 {
 	SdBallot	lease;			/* none: nobody is in our way */
 	int64		until_us;		/* when it runs out */
-	int64		since_us;		/* we wait */
 	SdBallot	over;			/* up to that round its holder has given its leases up for us; none: it has not */
 	bool		asking;			/* a call to it is under way */
 	int64		asked_us;
@@ -189,8 +188,8 @@ struct SdCoordinator
 	SdBlocked	blocked;
 	SdBallot	handed;			/* the lease that we gave up for another region, and when; 0: none of late */
 	int64		handed_us;
-	int64		gave_up_us;		/* a client waited for a lease, in vain, until then, from then on */
-	int64		gave_up_since_us;
+	int64		waits_since_us; /* the change that asks: since when its turn would have come, whatever it had to do again */
+	int64		gave_up_us;		/* a client waited for a lease until then, in vain */
 	int64		left_us;		/* since when we leave our lease to a region that waits longer; 0: we do not */
 	int64		acquire_after_us;	/* for policy's sake: not before */
 	SdBallot	turn_of;		/* by rotation: whose turn it is, and since when */
@@ -294,6 +293,7 @@ extern const SdKept *sd_lead_take(SdCoordinator *c, int64 now, bool *wait);
 extern void sd_lead_blocked(SdCoordinator *c, const SdBallot *lease, int64 until_us);
 extern void sd_lead_unblocked(SdCoordinator *c);
 extern bool sd_lead_may_try(SdCoordinator *c, int64 now);
+extern void sd_lead_stand_in_line(SdCoordinator *c, int64 now);
 extern const SdBallot *sd_lead_over(const SdCoordinator *c);	/* what was given up for us; or none */
 extern void sd_lead_gave_up(SdCoordinator *c);
 extern int64 sd_lead_deadline(SdCoordinator *c);

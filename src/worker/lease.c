@@ -162,7 +162,7 @@ sd_lead_take(SdCoordinator *c, int64 now, bool *wait)
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	first = usable && !holding->handed ? sd_line_first(&holding->line, now) : NULL;
-	if (first && first->since < c->asked_us)
+	if (first && first->since < c->waits_since_us)
 	{
 		/* it has heard, or will in a moment, that it may have it */
 		if (c->left_us == 0)
@@ -213,15 +213,8 @@ sd_lead_blocked(SdCoordinator *c, const SdBallot *lease, int64 until_us)
 
 	if (sd_ballot_compare(&b->lease, lease) != 0)
 	{
-		int64		since = b->since_us;
-		int64		now = sd_monotonic_us();
-
 		memset(b, 0, sizeof(*b));
 		b->lease = *lease;
-		/* a client that had to give up and comes again has not lost its place */
-		if (since == 0)
-			since = now - c->gave_up_us < SD_LINE_PATIENCE ? c->gave_up_since_us : now;
-		b->since_us = since;
 	}
 	memset(&b->over, 0, sizeof(b->over));
 	b->until_us = Max(b->until_us, until_us);
@@ -295,7 +288,7 @@ sd_lead_may_try(SdCoordinator *c, int64 now)
 	/* it told of the end of what it was doing, or of another lease than this one */
 	if (holder->heard_us > b->asked_us && !(holder->told.lease_in_use &&
 											sd_ballot_compare(&holder->told.lease, &b->lease) == 0) &&
-		b->next[0] == '\0' && b->pid != 0)
+		b->next[0] == '\0')
 		b->ask_us = now;
 	if (b->ask_us <= now)
 	{
@@ -303,10 +296,30 @@ sd_lead_may_try(SdCoordinator *c, int64 now)
 
 		b->asking = true;
 		b->asked_us = now;
-		sd_call_handover(holder->peer, &head, &b->lease, c->acquiring ? -1 : (now - b->since_us) / SD_US_PER_MS,
+		sd_call_handover(holder->peer, &head, &b->lease, c->acquiring ? -1 : (now - c->waits_since_us) / SD_US_PER_MS,
 						 &c->change.p.ballot, now + SD_CALL_TIMEOUT_US / 2, handover_done, c);
 	}
 	return false;
+}
+
+/*
+ * A change cannot be tried, because this region is behind: but whoever goes on changing the schema is asked already to let
+ * us have the lease.  Else a region that follows as slowly as another one changes would never have its turn.
+ */
+void
+sd_lead_stand_in_line(SdCoordinator *c, int64 now)
+{
+	SdLeader	leader;
+	bool		led;
+
+	LWLockAcquire(&c->db->lock, LW_SHARED);
+	led = sd_shared_leader(c->db, now, &leader);
+	LWLockRelease(&c->db->lock);
+	if (!led || strcmp(leader.ballot.region, c->self.region) == 0)
+		return;
+	if (sd_ballot_is_none(&c->blocked.lease))
+		sd_lead_blocked(c, &leader.ballot, now + leader.left_us);
+	(void) sd_lead_may_try(c, now);
 }
 
 /* When sd_lead_may_try() shall be asked again, if nothing comes. */
@@ -323,12 +336,11 @@ sd_lead_deadline(SdCoordinator *c)
 	return due > now ? due : SD_NEVER;
 }
 
-/* A client has waited in vain. */
+/* A client has waited in vain; if it comes again soon it has not lost its place. */
 void
 sd_lead_gave_up(SdCoordinator *c)
 {
 	c->gave_up_us = sd_monotonic_us();
-	c->gave_up_since_us = c->blocked.since_us;
 }
 
 /* Whom we wait for, as a sentence for the one who waits. */

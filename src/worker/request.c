@@ -41,6 +41,7 @@ sd_request_finish(SdCoordinator *c, SdResult result, const char *message, const 
 		c->db->ddl_since = GetCurrentTimestamp();
 		c->db->ddl_since_us = sd_monotonic_us();
 		c->db->doomed = c->db->overstayed = false;
+		c->gave_up_us = 0;
 	}
 	sd_shared_copy(p->message, sizeof(p->message), message);
 	sd_shared_copy(p->detail, sizeof(p->detail), detail);
@@ -84,10 +85,8 @@ finish_no_quorum(SdCoordinator *c, SdRound *round)
 }
 
 static void
-finish_blocked(SdCoordinator *c)
+finish_blocked(SdCoordinator *c, const char *why)
 {
-	char	   *why = sd_lead_blocked_text(c);
-
 	sd_lead_gave_up(c);
 	sd_shared_decide(c->db, "refusal", c->asked.subject, "blocked", "", why);
 	sd_request_finish(c, SD_RESULT_BLOCKED, NULL, psprintf("Nothing happened. %s", why),
@@ -209,7 +208,10 @@ serve_grant(SdCoordinator *c, int64 now)
 								c->members.suspended_at[c->me], c->members.suspended_reason[c->me]),
 					   psprintf("SELECT schemadrift.resume_region('%s'), in any region.", me->region));
 	else if (c->applied.version < c->head.version && !c->asked.supersedes)
+	{
+		sd_lead_stand_in_line(c, now);
 		finish_again(c, c->head.version);
+	}
 	else if ((missing = sd_demands_missing_name(c, &wait, &hint)) != NULL)
 		sd_request_finish(c, SD_RESULT_NAMES_MISSING, missing, "Nothing happened.", hint);
 	else if (c->unfit && sd_member_votes(me))
@@ -386,6 +388,9 @@ sd_request_take(SdCoordinator *c)
 	{
 		pg_uuid_t	granted = c->asked.entry_id;
 
+		/* told to catch up first, it comes again; or another one of a client that waited in vain */
+		if (request == SD_REQUEST_GRANT && memcmp(&p->entry_id, &granted, UUID_LEN) != 0 && now - c->gave_up_us >= SD_LINE_PATIENCE)
+			c->waits_since_us = now;
 		c->asked = *p;
 		if (request == SD_REQUEST_COMMITTED || request == SD_REQUEST_ABORTED)
 			c->asked.entry_id = granted;
@@ -441,6 +446,24 @@ sd_request_take(SdCoordinator *c)
 	}
 }
 
+/* The time is over, and no round could be tried. */
+static void
+finish_late(SdCoordinator *c)
+{
+	const char *no_vote = sd_lost_no_vote(c);
+
+	if (!sd_ballot_is_none(&c->blocked.lease))
+		finish_blocked(c, sd_lead_blocked_text(c));
+	else if (c->settle.active || no_vote || c->undecided > 0)
+		sd_request_finish(c, SD_RESULT_NO_QUORUM, NULL,
+						  c->settle.active ? sd_round_missing(&c->settle, "") :
+						  no_vote ? psprintf("Region %s does not vote yet: %s.", c->self.region, no_vote) :
+						  "An earlier change is not settled yet.",
+						  "SELECT * FROM schemadrift.regions; then run the change again.");
+	else
+		finish_blocked(c, "Other regions changed the schema all the time, and this one had to catch up with them.");
+}
+
 /* ---- one turn ---- */
 
 void
@@ -450,15 +473,8 @@ sd_request_drive(SdCoordinator *c, int64 now)
 		serve_grant(c, now);
 	else if (c->serving == SD_REQUEST_NEEDS)
 		serve_needs(c);
-	if (c->serving == SD_REQUEST_GRANT && !c->change.active && c->asked.deadline_us <= now &&
-		!sd_ballot_is_none(&c->blocked.lease))
-		finish_blocked(c);
-	else if (c->serving == SD_REQUEST_GRANT && !c->change.active && c->asked.deadline_us <= now)
-		sd_request_finish(c, SD_RESULT_NO_QUORUM, NULL,
-						  c->settle.active ? sd_round_missing(&c->settle, "") :
-						  sd_lost_no_vote(c) ? psprintf("Region %s does not vote yet: %s.", c->self.region, sd_lost_no_vote(c)) :
-						  "An earlier change is not settled yet.",
-						  "SELECT * FROM schemadrift.regions; then run the change again.");
+	if (c->serving == SD_REQUEST_GRANT && !c->change.active && c->asked.deadline_us <= now)
+		finish_late(c);
 	if (c->change.active && c->change.put_at_us <= now)
 		sd_round_put_chosen(&c->change);
 	if (c->change.active && c->change.wake_us <= now)

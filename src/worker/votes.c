@@ -222,8 +222,27 @@ typedef struct OwnVote
 {
 	SdRound    *round;
 	const SdEffect *effect;
+	int64		began_us;
 	SdVoteAnswer answer;
 } OwnVote;
+
+/* Our own acceptor's word to another region binds us like anybody. */
+static bool
+is_leased_here(SdRound *round, SdVoteAnswer *answer)
+{
+	SdCoordinator *c = round->coordinator;
+	int64		now = sd_monotonic_us();
+	bool		forbids;
+
+	LWLockAcquire(&c->db->lock, LW_SHARED);
+	forbids = sd_grant_forbids(&c->db->grant, c->self.region, sd_lead_over(c), now);
+	answer->promised = c->db->grant.ballot;
+	answer->left_ms = (int32) Max((c->db->grant.until - now) / SD_US_PER_MS, 1);
+	LWLockRelease(&c->db->lock);
+	answer->verdict = SD_ACCEPTOR_LEASED;
+	answer->incarnation = c->self.incarnation;
+	return forbids;
+}
 
 static void
 own_vote(SdCoordinator *c, void *arg)
@@ -245,9 +264,21 @@ own_vote(SdCoordinator *c, void *arg)
 	}
 	else
 	{
+		/* after the vote of a backend that may be about to give another region our word */
+		sd_vote_lock();
+		if (is_leased_here(round, &own->answer))
+			return;
 		vote = sd_vote_prepare(&effect->ballot, effect->version, &round->chain);
 		if (round == &c->change && !c->acquiring && !round->noted)
 			sd_attempt_insert(&c->asked.entry_id, effect->version, c->asked.subject);
+	}
+
+	/* before the next one can look for it */
+	if (vote.verdict == SD_ACCEPTOR_PROMISED || vote.verdict == SD_ACCEPTOR_ACCEPTED)
+	{
+		LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+		sd_grant_note(&c->db->grant, &effect->ballot, sd_lead_duration_us(round), own->began_us);
+		LWLockRelease(&c->db->lock);
 	}
 
 	/* out of this transaction's memory */
@@ -282,31 +313,12 @@ own_vote(SdCoordinator *c, void *arg)
 	MemoryContextSwitchTo(old);
 }
 
-/* Our own acceptor's word to another region binds us like anybody. */
-static bool
-is_leased_here(SdRound *round, SdVoteAnswer *answer)
-{
-	SdCoordinator *c = round->coordinator;
-	int64		now = sd_monotonic_us();
-	bool		forbids;
-
-	LWLockAcquire(&c->db->lock, LW_SHARED);
-	forbids = sd_grant_forbids(&c->db->grant, c->self.region, sd_lead_over(c), now);
-	answer->promised = c->db->grant.ballot;
-	answer->left_ms = (int32) Max((c->db->grant.until - now) / SD_US_PER_MS, 1);
-	LWLockRelease(&c->db->lock);
-	answer->verdict = SD_ACCEPTOR_LEASED;
-	answer->incarnation = c->self.incarnation;
-	return forbids;
-}
-
 void
 sd_votes_cast_here(SdRound *round, const SdEffect *effect)
 {
 	SdCoordinator *c = round->coordinator;
 	bool		accept = effect->kind == SD_EFFECT_SEND_ACCEPT;
-	OwnVote		own = {.round = round, .effect = effect};
-	int64		now = sd_monotonic_us();
+	OwnVote		own = {.round = round, .effect = effect, .began_us = sd_monotonic_us()};
 
 	if (!accept && is_leased_here(round, &own.answer))
 		feed(round, effect->voter, &effect->ballot, accept, c->self.region, &own.answer);
@@ -318,11 +330,8 @@ sd_votes_cast_here(SdRound *round, const SdEffect *effect)
 		{
 			if (round == &c->change && !c->acquiring)
 				round->noted = true;
-			LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-			sd_grant_note(&c->db->grant, &effect->ballot, lease, now);
-			LWLockRelease(&c->db->lock);
 			if (lease > 0)
-				sd_lead_granted(c, &effect->ballot, c->self.region, now, lease);
+				sd_lead_granted(c, &effect->ballot, c->self.region, own.began_us, lease);
 		}
 		feed(round, effect->voter, &effect->ballot, accept, c->self.region, &own.answer);
 	}
