@@ -212,9 +212,6 @@ blocked_by(const Here *here)
 	return NULL;
 }
 
-/*
- * One row, whatever happens: where the coordinator cannot say how the region is, we can say why it does not.
- */
 /* All is well otherwise: are library and SQL objects the same version?  The remedy. */
 static const char *
 compare_versions(const Here *here, const char **reason)
@@ -226,6 +223,16 @@ compare_versions(const Here *here, const char **reason)
 	return "ALTER EXTENSION schemadrift UPDATE; if the library is the older one: restart the server with the newer";
 }
 
+/* A member whose coordinator has not said yet how it is. */
+static bool
+is_starting(const Here *here)
+{
+	return here->db->state == SD_REGION_NOT_JOINED && is_member(here);
+}
+
+/*
+ * One row, whatever happens: where the coordinator cannot say how the region is, we can say why it does not.
+ */
 Datum
 sd_status_rows(PG_FUNCTION_ARGS)
 {
@@ -262,6 +269,12 @@ sd_status_rows(PG_FUNCTION_ARGS)
 		state = sd_region_state_text(SD_REGION_NO_QUORUM);
 		reason = trouble ? trouble : "the coordinator of this database is not running";
 		remedy = "look for \"schemadrift\" in the server's log";
+	}
+	else if (is_starting(here))
+	{
+		state = sd_region_state_text(SD_REGION_NO_QUORUM);
+		reason = "the coordinator of this database has just started, and looks at its tables";
+		remedy = "wait a moment";
 	}
 	else
 	{
@@ -320,7 +333,7 @@ static void
 put_own_region(Row *row, const Here *here)
 {
 	put_text(row, !here->self.valid ? sd_region_state_text(SD_REGION_VOID) :
-			 here->coordinator ? sd_region_state_text(here->db->state) : sd_region_state_text(SD_REGION_NO_QUORUM));
+			 sd_region_state_text(here->coordinator && !is_starting(here) ? here->db->state : SD_REGION_NO_QUORUM));
 	put_int64(row, here->applied.version);
 	put_time(row, GetCurrentTimestamp());
 	put_null(row);
