@@ -1,4 +1,5 @@
-# schemadrift: PGXS build. Targets for people: all, install, demo, test, torture, bench, simulate, model.
+# schemadrift: PGXS build. Targets for people: all, install, demo, test, torture, bench, simulate, model, check-static,
+# sanitize, valgrind, fuzz.
 EXTENSION   = schemadrift
 EXTVERSION  = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" schemadrift.control)
 MODULE_big  = schemadrift
@@ -25,12 +26,15 @@ override with_llvm = no
 PG_CPPFLAGS = -Isrc -I$(shell $(PG_CONFIG) --includedir) -DSD_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS   = -std=gnu11 -Wall -Wextra -Werror $(if $(SD_TESTING),-DSD_TESTING)
 SHLIB_LINK  = -lpq -lpthread
+# SD_SANITIZE=1, SD_FUZZ=1: other builds of the same sources, for the checks of t/checks.mk
+include $(if $(SD_SANITIZE)$(SD_FUZZ),t/instrument.mk)
 
-# "test", "torture", "demo", "bench" and "matrix" install PostgreSQL where it is missing: only they can do without it here.
+# These install PostgreSQL where it is missing: only they can do without it here.
+INSTALLING   = test torture demo bench matrix check-static sanitize valgrind fuzz
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
-else ifeq ($(filter test torture demo bench matrix,$(MAKECMDGOALS)),)
+else ifeq ($(filter $(INSTALLING),$(MAKECMDGOALS)),)
 $(error $(PG_CONFIG) --pgxs names no file: install PostgreSQL's server development files, or set PG_CONFIG)
 endif
 
@@ -52,4 +56,4 @@ $(SQL_UPGRADE): src/sql/build/%.sql: src/sql/upgrade/%.sql $(SQL_PARTS) Makefile
 	mv $@.new $@
 
 # Unit tests, simulator and model of the pure core; everything else that tests.
-include t/core.mk t/test.mk
+include t/core.mk t/test.mk t/checks.mk

@@ -228,11 +228,14 @@ sd_shared_next_hlc(SdDatabase *db, int64 seen)
 	return hlc;
 }
 
-/* Cut in the middle of a character it would be no text any more: strlcpy is for ASCII, so take whole characters. */
+/*
+ * Cut in the middle of a character it would be no text any more: strlcpy is for ASCII, so take whole characters, up to the first
+ * that is none.  (pg_mbcliplen() believes a first byte: half a character at the end would be read beyond it.)
+ */
 void
 sd_shared_copy(char *to, Size size, const char *from)
 {
-	int			length = from ? pg_mbcliplen(from, strlen(from), (int) size - 1) : 0;
+	int			length = from ? pg_encoding_verifymbstr(GetDatabaseEncoding(), from, (int) strnlen(from, size - 1)) : 0;
 
 	memcpy(to, from ? from : "", length);
 	to[length] = '\0';

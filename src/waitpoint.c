@@ -49,8 +49,8 @@ sd_testing_waitpoint(const char *name)
 {
 	if (waitpoint && strcmp(waitpoint, name) == 0)
 	{
-		fprintf(stderr, "schemadrift: stopped at wait point %s, pid %d\n", name, (int) getpid());
-		raise(SIGSTOP);
+		(void) fprintf(stderr, "schemadrift: stopped at wait point %s, pid %d\n", name, (int) getpid());
+		(void) raise(SIGSTOP);
 	}
 }
 

@@ -54,12 +54,16 @@ my @steps = (
 	[ release   => sub { build('release', $config) && symbols() } ],
 	[ again     => sub { regress('regress', 'release') & tap('tap-release', glob 't/[0-9]*_main*.pl') } ],
 	[ demo      => sub { demo() } ],
-	[ bench     => sub { bench() } ]);
-my %on_screen = (demo => 1, bench => 1);    # not tests: only when asked for, and they have the terminal
+	[ bench     => sub { bench() } ],
+	[ sanitize  => sub { watched('sanitize', 'asan', 'SD_SANITIZE=1') } ],
+	[ valgrind  => sub { watched('valgrind', 'valgrind') } ],
+	[ fuzz      => sub { fuzz() } ]);
+my %on_screen = (demo => 1, bench => 1);    # not tests, and they have the terminal
+my %asked_for = (%on_screen, sanitize => 1, valgrind => 1, fuzz => 1);
 my %wanted = map { $_ => 1 } split ' ',
     $ENV{STEPS} ? $ENV{STEPS}
   : @files      ? 'build others tap'
-  :               join ' ', grep { !$on_screen{$_} } map { $_->[0] } @steps;
+  :               join ' ', grep { !$asked_for{$_} } map { $_->[0] } @steps;
 
 foreach my $name (sort keys %wanted)
 {
@@ -290,6 +294,50 @@ sub tap
 	return $ok;
 }
 
+# Servers that are watched (t/lib/watched/): whatever is said of any of their processes is a failure.
+sub watched
+{
+	my ($name, $watcher, @flags) = @_;
+
+	if (build($name, $config, 'SD_TESTING=1', @flags))
+	{
+		prepare();
+		local $ENV{SD_TEST_SERVER}       = "$run/t/lib/watched/$watcher";
+		local $ENV{SD_TEST_WATCH}        = "$run/said-$name";
+		local $ENV{SD_TEST_FILE_TIMEOUT} = 3600;
+		mkdir $ENV{SD_TEST_WATCH};
+		chmod 01777, $ENV{SD_TEST_WATCH};
+		regress('regress', $name) if !@files;
+		tap("tap-$name", @files) if @files;
+		run("said-$name", 'sh', '-c', 'cd "$0" && find . -type f -size +0 -exec head -c 20000 {} + | tee /dev/stderr | wc -c | grep -qx 0',
+			$ENV{SD_TEST_WATCH});
+		keep($ENV{SD_TEST_WATCH});
+	}
+	# the library that was watched is no good for servers that are not
+	return build('testing', $config, 'SD_TESTING=1');
+}
+
+# Nothing is installed: the library is named by its path.
+sub fuzz
+{
+	my $minutes = $ENV{MINUTES} // 1;
+
+	return if !run('build-fuzz', 'sh', '-e', '-c', <<"SH");
+		mkdir -p build/fuzz
+		cd build/fuzz
+		find . -type f ! -name '*.o' -delete
+		tar -C ../.. --exclude='*.o' --exclude=src/sql/build -cf - Makefile META.json schemadrift.control src t | tar -xf -
+		make -s PG_CONFIG='$config' SD_TESTING=1 SD_FUZZ=1
+SH
+	prepare();
+	copy('build/fuzz/schemadrift.so', "$run/fuzz.so") or die "$run/fuzz.so: $!\n";
+	chmod 0755, "$run/fuzz.so";
+	inside('fuzz', 't/fuzz/run', "$run/fuzz.so", 60 * $minutes, split ' ', $ENV{TARGETS} // '');
+	print grep { /^\w+ +\d+ inputs/ } do { open my $fh, '<', "$log/fuzz.log"; $fh ? <$fh> : () };
+	keep("$run/found");
+	return;
+}
+
 # Logs and differences of a step, out of the directory that goes.
 sub keep
 {
@@ -297,7 +345,7 @@ sub keep
 	my $to = "$log/" . basename($from);
 
 	make_path($to);
-	copy($_, $to) foreach grep { -f } glob "$from/*.tap $from/*.out $from/*.diffs $from/tmp_check/log/* $from/*.log";
+	copy($_, $to) foreach grep { -f } glob "$from/*.tap $from/*-crash-* $from/*-timeout-* $from/asan* $from/ubsan* $from/valgrind* $from/*.out $from/*.diffs $from/tmp_check/log/* $from/*.log";
 	return;
 }
 

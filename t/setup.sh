@@ -2,7 +2,7 @@
 # setup.sh: install what building and testing need, on Debian 12 or newer; nothing where nothing is missing.
 #
 # PG_CONFIG=... says which PostgreSQL; without it the newest installed one, or else the newest that the package
-# lists offer and schemadrift supports.  Arguments: further packages that are needed, each with a command of its name.
+# lists offer and schemadrift supports.  Arguments: further packages that are needed, by the name of a command in it.
 set -eu
 
 # iptables, for one, is where only root looks for commands
@@ -96,7 +96,14 @@ need iproute2 command -v ip
 need iptables command -v iptables
 need openssl command -v openssl
 need procps command -v ps
-for more; do need "$more" command -v "$more"; done
+for more; do
+	case $more in
+		scan-build) need clang-tools command -v scan-build ;;
+		# what clang links sanitizers and libFuzzer from
+		libclang-rt-dev) need libclang-rt-dev sh -c 'ls "$(clang -print-runtime-dir)"/libclang_rt.fuzzer_no_main-*' ;;
+		*) need "$more" command -v "$more" ;;
+	esac
+done
 
 [ -z "$missing" ] || install $missing
 complete "${PG_CONFIG:-pg_config}" ||

@@ -75,7 +75,7 @@ sd_hlc_format(SdHlc hlc, char *buffer, size_t size)
 	unsigned	month = mp < 10 ? mp + 3 : mp - 9;
 	unsigned	year = (unsigned) (yoe + era * 400 + (month <= 2));
 
-	snprintf(buffer, size, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ+%04u", year, month, day,
+	(void) snprintf(buffer, size, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ+%04u", year, month, day,
 			 in_day / 3600000, in_day / 60000 % 60, in_day / 1000 % 60, in_day % 1000, sd_hlc_counter(hlc));
 	return buffer;
 }

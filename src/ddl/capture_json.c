@@ -112,6 +112,7 @@ sd_commands_to_json(List *commands)
 }
 
 static void
+pg_attribute_noreturn()
 malformed(const char *what)
 {
 	ereport(ERROR,
@@ -179,7 +180,8 @@ read_run_as(JsonbContainer *object)
 	run_as->names = palloc(sizeof(char *) * Max(1, JsonContainerSize(settings)));
 	run_as->values = palloc(sizeof(char *) * Max(1, JsonContainerSize(settings)));
 	iterator = JsonbIteratorInit(settings);
-	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+	/* an object or array in it is one value, which is no string; its members would have no room */
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
 		if (token != WJB_KEY && token != WJB_VALUE)
 			continue;

@@ -270,6 +270,11 @@ find_target(Target *target)
 				 target->run_as ? errdetail("It was applied without \"down\".") :
 				 errdetail("It was made by plain DDL, which records no way back."),
 				 errhint("Apply a new migration that undoes it.")));
+	if (target->down && target->run_as == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("migration \"%s\" does not say as whom its way back runs", target->name),
+				 errhint("Apply a new migration that undoes it.")));
 	if (target->down)
 		check_author(target);
 	return 0;

@@ -178,6 +178,8 @@ sd_entry_decode(bytea *bytes)
 	char	   *line;
 	char	   *id;
 	Jsonb	   *header;
+	int64		incarnation;
+	int64		protocol;
 
 	if (size > (size_t) sd_max_entry_size * 1024)
 		nonsense("It is larger than schemadrift.max_entry_size allows here.");
@@ -192,12 +194,12 @@ sd_entry_decode(bytea *bytes)
 	entry->kind = sd_json_text(header, "kind");
 	entry->name = sd_json_text(header, "name");
 	entry->origin = sd_json_text(header, "origin");
-	entry->incarnation = (int32) sd_json_int64(header, "incarnation", 0);
+	incarnation = sd_json_int64(header, "incarnation", 0);
 	entry->n = sd_json_int64(header, "n", 0);
 	entry->barrier = sd_json_int64(header, "barrier", 0);
 	entry->hlc = sd_json_int64(header, "hlc", 0);
 	entry->author = sd_json_text(header, "author");
-	entry->protocol = (int32) sd_json_int64(header, "protocol", 0);
+	protocol = sd_json_int64(header, "protocol", 0);
 	entry->target = sd_json_int64(header, "target", 0);
 	if (id == NULL || entry->kind == NULL || entry->origin == NULL || entry->author == NULL ||
 		strlen(entry->origin) >= SD_NAME_SIZE)
@@ -206,6 +208,10 @@ sd_entry_decode(bytea *bytes)
 	if (strlen(entry->kind) > KIND_LENGTH || strlen(entry->author) >= NAMEDATALEN ||
 		(entry->name && (strlen(entry->name) > NAME_LENGTH || has_control(entry->name))))
 		nonsense("Its kind, author or name is not one.");
+	if (incarnation != (int32) incarnation || protocol != (int32) protocol)
+		nonsense("Its incarnation or protocol is out of range.");
+	entry->incarnation = (int32) incarnation;
+	entry->protocol = (int32) protocol;
 	entry->id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(id)));
 	entry->bytes = bytes;
 	sd_sha256(data, size, entry->hash);

@@ -58,7 +58,7 @@ extern void sd_entry_check_name(const char *name);
  */
 extern void sd_entry_encode(SdEntry *entry, const char *payload);
 
-/* Read the header.  Bytes from another region: any nonsense is a clean error, 08P01. */
+/* Read the header.  Bytes from another region: any nonsense is a clean error, 08P01 or of class 22. */
 extern SdEntry *sd_entry_decode(bytea *bytes);
 
 /*

@@ -42,9 +42,18 @@ sd_role_text(SdRole role)
 /* ---- read from the log ---- */
 
 static void
-members_parse(const SdEntry *entry, int64 since, SdMembers *members)
+pg_attribute_noreturn()
+malformed(int64 since, const char *what)
 {
-	Jsonb	   *payload = sd_entry_payload(entry);
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("config entry " INT64_FORMAT " does not say who is a member", since),
+			 errdetail("%s", what)));
+}
+
+void
+sd_members_parse(Jsonb *payload, int64 since, SdMembers *members)
+{
 	Jsonb	   *list = sd_json_object(payload, "members");
 	char	   *action = sd_json_text(payload, "action");
 	char	   *about = sd_json_text(payload, "region");
@@ -57,7 +66,7 @@ members_parse(const SdEntry *entry, int64 since, SdMembers *members)
 	if (action && about)
 		members->event = psprintf("%s %s", action, about);
 	if (list == NULL || !JB_ROOT_IS_ARRAY(list))
-		elog(ERROR, "config entry " INT64_FORMAT " has no members", since);
+		malformed(since, "It has no members.");
 
 	iterator = JsonbIteratorInit(&list->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
@@ -72,13 +81,13 @@ members_parse(const SdEntry *entry, int64 since, SdMembers *members)
 		if (token != WJB_ELEM)
 			continue;
 		if (i >= SD_MAX_REGIONS)
-			elog(ERROR, "config entry " INT64_FORMAT " has more than %d members", since, SD_MAX_REGIONS);
+			malformed(since, "It has more members than a group can have.");
 		one = JsonbValueToJsonb(&value);
 		region = sd_json_text(one, "region");
 		role = sd_json_text(one, "role");
 		wants = sd_json_text(one, "wants");
-		if (region == NULL || role == NULL)
-			elog(ERROR, "config entry " INT64_FORMAT " has a member without region or role", since);
+		if (region == NULL || role == NULL || strlen(region) >= SD_NAME_SIZE)
+			malformed(since, "One of its members lacks region or role.");
 		strlcpy(member->region, region, SD_NAME_SIZE);
 		member->incarnation = (int32) sd_json_int64(one, "incarnation", 1);
 		member->role = role_from_text(role);
@@ -117,7 +126,7 @@ members_remember(int64 since, const SdChain *chain)
 
 	if (entry == NULL)
 		elog(ERROR, "config entry " INT64_FORMAT " has no body", since);
-	members_parse(entry, since, &parsed);
+	sd_members_parse(sd_entry_payload(entry), since, &parsed);
 	if (known.context == NULL)
 		known.context = AllocSetContextCreate(TopMemoryContext, "schemadrift members read", ALLOCSET_SMALL_SIZES);
 	memset(&known.chain, 0, sizeof(known.chain));	/* should we run out of memory here */
@@ -167,7 +176,7 @@ sd_members_history(const char *region, int32 incarnation, SdMemberHistory *histo
 		int			m;
 		bool		is_in;
 
-		members_parse(sd_entry_decode(bytes), sd_store_int64(i, 1), members);
+		sd_members_parse(sd_entry_payload(sd_entry_decode(bytes)), sd_store_int64(i, 1), members);
 		m = sd_config_find(&members->config, region);
 		if (m >= 0)
 			history->last_incarnation = Max(history->last_incarnation, members->config.member[m].incarnation);

@@ -127,12 +127,14 @@ sd_store_text(uint64 row, int column)
 	Datum		value = sd_store_value(row, column, &isnull);
 	char	   *string;
 	char	   *copy;
+	Size		size;
 
 	if (isnull)
 		return NULL;
 	string = TextDatumGetCString(value);
-	copy = SPI_palloc(strlen(string) + 1);
-	strcpy(copy, string);
+	size = strlen(string) + 1;
+	copy = SPI_palloc(size);
+	memcpy(copy, string, size);
 	return copy;
 }
 

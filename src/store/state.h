@@ -134,6 +134,9 @@ typedef struct SdMembers
 	char	   *event;			/* what made it so, for NOTIFY: "suspend eu-west"; NULL: the baseline */
 } SdMembers;
 
+/* The payload of a baseline or config entry; errors where it is none.  Texts in the current context. */
+extern void sd_members_parse(Jsonb *payload, int64 since, SdMembers *members);
+
 extern void sd_members_read(SdMembers *members);
 extern void sd_members_copy(SdMembers *to, const SdMembers *from);	/* texts to the current context */
 

@@ -202,7 +202,7 @@ look(SdCoordinator *c, void *arg)
 	MemoryContextSwitchTo(c->context);
 	if (self.state)
 		self.state = pstrdup(self.state);	/* a handful of bytes at a change of state; see below */
-	if (c->joined && strcmp(c->self.state, self.state) == 0)
+	if (c->joined && c->self.state && self.state && strcmp(c->self.state, self.state) == 0)
 	{
 		char	   *kept = c->self.state;
 

@@ -409,6 +409,7 @@ sd_launcher_main(Datum main_arg)
 	sd_worker_signals();
 	enter();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
 	workers = MemoryContextAllocZero(TopMemoryContext, sizeof(*workers) * sd_shared->n_databases);
 	turn = AllocSetContextCreate(TopMemoryContext, "schemadrift launcher", ALLOCSET_DEFAULT_SIZES);
 

@@ -255,8 +255,8 @@ handover_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 		sd_shared_decide(c->db, "handover", "lease", "taken over", "", psprintf("released by region %s", b->lease.region));
 	}
 	b->pid = answer.pid;
-	strlcpy(b->subject, answer.subject ? answer.subject : "", sizeof(b->subject));
-	strlcpy(b->next, answer.next ? answer.next : "", sizeof(b->next));
+	sd_shared_copy(b->subject, sizeof(b->subject), answer.subject);
+	sd_shared_copy(b->next, sizeof(b->next), answer.next);
 	b->held_since_us = answer.pid != 0 ? now - answer.held_ms * SD_US_PER_MS : 0;
 	b->protected_until_us = now + answer.left_ms * SD_US_PER_MS;
 	if (answer.pid != 0)

@@ -399,9 +399,9 @@ readmit_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	c->db->rejoin_attempts++;
 	c->db->rejoin_sqlstate = result->status == SD_CALL_OK ? 0 : result->sqlstate ? result->sqlstate : ERRCODE_CONNECTION_FAILURE;
-	strlcpy(c->db->rejoin_error, result->status == SD_CALL_OK ? "" :
-			psprintf("region \"%s\": %s", sd_peer_region(peer), result->message ? result->message : "no answer"), SD_TEXT_SIZE);
-	strlcpy(c->db->rejoin_detail, result->status != SD_CALL_OK && result->detail ? result->detail : "", SD_DETAIL_SIZE);
+	sd_shared_copy(c->db->rejoin_error, SD_TEXT_SIZE, result->status == SD_CALL_OK ? "" :
+				   psprintf("region \"%s\": %s", sd_peer_region(peer), result->message ? result->message : "no answer"));
+	sd_shared_copy(c->db->rejoin_detail, SD_DETAIL_SIZE, result->status != SD_CALL_OK ? result->detail : NULL);
 	LWLockRelease(&c->db->lock);
 	ConditionVariableBroadcast(&c->db->changed);
 

@@ -473,7 +473,9 @@ sub _pg_ctl
 	return (
 		$self->{sd_net}->prefix($self->{sd_name}),
 		$self->{sd_clock} ? ('env', "SD_TEST_CLOCK=$self->{sd_clock}", 'LD_PRELOAD=' . clock_library()) : (),
-		$self->bindir . '/pg_ctl');
+		$self->bindir . '/pg_ctl',
+		# watched by a sanitizer or by valgrind (t/lib/watched/)
+		defined $ENV{SD_TEST_SERVER} && !defined $self->{sd_bindir} ? ('-p', $ENV{SD_TEST_SERVER}) : ());
 }
 
 sub _installed
