@@ -21,4 +21,7 @@ sanitize:
 
 valgrind:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh valgrind
+	@mkdir -p $(CORE_BUILD)
+	$(CORE_CC) -std=c11 -O1 -g -DSD_TESTING -Isrc -o $(CORE_BUILD)/unit-plain t/unit/core.c $(CORE_SOURCES)
+	valgrind --quiet --error-exitcode=1 --leak-check=full $(CORE_BUILD)/unit-plain
 	@PG_CONFIG="$(PG_CONFIG)" STEPS=valgrind $(RUN) $(ONLY)

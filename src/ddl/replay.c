@@ -198,7 +198,10 @@ says_ok(const SdEntry *result)
 static void
 record_intent(int64 version, const SdEntry *entry, bool adopted)
 {
-	sd_task_insert(version, sd_json_object(sd_entry_payload(entry), "relations"), adopted);
+	Jsonb	   *relations = sd_json_object(sd_entry_payload(entry), "relations");
+
+	(void) sd_online_names_read(relations);	/* or an error, before it is kept */
+	sd_task_insert(version, relations, adopted);
 }
 
 /* Held here, before anything of it is begun: its task would run as these. */

@@ -34,6 +34,7 @@
 #include "peer/endpoint.h"
 #include "store/entry.h"
 #include "store/policy.h"
+#include "store/protocol.h"
 #include "store/state.h"
 #include "store/telemetry.h"
 
@@ -79,6 +80,7 @@ parse_entry(const char *data, size_t size)
 {
 	bytea	   *bytes = palloc(VARHDRSZ + size);
 	SdEntry    *entry;
+	const char *what;
 
 	SET_VARSIZE(bytes, VARHDRSZ + size);
 	memcpy(VARDATA(bytes), data, size);
@@ -87,7 +89,8 @@ parse_entry(const char *data, size_t size)
 	must_be_text(entry->name);
 	must_be_text(entry->origin);
 	must_be_text(entry->author);
-	(void) sd_entry_payload(entry);
+	sd_entry_require_sound(entry);
+	(void) sd_protocol_needed(entry->kind, sd_entry_payload(entry), &what);
 }
 
 static void

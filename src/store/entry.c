@@ -168,6 +168,17 @@ nonsense(const char *what)
 			 errdetail("%s", what)));
 }
 
+/* pnstrdup() would end at a zero byte, and the conversion then read beyond the copy; so it sees the byte, and refuses it. */
+static char *
+text_from_utf8(const char *data, size_t size)
+{
+	char	   *copy = palloc(size + 1);
+
+	memcpy(copy, data, size);
+	copy[size] = '\0';
+	return pg_any_to_server(copy, (int) size, PG_UTF8);
+}
+
 SdEntry *
 sd_entry_decode(bytea *bytes)
 {
@@ -185,7 +196,7 @@ sd_entry_decode(bytea *bytes)
 		nonsense("It is larger than schemadrift.max_entry_size allows here.");
 	if (newline == NULL || newline - data > 64 * 1024)
 		nonsense("It has no header line.");
-	line = pg_any_to_server(pnstrdup(data, newline - data), newline - data, PG_UTF8);
+	line = text_from_utf8(data, newline - data);
 	header = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(line)));
 	if (!JB_ROOT_IS_OBJECT(header))
 		nonsense("Its header is not a JSON object.");
@@ -230,8 +241,7 @@ sd_entry_payload(const SdEntry *entry)
 	if (newline == NULL)
 		nonsense("It has no header line.");
 	rest = size - (newline + 1 - data);
-	text = pnstrdup(newline + 1, rest);
-	text = pg_any_to_server(text, rest, PG_UTF8);
+	text = text_from_utf8(newline + 1, rest);
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }
 

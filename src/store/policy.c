@@ -530,5 +530,5 @@ sd_policy_local(Jsonb *policy)
 	List	   *patterns;
 
 	sd_policy_value(policy, sd_policy_key("local"), &value);
-	return parse_texts(value.value, true, &patterns) ? patterns : NIL;
+	return value.value && parse_texts(value.value, true, &patterns) ? patterns : NIL;
 }
