@@ -277,6 +277,21 @@ fail_over(World *w, int region)
 	sim_serve(w, new);
 }
 
+/* Does somebody take part still whom these older tables know?  Who knows nobody to ask comes back by hand only. */
+static bool
+knows_somebody(World *w, int region, const Tables *older)
+{
+	const Members *m = sim_true_members(w, sim_true_head(w) + 1);
+	const Members *known = sim_true_members(w, older->head + 1);
+
+	for (int i = 0; i < known->config.n; i++)
+	{
+		if (known->place[i] != w->region[region].place && sim_member(m, known->place[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
 static void
 lose_somebody(World *w, int region, void *p)
 {
@@ -288,7 +303,8 @@ lose_somebody(World *w, int region, void *p)
 	if (w->healing)
 		return;
 	/* one at a time that nothing but its peers' memory can recognise; and "at most a minority of voters" */
-	if (w->fencing < 0 && !w->shared_address && w->region[victim].up && sim_quorum_remains(w, w->region[victim].place))
+	if (w->fencing < 0 && !w->shared_address && w->region[victim].up && knows_somebody(w, victim, &w->region[victim].backup) &&
+		sim_quorum_remains(w, w->region[victim].place))
 	{
 		if (w->n < MAX_SERVERS && sim_chance(w, w->chaos.clone) && may_be_silent(w, victim, older))
 			clone(w, victim, older);
@@ -334,6 +350,8 @@ sim_wipe(World *w, int place)
 		return;
 	sim_crash(w, region, "leave(), and join() again");
 	new = source->disk;
+	if (r->witness)
+		new.n_executed = (int) (new.applied = new.head);
 	new.incarnation = 0;
 	new.is_void = true;
 	new.server = r->server;
