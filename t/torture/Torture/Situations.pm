@@ -12,7 +12,6 @@ use strict;
 use warnings FATAL => 'all';
 
 use SchemaDrift::Scenario ();
-use Time::HiRes 'sleep';
 
 # name => [ what happens in one line, the mistakes that it is for, the lease in ms, function ]; a, b, c are the three regions
 our %all = (
@@ -61,10 +60,12 @@ sub _announced
 {
 	my ($p, $a, $b, $c) = @_;
 	my $client = $p->opened($a);
+	my $head = SchemaDrift::Scenario::head($p->{g}, $b);
 
 	$p->apart($a, $c);
 	$p->commit($client, 'after-majority');
-	sleep 2;    # for whoever tells too early
+	# time for whoever tells too early
+	eval { $p->wait_for_sql($b, "SELECT max(version) > $head FROM schemadrift_store.log", 2) };
 	$p->kill_server($a);
 	$p->ended($client);
 	return;
@@ -178,8 +179,7 @@ sub _accepted_late
 	$p->apart($a, $b);
 	$p->setting($b, 'schemadrift.testing_waitpoint', '');
 	kill 'CONT', @stand;
-	$p->wait_for('b has it', sub { $p->{tables}->look_now($b); 1 });
-	sleep 3;
+	eval { $p->wait_for_sql($b, 'SELECT max(x.version) > (SELECT version FROM schemadrift_store.applied) FROM schemadrift_store.accepted x', 5) };
 	return;
 }
 
@@ -188,7 +188,7 @@ sub _unflushed
 	my ($p, $a, $b, $c) = @_;
 
 	$p->apart($a, $c);
-	foreach (1 .. 3)
+	foreach (1 .. 2)
 	{
 		my $client = $p->opened($a);
 
@@ -254,6 +254,7 @@ sub _old_primary
 	my ($g, $net) = ($p->{g}, $p->{g}->net);
 	my $region = $g->region($b);
 	my $standby = $region->standby;
+	my $incarnation = $g->sql($a, "SELECT incarnation FROM schemadrift.regions WHERE region = '$b'");
 	my $over = 0;
 	my $take_over = sub {
 		return if $over++;
@@ -268,12 +269,11 @@ sub _old_primary
 	$standby->restart;
 	$standby->promote;
 	$net->redirect($c, $b, $region->port, $standby->port);
-	$g->cut($b, $c, reset => 1);
-	sleep 0.5;
-	$g->heal($b, $c);
+	$p->apart($b, $c);
+	$p->wait_for_sql($c, "SELECT circuit <> 'closed' FROM schemadrift.regions WHERE region = '$b'");
+	$p->together($b, $c);
 	# it is readmitted by a and c
-	$p->wait_for_sql($a, "SELECT incarnation > (SELECT incarnation FROM schemadrift_store.peer WHERE region = '$b' ORDER BY 1 LIMIT 1)
-		FROM schemadrift.regions WHERE region = '$b'");
+	$p->wait_for_sql($a, "SELECT incarnation > $incarnation FROM schemadrift.regions WHERE region = '$b'");
 	$p->apart($a, $c);
 	eval { $p->change($a) };    # by a, and the old server
 	eval { $p->change($c) };    # by c, and the new one
@@ -289,7 +289,7 @@ sub _left_open
 	$p->{g}->sql($a, qq{SELECT schemadrift.set_policy('{"ddl_hold_limit": "${limit}s"}')});
 	$p->all_reached;
 	# for a while that is allowed, and for much longer
-	foreach my $hold (1, $limit + 8)
+	foreach my $hold (1, $limit + 6)
 	{
 		my $holder = $p->opened($a);
 
