@@ -451,6 +451,37 @@ write_row(SdWriter *w, const SdNode *node)
 	sd_close_struct(w);
 }
 
+/* Its "type" is no type: which of JSON_OBJECT(), JSON_ARRAY(), JSON_SERIALIZE() ... it is. */
+static void
+write_json_constructor(SdWriter *w, const SdNode *node)
+{
+	sd_open_struct(w, node);
+	for (int i = 0; i < node->nitems; i++)
+	{
+		const SdNode *value = &node->items[i];
+
+		if (!sd_node_is_field(value, "type"))
+		{
+			sd_write_field(w, value);
+			continue;
+		}
+		sd_write_label(w, value);
+		sd_write_node(w, value);
+	}
+	sd_close_struct(w);
+}
+
+/* A dump leaves out what is so anyway: FORMAT JSON, and with it the only encoding that there is. */
+static void
+write_json_returning(SdWriter *w, const SdNode *node)
+{
+	sd_open_struct(w, node);
+	for (int i = 0; i < node->nitems; i++)
+		if (!sd_node_is_field(&node->items[i], "format"))
+			sd_write_field(w, &node->items[i]);
+	sd_close_struct(w);
+}
+
 typedef struct StructRule
 {
 	const char *tag;
@@ -469,6 +500,8 @@ static const StructRule struct_rules[] = {
 	{"FIELDSTORE", write_field_store},
 	{"ROWEXPR", write_row},
 	{"ROW", write_row},
+	{"JSONCONSTRUCTOREXPR", write_json_constructor},
+	{"JSONRETURNING", write_json_returning},
 	{"SUBLINK", sd_write_sublink},
 	{"QUERY", sd_write_named_query},
 };

@@ -143,6 +143,7 @@ static const FieldRule field_rules[] = {
 	{"type", SD_FIELD_TYPE},
 	{"typeId", SD_FIELD_SKIP},
 	{"typeMod", SD_FIELD_SKIP},
+	{"typid", SD_FIELD_TYPE},
 	{"typmod", SD_FIELD_MODIFIER},
 	{"updatedCols", SD_FIELD_SKIP},
 	{"usingClause", SD_FIELD_SKIP},
