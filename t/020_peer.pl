@@ -242,6 +242,21 @@ SKIP:
 	is("$p->{value} $p->{last_error}", 't ', 'a certificate is checked against the name, not the address');
 }
 
+# ---- statements that are prepared ----
+
+my $prepared = '/* repeated */ SELECT count(*) FROM pg_prepared_statements';
+$p = one([$healthy], sqls => [$prepared], calls => 20, interval => 0);
+is("$p->{ok} $p->{value} $p->{circuit}", '20 1 closed', 'what is repeated is prepared once');
+$p = one([$healthy], sqls => [ $prepared, 'SELECT pg_terminate_backend(pg_backend_pid())' ], calls => 20, interval => 0);
+is("$p->{ok} $p->{unanswered} $p->{value}", '10 10 1', 'and again on another connection');
+# as behind a pooler: the third call finds nothing prepared, and the fifth does not count on it
+$p = one([$healthy], sqls => [ $prepared, 'DEALLOCATE ALL' ], calls => 5, interval => 0);
+is("$p->{ok} $p->{error} $p->{sqlstate} $p->{value} $p->{circuit}", '4 1 26000 0 closed', 'and not, where that does not last');
+$p = one([$healthy], sqls => [ q{PREPARE schemadrift AS SELECT 'of somebody else'}, $prepared, $prepared ], calls => 3, interval => 0);
+is("$p->{ok} $p->{error} $p->{sqlstate} $p->{value}", '2 1 42P05 1', 'or where the name is taken');
+$p = one([$healthy], sqls => ['/* repeated */ SELECT nonsense'], calls => 3, interval => 0);
+is("$p->{error} $p->{sqlstate} $p->{circuit}", '3 42703 closed', 'what cannot be prepared is an error of the call');
+
 # ---- the circuit ----
 
 $p = one([ $bad{'refused port'}[0] ], calls => 20, interval => 1, no_probe => 1);

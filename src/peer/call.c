@@ -21,6 +21,8 @@
 #define LARGE_CALL			(16 * 1024 * 1024)
 #define RECYCLE_DELAY_US	(10 * SD_US_PER_S)
 
+#define PREPARED_NAME		"schemadrift"
+
 /* ---- queue ---- */
 
 static void *
@@ -319,6 +321,25 @@ call_is_large(const SdCall *call)
 	return size > LARGE_CALL;
 }
 
+static bool call_execute(SdPeer *peer);
+
+/* It may be the connection that does not keep what was prepared: from now on it is asked without. */
+static void
+note_prepared(SdPeer *peer, const SdCall *call)
+{
+	switch (call->result.sqlstate)
+	{
+		case ERRCODE_UNDEFINED_PSTATEMENT:
+		case ERRCODE_DUPLICATE_PSTATEMENT:
+		case ERRCODE_FEATURE_NOT_SUPPORTED: /* "cached plan must not change result type" */
+			peer->cannot_prepare = true;
+			peer->prepared = NULL;
+			break;
+		default:
+			break;
+	}
+}
+
 /* ReadyForQuery was seen. */
 static void
 call_complete(SdPeer *peer, int64 now_us)
@@ -332,6 +353,20 @@ call_complete(SdPeer *peer, int64 now_us)
 		return;
 	}
 
+	if (peer->preparing && peer->current->error == NULL)
+	{
+		call = peer->current;
+		peer->preparing = false;
+		peer->prepared = call->spec.sql;
+		PQclear(call->result.rows);
+		call->result.rows = NULL;
+		call->sent_us = now_us;
+		if (!call_execute(peer))
+			call_broken(peer, now_us);
+		return;
+	}
+
+	peer->preparing = false;
 	call = call_detach(peer, now_us);
 	peer->phase = SD_PEER_READY;
 	peer->rtt = call->result.elapsed_us;
@@ -344,6 +379,8 @@ call_complete(SdPeer *peer, int64 now_us)
 		call->result.rows = NULL;
 		call_end(call, SD_CALL_ERROR, "the peer answered with an error");
 		call_note_error(call);
+		if (call->spec.repeated)
+			note_prepared(peer, call);
 		sd_libpq_reason(call->result.message, peer->last_error, sizeof(peer->last_error));
 	}
 	else
@@ -472,16 +509,35 @@ queue_first(SdPeer *peer)
 	return NULL;
 }
 
+/* Hand the current call to libpq, or what has to come before it; false if the connection broke. */
+static bool
+call_execute(SdPeer *peer)
+{
+	const SdCallSpec *spec = &peer->current->spec;
+	int			sent;
+
+	if (!spec->repeated || peer->cannot_prepare)
+		sent = PQsendQueryParams(peer->conn, spec->sql, spec->n_params, spec->types, spec->values,
+								 spec->lengths, spec->formats, spec->binary_result);
+	else if (peer->prepared == spec->sql)
+		sent = PQsendQueryPrepared(peer->conn, PREPARED_NAME, spec->n_params, spec->values,
+								   spec->lengths, spec->formats, spec->binary_result);
+	else
+	{
+		sent = PQsendPrepare(peer->conn, PREPARED_NAME, spec->sql, spec->n_params, spec->types);
+		peer->preparing = true;
+	}
+	return sent && call_flush(peer);
+}
+
 void
 sd_peer_send_next(SdPeer *peer, int64 now_us)
 {
 	SdCall	   *call = queue_first(peer);
-	const SdCallSpec *spec;
 
 	Assert(peer->phase == SD_PEER_READY && peer->current == NULL);
 	if (call == NULL)
 		return;
-	spec = &call->spec;
 
 	/*
 	 * A server that was restarted has closed its end: seen now, the call stays in the queue for the next connection; seen
@@ -499,9 +555,7 @@ sd_peer_send_next(SdPeer *peer, int64 now_us)
 	peer->phase = SD_PEER_BUSY;
 	call->state = SD_CALL_IN_FLIGHT;
 	call->sent_us = now_us;
-	if (!PQsendQueryParams(peer->conn, spec->sql, spec->n_params, spec->types, spec->values,
-						   spec->lengths, spec->formats, spec->binary_result) ||
-		!call_flush(peer))
+	if (!call_execute(peer))
 		call_broken(peer, now_us);
 }
 

@@ -44,6 +44,8 @@ sd_peer_close(SdPeer *peer)
 	peer->flushing = false;
 	peer->checking = false;
 	peer->recycle_at = SD_NEVER;
+	peer->prepared = NULL;
+	peer->preparing = peer->cannot_prepare = false;
 	peer->farewell[0] = '\0';
 	peer->generation++;
 }

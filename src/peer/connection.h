@@ -88,6 +88,7 @@ typedef struct SdCallSpec
 	const int  *lengths;		/* needed for binary ones */
 	const int  *formats;		/* NULL: all text */
 	bool		binary_result;
+	bool		repeated;		/* the same sql often: prepare it, which is one round trip more the first time; sql must be static */
 	SdPriority	priority;
 	int64		deadline_us;	/* monotonic; from submit to done */
 	bool		probe;			/* circuit open: try to connect now and wait for that (at most one attempt a

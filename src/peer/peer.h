@@ -82,6 +82,9 @@ struct SdPeer
 	bool		flushing;		/* BUSY: not all is sent */
 	bool		conninfo_changed;	/* while BUSY: connect again after the call */
 	int64		recycle_at;		/* free libpq's buffers, grown by a large call; SD_NEVER: not needed */
+	const char *prepared;		/* the statement that is prepared under our name for it; NULL: none */
+	bool		preparing;		/* BUSY: that of the current call is; the call itself comes next */
+	bool		cannot_prepare;	/* it did not last, or another session's is in the way: something pools connections */
 	char		farewell[SD_REASON_SIZE];	/* what the server said before it closed an idle connection */
 
 	/* circuit */

@@ -24,6 +24,7 @@
 #include "peer/loop.h"
 
 #define MAX_SAMPLES 20000
+#define REPEATED	"/* repeated */"	/* begins a statement that shall be prepared */
 
 typedef struct Run
 {
@@ -97,6 +98,7 @@ subject_submit(Subject *s, int64 now_us)
 		.n_params = run->body ? 1 : 0,
 		.types = types,
 		.values = values,
+		.repeated = strncmp(run->sqls[s->calls % run->n_sqls], REPEATED, strlen(REPEATED)) == 0,
 		.priority = SD_PRIORITY_VOTE,
 		.deadline_us = now_us + run->timeout_us,
 		.probe = run->probe,
