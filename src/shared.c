@@ -324,6 +324,7 @@ watch_boot_id(const SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, 
 	{
 		bool		lived = peer->other_lives;
 
+		peer->doubted_us = now_us;
 		peer->other_lives = peer->lives;
 		peer->lives = lived;
 		if (peer->other_boot_id != told->boot_id)
@@ -337,6 +338,12 @@ watch_boot_id(const SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, 
 		peer->lives = true;
 	if (peer->both_us > 0 && peer->lives && peer->other_lives)
 		peer->cloned = told->incarnation;
+}
+
+bool
+sd_shared_doubted(int64 doubted_us, int64 now_us)
+{
+	return doubted_us > 0 && now_us - doubted_us < 4 * (int64) sd_heartbeat_interval * 1000;
 }
 
 bool

@@ -97,6 +97,7 @@ typedef struct SdTelemetry
 	int64		heard_at;
 	int32		remembers_of;	/* incarnation of ours ... */
 	int64		remembers;		/* ... of which it remembers so many votes; 0, 0: it does not say */
+	int64		pulse;			/* with an answer: its number, if a pulse may repeat it (functions/rpc_exchange.c); 0: none may */
 } SdTelemetry;
 
 
@@ -119,6 +120,7 @@ typedef struct SdPeerState
 	TimestampTz last_heard;		/* 0: never since start */
 	int64		last_heard_us;	/* monotonic */
 	int64		last_called_us;	/* monotonic: when it last reached us by a call of its own; 0 never */
+	int64		doubted_us;		/* monotonic: when somebody void, or started anew, last spoke in its name; 0 never */
 	SdCircuit	circuit;		/* of our connection to it */
 	int32		rtt_us;			/* smoothed; -1 unknown */
 	TimestampTz retry_at;		/* of an open circuit */
@@ -286,6 +288,9 @@ typedef struct SdDatabase
 	int			blocked_by_pid;
 	TimestampTz blocked_by_since;
 
+	int64		names_version;	/* of the names an entry may need here (store/names.h), as some process read them ... */
+	int64		names_at;		/* ... then, monotonic */
+
 	uint64		boot_id;		/* of this coordinator; random */
 	uint64		hlc;			/* newest hybrid time seen */
 
@@ -350,6 +355,12 @@ extern void sd_shared_wake_at_commit(SdDatabase *db);
 
 /* Take in what a region told; true if there was news in it.  Caller holds db->lock exclusively. */
 extern bool sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64 now_us);
+
+/*
+ * Did somebody void, or started anew, speak in its name a moment ago?  Then both sides tell all in each heartbeat, as often as they can: who
+ * hears what is of the essence then.
+ */
+extern bool sd_shared_doubted(int64 doubted_us, int64 now_us);
 
 /* It told (region, incarnation) of so many votes.  Caller holds db->lock exclusively. */
 extern void sd_shared_count(SdPeerState *peer, int32 incarnation, int64 vote_seq);

@@ -23,9 +23,7 @@
 #include "functions/rpc.h"
 #include "shared.h"
 #include "store/life.h"
-#include "store/names.h"
 #include "store/protocol.h"
-#include "store/telemetry.h"
 #include "store/vote.h"
 #include "waitpoint.h"
 
@@ -33,7 +31,6 @@ PG_FUNCTION_INFO_V1(sd_rpc_prepare);
 PG_FUNCTION_INFO_V1(sd_rpc_accept);
 PG_FUNCTION_INFO_V1(sd_rpc_learn);
 PG_FUNCTION_INFO_V1(sd_rpc_fetch);
-PG_FUNCTION_INFO_V1(sd_rpc_exchange);
 
 /* the first seven arguments of every call between members */
 enum
@@ -41,8 +38,8 @@ enum
 	ARG_PROTOCOL, ARG_GROUP, ARG_GENERATION, ARG_CALLEE, ARG_CALLER, ARG_INCARNATION, ARG_VOTE_SEQ, ARGS_COMMON
 };
 
-static void
-refuse(int sqlstate, const char *message, const char *detail)
+void
+sd_rpc_refuse(int sqlstate, const char *message, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(sqlstate),
@@ -54,17 +51,17 @@ void
 sd_rpc_guard_session(int32 protocol)
 {
 	if (XactIsoLevel != XACT_READ_COMMITTED)
-		refuse(ERRCODE_ACTIVE_SQL_TRANSACTION, "calls between regions run in READ COMMITTED only",
+		sd_rpc_refuse(ERRCODE_ACTIVE_SQL_TRANSACTION, "calls between regions run in READ COMMITTED only",
 			   "An older snapshot would hide the newest promise.");
 	if (IsTransactionBlock() || IsSubTransaction())
-		refuse(ERRCODE_ACTIVE_SQL_TRANSACTION, "calls between regions cannot run in a transaction block",
+		sd_rpc_refuse(ERRCODE_ACTIVE_SQL_TRANSACTION, "calls between regions cannot run in a transaction block",
 			   "The answer must not leave before the commit that makes it true.");
 	if (RecoveryInProgress())
-		refuse(ERRCODE_READ_ONLY_SQL_TRANSACTION, "this server is a standby", NULL);
+		sd_rpc_refuse(ERRCODE_READ_ONLY_SQL_TRANSACTION, "this server is a standby", NULL);
 	if (SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN)
-		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "session_replication_role is not \"origin\"", NULL);
+		sd_rpc_refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "session_replication_role is not \"origin\"", NULL);
 	if (protocol < SD_PROTOCOL_OLDEST || protocol > SD_PROTOCOL + 1)
-		refuse(ERRCODE_PROTOCOL_VIOLATION, "the other region speaks another protocol",
+		sd_rpc_refuse(ERRCODE_PROTOCOL_VIOLATION, "the other region speaks another protocol",
 			   psprintf("It speaks %d; this library speaks %d to %d.", protocol, SD_PROTOCOL_OLDEST, SD_PROTOCOL));
 }
 
@@ -103,12 +100,12 @@ sd_rpc_guard(FunctionCallInfo fcinfo, bool vote)
 
 	for (int i = 0; i < PG_NARGS(); i++)
 		if (i < ARGS_COMMON && PG_ARGISNULL(i))
-			refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks its first arguments", NULL);
+			sd_rpc_refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks its first arguments", NULL);
 
 	caller.region = text_to_cstring(PG_GETARG_TEXT_PP(ARG_CALLER));
 	caller.incarnation = PG_GETARG_INT32(ARG_INCARNATION);
 	if (strlen(caller.region) >= SD_NAME_SIZE)
-		refuse(ERRCODE_NAME_TOO_LONG, "region name is too long", NULL);
+		sd_rpc_refuse(ERRCODE_NAME_TOO_LONG, "region name is too long", NULL);
 	sd_rpc_guard_session(PG_GETARG_INT32(ARG_PROTOCOL));
 
 	/* undone with this transaction; nobody waits long for a row that another call holds */
@@ -118,26 +115,25 @@ sd_rpc_guard(FunctionCallInfo fcinfo, bool vote)
 
 	sd_store_enter(&scope);
 	if (!sd_self_read(&caller.self))
-		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this database is in no group", NULL);
+		sd_rpc_refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this database is in no group", NULL);
 	sd_store_leave(&scope);
 
 	if (memcmp(&caller.self.group_id, PG_GETARG_UUID_P(ARG_GROUP), UUID_LEN) != 0)
-		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this region is in another group", NULL);
+		sd_rpc_refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this region is in another group", NULL);
 	if (caller.self.generation != PG_GETARG_INT32(ARG_GENERATION))
 		refuse_generation(&caller.self, PG_GETARG_INT32(ARG_GENERATION));
 	if (strcmp(caller.self.region, text_to_cstring(PG_GETARG_TEXT_PP(ARG_CALLEE))) != 0)
-		refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the call was meant for another region",
+		sd_rpc_refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the call was meant for another region",
 			   psprintf("This is region \"%s\".", caller.self.region));
 	return caller;
 }
 
-/* Our functions are not STRICT, because some arguments may be NULL; these may not. */
-static void
-require_args(FunctionCallInfo fcinfo, int from, int to)
+void
+sd_rpc_require_args(FunctionCallInfo fcinfo, int from, int to)
 {
 	for (int i = from; i <= to; i++)
 		if (PG_ARGISNULL(i))
-			refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks an argument", NULL);
+			sd_rpc_refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks an argument", NULL);
 }
 
 static SdBallot
@@ -146,22 +142,22 @@ ballot_of(const SdCaller *caller, int64 round, int64 nonce)
 	SdBallot	ballot;
 
 	if (round <= 0)
-		refuse(ERRCODE_INVALID_PARAMETER_VALUE, "a ballot's round must be positive", NULL);
+		sd_rpc_refuse(ERRCODE_INVALID_PARAMETER_VALUE, "a ballot's round must be positive", NULL);
 	sd_ballot_set(&ballot, round, caller->region, (uint64) nonce);
 	return ballot;
 }
 
-static SdChain
-chain_arg(FunctionCallInfo fcinfo, int arg)
+SdChain
+sd_rpc_chain_arg(FunctionCallInfo fcinfo, int arg)
 {
 	SdChain		chain;
 	bytea	   *bytes;
 
 	if (PG_ARGISNULL(arg))
-		refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks an argument", NULL);
+		sd_rpc_refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a call between regions lacks an argument", NULL);
 	bytes = PG_GETARG_BYTEA_PP(arg);
 	if (VARSIZE_ANY_EXHDR(bytes) != SD_SHA_SIZE)
-		refuse(ERRCODE_INVALID_PARAMETER_VALUE, "a chain must have 32 bytes", NULL);
+		sd_rpc_refuse(ERRCODE_INVALID_PARAMETER_VALUE, "a chain must have 32 bytes", NULL);
 	memcpy(chain.sha, VARDATA_ANY(bytes), SD_SHA_SIZE);
 	return chain;
 }
@@ -181,18 +177,18 @@ refuse_far(int64 version, const SdBallot *ballot)
 
 	sd_log_head(&head);
 	if (version <= 0 || version - head.version > MAX_VERSIONS_AHEAD)
-		refuse(ERRCODE_PROTOCOL_VIOLATION, "a call between regions is about a version that cannot be",
+		sd_rpc_refuse(ERRCODE_PROTOCOL_VIOLATION, "a call between regions is about a version that cannot be",
 			   psprintf("It says version " INT64_FORMAT "; the log here ends at " INT64_FORMAT ".", version, head.version));
 	if (ballot == NULL)
 		return;
 	sd_promise_read(&promised);
 	if (ballot->round - promised.round > MAX_ROUNDS_AHEAD)
-		refuse(ERRCODE_PROTOCOL_VIOLATION, "a call between regions has a ballot that cannot be",
+		sd_rpc_refuse(ERRCODE_PROTOCOL_VIOLATION, "a call between regions has a ballot that cannot be",
 			   psprintf("It is of round " INT64_FORMAT "; the promise here is of " INT64_FORMAT ".", ballot->round, promised.round));
 }
 
-static Datum
-bytea_datum(const uint8 *data, size_t size)
+Datum
+sd_rpc_bytea(const uint8 *data, size_t size)
 {
 	bytea	   *bytes = palloc(VARHDRSZ + size);
 
@@ -226,7 +222,7 @@ put_row(ReturnSetInfo *result, const char *answer, const SdVote *vote, int64 ver
 		values[7] = CStringGetTextDatum(reason);
 	nulls[8] = chain == NULL;
 	if (chain)
-		values[8] = bytea_datum(chain->sha, SD_SHA_SIZE);
+		values[8] = sd_rpc_bytea(chain->sha, SD_SHA_SIZE);
 	nulls[9] = bytes == NULL;
 	values[9] = PointerGetDatum(bytes);
 	/* the SQL objects may be older than this library */
@@ -352,11 +348,11 @@ sd_rpc_prepare(PG_FUNCTION_ARGS)
 	SdCaller	caller = sd_rpc_guard(fcinfo, true);
 	SdBallot	ballot = ballot_of(&caller, PG_GETARG_INT64(7), PG_GETARG_INT64(8));
 	int64		version = PG_GETARG_INT64(9);
-	SdChain		chain = chain_arg(fcinfo, 10);
+	SdChain		chain = sd_rpc_chain_arg(fcinfo, 10);
 	SdScope		scope;
 	SdVote		vote;
 
-	require_args(fcinfo, 7, 9);
+	sd_rpc_require_args(fcinfo, 7, 9);
 	InitMaterializedSRF(fcinfo, 0);
 	if (is_leased(fcinfo, &caller, &vote))
 	{
@@ -384,12 +380,12 @@ sd_rpc_accept(PG_FUNCTION_ARGS)
 	SdCaller	caller = sd_rpc_guard(fcinfo, true);
 	SdBallot	ballot = ballot_of(&caller, PG_GETARG_INT64(7), PG_GETARG_INT64(8));
 	int64		version = PG_GETARG_INT64(9);
-	SdChain		chain = chain_arg(fcinfo, 10);
+	SdChain		chain = sd_rpc_chain_arg(fcinfo, 10);
 	SdEntry    *entry;
 	SdScope		scope;
 	SdVote		vote;
 
-	require_args(fcinfo, 7, 11);
+	sd_rpc_require_args(fcinfo, 7, 11);
 	entry = sd_entry_decode(PG_GETARG_BYTEA_P(11));
 	sd_entry_require_sound(entry);
 	InitMaterializedSRF(fcinfo, 0);
@@ -410,8 +406,8 @@ sd_rpc_learn(PG_FUNCTION_ARGS)
 {
 	SdCaller	caller = sd_rpc_guard(fcinfo, true);
 	int64		version = PG_GETARG_INT64(7);
-	SdChain		hash = chain_arg(fcinfo, 9);
-	SdChain		chain = chain_arg(fcinfo, 10);
+	SdChain		hash = sd_rpc_chain_arg(fcinfo, 9);
+	SdChain		chain = sd_rpc_chain_arg(fcinfo, 10);
 	SdEntry    *entry = PG_ARGISNULL(11) ? NULL : sd_entry_decode(PG_GETARG_BYTEA_P(11));
 	SdEntryRef	ref;
 	SdScope		scope;
@@ -422,7 +418,7 @@ sd_rpc_learn(PG_FUNCTION_ARGS)
 	bool		nulls[2] = {false, false};
 
 	(void) caller;
-	require_args(fcinfo, 7, 8);
+	sd_rpc_require_args(fcinfo, 7, 8);
 	memcpy(ref.id, PG_GETARG_UUID_P(8)->data, SD_ENTRY_ID_SIZE);
 	memcpy(ref.sha, hash.sha, SD_SHA_SIZE);
 	if (entry)
@@ -430,7 +426,7 @@ sd_rpc_learn(PG_FUNCTION_ARGS)
 		SdEntryRef	sent = sd_entry_ref(entry);
 
 		if (!sd_entry_equal(&sent, &ref))
-			refuse(ERRCODE_PROTOCOL_VIOLATION, "the entry sent is not the one announced", NULL);
+			sd_rpc_refuse(ERRCODE_PROTOCOL_VIOLATION, "the entry sent is not the one announced", NULL);
 		sd_entry_require_sound(entry);
 	}
 	sd_store_enter(&scope);
@@ -473,7 +469,7 @@ sd_rpc_put_log(ReturnSetInfo *result, int64 from, int64 to, int64 max_bytes)
 		if (entry == NULL || !sd_log_find(v, &chain, NULL))
 			break;
 		values[0] = Int64GetDatum(v);
-		values[1] = bytea_datum(chain.sha, SD_SHA_SIZE);
+		values[1] = sd_rpc_bytea(chain.sha, SD_SHA_SIZE);
 		values[2] = PointerGetDatum(entry->bytes);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 		sent += VARSIZE_ANY_EXHDR(entry->bytes);
@@ -488,7 +484,7 @@ sd_rpc_fetch(PG_FUNCTION_ARGS)
 	SdScope		scope;
 	SdHead		head;
 
-	require_args(fcinfo, 7, 8);
+	sd_rpc_require_args(fcinfo, 7, 8);
 	InitMaterializedSRF(fcinfo, 0);
 	sd_store_enter(&scope);
 	sd_log_head(&head);
@@ -499,131 +495,4 @@ sd_rpc_fetch(PG_FUNCTION_ARGS)
 				   history.removed_by > 0 ? history.removed_by : head.version, PG_GETARG_INT64(8));
 	sd_store_leave(&scope);
 	return (Datum) 0;
-}
-
-/* What a member says of our own votes and of who else speaks in our name; true: we are void now. */
-static bool
-hear_of_ourselves(const SdCaller *caller, const SdTelemetry *told)
-{
-	const SdSelf *self = &caller->self;
-
-	if (sd_life_contradicted(self, caller->region, told->remembers_of, told->remembers))
-		return true;
-	if (self->valid && told->cloned == self->incarnation)
-	{
-		sd_life_end(self->incarnation, SD_VOID_CLONE,
-					psprintf("region \"%s\" hears two servers speak in the name of this region", caller->region));
-		ForceSyncCommit();
-		return true;
-	}
-	return false;
-}
-
-/*
- * Heartbeat.  The caller tells where it is, we answer where we are.  Nothing is written to a table (an idle group makes
- * no WAL), unless what the caller remembers shows that this region has lost votes.
- */
-Datum
-sd_rpc_exchange(PG_FUNCTION_ARGS)
-{
-	SdCaller	caller = sd_rpc_guard(fcinfo, false);
-	SdDatabase *db = sd_shared_mine();
-	int64		names_seen = PG_ARGISNULL(17) ? 0 : PG_GETARG_INT64(17);
-	int64		names_now;
-	char	   *names;
-	SdPeerState *peer;
-	SdTelemetry told = {0};
-	SdTelemetry own;
-	bool		news = false;
-	bool		contradicted = false;
-	bool		member;
-	SdMembers	members;
-	SdScope		scope;
-	TupleDesc	tupdesc;
-	Datum		values[14];
-	bool		nulls[14] = {0};
-
-	require_args(fcinfo, 7, 15);
-	if (db == NULL)
-		refuse(SD_ERRCODE_NO_COORDINATOR, "no coordinator runs in this region",
-			   "The launcher has not started one yet.");
-
-	told.incarnation = caller.incarnation;
-	told.boot_id = PG_GETARG_INT64(7);
-	told.head = PG_GETARG_INT64(8);
-	told.applied = PG_GETARG_INT64(9);
-	memcpy(told.digest, chain_arg(fcinfo, 10).sha, SD_SHA_SIZE);
-	told.vote_seq = PG_GETARG_INT64(11);
-	told.hlc = PG_GETARG_INT64(12);
-	told.state = sd_region_state_parse(text_to_cstring(PG_GETARG_TEXT_PP(13)));
-	told.halted_at = PG_GETARG_INT64(14);
-	told.attempts = PG_GETARG_INT32(15);
-	if (!PG_ARGISNULL(16))
-		sd_shared_copy(told.halt_error, SD_TEXT_SIZE, text_to_cstring(PG_GETARG_TEXT_PP(16)));
-	if (PG_NARGS() > 18 && !PG_ARGISNULL(18))
-		sd_telemetry_read_notes(text_to_cstring(PG_GETARG_TEXT_PP(18)), &told);
-
-	sd_store_enter(&scope);
-	names = sd_names_own(&names_now);
-	sd_members_read(&members);
-	if (sd_config_find(&members.config, caller.region) >= 0)
-		contradicted = hear_of_ourselves(&caller, &told);
-	sd_telemetry_own(db, &own);
-	sd_telemetry_remember(db, caller.region, caller.incarnation, &own);
-	own.heard_boot_id = told.boot_id;
-	own.heard_at = told.at;
-	sd_store_leave(&scope);
-
-	/*
-	 * Another life of a member, or a region that was removed, is told what we know and is not counted.  Nor is a
-	 * void one: it may be a copy that speaks in the name of a region that is well.  If it is the region itself our own
-	 * exchange, which goes to the address in the log, hears so.
-	 */
-	member = told.state != SD_REGION_VOID && sd_config_find(&members.config, caller.region) >= 0 &&
-		members.config.member[sd_config_find(&members.config, caller.region)].incarnation == caller.incarnation;
-
-	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
-	peer = member ? sd_shared_peer(db, caller.region) : NULL;
-	if (peer)
-	{
-		/* it is back: no need to wait for our next attempt to connect */
-		news = peer->circuit == SD_CIRCUIT_OPEN && peer->told.boot_id != told.boot_id;
-		peer->last_called_us = sd_monotonic_us();
-		news |= sd_shared_hear(db, peer, &told, peer->last_called_us);
-
-		/* only of what we have not given to another ballot since */
-		if (told.lease_wanted_ms > 0 && sd_ballot_compare(&db->grant.ballot, &told.lease) == 0)
-		{
-			sd_grant_note(&db->grant, &told.lease, (int64) told.lease_wanted_ms * SD_US_PER_MS, peer->last_called_us);
-			own.granted = told.lease;
-			own.granted_ms = told.lease_wanted_ms;
-		}
-	}
-	LWLockRelease(&db->lock);
-	if (contradicted)
-		sd_shared_wake_at_commit(db);
-	if (news)
-	{
-		ConditionVariableBroadcast(&db->changed);
-		sd_shared_wake(db);
-	}
-
-	values[0] = Int32GetDatum(own.incarnation);
-	values[1] = Int64GetDatum(own.boot_id);
-	values[2] = Int64GetDatum(own.head);
-	values[3] = Int64GetDatum(own.applied);
-	values[4] = bytea_datum(own.digest, SD_SHA_SIZE);
-	values[5] = Int64GetDatum(own.vote_seq);
-	values[6] = Int64GetDatum(own.hlc);
-	values[7] = CStringGetTextDatum(sd_region_state_text(own.state));
-	values[8] = Int64GetDatum(own.halted_at);
-	values[9] = Int32GetDatum(own.attempts);
-	values[10] = CStringGetTextDatum(own.halt_error);
-	values[11] = Int64GetDatum(names_now);
-	nulls[12] = names_now == names_seen;
-	values[12] = nulls[12] ? (Datum) 0 : CStringGetTextDatum(names);
-	values[13] = CStringGetTextDatum(sd_telemetry_write_notes(&own));
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
 }

@@ -36,6 +36,15 @@ extern int	sd_rpc_member(const SdCaller *caller, const SdMembers *members, bool 
 /* The part of it that needs no identity: for callers that are not members yet. */
 extern void sd_rpc_guard_session(int32 protocol);
 
+/* Refuse a call; detail: NULL for none. */
+extern void sd_rpc_refuse(int sqlstate, const char *message, const char *detail);
+
+/* Our functions are not STRICT, because some arguments may be NULL; these may not. */
+extern void sd_rpc_require_args(FunctionCallInfo fcinfo, int from, int to);
+
+extern SdChain sd_rpc_chain_arg(FunctionCallInfo fcinfo, int arg);
+extern Datum sd_rpc_bytea(const uint8 *data, size_t size);
+
 /* For calls that make an entry: who asked gives up some time, and nothing must happen afterwards. */
 extern void sd_rpc_wait_a_while_only(void);
 

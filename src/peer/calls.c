@@ -24,6 +24,7 @@ typedef struct Params
 	const char *values[MAX_PARAMS];
 	int			lengths[MAX_PARAMS];
 	int			formats[MAX_PARAMS];
+	bool		repeated;
 	SdCallDone	done;
 	void	   *arg;
 } Params;
@@ -134,8 +135,8 @@ submit(SdPeer *peer, Params *p, const char *sql, SdPriority priority, int64 dead
 {
 	SdCallSpec	spec = {
 		.sql = sql, .n_params = p->n, .types = p->types, .values = p->values, .lengths = p->lengths,
-		.formats = p->formats, .binary_result = true, .priority = priority, .deadline_us = deadline_us,
-		.done = finish, .arg = p
+		.formats = p->formats, .binary_result = true, .repeated = p->repeated, .priority = priority,
+		.deadline_us = deadline_us, .done = finish, .arg = p
 	};
 
 	return sd_peer_submit(peer, &spec);
@@ -253,6 +254,16 @@ sd_call_exchange(SdPeer *peer, const SdCallHead *head, const SdTelemetry *own, i
 	put_text(p, sd_telemetry_write_notes(own));
 	return submit(peer, p, "SELECT * FROM schemadrift_rpc.exchange($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19)",
 				  SD_PRIORITY_HEARTBEAT, deadline_us);
+}
+
+SdCall *
+sd_call_pulse(SdPeer *peer, int64 pulse, int64 deadline_us, SdCallDone done, void *arg)
+{
+	Params	   *p = params_create(done, arg);
+
+	put_int64(p, pulse);
+	p->repeated = true;
+	return submit(peer, p, "SELECT schemadrift_rpc.pulse($1)", SD_PRIORITY_HEARTBEAT, deadline_us);
 }
 
 SdCall *
@@ -487,4 +498,11 @@ sd_call_decode_exchange(const PGresult *r, SdTelemetry *told, int64 *names_versi
 	told->state = sd_region_state_parse(state);
 	sd_shared_copy(told->halt_error, SD_TEXT_SIZE, error);
 	return true;
+}
+
+bool
+sd_call_decode_pulse(const PGresult *r, int64 *pulse)
+{
+	*pulse = 0;
+	return PQnfields(r) == 1 && PQntuples(r) == 1 && (PQgetisnull(r, 0, 0) || get_int64(r, 0, 0, pulse));
 }

@@ -50,6 +50,8 @@ extern SdCall *sd_call_fetch(SdPeer *peer, const SdCallHead *head, int64 from, i
 /* notes: by the call that takes notes, which protocol 1 does not have */
 extern SdCall *sd_call_exchange(SdPeer *peer, const SdCallHead *head, const SdTelemetry *own, int64 names_seen, bool notes,
 								int64 deadline_us, SdCallDone done, void *arg);
+/* Once more what the exchange of that number told, on the same connection. */
+extern SdCall *sd_call_pulse(SdPeer *peer, int64 pulse, int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_promote(SdPeer *peer, const SdCallHead *head, int64 deadline_us, SdCallDone done, void *arg);
 
 extern SdCall *sd_call_readmit(SdPeer *peer, const SdCallHead *call_head, const SdHead *head, int64 deadline_us,
@@ -96,5 +98,8 @@ extern bool sd_call_decode_rows(const PGresult *result, List **rows);
 
 /* names: NULL when the peer has no newer ones than names_seen */
 extern bool sd_call_decode_exchange(const PGresult *result, SdTelemetry *told, int64 *names_version, char **names);
+
+/* 0: an exchange is needed */
+extern bool sd_call_decode_pulse(const PGresult *result, int64 *pulse);
 
 #endif							/* SD_CALLS_H */

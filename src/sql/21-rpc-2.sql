@@ -39,6 +39,11 @@ COMMENT ON FUNCTION schemadrift_rpc.exchange(integer, uuid, integer, text, text,
 	bigint, text, bigint, integer, text, bigint, text) IS
 	'heartbeat: both regions tell how far they are; writes nothing';
 
+CREATE FUNCTION schemadrift_rpc.pulse(pulse bigint) RETURNS bigint
+	LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sd_rpc_pulse';
+COMMENT ON FUNCTION schemadrift_rpc.pulse IS
+	'heartbeat: both regions tell again what they told in the exchange of that number, in this session; null: make an exchange';
+
 CREATE FUNCTION schemadrift_rpc.handover(protocol integer, group_id uuid, generation integer, callee text,
 	caller text, caller_incarnation integer, known_vote_seq bigint,
 	round bigint, nonce bigint, waited_ms bigint, tried_round bigint, tried_nonce bigint,

@@ -10,11 +10,12 @@
 #include "utils/syscache.h"
 
 #include "clock.h"
+#include "shared.h"
 #include "store/entry.h"
 #include "store/names.h"
 #include "store/sql.h"
 
-/* extension control files come and go without a notice to us */
+/* extension control files come and go without a notice to us; one process of a database looks for all */
 #define NAMES_MAX_AGE_MS 60000
 
 static char *names = NULL;
@@ -31,6 +32,50 @@ invalidate(Datum arg, int cacheid, uint32 hashvalue)
 	names_stale = true;
 }
 
+static bool
+is_young(int64 at)
+{
+	return sd_monotonic_us() - at < (int64) NAMES_MAX_AGE_MS * SD_US_PER_MS;
+}
+
+/* Did another process read the same since? */
+static bool
+read_by_others(void)
+{
+	SdDatabase *db = sd_shared_mine();
+	bool		same = false;
+
+	if (db == NULL)
+		return false;
+	LWLockAcquire(&db->lock, LW_SHARED);
+	if (db->names_version == names_version && db->names_at > names_at)
+	{
+		names_at = db->names_at;
+		same = true;
+	}
+	LWLockRelease(&db->lock);
+	return same && is_young(names_at);
+}
+
+static void
+tell_others(void)
+{
+	SdDatabase *db = sd_shared_mine();
+
+	if (db == NULL)
+		return;
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->names_version = names_version;
+	db->names_at = names_at;
+	LWLockRelease(&db->lock);
+}
+
+bool
+sd_names_fresh(void)
+{
+	return !names_stale && (is_young(names_at) || read_by_others());
+}
+
 char *
 sd_names_own(int64 *version)
 {
@@ -45,7 +90,6 @@ sd_names_own(int64 *version)
 		.nargs = 3, .types = {INT4OID, INT4OID, INT4OID}
 	};
 	static bool registered = false;
-	int64		now = sd_monotonic_us();
 
 	if (!registered)
 	{
@@ -54,8 +98,9 @@ sd_names_own(int64 *version)
 		CacheRegisterSyscacheCallback(TABLESPACEOID, invalidate, (Datum) 0);
 		registered = true;
 	}
-	if (names_stale || now - names_at >= (int64) NAMES_MAX_AGE_MS * SD_US_PER_MS)
+	if (!sd_names_fresh())
 	{
+		int64		now = sd_monotonic_us();
 		uint8		hash[SD_SHA_SIZE];
 		char	   *fresh;
 
@@ -69,6 +114,7 @@ sd_names_own(int64 *version)
 		names_at = now;
 		sd_sha256(names, strlen(names), hash);
 		memcpy(&names_version, hash, sizeof(names_version));
+		tell_others();
 	}
 	*version = names_version;
 	return names;

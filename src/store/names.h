@@ -14,6 +14,9 @@
 /* The names here and a number that changes with them.  Cached; needs a scope (sql.h). */
 extern char *sd_names_own(int64 *version);
 
+/* Is what sd_names_own() said last still true?  Cheap; needs no scope. */
+extern bool sd_names_fresh(void);
+
 /* The first of the needs that is not among the names; NULL if all are there. */
 extern const char *sd_names_missing(const char *names, List *needs);
 

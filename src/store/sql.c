@@ -91,6 +91,14 @@ sd_store_run(SdStatement *statement, const Datum *values, const bool *nulls, int
 	return SPI_processed;
 }
 
+uint64
+sd_store_changes(void)
+{
+	/* READ COMMITTED: the snapshot is a new one each time, and says as of how many transactions it was taken */
+	return IsolationUsesXactSnapshot() || TransactionIdIsValid(GetTopTransactionIdIfAny()) ? 0 :
+		GetTransactionSnapshot()->snapXactCompletionCount;
+}
+
 Datum
 sd_store_value(uint64 row, int column, bool *isnull)
 {

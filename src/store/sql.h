@@ -55,6 +55,13 @@ typedef struct SdStatement
  */
 extern uint64 sd_store_run(SdStatement *statement, const Datum *values, const bool *nulls, int rows);
 
+/*
+ * A number that is another one whenever a statement that is run now might find other rows than before; 0: nothing is certain,
+ * because this transaction has written something.  PostgreSQL counts the transactions that wrote and have ended, in any
+ * database, to know whether it can use a snapshot again.  Needs a transaction, no scope.
+ */
+extern uint64 sd_store_changes(void);
+
 /* Columns of row i of the last result; pass-by-reference values are valid until the scope ends. */
 extern Datum sd_store_value(uint64 row, int column, bool *isnull);
 extern int64 sd_store_int64(uint64 row, int column);

@@ -14,33 +14,33 @@
 #include "store/telemetry.h"
 
 void
-sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
+sd_telemetry_from_tables(SdDatabase *db, const SdSelf *self, SdTelemetry *own)
 {
-	SdSelf		self;
 	SdHead		head;
 	SdApplied	applied;
-	int64		now = sd_monotonic_us();
 
 	memset(own, 0, sizeof(*own));
-	own->at = now;
 	own->protocol = sd_protocol_own();
-	if (!sd_self_read(&self))
-		return;
 	sd_log_head(&head);
 	sd_applied_read(&applied);
-	own->incarnation = self.incarnation;
-	own->life = self.life;
-	own->vote_seq = self.vote_seq;
+	own->incarnation = self->incarnation;
+	own->life = self->life;
+	own->vote_seq = self->vote_seq;
 	own->head = head.version;
 	own->applied = applied.version;
 	memcpy(own->digest, applied.digest, SD_SHA_SIZE);
-
 	sd_online_own_reports(db, own->tasks);
+}
+
+void
+sd_telemetry_add_shared(SdDatabase *db, bool valid, SdTelemetry *own)
+{
+	int64		now = sd_monotonic_us();
 
 	LWLockAcquire(&db->lock, LW_SHARED);
 	own->boot_id = (int64) db->boot_id;
 	own->hlc = (int64) db->hlc;
-	own->state = self.valid ? db->state : SD_REGION_VOID;
+	own->state = valid ? db->state : SD_REGION_VOID;
 	own->halted_at = db->halted_at;
 	own->attempts = db->attempts;
 	own->held = sd_progress_is_held(db);
@@ -63,9 +63,8 @@ sd_telemetry_own(SdDatabase *db, SdTelemetry *own)
 }
 
 void
-sd_telemetry_remember(SdDatabase *db, const char *region, int32 incarnation, SdTelemetry *own)
+sd_telemetry_remember(SdDatabase *db, const char *region, int32 incarnation, int64 kept, SdTelemetry *own)
 {
-	int64		kept = sd_peer_vote_seq(region, incarnation);
 	SdPeerState *peer = NULL;
 
 	own->cloned = 0;
@@ -168,6 +167,8 @@ sd_telemetry_write_notes(const SdTelemetry *own)
 	appendStringInfo(&out, "at " INT64_FORMAT "\n", own->at);
 	if (own->heard_at > 0)
 		appendStringInfo(&out, "heard " INT64_FORMAT " " INT64_FORMAT "\n", own->heard_boot_id, own->heard_at);
+	if (own->pulse != 0)
+		appendStringInfo(&out, "pulse " INT64_FORMAT "\n", own->pulse);
 	for (int i = 0; i < SD_MAX_TASKS; i++)
 		write_task(&out, &own->tasks[i]);
 	return out.data;
@@ -254,6 +255,8 @@ sd_telemetry_read_notes(const char *notes, SdTelemetry *told)
 			told->heard_boot_id = strtoll(value, NULL, 10);
 			told->heard_at = strtoll(strchr(value, ' ') + 1, NULL, 10);
 		}
+		else if (strcmp(line, "pulse") == 0)
+			told->pulse = strtoll(value, NULL, 10);
 		else if (strcmp(line, "task") == 0)
 			read_task(value, told);
 	}

@@ -5,15 +5,20 @@
 #define SD_STORE_TELEMETRY_H
 
 #include "shared.h"
-
-/* Needs a scope (sql.h); takes db->lock. */
-extern void sd_telemetry_own(SdDatabase *db, SdTelemetry *own);
+#include "store/state.h"
 
 /*
- * What is told to one region only: how many votes it is known to have cast under that incarnation, and whether two servers
- * speak in its name.  Needs a scope; takes db->lock.
+ * What the tables say, which changes with them, and what shared memory says, which changes at any time and is added to the first.
+ * self: as in the tables; valid: of it.  The first needs a scope (sql.h), both take db->lock.  Neither says when it is told.
  */
-extern void sd_telemetry_remember(SdDatabase *db, const char *region, int32 incarnation, SdTelemetry *own);
+extern void sd_telemetry_from_tables(SdDatabase *db, const SdSelf *self, SdTelemetry *own);
+extern void sd_telemetry_add_shared(SdDatabase *db, bool valid, SdTelemetry *own);
+
+/*
+ * What is told to one region only: how many votes it is known to have cast under that incarnation, kept of them in table peer,
+ * and whether two servers speak in its name.  Takes db->lock.
+ */
+extern void sd_telemetry_remember(SdDatabase *db, const char *region, int32 incarnation, int64 kept, SdTelemetry *own);
 
 /*
  * Notes: whatever is told besides the columns that every protocol number has, as lines "name value".  A name that the

@@ -302,7 +302,7 @@ publish(SdCoordinator *c)
 	{
 		ConditionVariableBroadcast(&c->db->changed);
 		sd_shared_wake_applier(c->db);
-		sd_gossip_hurry(c);		/* others wait for what we have applied */
+		sd_heartbeat_hurry(c);		/* others wait for what we have applied */
 
 		/* not at the first look after a start: these were told before */
 		for (int64 v = head_before + 1; head_before > 0 && v <= c->head.version; v++)
@@ -659,7 +659,7 @@ sd_coordinator_main(Datum main_arg)
 			continue;
 		now = sd_monotonic_us();
 		deadline = Min(sd_request_deadline(c), sd_settle_deadline(c, now));
-		deadline = Min(deadline, sd_gossip_deadline(c));
+		deadline = Min(deadline, sd_heartbeat_deadline(c));
 		deadline = Min(deadline, sd_lost_deadline(c, now));
 		deadline = Min(deadline, applier_deadline(c, now));
 		deadline = Min(deadline, sd_task_deadline(c, now));

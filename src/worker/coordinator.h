@@ -12,7 +12,8 @@
  *	lease.c			leading, and waiting for who leads
  *	settle.c		finishing what others began
  *	members.c		the group's members, as the log has them
- *	gossip.c		one connection a member: exchange, learn, fetch
+ *	gossip.c		one connection a member: learn, fetch, promotion
+ *	heartbeat.c		exchanges and pulses with them
  *	lost.c			whether this region may vote: what others remember of it, being void, coming back
  */
 #ifndef SD_WORKER_COORDINATOR_H
@@ -57,8 +58,23 @@ typedef struct SdRemote
 	bool		exchanging;		/* a call of that kind is under way */
 	bool		fetching;
 	bool		learning;
-	int64		next_exchange_us;
+	int64		next_exchange_us;	/* 0: at once */
 	int64		exchange_us;	/* when the newest was sent */
+	int64		shown_us;		/* when a call of its own told what we have in told; 0: none did */
+	int32		counted;		/* as in SdPeerState */
+	int64		counted_vote_seq;
+	int64		called_us;		/* when it last called us; 0 never */
+	int64		doubted_us;		/* when somebody last called in its name who may not be it; 0 never */
+
+	/* what the newest exchange said and brought, for a pulse to repeat */
+	SdTelemetry said;
+	int32		said_generation;
+	int64		said_vote_seq;
+	int32		said_protocol;
+	SdTelemetry answer;
+	int64		pulse;			/* its number; 0: none */
+	bool		quiet;			/* and it was repeated: nothing is new */
+
 	int64		lease_wanted_us;	/* for how long it asked to renew our lease; 0: it did not */
 	int64		fetch_after_us; /* the last fetch brought nothing: not before then */
 	int64		push;			/* newest version it shall be told of; 0 none */
@@ -122,6 +138,11 @@ struct SdCoordinator
 	SdLoop	   *loop;
 	MemoryContext context;		/* for the life of the process */
 	MemoryContext turn;			/* for one turn of the loop */
+
+	/* what the tables say of that which heartbeats tell, as of so many changes (sd_store_changes()); 0: not known */
+	uint64		own_changes;
+	SdTelemetry own;
+	bool		own_valid;
 
 	/* what the tables say, as of the last look */
 	int32		protocol;		/* that this region speaks */
@@ -329,15 +350,18 @@ extern int64 sd_task_deadline(SdCoordinator *c, int64 now);
 /* gossip.c */
 extern void sd_gossip_members(SdCoordinator *c);	/* connections as the configuration says */
 extern void sd_gossip_drive(SdCoordinator *c, int64 now);
-extern int64 sd_gossip_deadline(SdCoordinator *c);
 extern SdRemote *sd_gossip_find(SdCoordinator *c, const char *region);
 extern void sd_gossip_push(SdCoordinator *c, int64 version);	/* tell everybody that it is chosen */
-extern void sd_gossip_hurry(SdCoordinator *c);	/* exchange with everybody now */
 extern SdCallHead sd_gossip_head(SdCoordinator *c, SdRemote *remote);
 extern void sd_gossip_speak(SdCoordinator *c, int32 protocol);
 
 /* An answer told of so many votes of that region. */
 extern void sd_gossip_count(SdRemote *remote, int32 incarnation, int64 vote_seq);
+
+/* heartbeat.c */
+extern void sd_heartbeat_drive(SdCoordinator *c, int64 now);
+extern int64 sd_heartbeat_deadline(SdCoordinator *c);
+extern void sd_heartbeat_hurry(SdCoordinator *c);	/* exchange with everybody now */
 
 /* lost.c */
 

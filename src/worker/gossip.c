@@ -1,27 +1,18 @@
 /*
  * gossip.c: what the coordinator tells the other members and hears from them, outside of votes.
  *
- * Exchange (heartbeat) tells both sides how far the other is; learn is pushed by whoever decided a version;
- * fetch brings what is missing.  None of them decides anything: a lost call is repeated by the next exchange.
+ * Heartbeats (heartbeat.c) tell both sides how far the other is; learn is pushed by whoever decided a version;
+ * fetch brings what is missing.  None of them decides anything: a lost call is repeated by the next heartbeat.
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "causality/hlc.h"
 #include "clock.h"
-#include "errors.h"
 #include "settings.h"
-#include "store/telemetry.h"
 #include "worker/coordinator.h"
 
-/*
- * An answer that takes longer tells nothing about now, and until it is given up a change would wait for that region:
- * long enough for the longest round trip on Earth several times over, short enough to refuse soon after a cut.
- */
-#define EXCHANGE_TIMEOUT_US	(2 * SD_US_PER_S)
 #define FETCH_TIMEOUT_US	(60 * SD_US_PER_S)
 
 SdCallHead
@@ -189,140 +180,6 @@ sd_gossip_members(SdCoordinator *c)
 			c->db->peers[i] = c->db->peers[--c->db->n_peers];
 	}
 	LWLockRelease(&c->db->lock);
-}
-
-/* ---- exchange ---- */
-
-static void
-remember(SdCoordinator *c, void *arg)
-{
-	SdRemote   *remote = arg;
-
-	(void) c;
-	sd_peer_remember(remote->region, remote->incarnation, remote->told.applied, remote->known_vote_seq, remote->told.boot_id);
-}
-
-static void
-hear(SdRemote *remote, const SdTelemetry *told, int64 now)
-{
-	SdCoordinator *c = remote->coordinator;
-	SdHlcClock	clock;
-	bool		news = false;
-	uint64		wall_ms = (uint64) ((GetCurrentTimestamp() +
-									 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000);
-
-	/* of notes we learn that it knows them, or that its server was started anew and may know them now */
-	if (told->protocol > 0 || (remote->told.boot_id != 0 && remote->told.boot_id != told->boot_id))
-		remote->plain = false;
-	remote->told = *told;
-	remote->heard_us = now;
-	sd_gossip_count(remote, told->incarnation, told->vote_seq);
-
-	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	{
-		SdPeerState *state = sd_shared_peer(c->db, remote->region);
-
-		if (state)
-			news = sd_shared_hear(c->db, state, told, now);
-
-		/* a clock that is far ahead is not taken in: it would push everybody's */
-		sd_hlc_init(&clock, c->db->hlc, 60000);
-		if (sd_hlc_receive(&clock, (SdHlc) told->hlc, wall_ms))
-			c->db->hlc = Max(c->db->hlc, (uint64) told->hlc);
-	}
-	LWLockRelease(&c->db->lock);
-	if (news)
-		ConditionVariableBroadcast(&c->db->changed);
-
-	/* an idle group writes nothing: only news goes to the table, and only what a restart must not forget */
-	if (told->incarnation == remote->incarnation &&
-		(remote->known_vote_seq > remote->remembered_vote_seq || told->applied > remote->remembered_applied ||
-		 told->boot_id != remote->remembered_boot_id))
-	{
-		if (sd_coordinator_transaction(c, remember, remote, false))
-		{
-			remote->remembered_vote_seq = remote->known_vote_seq;
-			remote->remembered_applied = Max(remote->remembered_applied, told->applied);
-			remote->remembered_boot_id = told->boot_id;
-		}
-	}
-	sd_lost_hear(c, remote, told, now);
-}
-
-static void
-exchange_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
-{
-	SdRemote   *remote = arg;
-	int64		now = sd_monotonic_us();
-	SdTelemetry told;
-	int64		names_version;
-	char	   *names;
-
-	(void) peer;
-	(void) call;
-	remote->exchanging = false;
-	if (result->status == SD_CALL_ERROR && result->sqlstate == SD_ERRCODE_GENERATION)
-		sd_lost_generation(remote->coordinator, remote, result->detail);
-	if (result->status == SD_CALL_ERROR && result->sqlstate == ERRCODE_UNDEFINED_FUNCTION && !remote->plain)
-	{
-		/* it is older: once more, without notes */
-		remote->plain = true;
-		remote->next_exchange_us = 0;
-	}
-	if (result->status != SD_CALL_OK)
-		return;
-	if (!sd_call_decode_exchange(result->rows, &told, &names_version, &names))
-	{
-		ereport(LOG, (errmsg("schemadrift: region \"%s\" answered an exchange with nonsense", remote->region)));
-		return;
-	}
-	if (names)
-	{
-		if (remote->names)
-			pfree(remote->names);
-		remote->names = MemoryContextStrdup(remote->coordinator->context, names);
-		remote->names_version = names_version;
-	}
-	remote->names_us = now;
-	if (!sd_ballot_is_none(&told.granted) && remote->lease_wanted_us > 0)
-		sd_lead_granted(remote->coordinator, &told.granted, remote->region, remote->exchange_us, remote->lease_wanted_us);
-	hear(remote, &told, now);
-}
-
-
-static void
-read_own(SdCoordinator *c, void *arg)
-{
-	sd_telemetry_own(c->db, arg);
-}
-
-static void
-exchange(SdRemote *remote, const SdTelemetry *own, int64 now)
-{
-	SdCoordinator *c = remote->coordinator;
-	SdCallHead	head = sd_gossip_head(c, remote);
-	SdTelemetry tell = *own;
-
-	tell.remembers_of = remote->incarnation;
-	tell.remembers = remote->known_vote_seq;
-	tell.cloned = remote->cloned;
-	tell.heard_boot_id = remote->told.boot_id;
-	tell.heard_at = remote->told.at;
-	remote->exchanging = true;
-	remote->exchange_us = now;
-	remote->lease_wanted_us = (int64) own->lease_wanted_ms * SD_US_PER_MS;
-	remote->next_exchange_us = now + (int64) sd_heartbeat_interval * SD_US_PER_MS;
-	sd_call_exchange(remote->peer, &head, &tell, remote->names_version, !remote->plain, now + EXCHANGE_TIMEOUT_US,
-					 exchange_done, remote);
-}
-
-void
-sd_gossip_hurry(SdCoordinator *c)
-{
-	ListCell   *lc;
-
-	foreach(lc, c->remotes)
-		((SdRemote *) lfirst(lc))->next_exchange_us = 0;
 }
 
 /* ---- learn ---- */
@@ -532,89 +389,66 @@ ask_promotion(SdCoordinator *c, int64 now)
 
 /* ---- one turn ---- */
 
-/* A region that was removed tells that to who does not know it yet, and falls silent when it has heard so. */
-static bool
-has_news_for(SdCoordinator *c, SdRemote *remote)
-{
-	return c->me >= 0 || remote->heard_us == 0 || remote->told.applied < c->members.config.since;
-}
-
-/* Copy what people may ask; and when a region called us, do not wait out our back-off. */
+/* Copy what people may ask; and when a region called us, do not wait out our back-off.  Caller holds db->lock. */
 static void
-show_peer(SdRemote *remote)
+show_peer(SdRemote *remote, SdPeerState *state, int64 now)
 {
-	SdDatabase *db = remote->coordinator->db;
-	SdPeerState *state;
 	int64		retry = sd_peer_retry_at(remote->peer);
-	bool		wake = false;
-	int32		counted = 0;
-	int64		vote_seq = 0;
 
-	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
-	state = sd_shared_peer(db, remote->region);
-	if (state)
-	{
-		state->circuit = sd_peer_circuit(remote->peer);
-		state->rtt_us = (int32) sd_peer_rtt(remote->peer);
-		state->retry_at = retry == SD_NEVER ? 0 : GetCurrentTimestamp() + (retry - sd_monotonic_us());
+	state->circuit = sd_peer_circuit(remote->peer);
+	state->rtt_us = (int32) sd_peer_rtt(remote->peer);
+	state->retry_at = retry == SD_NEVER ? 0 : GetCurrentTimestamp() + (retry - now);
+	if (strcmp(state->last_error, sd_peer_last_error(remote->peer)) != 0)
 		strlcpy(state->last_error, sd_peer_last_error(remote->peer), SD_TEXT_SIZE);
-		if (state->circuit == SD_CIRCUIT_OPEN && state->last_called_us > remote->heard_us &&
-			sd_monotonic_us() - state->last_called_us < 2 * (int64) sd_heartbeat_interval * SD_US_PER_MS)
-			wake = true;
-		/* its own calls tell as much as its answers to ours */
-		if (state->last_heard_us > remote->heard_us)
-		{
-			remote->told = state->told;
-			remote->plain &= state->told.protocol < 2;
-		}
-		counted = state->counted;
-		vote_seq = state->vote_seq;
-		remote->cloned = state->cloned;
-	}
-	LWLockRelease(&db->lock);
-	if (counted > 0)
-		count(remote, counted, vote_seq);
-	if (wake)
+	if (state->circuit == SD_CIRCUIT_OPEN && state->last_called_us > remote->heard_us &&
+		now - state->last_called_us < 2 * (int64) sd_heartbeat_interval * SD_US_PER_MS)
 		sd_peer_wake(remote->peer);
+	/* its own calls tell as much as its answers to ours */
+	if (state->last_heard_us > remote->heard_us && state->last_heard_us != remote->shown_us)
+	{
+		remote->told = state->told;
+		remote->plain &= state->told.protocol < 2;
+		remote->shown_us = state->last_heard_us;
+	}
+	remote->called_us = state->last_called_us;
+	remote->doubted_us = state->doubted_us;
+	remote->cloned = state->cloned;
+	remote->counted = state->counted;
+	remote->counted_vote_seq = state->vote_seq;
 }
 
-static bool
-is_due(SdCoordinator *c, SdRemote *remote, int64 by)
-{
-	return !remote->exchanging && remote->next_exchange_us <= by && has_news_for(c, remote);
-}
-
-/* One look at our tables for all whose turn is near: so they stay together from then on. */
 static void
-exchange_with_due(SdCoordinator *c, int64 now)
+show_peers(SdCoordinator *c)
 {
-	int64		by = now + (int64) sd_heartbeat_interval * SD_US_PER_MS / 4;
-	SdTelemetry own;
+	int64		now = sd_monotonic_us();
 	ListCell   *lc;
 
-	if (!sd_coordinator_transaction(c, read_own, &own, false))
-		return;
-	sd_gossip_speak(c, own.protocol);
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	foreach(lc, c->remotes)
-		if (is_due(c, lfirst(lc), by))
-			exchange(lfirst(lc), &own, now);
+	{
+		SdRemote   *remote = lfirst(lc);
+		SdPeerState *state = sd_shared_peer(c->db, remote->region);
+
+		if (state)
+			show_peer(remote, state, now);
+	}
+	LWLockRelease(&c->db->lock);
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+
+		if (remote->counted > 0)
+			count(remote, remote->counted, remote->counted_vote_seq);
+	}
 }
 
 void
 sd_gossip_drive(SdCoordinator *c, int64 now)
 {
-	bool		due = false;
 	ListCell   *lc;
 
-	foreach(lc, c->remotes)
-	{
-		SdRemote   *remote = lfirst(lc);
-
-		show_peer(remote);
-		due |= is_due(c, remote, now);
-	}
-	if (due)
-		exchange_with_due(c, now);
+	show_peers(c);
+	sd_heartbeat_drive(c, now);
 	foreach(lc, c->remotes)
 	{
 		SdRemote   *remote = lfirst(lc);
@@ -625,20 +459,4 @@ sd_gossip_drive(SdCoordinator *c, int64 now)
 	if (c->me >= 0 && c->db->heard_head > c->head.version)
 		start_fetch(c, now);
 	ask_promotion(c, now);
-}
-
-int64
-sd_gossip_deadline(SdCoordinator *c)
-{
-	int64		deadline = SD_NEVER;
-	ListCell   *lc;
-
-	foreach(lc, c->remotes)
-	{
-		SdRemote   *remote = lfirst(lc);
-
-		if (!remote->exchanging && has_news_for(c, remote))
-			deadline = Min(deadline, remote->next_exchange_us);
-	}
-	return deadline;
 }

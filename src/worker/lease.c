@@ -125,7 +125,7 @@ sd_lead_end(SdCoordinator *c)
 		sd_lease_keep(&c->lease, &c->change.p);
 	publish(c);
 	if (wanted)
-		sd_gossip_hurry(c);
+		sd_heartbeat_hurry(c);
 }
 
 /* Heard lately from enough voters to get a majority: else phase 1 shall find out before any lock is taken. */
@@ -516,7 +516,7 @@ sd_lead_drive(SdCoordinator *c, int64 now)
 		if (c->serving == SD_REQUEST_NONE)
 			sd_lead_unblocked(c);
 		ConditionVariableBroadcast(&c->db->changed);
-		sd_gossip_hurry(c);
+		sd_heartbeat_hurry(c);
 	}
 	else if (c->self.valid && c->me >= 0 && !c->settle.active && sd_lead_may_try(c, now))
 		sd_round_start(&c->change, SD_PROPOSER_CHANGE, now + SD_CALL_TIMEOUT_US, NULL, NULL);

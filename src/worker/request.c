@@ -371,7 +371,7 @@ end_change(SdCoordinator *c, bool committed, int64 now)
 	{
 		if (!c->asked.supersedes)	/* a region that takes back what it cannot apply is told by its applier */
 			sd_coordinator_notify(c, "applied", round->p.version, NULL);
-		sd_gossip_hurry(c);
+		sd_heartbeat_hurry(c);
 	}
 }
 

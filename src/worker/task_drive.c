@@ -95,7 +95,7 @@ sd_task_drive_look(SdCoordinator *c)
 	{
 		d->told = told;
 		d->look_at_us = 0;
-		sd_gossip_hurry(c);		/* others wait for what we have done */
+		sd_heartbeat_hurry(c);		/* others wait for what we have done */
 	}
 }
 

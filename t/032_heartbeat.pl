@@ -1,0 +1,136 @@
+# Heartbeats: regions that have nothing new to tell say just that; and not a word of it when there is something new.
+use strict;
+use warnings FATAL => 'all';
+
+use Test::More;
+
+use SchemaDrift::Group;
+
+# without leases: one runs out only after its time, and until then each heartbeat has something new to tell
+my $g = SchemaDrift::Group->new(regions => [qw(us eu ap)], databases => 1,
+	conf => "schemadrift.heartbeat_interval = 200ms\nschemadrift.lease_duration = 0\n");
+$g->make_group(mode => 'coordinate', before => 'CREATE TABLE t (id int PRIMARY KEY)');
+my $server = $g->region('us');
+
+# How many of the connections between regions are in that state, by what was called last.
+sub connections
+{
+	my ($what) = @_;
+
+	return "SELECT count(*) FROM pg_stat_activity WHERE usename = 'region_peer' AND query LIKE '%schemadrift_rpc.$what(%'";
+}
+
+sub becomes_quiet
+{
+	my ($when) = @_;
+
+	ok($g->wait_until('us', connections('pulse'), 6), "$when: pulses everywhere")
+	  or diag($server->sql(q{SELECT string_agg(datname || ': ' || query, E'\n') FROM pg_stat_activity WHERE usename = 'region_peer'}));
+	return;
+}
+
+becomes_quiet('a group that does nothing');
+ok($g->wait_until('us', q{SELECT count(*) FROM schemadrift.regions WHERE last_heard > clock_timestamp() - interval '2 s'}, 3),
+	'and everybody is heard');
+
+# ---- what a pulse answers ----
+
+# We are a region that nobody knows: it is told what the others know, and disturbs nobody.
+my $caller = $g->session('eu');
+
+sub value
+{
+	my ($session, $sql) = @_;
+	my $r = $session->query("$sql;");
+
+	die "$sql: $r->{err}" if !$r->{ok};
+	return $r->{out} =~ s/\s+\z//r;
+}
+
+sub exchange
+{
+	my ($columns) = @_;
+
+	return value($caller, "SELECT $columns FROM schemadrift_rpc.exchange(2, (SELECT group_id FROM schemadrift_store.self), 1, 'eu',
+		'stranger', 1, 0, 1, 0, 0, decode(repeat('00', 32), 'hex'), 0, 0, 'healthy', 0, 0, '', 0, E'protocol 2\\n')");
+}
+
+sub number { return exchange(q{substring(peer_notes FROM 'pulse ([0-9]+)')}); }
+sub pulse { my ($n, $session) = @_; return value($session // $caller, "SELECT coalesce(schemadrift_rpc.pulse($n), 0)"); }
+
+my $n = number();
+like($n, qr/^[1-9][0-9]*$/, 'the answer to an exchange has a number');
+is(pulse($n), $n, 'a pulse of that number says: as before');
+is(pulse($n), $n, 'again');
+is(pulse(1), 0, 'one of another number says nothing');
+is(pulse($n), $n, 'and changes nothing');
+my $other = $g->session('eu');
+is(pulse($n, $other), 0, 'what one session was told means nothing in another');
+like($caller->query('SELECT schemadrift_rpc.pulse(NULL);')->{err}, qr/22004/, 'a call without a number is refused');
+like($caller->query("BEGIN; SELECT schemadrift_rpc.pulse($n);")->{err}, qr/25001/, 'and one in a transaction');
+$caller->query('ROLLBACK;');
+value($caller, 'SET default_transaction_isolation = serializable');
+like($caller->query("SELECT schemadrift_rpc.pulse($n);")->{err}, qr/25001/, 'and one with an old snapshot');
+value($caller, 'RESET default_transaction_isolation');
+
+# what others write is looked at, and found to be nothing of ours
+$server->sql('CREATE TABLE of_another_database ()', dbname => 'postgres');
+$g->sql('eu', 'INSERT INTO t VALUES (1)');
+is(pulse($n), $n, 'other writes change nothing');
+
+# what is told is what is committed: not less, and not more
+my $vote = $g->session('eu');
+value($vote, 'BEGIN');
+value($vote, 'UPDATE schemadrift_store.self SET vote_seq = vote_seq + 1');
+is(pulse($n), $n, 'a vote that is not committed is not told');
+my $before = exchange('vote_seq');
+$n = number();
+value($vote, 'COMMIT');
+is(pulse($n), 0, 'one that is ends it');
+is(exchange('vote_seq'), $before + 1, 'and the next exchange tells it');
+
+$n = number();
+value($vote, 'BEGIN');
+value($vote, 'UPDATE schemadrift_store.self SET vote_seq = vote_seq + 1');
+value($vote, 'ROLLBACK');
+is(pulse($n), $n, 'one that was rolled back does not');
+
+sub tells
+{
+	my ($what, $sql, $columns) = @_;
+
+	$n = number();
+	is(pulse($n), $n, "before $what");
+	my $told = exchange($columns);
+	$n = number();
+	$g->sql('eu', $sql);
+	is(pulse($n), 0, "$what: no pulse");
+	isnt(exchange($columns), $told, "$what: told by the next exchange");
+	return;
+}
+
+tells('a role',            'CREATE ROLE newcomer',                       'names_now');
+tells('a remembered vote', q{INSERT INTO schemadrift_store.peer (region, incarnation, applied, vote_seq, boot_id)
+	VALUES ('stranger', 1, 0, 77, 1)},                                    'substring(peer_notes FROM $$remembers[^\n]*$$)');
+becomes_quiet('after that');
+tells('a change',          'ALTER TABLE t ADD COLUMN a int',             'peer_head, peer_digest');
+ok($g->converged, 'the others have it');
+becomes_quiet('after a change');
+
+# ---- what regions say of it ----
+
+# an applier may work in that name, too: it made the entries that admitted others
+is($server->sql(q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+	WHERE usename = 'region_peer' AND backend_type = 'client backend'}), 6, 'connections end');
+becomes_quiet('on new connections');
+
+tells('being void', 'SELECT schemadrift.void_identity()', 'peer_state, incarnation');
+ok($g->wait_until('us', q{SELECT state || ' ' || incarnation FROM schemadrift.regions WHERE region = 'eu'}, 'healthy 2'),
+	'a void region comes back, between pulses');
+ok($g->reached, 'and hears everybody');
+becomes_quiet('after that, too');
+
+$g->sql('us', 'ALTER TABLE t ADD COLUMN b int');
+ok($g->converged, 'and the group works');
+
+done_testing();
