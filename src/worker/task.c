@@ -348,6 +348,20 @@ show(Work *work, const char *what, int n)
 	pgstat_report_activity(STATE_RUNNING, psprintf("%s: %s of statement %d", text, what, n));
 }
 
+/* What its statements need is looked up in the catalogs. */
+static SdScript *
+parse(Work *work, const char *text)
+{
+	SdScript   *script;
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(work->context);
+	script = sd_script_parse_online(text);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(work->context);
+	return script;
+}
+
 /*
  * Only what commits by itself may run alone: there the role is set, and any other text could set it back.  What a step is,
  * the entry says; what the text is, PostgreSQL.
@@ -371,7 +385,7 @@ require_kind(Work *work, const SdOnlineStep *step, const char *text)
 static void
 do_steps(Work *work)
 {
-	SdScript   *script = sd_script_parse_online(work->up);
+	SdScript   *script = parse(work, work->up);
 	int			n = list_length(work->steps);
 
 	if (sd_script_statements(script) != n)
@@ -462,7 +476,7 @@ undo_statement(Work *work, const char *text, int i)
 static void
 run_down(Work *work)
 {
-	SdScript   *script = sd_script_parse_online(work->down);
+	SdScript   *script = parse(work, work->down);
 
 	for (int i = work->task.undo_step; i < sd_script_statements(script); i++)
 	{
