@@ -9,10 +9,14 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "causality/hlc.h"
+#include "clock.h"
 #include "settings.h"
 #include "shared.h"
 
@@ -211,6 +215,26 @@ sd_shared_wake_launcher(void)
 	Assert(LWLockHeldByMe(&sd_shared->lock));
 	if (sd_shared->launcher_latch)
 		SetLatch(sd_shared->launcher_latch);
+}
+
+bool
+sd_shared_waits_for_standby(SdDatabase *db)
+{
+	PGPROC	   *coordinator;
+	int			pid;
+	int64		turn_us;
+
+	LWLockAcquire(&db->lock, LW_SHARED);
+	turn_us = db->turn_us;
+	LWLockRelease(&db->lock);
+	/* every vote waits for it for a moment */
+	if (sd_monotonic_us() - turn_us < SD_US_PER_S)
+		return false;
+	LWLockAcquire(&sd_shared->lock, LW_SHARED);
+	pid = db->coordinator_pid;
+	LWLockRelease(&sd_shared->lock);
+	coordinator = pid != 0 ? BackendPidGetProc(pid) : NULL;
+	return coordinator && *((volatile uint32 *) &coordinator->wait_event_info) == WAIT_EVENT_SYNC_REP;
 }
 
 int64

@@ -229,6 +229,7 @@ typedef struct SdDatabase
 
 	LWLock		lock;			/* guards all that follows */
 	ConditionVariable changed;
+	int64		turn_us;		/* monotonic time when the coordinator began its last turn */
 
 	/* own region, as last seen by the coordinator; tables decide, this is for views and quick refusals */
 	char		region[SD_NAME_SIZE];
@@ -331,6 +332,12 @@ extern SdDatabase *sd_shared_database(Oid database);
 
 /* The same for who holds sd_shared->lock, exclusively to create: takes a free slot (NULL: all are taken). */
 extern SdDatabase *sd_shared_find(Oid database, bool create);
+
+/*
+ * Does the coordinator stand in the commit of a vote, which a synchronous standby does not confirm?  It answers nobody meanwhile.
+ * Takes both locks, one after the other.
+ */
+extern bool sd_shared_waits_for_standby(SdDatabase *db);
 
 /* Wake the launcher; caller holds sd_shared->lock. */
 extern void sd_shared_wake_launcher(void);

@@ -143,5 +143,20 @@ comes_back($eu, 2, 'confirmed');
 $g->sql($us, q{SELECT schemadrift.set_policy('{"auto_rejoin": null}')});
 all_can_change($g, 'after a confirmed failover');
 
+# --- a synchronous standby is gone: its region cannot vote, and says so; the others go on
+$standby = $g->region($ap)->standby(sync => 1);
+ok(can_change($g, $ap), 'a region with a synchronous standby');
+$standby->kill9;
+like($g->try($ap, 'CREATE TABLE no_standby (a int)')->{sqlstate}, qr/^(?:SD009|40003)$/, 'that is gone: its changes do not succeed');
+ok($g->wait_until($ap, 'SELECT state || reason FROM schemadrift.status', qr/no_quorum.*waits for a synchronous standby/), '... its status says why');
+$r = $g->try($ap, 'CREATE TABLE no_standby_either (a int)');
+refused($r, 'SD009', '... and so do the errors');
+like($r->{detail}, qr/waits for a synchronous standby to confirm a vote\. Nothing happened/, '... with the cause');
+like($r->{hint}, qr/take it out of synchronous_standby_names/, '... and what to do');
+ok(can_change($g, $us), '... the others go on');
+$g->region($ap)->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$g->region($ap)->reload;
+all_can_change($g, 'without the standby');
+
 log_is_sound($g, $voting_since);
 done_testing();

@@ -276,6 +276,12 @@ sd_status_rows(PG_FUNCTION_ARGS)
 		reason = "the coordinator of this database has just started, and looks at its tables";
 		remedy = "wait a moment";
 	}
+	else if (sd_shared_waits_for_standby(sd_shared_mine()))
+	{
+		state = sd_region_state_text(SD_REGION_NO_QUORUM);
+		reason = "the coordinator waits for a synchronous standby to confirm a vote";
+		remedy = "bring the standby back, or take it out of synchronous_standby_names and SELECT pg_reload_conf()";
+	}
 	else
 	{
 		state = sd_region_state_text(here->db->state);

@@ -73,6 +73,20 @@ sd_ask_tell_end(SdRequest request)
 		sd_ask_put(request, DSM_HANDLE_INVALID, 0, 0);
 }
 
+/* Of an entry that no coordinator has taken over nothing was sent; now none will take it.  False: one has, or the result is there. */
+static bool
+withdraw_accept(SdDatabase *db)
+{
+	bool		untaken;
+
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	untaken = db->proposal.request == SD_REQUEST_ACCEPT && db->proposal.pid == MyProcPid && db->proposal.result == SD_RESULT_NONE;
+	if (untaken)
+		db->proposal.request = SD_REQUEST_NONE;
+	LWLockRelease(&db->lock);
+	return untaken;
+}
+
 /*
  * Put a request and wait for its result, at most until the deadline (and a little: the coordinator judges
  * the deadline, this is the net under it).  Interruptible.
@@ -120,8 +134,10 @@ sd_ask(SdRequest request, const void *data, Size size, int64 deadline, SdProposa
 			break;
 		if (!sd_ask_coordinator_runs(db) || !sd_ask_wait(db, net))
 		{
-			result = request == SD_REQUEST_ACCEPT || request == SD_REQUEST_PREEMPTED || request == SD_REQUEST_CLOSE
-				? SD_RESULT_UNKNOWN : SD_RESULT_NO_COORDINATOR;
+			if (request == SD_REQUEST_GRANT || request == SD_REQUEST_NEEDS)
+				result = SD_RESULT_NO_COORDINATOR;
+			else
+				result = request == SD_REQUEST_ACCEPT && withdraw_accept(db) ? SD_RESULT_NO_COORDINATOR : SD_RESULT_UNKNOWN;
 			break;
 		}
 	}
@@ -168,6 +184,16 @@ sd_ask_raise(SdResult result, const SdProposal *answer)
 			message = "schemadrift's coordinator is not running in this database";
 			detail = "Nothing happened.";
 			hint = "Look for \"schemadrift\" in the server's log; max_worker_processes may be too small.";
+			if (sd_change.db && sd_ask_coordinator_runs(sd_change.db))
+			{
+				message = "schemadrift's coordinator does not answer";
+				hint = "Look for \"schemadrift\" in the server's log.";
+			}
+			if (sd_change.db && sd_shared_waits_for_standby(sd_change.db))
+			{
+				detail = "It waits for a synchronous standby to confirm a vote. Nothing happened.";
+				hint = "Bring the standby back, or take it out of synchronous_standby_names and SELECT pg_reload_conf().";
+			}
 			break;
 		case SD_RESULT_LOST:
 			code = SD_ERRCODE_PREEMPTED;

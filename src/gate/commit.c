@@ -185,7 +185,9 @@ get_accepted(const SdEntry *entry, SdRequest request, int64 deadline)
 	PG_END_TRY();
 
 	if (result == SD_RESULT_UNKNOWN)
-		sd_ask_raise_unknown(answer.detail[0] ? answer.detail : "the coordinator did not answer in time");
+		sd_ask_raise_unknown(answer.detail[0] ? answer.detail :
+							 sd_shared_waits_for_standby(sd_change.db) ? "the coordinator waits for a synchronous standby to confirm a vote" :
+							 "the coordinator did not answer in time");
 	if (result != SD_RESULT_ACCEPTED && result != SD_RESULT_CHOSEN)
 		sd_ask_raise(result, &answer);
 	return result == SD_RESULT_CHOSEN;

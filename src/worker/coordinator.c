@@ -615,6 +615,9 @@ sd_coordinator_main(Datum main_arg)
 
 		MemoryContextReset(c->turn);
 		sd_worker_check(0);
+		LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+		db->turn_us = sd_monotonic_us();
+		LWLockRelease(&db->lock);
 
 		sd_request_take(c);
 		if (c->look)

@@ -39,10 +39,11 @@ my %kinds = (
 	prepared  => [ 1, q{BEGIN; CREATE TABLE m_# (id int); PREPARE TRANSACTION '#';},
 		'CREATE TABLE m_# (id int)' ],
 	online    => [ 1, q{CREATE INDEX CONCURRENTLY i_# ON S (id);},
-		'CREATE INDEX i_# ON S (id)' ],
+		'CREATE INDEX i_# ON S (id)', 'DROP INDEX IF EXISTS i_#' ],
 	script    => [ 1, q{CALL schemadrift.apply_online('#', 'CREATE INDEX CONCURRENTLY i_# ON S (id); ALTER TABLE S ADD COLUMN o_# int',
 		'ALTER TABLE S DROP COLUMN o_#; DROP INDEX CONCURRENTLY i_#');},
-		'CREATE INDEX i_# ON S (id); ALTER TABLE S ADD COLUMN o_# int' ],
+		'CREATE INDEX i_# ON S (id); ALTER TABLE S ADD COLUMN o_# int',
+		'DROP INDEX IF EXISTS i_#; ALTER TABLE S DROP COLUMN IF EXISTS o_#' ],
 	barrier   => [ 2, q{SELECT schemadrift.apply('#', 'ALTER TABLE S ADD COLUMN c_# int', options => '{"barrier": "previous"}');},
 		'ALTER TABLE S ADD COLUMN c_# int' ],
 	# of a migration of this client that succeeded: its key is "revert" and the other one's

@@ -2,7 +2,8 @@
 # the lease is moved, the policy changed, every process of a region stopped at a wait point.
 #
 # Statements are sent and looked at later.  Options: must => 1, those that must succeed in the end (the way back) are repeated until they
-# do, or are refused; must => 'ever', also when they are refused; gives => what they must answer; then => what comes after.
+# do, or are refused; must => 'ever', also when they are refused; gives => what they must answer, or the end of it; then => what comes
+# after, told all that they ever answered.
 package Torture::Orders;
 
 use strict;
@@ -57,15 +58,16 @@ sub step
 			delete $order->{session};
 			$order->{next} = time() + 0.5;
 			$n->{counts}{"$order->{what} done"}++ if $r->{ok} && $order->{what};
-			my $done = $r->{ok} && (!defined $order->{gives} || $r->{out} eq $order->{gives});
+			my $done = $r->{ok} && (!defined $order->{gives} || $r->{out} =~ /^\Q$order->{gives}\E\z/m);
+			push @{ $order->{answers} }, $r->{out} // '';
 
 			next if !$done && ($order->{must} // '') eq 'ever';
 			$order->{over} = 1 if $done || !$order->{must} || $r->{sqlstate} !~ $again;
-			push @then, $order->{then} if $order->{over} && $order->{then};
+			push @then, $order if $order->{over} && $order->{then};
 		}
 	}
 	@{ $n->{orders} } = grep { !$_->{over} } @{ $n->{orders} };
-	$_->() foreach @then;
+	$_->{then}->(@{ $_->{answers} }) foreach @then;
 	foreach my $name (grep { $n->{wake}{$_} > time() } keys %{ $n->{wake} })
 	{
 		my $region = $n->{g}->region($name);
@@ -114,18 +116,31 @@ sub _remove
 	# what its clients did then would be its own affair
 	$n->{clients}->away($name);
 	my $back = sub {
-		$n->{history}->event('left', region => $name);
 		order($n, $name, sprintf(q{SELECT schemadrift.join('%s', '%s', '%s') WHERE NOT EXISTS (SELECT FROM schemadrift_store.self)},
 			$n->{g}->conninfo($by), $name, $n->{g}->conninfo($name)), must => 'ever', patience => 60, what => 'join again', then => sub {
 				$n->{clients}->back($name);
 				delete $n->{member};
 		});
 	};
+	# what online versions under way had made there is nobody's now, and in the way of coming back
+	my $clean = sub {
+		my %open = map { /^open (\S+)/mg ? ($1 => 1) : () } map { split /\n/ } @_;
+		my @down = map { $n->{clients}->effects->{down}{$_} // () } sort keys %open;
+
+		# a look that was asked for before saw what it was before
+		$n->{tables}->forget($name);
+		$n->{history}->event('left', region => $name);
+		return $back->() if !@down;
+		order($n, $name, join(';', @down), must => 'ever', then => $back);
+	};
 	my $forget = sub {
 		$n->{tables}->look_now($name) if $n->is_up($name) && !$n->{g}->region($name)->{sd_paused};
 		$n->{history}->event('left', region => $name);
-		order($n, $name, q{SELECT schemadrift.leave() WHERE EXISTS (SELECT FROM schemadrift_store.self) \g /dev/null}
-			  . "\n" . 'SELECT count(*) FROM schemadrift_store.self', must => 'ever', gives => '0', then => $back);
+		order($n, $name, q{SELECT 'open ' || l.name FROM schemadrift_store.log l WHERE l.kind = 'online' AND NOT EXISTS (
+				SELECT FROM schemadrift_store.log r WHERE r.kind IN ('result', 'revert', 'supersede') AND r.target = l.version
+				AND r.version <= (SELECT version FROM schemadrift_store.applied));
+			SELECT schemadrift.leave() WHERE EXISTS (SELECT FROM schemadrift_store.self) \g /dev/null}
+			  . "\n" . 'SELECT count(*) FROM schemadrift_store.self', must => 'ever', gives => '0', then => $clean);
 	};
 	order($n, $name, q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'torture client'},
 		must => 'ever', gives => '0', then => sub {
