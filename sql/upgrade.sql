@@ -22,7 +22,7 @@ CREATE FUNCTION shape() RETURNS SETOF text LANGUAGE sql AS $$
 		FROM member JOIN pg_class c ON c.oid = classid
 	UNION ALL SELECT format('function %s: %s rights %s', p.oid::regprocedure, pg_get_functiondef(p.oid), acl(proacl))
 		FROM pg_proc p JOIN member m ON m.objid = p.oid AND m.classid = 'pg_proc'::regclass
-	UNION ALL SELECT format('relation %s: kind %s options %s persistence %s rights %s', name, relkind, reloptions, relpersistence, acl(relacl)) FROM rel
+	UNION ALL SELECT format('relation %s: kind %s options %s persistence %s row security %s rights %s', name, relkind, reloptions, relpersistence, relrowsecurity, acl(relacl)) FROM rel
 	UNION ALL SELECT format('view %s: %s', name, pg_get_viewdef(oid)) FROM rel WHERE relkind = 'v'
 	UNION ALL SELECT format('column %s.%s: number %s %s%s collation %s default %s rights %s comment %s', name, attname, attnum,
 			format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN ' not null' END, attcollation::regcollation,

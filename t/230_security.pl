@@ -196,6 +196,9 @@ $g->sql($us, q{GRANT SELECT ON public.mined TO bob});
 $g->sql($us, q{ALTER TABLE public.mined ADD plain int});
 $g->sql($us, q{SELECT schemadrift.apply('look', 'COMMENT ON TABLE public.mined IS ''looked at''', 'COMMENT ON TABLE public.mined IS NULL')});
 ok($g->converged, 'a superuser changes them, all regions take digests');
+$r = $g->try($us, q{CREATE INDEX CONCURRENTLY first_c ON public.first ((public.quiet('concurrent')))}, user => 'alice');
+ok($r->{ok}, 'an index is built concurrently on an expression of hers') or diag($r->{err});
+ok(spied($_, 'concurrent'), "... which is evaluated in $_") foreach $us, $ap, $eu;
 nobody_else('... and no digest, no comparison and no applier calls what is hers');
 
 # names are found in pg_catalog, whatever stands before it
@@ -266,6 +269,22 @@ like($g->try($us, $_, user => 'alice')->{sqlstate}, qr/^(?:42501|SD004|55P02|550
   'CREATE TRIGGER t BEFORE INSERT ON schemadrift_store.log EXECUTE FUNCTION public.spy_trigger()', 'CREATE RULE r AS ON INSERT TO schemadrift_store.log DO INSTEAD NOTHING',
   'GRANT ALL ON ALL TABLES IN SCHEMA schemadrift_store TO alice', q{SELECT schemadrift.set_policy('{"mode": "observe"}')}, 'SELECT schemadrift.leave()',
   q{ALTER SYSTEM SET schemadrift.allowed_roles = '*'}, q{SET schemadrift.allowed_roles = '*'}, q{SELECT schemadrift_rpc.describe(1)};
+
+# rights to all data are none to ours: who writes the log says what runs, as whom
+$server->sql('CREATE ROLE all_data LOGIN; GRANT pg_read_all_data, pg_write_all_data TO all_data', dbname => 'postgres');
+$g->sql($us, "SELECT schemadrift.set_peer_conninfo('$eu', 'host=/nowhere password=hush-hush'); SELECT schemadrift.set_peer_conninfo('$ap', NULL)");
+my @tables = split /\n/, $g->sql($us, q{SELECT relname FROM pg_class WHERE relnamespace = 'schemadrift_store'::regnamespace AND relkind = 'r'});
+cmp_ok(scalar(@tables), '>=', 14, 'all tables of the store');
+is($g->sql($us, join(' UNION ALL ', map { "SELECT '$_' FROM schemadrift_store.$_" } @tables), user => 'all_data'), '', '... show nothing to pg_read_all_data');
+foreach my $table (@tables)
+{
+	$g->try($us, "DELETE FROM schemadrift_store.$table", user => 'all_data');
+	$g->try($us, "UPDATE schemadrift_store.$table SET " . ($table =~ /^(?:log|accepted)$/ ? "body = ''" : $table eq 'self' ? 'vote_seq = 0' : 'ctid = ctid'), user => 'all_data');
+}
+refused($g->try($us, "INSERT INTO schemadrift_store.acceptor VALUES (false, 1, 'x', 1)", user => 'all_data'), '42501', '... and take nothing from pg_write_all_data');
+is($g->sql($us, q{SELECT (SELECT count(*) FROM schemadrift_store.log) = (SELECT max(version) FROM schemadrift_store.log) AND NOT EXISTS (SELECT FROM schemadrift_store.log WHERE body = '')
+	AND (SELECT count(*) FROM schemadrift_store.self) = 1}), 't', '... nothing has changed');
+$g->sql($us, "SELECT schemadrift.set_peer_conninfo('$eu')");
 
 # the way out of the gate is not open to who calls a superuser's function
 $g->sql($us, q{CREATE FUNCTION public.makes() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN CREATE TABLE public.made_by_definer (); END $$});

@@ -55,14 +55,17 @@ static const char session_options[] =
 " -c bytea_output=hex"
 " -c extra_float_digits=3";
 
-/* Decided by sd_endpoint_connect, or already worked into the other values. */
+/*
+ * Decided by sd_endpoint_connect, or already worked into the other values; the last two are for nobody: an address comes from
+ * another region, and they would make this server write a file, and lend its credentials.
+ */
 static bool
 keyword_is_ours(const char *keyword)
 {
 	static const char *const ours[] = {
 		"host", "hostaddr", "port", "service", "servicefile", "options", "application_name",
 		"fallback_application_name", "client_encoding", "target_session_attrs", "connect_timeout",
-		"load_balance_hosts",
+		"load_balance_hosts", "sslkeylogfile", "gssdelegation",
 	};
 
 	for (int i = 0; i < (int) lengthof(ours); i++)

@@ -360,9 +360,10 @@ relation_changed(Datum arg, Oid relid)
 static void
 look_at_tables(void)
 {
-	/* our own triggers are the only ones, rules there are none, a crash must not empty a table, nobody made it anew */
+	/* our own triggers are the only ones, rules and policies there are none, a crash must not empty a table, nobody made it anew */
 	static SdStatement statement = {
-		.sql = "SELECT c.oid, c.relname IN (" VOTE_TABLES "), c.relpersistence <> 'p' OR c.relrowsecurity "
+		.sql = "SELECT c.oid, c.relname IN (" VOTE_TABLES "), c.relpersistence <> 'p' "
+		"OR EXISTS (SELECT 1 FROM pg_policy y WHERE y.polrelid = c.oid) "
 		"OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid) "
 		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid) <> 2 "
 		"OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'guard_row' AND t.tgenabled = 'R') <> 1 "
@@ -410,5 +411,5 @@ sd_store_unfit(void)
 		return "full_page_writes is off and schemadrift.atomic_page_writes too: a torn page could lose a vote";
 	if (looked_at != changes)
 		look_at_tables();
-	return tables_fit ? NULL : "tables of schema schemadrift_store were changed: unlogged, not the extension's, or with other triggers or rules";
+	return tables_fit ? NULL : "tables of schema schemadrift_store were changed: unlogged, not the extension's, or with other triggers, rules or policies";
 }
