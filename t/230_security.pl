@@ -168,6 +168,13 @@ $g->sql($us, q{SET SESSION AUTHORIZATION alice; SELECT schemadrift.apply('as set
 ok($g->converged, 'a role with settings of all kinds is applied all the same') or diag($g->sql($us, 'TABLE schemadrift.migration_status'));
 $server->sql('ALTER ROLE alice RESET ALL', dbname => 'postgres');
 
+# it runs as her, so she can end it
+apply('slow', "CREATE TABLE public.slow (); SELECT pg_sleep(CASE WHEN current_database() = '$eu' THEN 2 ELSE 0 END)", 'DROP TABLE public.slow');
+ok($g->wait_until($us, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'schemadrift applier' AND datname = '$eu' AND wait_event = 'PgSleep'", 1), 'a change takes its time');
+is($g->sql($us, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'schemadrift applier' AND datname = '$eu'", user => 'alice'), 't',
+	'an author ends the process that applies her change');
+ok($g->converged, '... which is begun again');
+
 # an online statement about nothing
 $r = $g->try($us, q{CALL schemadrift.apply_online('of nothing', 'DROP INDEX CONCURRENTLY IF EXISTS public.nothing')}, user => 'alice');
 ok($r->{ok}, 'an online statement of what does not exist ends well') or diag($r->{err});
