@@ -16,10 +16,9 @@ BEGIN
 	END LOOP;
 
 	-- pg_read_all_data and pg_write_all_data need no GRANT: without a policy they see and change no row.  Who writes the log says
-	-- what runs, as whom.  Our own code is a superuser here, to whom policies do not apply.
-	FOR t IN SELECT oid FROM pg_catalog.pg_class WHERE relnamespace = 'schemadrift_store'::regnamespace AND relkind = 'r' AND NOT relrowsecurity
-	LOOP
-		EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', t);
-	END LOOP;
+	-- what runs, as whom.  Our own code is a superuser here, to whom policies do not apply.  Not by ALTER TABLE, whose lock would
+	-- keep this region from voting until an upgrade's transaction ends: like a GRANT, it concerns those who come later.
+	UPDATE pg_catalog.pg_class SET relrowsecurity = true
+		WHERE relnamespace = 'schemadrift_store'::regnamespace AND relkind = 'r' AND NOT relrowsecurity;
 END
 $$;
