@@ -116,8 +116,8 @@ sub _clone
 		$n->{clients}->remove($_) foreach @there;
 		$clone->kill9;
 		$n->{counts}{"clones that were $state at their end"}++;
-		# too short a life to be heard: nothing will come of it
-		delete $n->{last_lost} if $now == $incarnation && $state eq 'voter';
+		# the original was not found out, as its copy was at once or never: it is back when all see it well as it was
+		$n->{last_lost}{incarnation}-- if $n->{last_lost} && $now == $incarnation;
 		_tidy($n->{g}->region($name), $clone->basedir);
 	}, $name);
 }
