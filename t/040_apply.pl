@@ -29,9 +29,9 @@ $g->make_group(mode => 'coordinate');
 # It does so by itself, too: then there is nothing to retry.
 sub try_again
 {
-	my ($name) = @_;
+	my ($name, $which) = @_;
 
-	like($g->try($name, 'SELECT schemadrift.retry()')->{sqlstate}, qr/^(?:00000|55000)$/, "$name is to try again");
+	like($g->try($name, 'SELECT schemadrift.retry(' . ($which // '') . ')')->{sqlstate}, qr/^(?:00000|55000)$/, "$name is to try again");
 	return;
 }
 
@@ -160,8 +160,7 @@ $g->sql('r1', "CALL schemadrift.wait_for($version, '{r1,r3}')");
 ok($g->converged('r1', 'r3'), 'the others go on');
 $g->wait_until('r2', 'SELECT state FROM schemadrift.status', 'halted');
 like($g->sql('r2', 'SELECT reason FROM schemadrift.status'), qr/could not create unique index/, 'status says why');
-$g->wait_until('r1', "SELECT state FROM schemadrift.regions WHERE region = 'r2'", 'halted');
-pass('and the others know');
+ok($g->wait_until('r1', "SELECT state FROM schemadrift.regions WHERE region = 'r2'", 'halted'), 'and the others know');
 like($g->sql('r1', "SELECT error || remedy FROM schemadrift.migration_status WHERE name = 'uniq' AND region = 'r2'"),
 	qr/could not create unique index.*retry/s, 'with the error and the remedy');
 is($g->sql('r2', "SELECT schemadrift.outcome('uniq')"), 'chosen', 'there it is chosen');
@@ -176,11 +175,10 @@ is($g->try('r1', 'SELECT schemadrift.retry()')->{sqlstate}, '55000', 'retry wher
 is($g->try('r2', "SELECT schemadrift.retry()", user => 'carol')->{sqlstate}, '42501', 'retry by who may not be the author');
 is($g->try('r2', "SELECT schemadrift.mark_applied('uniq', 'by hand')")->{sqlstate}, 'SD008', 'not done by hand yet');
 $g->sql('r2', 'DELETE FROM t');
-$g->sql('r2', "SELECT schemadrift.retry('uniq')");
+try_again('r2', "'uniq'");
 ok($g->converged, 'mended and retried: equal again');
 is(state_of('r2', 'uniq'), 'applied', 'applied');
-$g->wait_until('r2', 'SELECT state FROM schemadrift.status', 'healthy');
-pass('and healthy');
+ok($g->wait_until('r2', 'SELECT state FROM schemadrift.status', 'healthy'), 'and healthy');
 
 # by hand
 # (once mended, the region that tries again must not succeed before it is told)
