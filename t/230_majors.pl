@@ -3,7 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 
-use PostgreSQL::Test::Utils qw(slurp_file command_ok);
+use PostgreSQL::Test::Utils qw(append_to_file slurp_file command_ok);
 use Test::More;
 
 use SchemaDrift::Scenario;
@@ -42,7 +42,8 @@ sub lines { return grep { /^[^-\s]/ } split /\n/, slurp_file($_[0]); }
 my @turn = ($us, $ap, $eu);
 foreach my $file ('schema', 'changes')
 {
-	my @statements = lines("t/digest/$file.sql");
+	# what an extension's name stands for differs from major to major
+	my @statements = map { s/(EXTENSION IF NOT EXISTS citext)/$1 VERSION '1.6'/r } lines("t/digest/$file.sql");
 	my @wrong;
 
 	while (my @some = splice @statements, 0, 6)
@@ -90,6 +91,9 @@ foreach my $case ([ $us, $ap ], [ $ap, $us ])
 
 			command_ok([ "$new->[1]/pg_dump", '--schema-only', '--host', $g->region($via)->host, '--port', $g->region($via)->port, '--file', $dump,
 					'postgres' ], "$what: dumped");
+			# and that version is not in a dump
+			append_to_file("$dump.new", slurp_file($dump) =~ s/(EXTENSION IF NOT EXISTS citext)/$1 VERSION '1.6'/r);
+			rename "$dump.new", $dump or die $!;
 			# a newer pg_dump sets what an older server does not know
 			my $err;
 			$server->psql($name, "\\i $dump", stderr => \$err, on_error_stop => 0);
@@ -145,7 +149,7 @@ foreach my $major (grep { $_ > $old->[0] && $_ <= $new->[0] } sort keys %newer)
 		my $r = $g->try($us, 'BEGIN; ' . ($before ? "$before; " : '') . "$last; ROLLBACK");
 
 		refused($r, 'SD004', "of $major: $last");
-		is($r->{message}, "region $ap runs PostgreSQL $old->[0], and this statement is understood from PostgreSQL $major on", '... who does not understand it');
+		like($r->{message}, qr/^region (?:$ap|$eu) runs PostgreSQL \d+, and this statement is understood from PostgreSQL $major on$/, '... who does not understand it');
 	}
 	my $script = $newer{$major}[0];
 	refused(my $r = $g->try($us, "SELECT schemadrift.apply('newer', \$\$SELECT 1; $script\$\$)"), 'SD004', "of $major: in a script");

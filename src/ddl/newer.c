@@ -224,7 +224,7 @@ sd_newer_major(Node *stmt)
 			break;
 		case T_AlterDomainStmt:
 			if (((AlterDomainStmt *) stmt)->def && IsA(((AlterDomainStmt *) stmt)->def, Constraint))
-				look_at_element(((AlterDomainStmt *) stmt)->def, &major);
+				look_at(((Constraint *) ((AlterDomainStmt *) stmt)->def)->raw_expr, &major);
 			else
 				look_at(((AlterDomainStmt *) stmt)->def, &major);
 			break;
