@@ -255,8 +255,7 @@ sub no_vote
 	return;
 }
 no_vote('an unlogged table', 'ALTER TABLE schemadrift_store.acceptor SET UNLOGGED', 'ALTER TABLE schemadrift_store.acceptor SET LOGGED', 'unlogged');
-no_vote('row security on a table', 'ALTER TABLE schemadrift_store.log ENABLE ROW LEVEL SECURITY',
-	'ALTER TABLE schemadrift_store.log DISABLE ROW LEVEL SECURITY', 'changed');
+no_vote('a policy on a table', 'CREATE POLICY hide ON schemadrift_store.log USING (false)', 'DROP POLICY hide ON schemadrift_store.log', 'changed');
 no_vote('a guard switched off', 'ALTER TABLE schemadrift_store.accepted DISABLE TRIGGER guard_row',
 	'ALTER TABLE schemadrift_store.accepted ENABLE REPLICA TRIGGER guard_row', 'trigger');
 no_vote('a rule', 'CREATE RULE lose AS ON UPDATE TO schemadrift_store.acceptor DO INSTEAD NOTHING', 'DROP RULE lose ON schemadrift_store.acceptor', 'rule');
