@@ -33,6 +33,7 @@
 #include "clock.h"
 #include "databases.h"
 #include "shared.h"
+#include "waitpoint.h"
 #include "waits.h"
 
 #define HOLD_TIMEOUT_US		(5 * SD_US_PER_S)	/* as long as the commands themselves wait */
@@ -340,7 +341,10 @@ transaction_event(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 			if (sd_shared != NULL &&
 				(extension_touched || OidIsValid(database_touched) || OidIsValid(database_dropped)))
+			{
 				tell_launcher();
+				sd_waitpoint("launcher-told");
+			}
 			/* fall through */
 
 		case XACT_EVENT_ABORT:

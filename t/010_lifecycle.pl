@@ -3,6 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -192,6 +193,19 @@ sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'cl
 settle('one');
 sql('ALTER DATABASE closed ALLOW_CONNECTIONS true');
 coordinators_are('closed one', 'a database that is opened again gets its coordinator');
+# the launcher hears of that before the caches of catalogs do
+sql('ALTER DATABASE closed ALLOW_CONNECTIONS false');
+sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'closed'});
+settle('one');
+my $told = -s $node->logfile;
+my $opening = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "SET schemadrift.testing_waitpoint = 'launcher-told'",
+	'-c', 'ALTER DATABASE closed ALLOW_CONNECTIONS true' ]);
+$node->wait_for_log(qr/stopped at wait point launcher-told, pid \d+/, $told);
+my ($stopped) = slurp_file($node->logfile, $told) =~ /stopped at wait point launcher-told, pid (\d+)/;
+coordinators_are('closed one', 'also while the commit that opened it is not over');
+kill 'CONT', $stopped;
+ok($opening->finish, 'which then ends');
+coordinators_are('closed one', 'and it still has one');
 sql('DROP DATABASE closed');
 
 # --- workers that end

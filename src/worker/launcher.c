@@ -21,8 +21,9 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "utils/fmgroids.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
+#include "utils/relcache.h"
 
 #include "clock.h"
 #include "settings.h"
@@ -67,24 +68,34 @@ connectable_name(Form_pg_database row)
 	return pstrdup(NameStr(row->datname));
 }
 
-/* NULL: gone, or not connectable. */
+/*
+ * NULL: gone, or not connectable.  Not by the cache of catalogs: we are told of a commit before caches are, and who still
+ * found the database closed in there would not look again.
+ */
 static char *
 look_up_name(Oid database)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
 	HeapTuple	tuple;
 	char	   *name = NULL;
 
 	StartTransactionCommand();
-	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_database_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(database));
+	scan = systable_beginscan(rel, DatabaseOidIndexId, criticalSharedRelcachesBuilt, NULL, 1, &key);
+	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
 		MemoryContext own = MemoryContextSwitchTo(caller);
 
 		name = connectable_name((Form_pg_database) GETSTRUCT(tuple));
 		MemoryContextSwitchTo(own);
-		ReleaseSysCache(tuple);
 	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);
 	return name;
