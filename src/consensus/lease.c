@@ -154,9 +154,11 @@ SdLineVerdict
 sd_line_ask(SdLine *line, const char *region, int64_t since, bool handed, bool in_use, bool overstayed, int64_t now)
 {
 	SdLineVerdict verdict = SD_LINE_KEPT;
+	const SdWaiting *first;
 
 	line_note(line, region, since, now);
-	if (strcmp(sd_line_first(line, now)->region, region) != 0)
+	first = sd_line_first(line, now);
+	if (first == NULL || strcmp(first->region, region) != 0)
 		return handed ? SD_LINE_KEPT : SD_LINE_OTHER;
 	if (handed || !in_use)
 		verdict = SD_LINE_GIVEN;

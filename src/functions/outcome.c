@@ -227,7 +227,7 @@ sd_wait_for(PG_FUNCTION_ARGS)
 	int64		version;
 	int64		deadline;
 	char		behind[SD_DETAIL_SIZE];
-	bool		runs;
+	bool		runs = false;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,

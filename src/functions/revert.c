@@ -368,7 +368,7 @@ sd_revert(PG_FUNCTION_ARGS)
 	List	   *needs = NIL;
 	int64		taken_back;
 	bool		applied_here;
-	bool		open = false;
+	bool		open;
 
 	sd_change_require("revert");
 	taken_back = find_target(&target);

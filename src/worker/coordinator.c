@@ -342,7 +342,6 @@ describe(SdCoordinator *c)
 	SdRegionState state = SD_REGION_HEALTHY;
 	char		reason[SD_TEXT_SIZE] = "";
 	char		remedy[SD_TEXT_SIZE] = "";
-	int			votes = 0;
 	bool		halted;
 	bool		held;
 	char		missing[SD_TEXT_SIZE] = "";
@@ -382,8 +381,8 @@ describe(SdCoordinator *c)
 		bool		reachable[SD_MAX_REGIONS];
 		int			voters = sd_config_voters(&c->members.config);
 		int			quorum = sd_config_quorum(&c->members.config);
+		int			votes = sd_coordinator_reachable(c, reachable);
 
-		votes = sd_coordinator_reachable(c, reachable);
 		for (int i = 0; i < c->members.config.n; i++)
 			if (!reachable[i] && sd_members_missed(c, i))
 			{

@@ -247,7 +247,7 @@ sd_round_carry_out(SdRound *round)
 {
 	SdCoordinator *c = round->coordinator;
 	SdEffect	effects[SD_PROPOSER_EFFECTS];
-	int			n = 0;
+	int			n;
 
 	/* all effects of an event are taken before the next event, and the own vote is such an event */
 	for (;;)
