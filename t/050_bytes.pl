@@ -173,6 +173,7 @@ learned('settings',  'migration', qq({"commands":{"run_as":[$nested],"commands":
 learned('objects',   'migration', qq({"up":"SELECT 1","run_as":$run_as,"after":"@{['00' x 32]}"}));
 learned('relations', 'online', qq({"up":"SELECT 1","run_as":$run_as,"steps":[{"kind":"plain"}]}));
 learned('steps',     'online', qq({"up":"SELECT 1","run_as":$run_as,"steps":[{"kind":"drop_index","name":"i"}],"relations":[]}));
+learned('nobody',    'migration', '{"up":"SELECT 1","down":"SELECT 1"}');
 foreach ([ settings => qr/malformed list of commands/ ], [ relations => qr/does not say what it works on/ ])
 {
 	my ($name, $error) = @$_;
@@ -181,6 +182,9 @@ foreach ([ settings => qr/malformed list of commands/ ], [ relations => qr/does 
 }
 ok($us->wait_until('SELECT state FROM schemadrift.status', 'healthy', undef, dbname => 'objects'), 'an entry that names no objects does no harm');
 ok($us->wait_until(q{SELECT error FROM schemadrift.tasks}, qr/does not say what it works on/, undef, dbname => 'steps'), 'a step that lacks a name fails');
+ok($us->wait_until('SELECT state FROM schemadrift.status', 'halted', undef, dbname => 'nobody'), 'a text of nobody halts the region');
+my $reverted = $us->try(q{SELECT schemadrift.revert('nonsense')}, dbname => 'nobody');
+ok(!$reverted->{gone} && $reverted->{err} =~ /ERROR:  (?!XX000)\w{5}:/, 'and its way back is refused') or diag $reverted->{err};
 is($g->sql('us', 'SELECT pg_postmaster_start_time()'), $began, 'all that in one life of the server');
 unlike(slurp_file($us->logfile), qr/was terminated by signal/, 'no process crashed');
 
