@@ -29,7 +29,7 @@ bench:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh valgrind
 	@PG_CONFIG="$(PG_CONFIG)" STEPS=bench PARTS="$(PARTS)" BLOCKS="$(BLOCKS)" IDLE="$(IDLE)" $(RUN)
 
-# Ten million steps of the simulator first; then real servers, with links that can be made slow, and time for the last fault to end.
+# Ten million steps of the simulator first, a minute of each fuzzer, which leaves no log; then real servers, with links that can be made slow, and time for the last fault to end.
 # A mistake without faults: what was made for it.
 torture: MINUTES ?= 10
 torture:
@@ -39,6 +39,7 @@ ifneq ($(if $(FAULTS),,$(MISTAKE)$(SITUATIONS)),)
 		sed -n 's/^# found: //p' build/log/tap/910_planted.tap
 else
 	@$(if $(MISTAKE)$(FAULTS),,$(MAKE) -s simulate LONG=10000000)
+	@$(if $(MISTAKE)$(FAULTS),,$(MAKE) -s fuzz MINUTES=1 TARGETS=)
 	@PG_CONFIG="$(PG_CONFIG)" MINUTES="$(MINUTES)" SEED="$(SEED)" SERVERS="$(SERVERS)" MISTAKE="$(MISTAKE)" FAULTS="$(FAULTS)" \
 		CLIENTS="$(CLIENTS)" PROXIED=1 SD_TEST_FILE_TIMEOUT=$$(($(MINUTES) * 60 + 900)) $(RUN) t/900_torture.pl
 endif
