@@ -62,6 +62,8 @@ sub run
 	my $ok = eval {
 		$self->setting($_, 'schemadrift.lease_duration', "${lease}ms") foreach $self->{g}->names;
 		$self->all_reached;
+		# of the situation before: its holder may be the one that nobody reaches in this
+		$lease || $self->wait_for_sql($_, 'SELECT count(*) = 0 FROM schemadrift.lease') foreach $self->{g}->names;
 		$code->($self, $self->{g}->names);
 		1;
 	};
@@ -140,6 +142,16 @@ sub all_reached
 		$self->wait_for_sql($from, q{SELECT state = 'healthy' FROM schemadrift.status});
 	}
 	$self->wait_equal(40);
+	return;
+}
+
+# Until all know that all vote.
+sub all_voters
+{
+	my ($self) = @_;
+
+	$self->all_reached;
+	$self->wait_for_sql($_, q{SELECT bool_and(role = 'voter' AND state = 'healthy') FROM schemadrift.regions}) foreach $self->{g}->names;
 	return;
 }
 
