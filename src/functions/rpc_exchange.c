@@ -58,8 +58,11 @@ static struct
 	SdTelemetry own;			/* what was answered, without the number, and not when */
 } newest;
 
-/* In a scope. */
-static void
+/*
+ * In a scope.  Returns the names whose version is in `known`: read once, for to read them again frees these if they are stale by
+ * then, and a version must not be kept of which the caller was not told.
+ */
+static char *
 read_known(SdDatabase *db, const SdSelf *self, const SdMembers *members, const char *region, int32 incarnation, Known *known)
 {
 	int			i = sd_config_find(&members->config, region);
@@ -72,9 +75,9 @@ read_known(SdDatabase *db, const SdSelf *self, const SdMembers *members, const c
 	known->is_member = i >= 0;
 	known->incarnation = i >= 0 ? members->config.member[i].incarnation : 0;
 	known->remembered = sd_peer_vote_seq(region, incarnation);
-	(void) sd_names_own(&known->names_version);
 	known->has_token = sd_token_read(known->token);
 	sd_telemetry_from_tables(db, self, &known->own);
+	return sd_names_own(&known->names_version);
 }
 
 static void
@@ -209,7 +212,6 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	SdCaller	caller = sd_rpc_guard(fcinfo, false);
 	SdDatabase *db = sd_shared_mine();
 	int64		names_seen = PG_ARGISNULL(17) ? 0 : PG_GETARG_INT64(17);
-	int64		names_now;
 	char	   *names;
 	uint64		changes;
 	SdTelemetry told;
@@ -231,13 +233,12 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 
 	changes = sd_store_changes();	/* before anything is read: what ends meanwhile is looked at by the next pulse */
 	sd_store_enter(&scope);
-	names = sd_names_own(&names_now);
 	sd_members_read(&members);
 	if (sd_config_find(&members.config, caller.region) >= 0)
 		contradicted = hear_of_ourselves(&caller, &told);
 	if (!sd_self_read(&caller.self))
 		sd_rpc_refuse(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this database is in no group", NULL);
-	read_known(db, &caller.self, &members, caller.region, caller.incarnation, &known);
+	names = read_known(db, &caller.self, &members, caller.region, caller.incarnation, &known);
 	sd_store_leave(&scope);
 	own_telemetry(db, &known, caller.region, caller.incarnation, &own);
 	doubted = take_in(db, caller.region, &known, &told, &own);
@@ -261,8 +262,8 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	values[8] = Int64GetDatum(own.halted_at);
 	values[9] = Int32GetDatum(own.attempts);
 	values[10] = CStringGetTextDatum(own.halt_error);
-	values[11] = Int64GetDatum(names_now);
-	nulls[12] = names_now == names_seen;
+	values[11] = Int64GetDatum(known.names_version);
+	nulls[12] = known.names_version == names_seen;
 	values[12] = nulls[12] ? (Datum) 0 : CStringGetTextDatum(names);
 	values[13] = CStringGetTextDatum(sd_telemetry_write_notes(&own));
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
@@ -295,7 +296,7 @@ known_is_same(SdDatabase *db)
 	if (sd_self_read(&self))
 	{
 		sd_members_read(&members);
-		read_known(db, &self, &members, newest.region, newest.told.incarnation, &known);
+		(void) read_known(db, &self, &members, newest.region, newest.told.incarnation, &known);
 		/* both begin as zeroes; padding that differs all the same costs an exchange, no more */
 		/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison,cert-exp42-c,cert-flp37-c) */
 		same = memcmp(&known, &newest.known, sizeof(known)) == 0;
