@@ -107,6 +107,7 @@ typedef struct SdHolding
 	SdBallot	ballot;			/* none: it holds none */
 	int64		until_us;
 	bool		in_use;			/* a change is under way: protected for ddl_hold_limit at most */
+	bool		asking;			/* a round is under way that may give us a lease */
 	bool		handed;			/* given up for another region: not to be used for another change */
 	bool		keep;			/* policy wants this region to lead: renew it without use, too */
 	SdLine		line;			/* monotonic times of this machine */

@@ -88,10 +88,9 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 		 * knows of).  But two that ask at once have only some acceptors' grants, each in the other's way, and wait for each other;
 		 * or we are about to get ours.  "The lower ballot yields": both compare the newest ballots of both.
 		 */
-		bool		asks = holding->in_use && sd_ballot_is_none(&db->blocked_by);
 		bool		waits_for_caller = strcmp(db->blocked_by.region, caller.region) == 0;
 
-		released = (!asks && !waits_for_caller) || sd_ballot_compare(&db->tried, &tried) < 0;
+		released = (!holding->asking && !waits_for_caller) || sd_ballot_compare(&db->tried, &tried) < 0;
 		if (!released && waits_for_caller)
 			strlcpy(next, caller.self.region, sizeof(next));
 		else if (!released && waited >= 0)

@@ -81,6 +81,7 @@ sd_lead_begin(SdCoordinator *c, const SdBallot *ballot)
 	publish(c);
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	c->db->tried = *ballot;
+	c->db->holding.asking = true;
 	LWLockRelease(&c->db->lock);
 }
 
@@ -112,7 +113,7 @@ sd_lead_end(SdCoordinator *c)
 	bool		wanted;
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	holding->in_use = false;
+	holding->in_use = holding->asking = false;
 	handed = holding->handed;
 	wanted = holding->line.n > 0;
 	LWLockRelease(&c->db->lock);
@@ -219,6 +220,9 @@ sd_lead_blocked(SdCoordinator *c, const SdBallot *lease, int64 until_us)
 	memset(&b->over, 0, sizeof(b->over));
 	b->until_us = Max(b->until_us, until_us);
 	show_blocked(c);
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	c->db->holding.asking = false;
+	LWLockRelease(&c->db->lock);
 	/* we have no majority, so no lease: what our own acceptor has granted us shall be in nobody's way */
 	sd_lead_drop(c);
 }
