@@ -84,9 +84,8 @@ sql('CREATE DATABASE two');
 
 # --- the library alone
 
-is( sql(q{SELECT string_agg(backend_type, ',') FROM pg_stat_activity WHERE backend_type ~ '^schemadrift'
-		  AND backend_type <> 'schemadrift probe'}),
-	'schemadrift launcher', 'without the extension only the launcher runs');
+ok($node->poll_query_until('postgres', q{SELECT string_agg(backend_type, ',') FROM pg_stat_activity WHERE backend_type ~ '^schemadrift'
+	AND backend_type <> 'schemadrift probe'}, 'schemadrift launcher'), 'without the extension only the launcher runs');
 is(slurp_file($node->logfile) =~ /schemadrift probe for template0/ ? 'yes' : 'no',
 	'no', 'no probe is sent where nobody can connect');
 
