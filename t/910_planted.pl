@@ -3,7 +3,7 @@
 #
 #   MISTAKE  a deliberate one of src/consensus/mistakes.h, in all servers        SITUATIONS  others than those for it
 #
-# The history is in history.jsonl beside the servers' logs; t/torture/check reads it again.
+# The history is in history_planted.jsonl beside the servers' logs; t/torture/check reads it again.
 use strict;
 use warnings FATAL => 'all';
 
@@ -26,7 +26,7 @@ BAIL_OUT("nothing provokes $mistake") if !@what;
 # what fails is a finding here, and no reason to wait long
 $SchemaDrift::Session::timeout = 60;
 
-my $history = Torture::History->new("$PostgreSQL::Test::Utils::log_path/history.jsonl");
+my $history = Torture::History->new("$PostgreSQL::Test::Utils::log_path/history_planted.jsonl");
 my $g = made_group(3, streaming => 'logical', conf => Torture::Provoke::conf());
 plan skip_all => 'needs networks of its own' if !$g->net->is_real;
 plan skip_all => 'needs the test build' if !testing_build($g);

@@ -101,12 +101,15 @@ sub _promote
 sub _clone
 {
 	my ($n) = @_;
+
+	return if $n->{member};
 	my $name = _victim($n) // return;
 	my $incarnation = $n->ask($name, 'SELECT incarnation FROM schemadrift_store.self') // return;
 	my $clone = eval { $n->{g}->region($name)->clone } // return;
 
 	$n->{history}->event('cloned', region => $name);
 	$n->{last_lost} = { name => $name, incarnation => $incarnation };
+	$n->{clone} = 1;
 	$clone->start;
 	my @there = map { $n->{clients}->add($name, $clone) } 1 .. 2;
 	return (4 + rand(15), sub {
@@ -115,6 +118,7 @@ sub _clone
 
 		$n->{clients}->remove($_) foreach @there;
 		$clone->kill9;
+		delete $n->{clone};
 		$n->{counts}{"clones that were $state at their end"}++;
 		# the original was not found out, as its copy was at once or never: it is back when all see it well as it was
 		$n->{last_lost}{incarnation}-- if $n->{last_lost} && $now == $incarnation;

@@ -213,6 +213,8 @@ sub _finish_online
 	return;
 }
 
+my $hold_limit = 60;    # schemadrift.ddl_hold_limit, where no policy says otherwise
+
 # A client's transaction that stays open, and has its place in the log: whoever waits for it elsewhere waits for ddl_hold_limit.
 sub _finish_holds
 {
@@ -231,9 +233,10 @@ sub _finish_holds
 			# who cannot ask for it, or is not told that it was given up, waits for other reasons
 			next if $waiter->{region} eq $holder->{region} || $c->_ever_away($waiter->{t} - 5, $holder->{end});
 			my $until = $waiter->{end} < $holder->{end} ? $waiter->{end} : $holder->{end};
-			# of the limits that were in force meanwhile the longest; a region may hear of one late
-			my ($limit) = sort { $b <=> $a } (map { $_->[1] } grep { $_->[0] >= $holder->{open} - 5 && $_->[0] <= $until } @limits),
-			  (map { $_->[1] } (grep { $_->[0] < $holder->{open} } @limits)[-1] // ()), @limits ? () : 60;
+			# of the limits that were in force meanwhile the longest; a region may hear of one late, and first there is the default
+			my @before = grep { $_->[0] < $holder->{open} } @limits;
+			my ($limit) = sort { $b <=> $a } @before ? $before[-1][1] : $hold_limit,
+			  map { $_->[1] } grep { $_->[0] >= $holder->{open} - 5 && $_->[0] <= $until } @limits;
 
 			$c->_must('13: no open transaction blocks another region for longer than ddl_hold_limit',
 				$until - $waiter->{t} <= $limit + $c->{round_trip},

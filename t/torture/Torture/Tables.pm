@@ -29,7 +29,7 @@ SELECT json_build_object(
 			'hash', encode(hash, 'hex'), 'chain', encode(chain, 'hex'), 'body_hash', encode(sha256(body), 'hex'),
 			'members', CASE WHEN kind IN ('baseline', 'config') THEN payload -> 'members' END,
 			'outcome', CASE WHEN kind = 'result' THEN payload ->> 'outcome' END,
-			'hold_limit', CASE WHEN kind = 'policy' THEN extract(epoch FROM (payload -> 'policy' -> 'ddl_hold_limit' ->> 'value')::interval) END)) ORDER BY version), '[]')
+			'hold_limit', CASE WHEN kind = 'policy' THEN coalesce(extract(epoch FROM (payload -> 'policy' -> 'ddl_hold_limit' ->> 'value')::interval), 60) END)) ORDER BY version), '[]')
 		FROM (SELECT *, CASE WHEN kind IN ('baseline', 'config', 'result', 'policy')
 			THEN substr(convert_from(body, 'UTF8'), strpos(convert_from(body, 'UTF8'), E'\n'))::json END AS payload
 			FROM schemadrift_store.log WHERE version >= SINCE) log),
