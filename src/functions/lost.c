@@ -27,16 +27,6 @@ PG_FUNCTION_INFO_V1(sd_void_identity);
 PG_FUNCTION_INFO_V1(sd_confirm_failover);
 PG_FUNCTION_INFO_V1(sd_force_new_group);
 
-/* In a scope. */
-static void
-lock_self(SdSelf *self)
-{
-	if (!sd_self_lock(self))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this database is in no group")));
-}
-
 static void
 wake_coordinator(void)
 {
@@ -178,7 +168,7 @@ sd_void_identity(PG_FUNCTION_ARGS)
 	sd_group_check_session("void_identity");
 	sd_vote_force_sync();		/* before the scope, whose settings end with it */
 	sd_store_enter(&scope);
-	lock_self(&self);
+	sd_self_lock_joined(&self);
 	if (strcmp(self.state, "void") == 0)
 		ereport(NOTICE,
 				(errmsg("the identity of region \"%s\" is void already: %s", self.region, self.mismatch)));
@@ -234,7 +224,7 @@ sd_confirm_failover(PG_FUNCTION_ARGS)
 	sd_group_require(&self, &members);
 	sd_vote_force_sync();
 	sd_store_enter(&scope);
-	lock_self(&self);
+	sd_self_lock_joined(&self);
 	if (self.valid)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -456,7 +446,7 @@ sd_force_new_group(PG_FUNCTION_ARGS)
 	sd_vote_force_sync();
 	sd_store_enter(&scope);
 	sd_applied_lock(&applied);
-	lock_self(&self);
+	sd_self_lock_joined(&self);
 	sd_promise_lock(&promised);
 	sd_log_head(&head);
 	find_undecided(&head, &losses);

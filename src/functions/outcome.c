@@ -12,6 +12,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -228,6 +229,8 @@ sd_wait_for(PG_FUNCTION_ARGS)
 	int64		deadline;
 	char		behind[SD_DETAIL_SIZE];
 	bool		runs = false;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -249,13 +252,19 @@ sd_wait_for(PG_FUNCTION_ARGS)
 				 errmsg("schemadrift's coordinator is not running in this database"),
 				 errhint("SELECT * FROM schemadrift.status.")));
 
+	/* an entry that is looked at may be large, and looks are many */
+	context = AllocSetContextCreate(PortalContext, "schemadrift wait", ALLOCSET_DEFAULT_SIZES);
 	ConditionVariablePrepareToSleep(&db->changed);
 	for (;;)
 	{
 		int64		left;
+		int64		wanted;
 		bool		here;
-		int64		wanted = version_to_wait_for(version, &here);
 
+		MemoryContextSwitchTo(context);
+		wanted = version_to_wait_for(version, &here);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(context);
 		if (wanted == 0)
 			strlcpy(behind, "Regions are at work on it: SELECT * FROM schemadrift.tasks.", sizeof(behind));
 		else
@@ -280,5 +289,6 @@ sd_wait_for(PG_FUNCTION_ARGS)
 		ConditionVariableTimedSleep(&db->changed, Min(left / SD_US_PER_MS + 1, INT_MAX), sd_wait_event(SD_WAIT_APPLIED));
 	}
 	ConditionVariableCancelSleep();
+	MemoryContextDelete(context);
 	PG_RETURN_VOID();
 }

@@ -170,6 +170,15 @@ sd_self_lock(SdSelf *self)
 }
 
 void
+sd_self_lock_joined(SdSelf *self)
+{
+	if (!sd_self_lock(self))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this database is in no group")));
+}
+
+void
 sd_self_insert(const pg_uuid_t *group_id, int32 generation, const char *region, int32 incarnation, const char *state)
 {
 	static SdStatement self = {

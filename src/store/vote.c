@@ -64,21 +64,12 @@ sd_vote_force_sync(void)
 	ForceSyncCommit();
 }
 
-static void
-lock_self(SdSelf *self)
-{
-	if (!sd_self_lock(self))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this database is in no group")));
-}
-
 void
 sd_vote_lock(void)
 {
 	SdSelf		self;
 
-	lock_self(&self);
+	sd_self_lock_joined(&self);
 }
 
 /* Lock and read what the decision about version needs.  self must exist. */
@@ -93,7 +84,7 @@ read_view(int64 version, SdAcceptorView *view, SdVote *vote, List **accepted)
 	memset(view, 0, sizeof(*view));
 	memset(vote, 0, sizeof(*vote));
 
-	lock_self(&self);
+	sd_self_lock_joined(&self);
 	sd_promise_lock(&view->promised);
 	*accepted = sd_accepted_from(version);
 	sd_log_head(&head);
