@@ -28,6 +28,7 @@
 #include "ddl/nodetext.h"
 #include "ddl/online.h"
 #include "ddl/options.h"
+#include "ddl/properties.h"
 #include "ddl/script.h"
 #include "functions/parse_testing.h"
 #include "peer/calls.h"
@@ -365,6 +366,21 @@ parse_node(const char *data, size_t size)
 	walk_node(sd_node_parse(text_of(data, size)));
 }
 
+/* Two definitions, the second from the middle on.  A definition does not differ from itself, and differences go both ways. */
+static void
+parse_properties(const char *data, size_t size)
+{
+	char	   *a = text_of(data, size / 2);
+	char	   *b = text_of(data + size / 2, size - size / 2);
+	List	   *differences = sd_properties_differ(a, b);
+
+	if (sd_properties_differ(a, a) != NIL)
+		elog(PANIC, "a definition differs from itself");
+	if (list_length(differences) != list_length(sd_properties_differ(b, a)))
+		elog(PANIC, "definitions differ in one direction only");
+	must_be_text(sd_properties_names(differences, 3));
+}
+
 /* Arithmetic, and the only text it has: what any eight bytes are shown as, and that a clock never goes back. */
 static void
 parse_hlc(const char *data, size_t size)
@@ -400,6 +416,7 @@ static const struct
 	{"notes", parse_notes},
 	{"options", parse_options},
 	{"policy", parse_policy},
+	{"properties", parse_properties},
 	{"reason", parse_reason},
 	{"run_as", parse_run_as},
 	{"script", parse_script},
