@@ -266,6 +266,14 @@ sd_shared_copy(char *to, Size size, const char *from)
 }
 
 void
+sd_shared_count_event(SdDatabase *db, SdCounter what)
+{
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->counts[what]++;
+	LWLockRelease(&db->lock);
+}
+
+void
 sd_shared_decide(SdDatabase *db, const char *kind, const char *subject,
 				 const char *outcome, const char *votes, const char *reason)
 {

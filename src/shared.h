@@ -32,6 +32,8 @@
 #define SD_DETAIL_SIZE		2048	/* one line a region */
 #define SD_MAX_TASKS		8		/* online entries that may be open at one time */
 #define SD_DECISIONS		128		/* newest decisions kept for the view */
+#define SD_VECTOR_TEXT_SIZE		1024	/* text of a version vector; one that is longer is not told */
+#define SD_ALERT_SIZE		24		/* the id of an alert: a word */
 
 /* What a region says of itself; column "state" of the views. */
 typedef enum SdRegionState
@@ -60,6 +62,41 @@ typedef struct SdTaskReport
 	int64		total;			/* 0: not known */
 	char		what[SD_TEXT_SIZE]; /* what it does, or why it cannot */
 } SdTaskReport;
+
+/*
+ * What the schema of a region contains and how it stands to the log, all of it as of one snapshot of its tables, when the schema
+ * had followed the log to `version`.  Compared as bytes: zeroed before it is filled.
+ */
+typedef struct SdStanding
+{
+	int64		version;		/* 0: it does not say, or has no schema */
+	int32		form;			/* SD_DIGEST_FORM of its digests: others are not to be compared */
+	int32		drifted;		/* objects that are not what the log says */
+	int64		drift_tag;		/* of which, and how: another number whenever that changes; 0: none */
+	int64		outside;		/* changes outside the log that are not settled */
+	int64		skipped;		/* versions that it skipped */
+	uint8		logged[SD_SHA_SIZE];	/* root of what the log says of the schema */
+	char		vector[SD_VECTOR_TEXT_SIZE]; /* empty: none, or too long */
+} SdStanding;
+
+/* What went otherwise than planned, counted since the server's start. */
+typedef enum SdCounter
+{
+	SD_COUNT_APPLY_FAILED,		/* attempts of the applier that failed */
+	SD_COUNT_APPLY_RETRIED,		/* attempts after one that failed */
+	SD_COUNT_CHANGES,			/* changes of this region that were chosen */
+	SD_COUNT_PREEMPTED,			/* 40001: another region changed the schema first */
+	SD_COUNT_UNKNOWN,			/* 40003 */
+	SD_COUNT_NO_QUORUM,			/* refused: SD001, and so on */
+	SD_COUNT_NOT_ORIGIN,
+	SD_COUNT_BEHIND,
+	SD_COUNT_NAMES_MISSING,
+	SD_COUNT_POLICY,
+	SD_COUNT_NO_COORDINATOR,
+	SD_COUNT_BLOCKED,
+	SD_COUNT_TAKEOVERS,			/* decided what another process or region had begun */
+	SD_COUNTERS
+} SdCounter;
 
 /* What a region tells of itself in every exchange. */
 typedef struct SdTelemetry
@@ -90,6 +127,16 @@ typedef struct SdTelemetry
 	int32		granted_ms;
 	pg_uuid_t	life;			/* of a void region: in whose name it asks to come back */
 	int32		cloned;			/* incarnation of ours in whose name it hears two servers speak; 0 none */
+	SdStanding	standing;
+	TimestampTz verified_at;	/* when it last compared its whole schema with its digests; 0: not since its start */
+	char		verify_error[SD_TEXT_SIZE];	/* why the newest attempt at that failed; empty: it did not */
+	int64		lag_ms;			/* its largest replication lag; -1: not known, or nothing is replicated */
+	int64		lag_bytes;
+	int64		counts[SD_COUNTERS];
+
+	/* by its wall clock, with an answer: when the question came, when this was written; 0: it does not say */
+	TimestampTz asked_at;
+	TimestampTz answered_at;
 
 	/* by its own monotonic clock; and the newest such time that it had heard from the region that it tells this */
 	int64		at;
@@ -244,6 +291,20 @@ typedef struct SdDatabase
 	int64		foreign_promise_for;	/* the version it was for */
 	char		reason[SD_TEXT_SIZE];
 	char		remedy[SD_TEXT_SIZE];
+	char		alert[SD_ALERT_SIZE];	/* what the reason is about: the id of an alert; empty: nothing is wrong */
+	TimestampTz alert_since;
+
+	/* written by the coordinator */
+	SdStanding	standing;
+	int64		lag_ms;			/* as in SdTelemetry */
+	int64		lag_bytes;
+
+	/* written by whoever compares the whole schema with its digests (worker/verify.c, verify()); not kept over a restart */
+	TimestampTz verified_at;	/* when that last came to its end, whatever it found */
+	TimestampTz verify_failed_at;	/* since when it does not; 0: it does */
+	char		verify_error[SD_TEXT_SIZE];
+
+	int64		counts[SD_COUNTERS];	/* sd_shared_count_event() */
 
 	/*
 	 * The incarnation of ours whose votes enough other regions have confirmed since the server was started: it may vote.
@@ -386,10 +447,13 @@ extern void sd_shared_confirm(SdPeerState *peer, const SdTelemetry *told, int32 
 extern const char *sd_region_state_text(SdRegionState state);
 extern SdRegionState sd_region_state_parse(const char *text);
 
-/* Remember a decision for the view; all texts are cut to fit.  Takes db->lock. */
 /* A text, or NULL for an empty one, into one of the fields here, which are short. */
 extern void sd_shared_copy(char *to, Size size, const char *from);
 
+/* One more of these.  Takes db->lock. */
+extern void sd_shared_count_event(SdDatabase *db, SdCounter what);
+
+/* Remember a decision for the view; all texts are cut to fit.  Takes db->lock. */
 extern void sd_shared_decide(SdDatabase *db, const char *kind, const char *subject,
 							 const char *outcome, const char *votes, const char *reason);
 

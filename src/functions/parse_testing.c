@@ -235,6 +235,8 @@ must_be_telemetry(const SdTelemetry *told)
 	must_be_text(told->halt_error);
 	must_be_text(told->lease.region);
 	must_be_text(told->granted.region);
+	must_be_text(told->standing.vector);
+	must_be_text(told->verify_error);
 	for (int i = 0; i < SD_MAX_TASKS; i++)
 	{
 		must_be_text(told->tasks[i].state);

@@ -169,7 +169,7 @@ is_doubted(SdDatabase *db, const char *region)
 static void
 read_told(FunctionCallInfo fcinfo, const SdCaller *caller, SdTelemetry *told)
 {
-	memset(told, 0, sizeof(*told));
+	sd_telemetry_clear(told);
 	told->incarnation = caller->incarnation;
 	told->boot_id = PG_GETARG_INT64(7);
 	told->head = PG_GETARG_INT64(8);

@@ -476,7 +476,7 @@ sd_call_decode_exchange(const PGresult *r, SdTelemetry *told, int64 *names_versi
 	char	   *error;
 	char	   *notes;
 
-	memset(told, 0, sizeof(*told));
+	sd_telemetry_clear(told);
 	*names = NULL;
 	if (PQnfields(r) < 13 || PQntuples(r) != 1)
 		return false;

@@ -3,6 +3,8 @@
  */
 #include "compat.h"
 
+#include <ctype.h>
+
 #include "lib/stringinfo.h"
 
 #include "clock.h"
@@ -14,12 +16,19 @@
 #include "store/telemetry.h"
 
 void
+sd_telemetry_clear(SdTelemetry *telemetry)
+{
+	memset(telemetry, 0, sizeof(*telemetry));
+	telemetry->lag_ms = telemetry->lag_bytes = -1;
+}
+
+void
 sd_telemetry_from_tables(SdDatabase *db, const SdSelf *self, SdTelemetry *own)
 {
 	SdHead		head;
 	SdApplied	applied;
 
-	memset(own, 0, sizeof(*own));
+	sd_telemetry_clear(own);
 	own->protocol = sd_protocol_own();
 	sd_log_head(&head);
 	sd_applied_read(&applied);
@@ -59,6 +68,12 @@ sd_telemetry_add_shared(SdDatabase *db, bool valid, SdTelemetry *own)
 		own->granted = db->grant.ballot;
 		own->granted_ms = (int32) ((db->grant.until - now) / SD_US_PER_MS);
 	}
+	own->standing = db->standing;
+	own->verified_at = db->verified_at;
+	strlcpy(own->verify_error, db->verify_error, SD_TEXT_SIZE);
+	own->lag_ms = db->lag_ms;
+	own->lag_bytes = db->lag_bytes;
+	memcpy(own->counts, db->counts, sizeof(own->counts));
 	LWLockRelease(&db->lock);
 }
 
@@ -105,6 +120,22 @@ read_ballot(const char *value, SdBallot *ballot)
 	return value + used;
 }
 
+/* A line is a line, whatever the text. */
+static void
+write_line(StringInfo out, const char *text)
+{
+	for (const char *c = text; *c; c++)
+		appendStringInfoChar(out, *c == '\n' ? ' ' : *c);
+	appendStringInfoChar(out, '\n');
+}
+
+static void
+write_text(StringInfo out, const char *name, const char *text)
+{
+	appendStringInfo(out, "%s ", name);
+	write_line(out, text);
+}
+
 /* "task 17 open 12 40 building index" */
 static void
 write_task(StringInfo out, const SdTaskReport *report)
@@ -113,9 +144,7 @@ write_task(StringInfo out, const SdTaskReport *report)
 		return;
 	appendStringInfo(out, "task " INT64_FORMAT " %s " INT64_FORMAT " " INT64_FORMAT " ",
 					 report->version, report->state, report->done, report->total);
-	for (const char *c = report->what; *c; c++)
-		appendStringInfoChar(out, *c == '\n' ? ' ' : *c);
-	appendStringInfoChar(out, '\n');
+	write_line(out, report->what);
 }
 
 static void
@@ -135,6 +164,72 @@ read_task(const char *value, SdTelemetry *told)
 			told->tasks[i] = report;
 			return;
 		}
+}
+
+/* "standing 17 1 0 0 0 0 <64 hexadecimal digits>", and the vector on a line of its own */
+static void
+write_standing(StringInfo out, const SdStanding *standing)
+{
+	appendStringInfo(out, "standing " INT64_FORMAT " %d %d " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " ",
+					 standing->version, standing->form, standing->drifted, standing->drift_tag, standing->outside,
+					 standing->skipped);
+	for (int i = 0; i < SD_SHA_SIZE; i++)
+		appendStringInfo(out, "%02x", standing->logged[i]);
+	appendStringInfoChar(out, '\n');
+	if (standing->vector[0])
+		write_text(out, "vector", standing->vector);
+}
+
+static void
+read_standing(const char *value, SdTelemetry *told)
+{
+	SdStanding	read = {0};
+	int			at = 0;
+
+	if (sscanf(value, INT64_FORMAT " %d %d " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " %n", &read.version, &read.form,
+			   &read.drifted, &read.drift_tag, &read.outside, &read.skipped, &at) < 6 || at == 0 ||
+		read.version <= 0 || read.drifted < 0 || read.outside < 0)
+		return;
+	value += at;
+	for (int i = 0; i < SD_SHA_SIZE; i++)
+	{
+		unsigned int byte;
+
+		if (!isxdigit((unsigned char) value[0]) || !isxdigit((unsigned char) value[1]) || sscanf(value, "%2x", &byte) != 1)
+			return;
+		read.logged[i] = (uint8) byte;
+		value += 2;
+	}
+	memcpy(read.vector, told->standing.vector, SD_VECTOR_TEXT_SIZE);
+	told->standing = read;
+}
+
+/* Those that are not yet zero; a newer region may have more of them. */
+static void
+write_counts(StringInfo out, const int64 *counts)
+{
+	int			last = SD_COUNTERS;
+
+	while (last > 0 && counts[last - 1] == 0)
+		last--;
+	if (last == 0)
+		return;
+	appendStringInfoString(out, "counts");
+	for (int i = 0; i < last; i++)
+		appendStringInfo(out, " " INT64_FORMAT, counts[i]);
+	appendStringInfoChar(out, '\n');
+}
+
+static void
+read_counts(const char *value, SdTelemetry *told)
+{
+	for (int i = 0; i < SD_COUNTERS && value && *value; i++)
+	{
+		char	   *end;
+
+		told->counts[i] = strtoll(value, &end, 10);
+		value = end > value ? end : NULL;
+	}
 }
 
 char *
@@ -164,6 +259,17 @@ sd_telemetry_write_notes(const SdTelemetry *own)
 		appendStringInfo(&out, "remembers %d " INT64_FORMAT "\n", own->remembers_of, own->remembers);
 	if (own->cloned > 0)
 		appendStringInfo(&out, "cloned %d\n", own->cloned);
+	if (own->standing.version > 0)
+		write_standing(&out, &own->standing);
+	if (own->verified_at != 0)
+		appendStringInfo(&out, "verified " INT64_FORMAT "\n", own->verified_at);
+	if (own->verify_error[0])
+		write_text(&out, "unverified", own->verify_error);
+	if (own->lag_ms >= 0 || own->lag_bytes >= 0)
+		appendStringInfo(&out, "lag " INT64_FORMAT " " INT64_FORMAT "\n", own->lag_ms, own->lag_bytes);
+	write_counts(&out, own->counts);
+	if (own->asked_at != 0)
+		appendStringInfo(&out, "clock " INT64_FORMAT " " INT64_FORMAT "\n", own->asked_at, own->answered_at);
 	appendStringInfo(&out, "at " INT64_FORMAT "\n", own->at);
 	if (own->heard_at > 0)
 		appendStringInfo(&out, "heard " INT64_FORMAT " " INT64_FORMAT "\n", own->heard_boot_id, own->heard_at);
@@ -259,6 +365,26 @@ sd_telemetry_read_notes(const char *notes, SdTelemetry *told)
 			told->pulse = strtoll(value, NULL, 10);
 		else if (strcmp(line, "task") == 0)
 			read_task(value, told);
+		else if (strcmp(line, "standing") == 0)
+			read_standing(value, told);
+		else if (strcmp(line, "vector") == 0 && strlen(value) < SD_VECTOR_TEXT_SIZE)
+			sd_shared_copy(told->standing.vector, SD_VECTOR_TEXT_SIZE, value);
+		else if (strcmp(line, "verified") == 0)
+			told->verified_at = strtoll(value, NULL, 10);
+		else if (strcmp(line, "unverified") == 0)
+			sd_shared_copy(told->verify_error, SD_TEXT_SIZE, value);
+		else if (strcmp(line, "lag") == 0 && strchr(value, ' '))
+		{
+			told->lag_ms = strtoll(value, NULL, 10);
+			told->lag_bytes = strtoll(strchr(value, ' ') + 1, NULL, 10);
+		}
+		else if (strcmp(line, "counts") == 0)
+			read_counts(value, told);
+		else if (strcmp(line, "clock") == 0 && strchr(value, ' '))
+		{
+			told->asked_at = strtoll(value, NULL, 10);
+			told->answered_at = strtoll(strchr(value, ' ') + 1, NULL, 10);
+		}
 	}
 	pfree(copy);
 }

@@ -7,6 +7,9 @@
 #include "shared.h"
 #include "store/state.h"
 
+/* Nothing is said yet. */
+extern void sd_telemetry_clear(SdTelemetry *telemetry);
+
 /*
  * What the tables say, which changes with them, and what shared memory says, which changes at any time and is added to the first.
  * self: as in the tables; valid: of it.  The first needs a scope (sql.h), both take db->lock.  Neither says when it is told.

@@ -582,6 +582,7 @@ create(SdDatabase *db)
 	db->lead_until_us = 0;
 	db->ddl_pid = 0;
 	db->doomed = db->overstayed = false;
+	db->lag_ms = db->lag_bytes = -1;
 	LWLockRelease(&db->lock);
 	before_shmem_exit(at_exit, PointerGetDatum(c));
 	return c;

@@ -247,7 +247,7 @@ read_own(SdCoordinator *c, void *arg)
 		c->own_changes = 0;
 		if (!sd_self_read(&self))
 		{
-			memset(own, 0, sizeof(*own));
+			sd_telemetry_clear(own);
 			own->protocol = sd_protocol_own();
 			return;
 		}
