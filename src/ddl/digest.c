@@ -50,14 +50,19 @@ scan_rows(SdHasher *hasher)
 }
 
 SdObjectDigest *
-sd_object_digest(const SdObjectRow *row, bool dropped)
+sd_object_digest(const SdObjectRow *row, bool dropped, const SdObjectRow *old)
 {
 	SdObjectDigest *object = palloc(sizeof(SdObjectDigest));
 
+	object->classid = row->classid;
+	object->objid = row->objid;
 	object->kind = pstrdup(row->kind);
 	object->identity = pstrdup(row->identity);
 	memcpy(object->hash.byte, row->hash, SD_DIGEST_LENGTH);
 	object->dropped = dropped;
+	object->existed = old != NULL;
+	if (old)
+		memcpy(object->was.byte, old->hash, SD_DIGEST_LENGTH);
 	object->frozen_by = 0;
 	return object;
 }
@@ -71,7 +76,7 @@ sd_digest_scan(void)
 	List	   *result = NIL;
 
 	for (int i = 0; i < list.n; i++)
-		result = lappend(result, sd_object_digest(&list.rows[i], false));
+		result = lappend(result, sd_object_digest(&list.rows[i], false, NULL));
 	sd_hasher_free(hasher);
 	sd_canonical_leave(guc_level);
 	return result;
@@ -226,9 +231,9 @@ list_differences(const SdObjectRow *old, int nold, const RowList *now)
 		int			order = i == nold ? 1 : j == now->n ? -1 : compare_names(&before[i], &after[j]);
 
 		if (order < 0)
-			changed = lappend(changed, sd_object_digest(before[i], true));
+			changed = lappend(changed, sd_object_digest(before[i], true, before[i]));
 		else if (order > 0 || memcmp(before[i]->hash, after[j]->hash, SD_OBJECT_HASH_SIZE) != 0)
-			changed = lappend(changed, sd_object_digest(after[j], false));
+			changed = lappend(changed, sd_object_digest(after[j], false, order > 0 ? NULL : before[i]));
 		i += order <= 0;
 		j += order >= 0;
 	}

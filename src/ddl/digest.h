@@ -29,10 +29,14 @@ typedef struct SdDigest
 
 typedef struct SdObjectDigest
 {
+	Oid			classid;		/* where it is, or was, in this region */
+	Oid			objid;
 	char	   *kind;			/* table, index, constraint, function, ... */
 	char	   *identity;		/* public.t, public.t.t_pkey, public.f(integer) */
 	SdDigest	hash;			/* of a dropped object: the last one */
 	bool		dropped;
+	bool		existed;		/* in a list of changes: there was one of that kind and name before ... */
+	SdDigest	was;			/* ... with this digest */
 	int64		frozen_by;		/* touched, but it belongs to the work of this online version: nothing was hashed; else 0 */
 } SdObjectDigest;
 

@@ -35,6 +35,7 @@ extern List *sd_local_patterns(char **joined);
 /* sd_digest_rebuild(), with what changed. */
 extern SdDigest sd_digest_rebuild_changed(List **changed);
 
-extern SdObjectDigest *sd_object_digest(const SdObjectRow *row, bool dropped);
+/* old: what there was under that name before, or NULL; of a dropped object row itself. */
+extern SdObjectDigest *sd_object_digest(const SdObjectRow *row, bool dropped, const SdObjectRow *old);
 
 #endif							/* SD_DDL_HASH_H */

@@ -369,7 +369,11 @@ net_changes(List *changes)
 		{
 			net = list_delete_last(net);
 			if (!sd_digest_equal(&gone->hash, &object->hash))
+			{
+				object->existed = true;
+				object->was = gone->hash;
 				net = lappend(net, object);
+			}
 		}
 		else
 			net = lappend(net, object);
@@ -395,7 +399,7 @@ static List *
 add_frozen(List *changed, const SdObjectRow *row, int64 version, MemoryContext caller)
 {
 	MemoryContext saved = MemoryContextSwitchTo(caller);
-	SdObjectDigest *object = sd_object_digest(row, false);
+	SdObjectDigest *object = sd_object_digest(row, false, row);
 
 	object->frozen_by = version;
 	changed = lappend(changed, object);
@@ -450,9 +454,9 @@ apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
 			continue;
 		saved = MemoryContextSwitchTo(caller);
 		if (old && !same_name)
-			*changed = lappend(*changed, sd_object_digest(old, true));
+			*changed = lappend(*changed, sd_object_digest(old, true, old));
 		if (now && !(same_name && same_hash))
-			*changed = lappend(*changed, sd_object_digest(now, false));
+			*changed = lappend(*changed, sd_object_digest(now, false, same_name ? old : NULL));
 		MemoryContextSwitchTo(saved);
 	}
 	if (changed)

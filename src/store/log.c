@@ -131,7 +131,7 @@ sd_log_clear(void)
 {
 	static const char *const tables[] = {
 		"self", "acceptor", "accepted", "log", "applied", "execution", "attempt", "peer", "bypass", "peer_address",
-		"life", "task"
+		"life", "task", "drift"
 	};
 
 	for (size_t i = 0; i < lengthof(tables); i++)

@@ -1,0 +1,70 @@
+/*
+ * drift.h: where this region's schema is otherwise than the log says.
+ *
+ * The log says what each object is: an entry carries the digest of each object that it changed, the baseline stands for the
+ * rest.  Drift is a row for each object for which it is otherwise here, written in the transaction that changes schema or
+ * digest.  So no other region is needed to know one's own drift.  Rules:
+ *
+ * - A change outside the log makes rows; one that takes another back removes them, and settles that one's dot.
+ * - A coordinated change that touches an object with a row is refused at its origin.
+ * - An object that an applied entry changed must be what the entry says; then its row goes.
+ *
+ * The logged root is the digest of the schema as the log says it is: the root here, less what is otherwise, plus what that
+ * should be.  It is the same in all regions at the same version that skipped nothing, and is what entries carry.
+ *
+ * All functions need a scope (store/sql.h), and the digest table up to date; those that write need the DDL lock.
+ */
+#ifndef SD_DDL_DRIFT_H
+#define SD_DDL_DRIFT_H
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+#include "ddl/digest.h"
+
+/* Of the digest table's root, or of another one that the same rows are about. */
+extern SdDigest sd_drift_logged_root(void);
+extern SdDigest sd_drift_logged_root_of(const SdDigest *root);
+
+/* A number over this region's rows that differs when one does; 0: there are none.  *count, unless NULL: how many. */
+extern int64 sd_drift_tag(int64 *count);
+
+/*
+ * changed: of SdObjectDigest, by a change outside the log.  change: its dot, or 0.  found: a word of SD_FOUND_... (store/drift.h).
+ * Of objects that an online version works on there is no digest to compare: they get a row all the same, until its result is applied.
+ */
+extern void sd_drift_outside(List *changed, int64 change, const char *found);
+
+/*
+ * The same for what was found to have gone past every hook: it gets a dot of its own, of mode "found", unless there is one of which
+ * nothing was seen yet.
+ */
+extern void sd_drift_found(List *changed);
+
+/* At the origin of a coordinated change: error SD008 if it changed an object that is otherwise here than the log says. */
+extern void sd_drift_refuse(List *changed);
+
+/* The same for the relations (of char *) that an online entry is to work on, and for what hangs on them. */
+extern void sd_drift_refuse_relations(List *relations);
+
+/*
+ * An entry was applied: objects as it has them (the array of its payload), changed as it came out here.
+ *	 SD_DRIFT_ALL	what the entry did not change at its origin must not change here, unless it had drifted
+ *	 SD_DRIFT_SOME	this region was not where the origin was: only the entry's objects are looked at
+ *	 SD_DRIFT_HAND	somebody did it by hand: what else changed is drift
+ * Returns what is otherwise than the entry says, a line each; NULL: nothing.  warn: it has become drift then; else the caller
+ * raises an error.
+ */
+typedef enum SdDriftExtent
+{
+	SD_DRIFT_ALL,
+	SD_DRIFT_SOME,
+	SD_DRIFT_HAND
+} SdDriftExtent;
+
+extern char *sd_drift_applied(Jsonb *objects, List *changed, SdDriftExtent extent, bool warn);
+
+/* An entry with digests of another canonical form: what it says of its objects cannot be checked, and is believed. */
+extern void sd_drift_applied_unchecked(Jsonb *objects);
+
+#endif							/* SD_DDL_DRIFT_H */

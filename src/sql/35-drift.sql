@@ -1,0 +1,33 @@
+-- Where the schema of a region is otherwise than the log says: a row an object.
+
+CREATE TABLE schemadrift_store.drift
+(
+	region text NOT NULL,
+	kind text COLLATE "C" NOT NULL,
+	identity text COLLATE "C" NOT NULL,
+	expected bytea,
+	actual bytea,
+	expected_definition text,
+	actual_definition text,
+	since timestamptz NOT NULL,
+	change bigint,
+	found text NOT NULL CHECK (found IN ('bypass', 'observe', 'verify', 'adopt', 'replay')),
+	acknowledged text,
+	PRIMARY KEY (region, kind, identity)
+);
+COMMENT ON TABLE schemadrift_store.drift IS
+	'objects that are otherwise than the log says; of this region: the truth, of others: a copy of what they told';
+COMMENT ON COLUMN schemadrift_store.drift.expected IS 'digest by the log; null: by the log there is no such object';
+COMMENT ON COLUMN schemadrift_store.drift.actual IS 'digest there; null: there is no such object';
+COMMENT ON COLUMN schemadrift_store.drift.expected_definition IS 'canonical definition by the log; null: not known yet, or no such object';
+COMMENT ON COLUMN schemadrift_store.drift.actual_definition IS 'canonical definition there';
+COMMENT ON COLUMN schemadrift_store.drift.since IS 'when it was first seen to be otherwise';
+COMMENT ON COLUMN schemadrift_store.drift.change IS 'the change outside the log that made it so last: bypass.n of that region';
+COMMENT ON COLUMN schemadrift_store.drift.found IS
+	'how it was seen: bypass (ddl_mode off), observe (policy), verify (past every hook), adopt (known when the region joined), replay (an entry left it so)';
+COMMENT ON COLUMN schemadrift_store.drift.acknowledged IS 'of differences that join() adopted: why';
+
+-- table bypass is of the first released version
+ALTER TABLE schemadrift_store.bypass ADD COLUMN settled timestamptz;
+COMMENT ON COLUMN schemadrift_store.bypass.settled IS
+	'since when nothing of it is left: taken back, adopted by the log, or overwritten; null: it is part of this region''s schema';
