@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 # bench.pl: what schemadrift costs, in figures; docs/performance.md explains them and keeps some.
 #
-# Started by t/run.pl (make bench) in the sandbox.  PARTS="network loopback idle gate" runs only these; BLOCKS (30) is
+# Started by t/run.pl (make bench) in the sandbox.  PARTS="network loopback idle gate fingerprint" runs only these; BLOCKS (30) is
 # how often each thing is measured, IDLE (60) how many seconds an idle group is watched, RTTS ("1 20 100") the round
-# trips in milliseconds, GROUPS_OF ("3 9 25") the sizes of groups made of databases.  pglogical is measured beside it
+# trips in milliseconds, GROUPS_OF ("3 9 25") the sizes of groups made of databases, TABLES ("100 1000 10000") the sizes of
+# schemas.  pglogical is measured beside it
 # where it is installed, instructions where valgrind is.
 #
 # Prints; asserts nothing about time.  It ends with an error only if something did not work.
@@ -30,11 +31,28 @@ my $blocks = $ENV{BLOCKS} || 30;
 my $idle   = $ENV{IDLE}   || 60;
 my @rtts   = split ' ', $ENV{RTTS}      || '1 20 100';
 my @sizes  = split ' ', $ENV{GROUPS_OF} || '3 9 25';
-my @parts  = ([ network => \&network ], [ loopback => \&loopback ], [ idle => \&idle_groups ], [ gate => \&gate ]);
+my @tables = split ' ', $ENV{TABLES}    || '100 1000 10000';
+my @parts  = ([ network => \&network ], [ loopback => \&loopback ], [ idle => \&idle_groups ], [ gate => \&gate ],
+	[ fingerprint => \&fingerprint ]);
 my %wanted = map { $_ => 1 } split ' ', $ENV{PARTS} || join ' ', map { $_->[0] } @parts;
 my $tables = 'CREATE TABLE t (id int PRIMARY KEY, what text); INSERT INTO t SELECT i FROM generate_series(1, 1000) i;
 	CREATE TABLE floor (i int);';
 my $column = 0;
+
+# Tables with two indexes each, a foreign key, a check and a default; many transactions, because of the locks.
+my $many_tables = <<'SQL';
+DO $do$
+BEGIN
+	FOR i IN 1 .. %d LOOP
+		EXECUTE format('CREATE TABLE app_%%1$s (id bigint PRIMARY KEY, parent bigint REFERENCES app_%%2$s,
+			name varchar(40) NOT NULL DEFAULT %%3$L, amount numeric(12, 2) CHECK (amount >= 0), at timestamptz NOT NULL DEFAULT now());
+			CREATE INDEX ON app_%%1$s (name, at)', i, greatest(i - 1, 1), 'name ' || i);
+		IF i %% 500 = 0 THEN
+			COMMIT;
+		END IF;
+	END LOOP;
+END $do$
+SQL
 
 on_screen($screen);
 say_(machine() . ', ' . `postgres --version` =~ s/\s+\z//r . ". Times in ms: median, and lowest .. highest of $blocks.");
@@ -623,5 +641,53 @@ sub gate
 	}
 	kill 'INT', map { $_->{pid} } values %at;
 	waitpid $_->{pid}, 0 foreach values %at;
+	return;
+}
+
+# ---- fingerprints ----
+
+# All of it in a new session, as the process that verifies does; the dump that a person would compare; one change.
+sub fingerprint
+{
+	my $repeats = 5;
+
+	heading("Fingerprints; ms: median, and lowest .. highest of $repeats (of a change: $blocks)", '', 'median', 'lowest .. highest', 'of the dump');
+	foreach my $n (@tables)
+	{
+		my $g = SchemaDrift::Group->new(regions => 1, conf => "max_locks_per_transaction = 1000\nmax_wal_size = 4GB\n");
+		my ($name) = $g->names;
+		my $region = $g->region($name);
+
+		forget_samples();
+		$region->sql($_) foreach sprintf($many_tables, $n), 'CREATE TABLE t (id int)';
+		$g->make_group(mode => 'coordinate');
+		$region->sql('VACUUM ANALYZE');
+		foreach my $repeat (0 .. $repeats)
+		{
+			my $session = stopwatch($g->session($name));
+			my ($all) = clock($session, 'SELECT schemadrift_store.digest_rebuild();');
+			$session->quit;
+			my $start = time();
+			PostgreSQL::Test::Utils::system_or_bail('sh', '-c', 'pg_dump -s -d "$1" | sha256sum > /dev/null', 'dump', $region->connstr('postgres'));
+			my $dump = 1000 * (time() - $start);
+			next if !$repeat;
+			note_sample('all', $all);
+			note_sample('dump', $dump);
+		}
+		my $session = stopwatch($g->session($name));
+		foreach my $block (0 .. $blocks)
+		{
+			my (undef, $first, $second, $commit) = clock($session, "BEGIN; ALTER TABLE t ADD COLUMN f$block int; ALTER TABLE t ADD COLUMN g$block int; COMMIT;");
+
+			note_sample('commit', $commit) if $block > 0;
+		}
+		$session->quit;
+		my $objects = $region->sql('SELECT count(*) FROM schemadrift_store.object');
+		row("$n tables, $objects objects");
+		row('  pg_dump -s | sha256sum', sprintf('%.0f', median('dump')), spread('dump', '%.0f'));
+		row('  the fingerprint of everything', sprintf('%.0f', median('all')), spread('all', '%.0f'), sprintf('1/%.1f', median('dump') / median('all')));
+		row('  COMMIT of one changed table, group of one', sprintf('%.2f', median('commit')), spread('commit'));
+		$region->stop('fast');
+	}
 	return;
 }
