@@ -30,6 +30,7 @@
 #include "ddl/datum.h"
 #include "ddl/describe.h"
 #include "ddl/names.h"
+#include "ddl/rows.h"
 
 /* Is the relation that the object hangs on covered?  Then its identity is the relation's and the name. */
 static bool
@@ -129,24 +130,17 @@ put_exclusion_operators(SdDescription *description, HeapTuple tuple, TupleDesc d
 static void
 put_disabled_triggers(SdDescription *description, Oid constraint)
 {
-	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	SdRows		rows = sd_rows_find(SD_ROWS_CONSTRAINT_TRIGGER, constraint);
 	char	   *states[16];
 	int			n = 0;
 
-	ScanKeyInit(&key, Anum_pg_trigger_tgconstraint, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(constraint));
-	scan = systable_beginscan(catalog, TriggerConstraintIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	for (int row = 0; row < rows.n; row++)
 	{
-		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(rows.tuple[row]);
 
 		if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN && !OidIsValid(trigger->tgparentid) && n < (int) lengthof(states))
 			states[n++] = psprintf("type %d %c", trigger->tgtype, trigger->tgenabled);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	qsort(states, n, sizeof(char *), compare_strings);
 	for (int i = 0; i < n; i++)
 		sd_put(description, "trigger state", states[i]);

@@ -33,6 +33,7 @@
 #include "ddl/canonical.h"
 #include "ddl/describe.h"
 #include "ddl/names.h"
+#include "ddl/rows.h"
 
 typedef struct Column
 {
@@ -44,12 +45,6 @@ typedef struct Column
 } Column;
 
 static int
-compare_number(const void *a, const void *b)
-{
-	return ((const Column *) a)->fixed.attnum - ((const Column *) b)->fixed.attnum;
-}
-
-static int
 compare_name(const void *a, const void *b)
 {
 	return strcmp(NameStr(((const Column *) a)->fixed.attname), NameStr(((const Column *) b)->fixed.attname));
@@ -58,18 +53,13 @@ compare_name(const void *a, const void *b)
 static void
 read_defaults(Oid relation, Column *columns, int n)
 {
-	Relation	catalog = table_open(AttrDefaultRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	SdRows		rows = sd_rows_find(SD_ROWS_DEFAULT, relation);
 
-	ScanKeyInit(&key, Anum_pg_attrdef_adrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
-	scan = systable_beginscan(catalog, AttrDefaultIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	for (int row = 0; row < rows.n; row++)
 	{
-		Form_pg_attrdef attrdef = (Form_pg_attrdef) GETSTRUCT(tuple);
+		Form_pg_attrdef attrdef = (Form_pg_attrdef) GETSTRUCT(rows.tuple[row]);
 		bool		isnull;
-		Datum		tree = heap_getattr(tuple, Anum_pg_attrdef_adbin, RelationGetDescr(catalog), &isnull);
+		Datum		tree = heap_getattr(rows.tuple[row], Anum_pg_attrdef_adbin, rows.desc, &isnull);
 
 		for (int i = 0; i < n && !isnull; i++)
 		{
@@ -82,8 +72,6 @@ read_defaults(Oid relation, Column *columns, int n)
 			columns[i].initial = canonical.data;
 		}
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 }
 
 /* The live columns in their order. */
@@ -91,37 +79,28 @@ static Column *
 read_columns(Oid relation, int natts, int *n)
 {
 	Column	   *columns = palloc0(Max(natts, 1) * sizeof(Column));
-	Relation	catalog = table_open(AttributeRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	SdRows		rows = sd_rows_find(SD_ROWS_COLUMN, relation);
 	bool		has_default = false;
 
 	*n = 0;
-	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
-	ScanKeyInit(&keys[1], Anum_pg_attribute_attnum, BTGreaterStrategyNumber, F_INT2GT, Int16GetDatum(0));
-	scan = systable_beginscan(catalog, AttributeRelidNumIndexId, true, NULL, 2, keys);
-	while (*n < natts && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	for (int row = 0; row < rows.n && *n < natts; row++)
 	{
 		Column	   *column = &columns[*n];
 		Datum		value;
 		bool		isnull;
 
-		memcpy(&column->fixed, GETSTRUCT(tuple), ATTRIBUTE_FIXED_PART_SIZE);
+		memcpy(&column->fixed, GETSTRUCT(rows.tuple[row]), ATTRIBUTE_FIXED_PART_SIZE);
 		if (column->fixed.attisdropped)
 			continue;
-		value = heap_getattr(tuple, Anum_pg_attribute_attoptions, RelationGetDescr(catalog), &isnull);
+		value = heap_getattr(rows.tuple[row], Anum_pg_attribute_attoptions, rows.desc, &isnull);
 		column->options = sd_join_options(value, isnull);
-		value = heap_getattr(tuple, Anum_pg_attribute_attfdwoptions, RelationGetDescr(catalog), &isnull);
+		value = heap_getattr(rows.tuple[row], Anum_pg_attribute_attfdwoptions, rows.desc, &isnull);
 		column->fdw_options = sd_join_options(value, isnull);
-		value = heap_getattr(tuple, Anum_pg_attribute_attstattarget, RelationGetDescr(catalog), &isnull);
+		value = heap_getattr(rows.tuple[row], Anum_pg_attribute_attstattarget, rows.desc, &isnull);
 		column->statistics = isnull ? -1 : sd_statistics_target(value);
 		has_default |= column->fixed.atthasdef;
 		(*n)++;
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	qsort(columns, *n, sizeof(Column), compare_number);
 	if (has_default)
 		read_defaults(relation, columns, *n);
 	return columns;
@@ -170,26 +149,16 @@ put_column(SdDescription *description, const Column *column, bool legacy_child)
 static bool
 put_parents(SdDescription *description, Oid relation, const char *property)
 {
-	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		any = false;
+	SdRows		rows = sd_rows_find(SD_ROWS_PARENT, relation);	/* by inhseqno: in the order that matters */
 
-	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
-	/* the index is on (inhrelid, inhseqno), so parents come in the order that matters */
-	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	for (int row = 0; row < rows.n; row++)
 	{
-		Form_pg_inherits inherits = (Form_pg_inherits) GETSTRUCT(tuple);
+		Form_pg_inherits inherits = (Form_pg_inherits) GETSTRUCT(rows.tuple[row]);
 
 		sd_put_name(description, property, sd_append_relation, inherits->inhparent);
 		sd_put_flag(description, "detach pending", inherits->inhdetachpending);
-		any = true;
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return any;
+	return rows.n > 0;
 }
 
 static void

@@ -15,6 +15,7 @@
 #include "utils/rel.h"
 
 #include "ddl/hash.h"
+#include "ddl/rows.h"
 #include "store/policy.h"
 #include "store/sql.h"
 #include "store/state.h"
@@ -167,6 +168,7 @@ void
 sd_scan_objects(SdHasher *hasher, SdScanVisitor visit, void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext rows = AllocSetContextCreate(caller, "schemadrift catalog rows", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext scratch = AllocSetContextCreate(caller, "schemadrift object", ALLOCSET_DEFAULT_SIZES);
 	SdDescriber *describer = sd_describer_create(true, sd_local_patterns(NULL));
 	SdDescription description;
@@ -175,6 +177,9 @@ sd_scan_objects(SdHasher *hasher, SdScanVisitor visit, void *arg)
 
 	initStringInfo(&description.identity);
 	initStringInfo(&description.definition);
+	MemoryContextSwitchTo(rows);
+	sd_rows_preload();
+	MemoryContextSwitchTo(caller);
 	for (int i = 0; i < ncatalogs; i++)
 	{
 		Relation	catalog = table_open(catalogs[i], AccessShareLock);
@@ -201,4 +206,5 @@ sd_scan_objects(SdHasher *hasher, SdScanVisitor visit, void *arg)
 		table_close(catalog, AccessShareLock);
 	}
 	MemoryContextDelete(scratch);
+	MemoryContextDelete(rows);
 }

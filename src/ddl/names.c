@@ -27,6 +27,7 @@
 #include "utils/syscache.h"
 
 #include "ddl/names.h"
+#include "ddl/rows.h"
 
 static void
 append_unknown(StringInfo out, Oid oid)
@@ -100,12 +101,15 @@ sd_append_relation(StringInfo out, Oid oid)
 void
 sd_append_column(StringInfo out, Oid relation, AttrNumber number)
 {
+	const char *preloaded;
 	char	   *name;
 
 	if (number == InvalidAttrNumber)
 		appendStringInfoChar(out, '*');
 	else if (number < 0)
 		sd_append_identifier(out, NameStr(SystemAttributeDefinition(number)->attname));
+	else if ((preloaded = sd_rows_column_name(relation, number)) != NULL)
+		sd_append_identifier(out, preloaded);
 	else if ((name = get_attname(relation, number, true)) != NULL)
 	{
 		sd_append_identifier(out, name);
