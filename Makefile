@@ -25,7 +25,7 @@ REGRESS_OPTS = --inputdir=. --load-extension=schemadrift
 override with_llvm = no
 PG_CPPFLAGS = -Isrc -I$(shell $(PG_CONFIG) --includedir) -DSD_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS   = -std=gnu11 -Wall -Wextra -Werror $(if $(SD_TESTING),-DSD_TESTING)
-SHLIB_LINK  = -lpq -lpthread
+SHLIB_LINK  = -lpq -lpthread -lm
 # SD_SANITIZE=1, SD_FUZZ=1: other builds of the same sources, for the checks of t/checks.mk
 include $(if $(SD_SANITIZE)$(SD_FUZZ),t/instrument.mk)
 

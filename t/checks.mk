@@ -22,6 +22,6 @@ sanitize:
 valgrind:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh valgrind
 	@mkdir -p $(CORE_BUILD)
-	$(CORE_CC) -std=c11 -O1 -g -DSD_TESTING -Isrc -o $(CORE_BUILD)/unit-plain t/unit/core.c $(CORE_SOURCES)
+	$(CORE_CC) -std=c11 -O1 -g -DSD_TESTING -Isrc -o $(CORE_BUILD)/unit-plain $(wildcard t/unit/*.c) $(CORE_SOURCES) -lm
 	valgrind --quiet --error-exitcode=1 --leak-check=full $(CORE_BUILD)/unit-plain
 	@PG_CONFIG="$(PG_CONFIG)" STEPS=valgrind $(RUN) $(ONLY)

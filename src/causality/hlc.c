@@ -79,3 +79,130 @@ sd_hlc_format(SdHlc hlc, char *buffer, size_t size)
 			 in_day / 3600000, in_day / 60000 % 60, in_day / 1000 % 60, in_day % 1000, sd_hlc_counter(hlc));
 	return buffer;
 }
+
+/* ---- parsing ---- */
+
+typedef struct Reader
+{
+	const char *text;
+	size_t		length;
+	size_t		at;
+} Reader;
+
+static bool
+skip(Reader *r, char c)
+{
+	if (r->at == r->length || r->text[r->at] != c)
+		return false;
+	r->at++;
+	return true;
+}
+
+static void
+skip_spaces(Reader *r)
+{
+	while (r->at < r->length && (r->text[r->at] == ' ' || (r->text[r->at] >= '\t' && r->text[r->at] <= '\r')))
+		r->at++;
+}
+
+/* From least to most digits; stays where it was if they are not there, or the number is not in the range. */
+static bool
+read_digits(Reader *r, unsigned least, unsigned most, unsigned low, unsigned high, unsigned *number)
+{
+	unsigned	n = 0;
+
+	*number = 0;
+	for (; n < most && r->at + n < r->length && r->text[r->at + n] >= '0' && r->text[r->at + n] <= '9'; n++)
+		*number = *number * 10 + (unsigned) (r->text[r->at + n] - '0');
+	if (n < least || *number < low || *number > high)
+		return false;
+	r->at += n;
+	return true;
+}
+
+static unsigned
+days_in_month(unsigned year, unsigned month)
+{
+	static const unsigned char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+	return days[month - 1] + (month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 1u : 0u);
+}
+
+/* Hinnant's days_from_civil, from 1970 on. */
+static uint64_t
+days_since_1970(unsigned year, unsigned month, unsigned day)
+{
+	unsigned	y = month <= 2 ? year - 1 : year;
+	unsigned	yoe = y % 400;
+	unsigned	doy = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+
+	return (uint64_t) (y / 400) * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
+}
+
+/* The fraction of a second in ms: one to three digits. */
+static bool
+read_fraction(Reader *r, unsigned *ms)
+{
+	size_t		begin = r->at;
+
+	if (!read_digits(r, 1, 3, 0, 999, ms))
+		return false;
+	for (size_t n = r->at - begin; n < 3; n++)
+		*ms *= 10;
+	return true;
+}
+
+static const char *
+read_hlc(Reader *r, SdHlc *hlc)
+{
+	unsigned	year;
+	unsigned	month;
+	unsigned	day;
+	unsigned	hour;
+	unsigned	minute;
+	unsigned	second;
+	unsigned	counter = 0;
+	unsigned	ms = 0;
+	uint64_t	since;
+
+	skip_spaces(r);
+	if (!read_digits(r, 4, 4, 1970, 6429, &year))
+		return "a year from 1970 to 6429 is expected";
+	if (!skip(r, '-') || !read_digits(r, 2, 2, 1, 12, &month))
+		return "\"-\" and a month are expected";
+	if (!skip(r, '-') || !read_digits(r, 2, 2, 1, days_in_month(year, month), &day))
+		return "\"-\" and a day of that month are expected";
+	if (!skip(r, 'T') || !read_digits(r, 2, 2, 0, 23, &hour))
+		return "\"T\" and an hour are expected";
+	if (!skip(r, ':') || !read_digits(r, 2, 2, 0, 59, &minute))
+		return "\":\" and a minute are expected";
+	if (!skip(r, ':') || !read_digits(r, 2, 2, 0, 59, &second))
+		return "\":\" and a second are expected";
+	if (skip(r, '.') && !read_fraction(r, &ms))
+		return "milliseconds are expected";
+	if (!skip(r, 'Z'))
+		return "\"Z\" is expected";
+	if (skip(r, '+') && !read_digits(r, 1, 5, 0, SD_HLC_COUNTER_MAX, &counter))
+		return "a counter from 0 to 65535 is expected";
+	skip_spaces(r);
+	if (r->at != r->length)
+		return "the end is expected";
+	since = days_since_1970(year, month, day) * UINT64_C(86400000) + ((hour * 60 + minute) * 60 + second) * UINT64_C(1000) + ms;
+	if (since > SD_HLC_MS_MAX)
+	{
+		r->at = 0;
+		return "the time is after 6429-10-17T02:45:55.327Z";
+	}
+	*hlc = sd_hlc_make(since, counter);
+	return NULL;
+}
+
+const char *
+sd_hlc_parse(const char *text, size_t length, SdHlc *hlc, size_t *at)
+{
+	Reader		r = {text, length, 0};
+	const char *error = read_hlc(&r, hlc);
+
+	*at = r.at;
+	return error;
+}

@@ -44,4 +44,11 @@ extern uint32_t sd_hlc_counter(SdHlc hlc);
 /* "2024-05-01T12:34:56.789Z+0003"; returns buffer */
 extern char *sd_hlc_format(SdHlc hlc, char *buffer, size_t size);
 
+/*
+ * From the same text, spaces around it allowed; a counter of 0 may be left out, and so may the fraction of the second.
+ * NULL: it is read; else what is wrong, as the beginning of a sentence ("... at character 7"), and *at is the offset of
+ * the byte at which it was seen.
+ */
+extern const char *sd_hlc_parse(const char *text, size_t length, SdHlc *hlc, size_t *at);
+
 #endif							/* SD_HLC_H */

@@ -1,5 +1,5 @@
 /*
- * core.c: unit tests of consensus/ and causality/hlc, alone, under ASan and UBSan.
+ * core.c: unit tests of consensus/, alone, under ASan and UBSan; the program that runs all unit tests.
  *
  * The proposer's tests compare a readable trace: what it was told, what it wanted done.
  */
@@ -8,21 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "causality/hlc.h"
 #include "consensus/acceptor.h"
 #include "consensus/ballot.h"
 #include "consensus/lease.h"
 #include "consensus/membership.h"
 #include "consensus/mistakes.h"
 #include "consensus/proposer.h"
+#include "unit.h"
 
 static int	n_passed;
 static int	n_failed;
 
-#define OK(condition) check((condition), #condition, __func__, __LINE__)
-
-static void
-check(bool ok, const char *what, const char *where, int line)
+void
+sd_unit_check(bool ok, const char *what, const char *where, int line)
 {
 	if (ok)
 		n_passed++;
@@ -1262,42 +1260,6 @@ test_nonces_differ(void)
 	OK(p.ballot.nonce != first && p.ballot.round == 4);
 }
 
-/* ---------- hybrid logical clock ---------- */
-
-static void
-test_hlc(void)
-{
-	SdHlcClock	c;
-	SdHlc		a;
-	SdHlc		b;
-	char		text[SD_HLC_TEXT_SIZE];
-
-	sd_hlc_init(&c, 0, 500);
-	a = sd_hlc_now(&c, 1000);
-	b = sd_hlc_now(&c, 1000);
-	OK(sd_hlc_ms(a) == 1000 && sd_hlc_counter(a) == 0 && sd_hlc_counter(b) == 1 && b > a);
-	OK(sd_hlc_now(&c, 900) > b);	/* wall clock set back */
-	OK(sd_hlc_ms(sd_hlc_now(&c, 1001)) == 1001);
-
-	OK(!sd_hlc_receive(&c, sd_hlc_make(1502, 0), 1001));	/* too far ahead */
-	OK(sd_hlc_ms(sd_hlc_now(&c, 1001)) == 1001);
-	a = sd_hlc_make(1501, 7);
-	OK(sd_hlc_receive(&c, a, 1001));
-	OK(sd_hlc_now(&c, 1002) > a);
-	OK(sd_hlc_receive(&c, sd_hlc_make(3, 0), 1001));	/* the past is harmless */
-	OK(sd_hlc_now(&c, 1002) > a);
-
-	sd_hlc_init(&c, sd_hlc_make(2000, 65535), 500);	/* restart, clock set back, counter full */
-	a = sd_hlc_now(&c, 100);
-	OK(sd_hlc_ms(a) == 2001 && sd_hlc_counter(a) == 0);
-
-	OK(strcmp(sd_hlc_format(sd_hlc_make(0, 0), text, sizeof(text)), "1970-01-01T00:00:00.000Z+0000") == 0);
-	OK(strcmp(sd_hlc_format(sd_hlc_make(UINT64_C(1709210096789), 3), text, sizeof(text)), "2024-02-29T12:34:56.789Z+0003") == 0);
-	OK(strcmp(sd_hlc_format(sd_hlc_make(UINT64_C(951868799999), 65535), text, sizeof(text)), "2000-02-29T23:59:59.999Z+65535") == 0);
-	OK((int64_t) sd_hlc_make(UINT64_MAX, UINT64_MAX) > 0);
-	OK(strlen(sd_hlc_format(sd_hlc_make(UINT64_MAX, UINT64_MAX), text, sizeof(text))) < SD_HLC_TEXT_SIZE);
-}
-
 int
 main(void)
 {
@@ -1325,7 +1287,7 @@ main(void)
 	test_lease();
 	test_line();
 	test_nonces_differ();
-	test_hlc();
+	test_causality();
 	printf("unit: %d passed, %d failed\n", n_passed, n_failed);
 	return n_failed == 0 ? 0 : 1;
 }
