@@ -188,7 +188,7 @@ SKIP:
 # Disks of its own
 SKIP:
 {
-	skip 'needs loop devices', 8 if !SchemaDrift::Disk->possible;
+	skip 'needs root, loop devices and mkfs.ext4', 8 if !SchemaDrift::Disk->possible;
 	my $own = SchemaDrift::Region->make($g->net, 'own', disks => 1,
 		conf => "shared_preload_libraries = ''\nwal_writer_delay = 10s\nautovacuum = off\nmax_wal_size = 64MB\nmin_wal_size = 32MB");
 

@@ -60,7 +60,7 @@ my $nemesis = Torture::Nemesis->new($g, $history, $clients, $tables, proxied => 
 	$ENV{FAULTS} ? (kinds => [ split ' ', $ENV{FAULTS} ]) : ());
 
 note("seed $seed, $servers servers, $minutes minutes" . ($mistake ? ", mistake $mistake" : '')
-	  . ($disks ? '' : '; no loop devices here: no power is lost, and no disk full'));
+	  . ($disks ? '' : '; no loop devices of root here, or no mkfs.ext4: no power is lost, and no disk full'));
 $history->event('begin', seed => $seed, servers => $servers, mistake => $mistake);
 
 # --- faults

@@ -95,6 +95,8 @@ need spin command -v spin
 need iproute2 command -v ip
 need iptables command -v iptables
 need openssl command -v openssl
+need mount command -v losetup
+need e2fsprogs command -v mkfs.ext4
 need procps command -v ps
 for more; do
 	case $more in
