@@ -82,6 +82,15 @@ sd_digest_scan(void)
 	return result;
 }
 
+static void
+add_object(SdHasher *hasher, SdDigest *sum, const SdObjectDigest *object)
+{
+	SdObjectRow row = {.kind = object->kind, .identity = object->identity};
+
+	memcpy(row.hash, object->hash.byte, SD_OBJECT_HASH_SIZE);
+	sd_root_add(hasher, sum, &row);
+}
+
 SdDigest
 sd_digest_root_of(List *objects)
 {
@@ -90,15 +99,43 @@ sd_digest_root_of(List *objects)
 	ListCell   *cell;
 
 	foreach(cell, objects)
-	{
-		SdObjectDigest *object = lfirst(cell);
-		SdObjectRow row = {.kind = object->kind, .identity = object->identity};
-
-		memcpy(row.hash, object->hash.byte, SD_OBJECT_HASH_SIZE);
-		sd_root_add(hasher, &root, &row);
-	}
+		add_object(hasher, &root, lfirst(cell));
 	sd_hasher_free(hasher);
 	return root;
+}
+
+void
+sd_digest_buckets(List *objects, SdDigest *sums)
+{
+	SdHasher   *hasher = sd_hasher_create();
+	ListCell   *cell;
+
+	memset(sums, 0, SD_BUCKETS * sizeof(SdDigest));
+	foreach(cell, objects)
+	{
+		SdObjectDigest *object = lfirst(cell);
+
+		add_object(hasher, &sums[sd_hash_bucket(hasher, object->kind, object->identity)], object);
+	}
+	sd_hasher_free(hasher);
+}
+
+List *
+sd_digest_in_buckets(List *objects, const bool *wanted)
+{
+	SdHasher   *hasher = sd_hasher_create();
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	foreach(cell, objects)
+	{
+		SdObjectDigest *object = lfirst(cell);
+
+		if (wanted[sd_hash_bucket(hasher, object->kind, object->identity)])
+			result = lappend(result, object);
+	}
+	sd_hasher_free(hasher);
+	return result;
 }
 
 SdDigest

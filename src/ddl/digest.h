@@ -58,6 +58,16 @@ extern List *sd_digest_scan(void);
 /* The root of such a list. */
 extern SdDigest sd_digest_root_of(List *objects);
 
+/*
+ * The tree by which two regions find what differs: the root is the sum of SD_BUCKETS sums, each over the objects of one bucket
+ * (hash.h).  sums has SD_BUCKETS elements.
+ */
+#define SD_BUCKETS			256
+extern void sd_digest_buckets(List *objects, SdDigest *sums);
+
+/* Of such a list those that lie in the wanted ones: SD_BUCKETS flags. */
+extern List *sd_digest_in_buckets(List *objects, const bool *wanted);
+
 static inline bool
 sd_digest_equal(const SdDigest *a, const SdDigest *b)
 {

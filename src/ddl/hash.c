@@ -90,6 +90,19 @@ hash_row(SdHasher *hasher, const SdObjectRow *row, SdDigest *digest)
 	check(hasher, pg_cryptohash_final(hasher->context, digest->byte, SD_DIGEST_LENGTH));
 }
 
+int
+sd_hash_bucket(SdHasher *hasher, const char *kind, const char *identity)
+{
+	SdDigest	name;
+
+	check(hasher, pg_cryptohash_init(hasher->context));
+	update(hasher, kind, strlen(kind));
+	check(hasher, pg_cryptohash_update(hasher->context, (const uint8 *) "", 1));
+	update(hasher, identity, strlen(identity));
+	check(hasher, pg_cryptohash_final(hasher->context, name.byte, SD_DIGEST_LENGTH));
+	return name.byte[0];
+}
+
 /* Modulo 2^256, most significant byte first. */
 void
 sd_root_add(SdHasher *hasher, SdDigest *root, const SdObjectRow *row)

@@ -22,6 +22,9 @@ extern void sd_hash_text(SdHasher *hasher, const char *string, int length, SdDig
 extern void sd_root_add(SdHasher *hasher, SdDigest *root, const SdObjectRow *row);
 extern void sd_root_subtract(SdHasher *hasher, SdDigest *root, const SdObjectRow *row);
 
+/* Which of the buckets that regions compare it lies in: the first byte of SHA-256(kind, 0, identity). */
+extern int	sd_hash_bucket(SdHasher *hasher, const char *kind, const char *identity);
+
 /* The row for a description, strings copied to the current memory context. */
 extern SdObjectRow sd_hash_description(SdHasher *hasher, const SdDescription *description);
 

@@ -98,85 +98,10 @@ sd_compare_connect(const char *via, SdGroupInfo *info)
 	return client;
 }
 
-/* ---- differences ---- */
-
-static int
-compare_objects(const ListCell *a, const ListCell *b)
-{
-	const SdObjectDigest *x = lfirst(a);
-	const SdObjectDigest *y = lfirst(b);
-	int			order = strcmp(x->kind, y->kind);
-
-	return order ? order : strcmp(x->identity, y->identity);
-}
-
-static List *
-read_objects(const PGresult *result)
-{
-	List	   *objects = NIL;
-
-	for (int i = 0; i < PQntuples(result); i++)
-	{
-		SdObjectDigest *object = palloc0(sizeof(SdObjectDigest));
-
-		if (PQnfields(result) != 3 || PQgetlength(result, i, 2) != SD_DIGEST_LENGTH)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROTOCOL_VIOLATION),
-					 errmsg("the other region answered with nonsense")));
-		object->kind = pstrdup(PQgetvalue(result, i, 0));
-		object->identity = pstrdup(PQgetvalue(result, i, 1));
-		memcpy(object->hash.byte, PQgetvalue(result, i, 2), SD_DIGEST_LENGTH);
-		objects = lappend(objects, object);
-	}
-	return objects;
-}
-
-static List *
-add_difference(List *list, const SdObjectDigest *object, const char *difference)
-{
-	SdDifference *d = palloc(sizeof(SdDifference));
-
-	d->kind = object->kind;
-	d->identity = object->identity;
-	d->difference = difference;
-	return lappend(list, d);
-}
-
 List *
-sd_compare_differences(SdClient *client)
+sd_compare_differences(SdClient *client, const char *region)
 {
-	const char *values[] = {protocol_text()};
-	List	   *theirs = read_objects(sd_client_query(client, "SELECT kind, identity, hash FROM schemadrift_rpc.objects($1)",
-													  1, NULL, values, true));
-	List	   *ours;
-	List	   *differences = NIL;
-	SdScope		scope;
-	int			i = 0;
-	int			j = 0;
-
-	sd_store_enter(&scope);
-	MemoryContextSwitchTo(scope.caller);
-	ours = sd_digest_scan();
-	sd_store_leave(&scope);
-
-	list_sort(ours, compare_objects);
-	list_sort(theirs, compare_objects);
-	while (i < list_length(ours) || j < list_length(theirs))
-	{
-		int			order = i >= list_length(ours) ? 1 : j >= list_length(theirs) ? -1 :
-			compare_objects(list_nth_cell(ours, i), list_nth_cell(theirs, j));
-
-		if (order < 0)
-			differences = add_difference(differences, list_nth(ours, i), "extra");
-		else if (order > 0)
-			differences = add_difference(differences, list_nth(theirs, j), "missing");
-		else if (!sd_digest_equal(&((SdObjectDigest *) list_nth(ours, i))->hash,
-								  &((SdObjectDigest *) list_nth(theirs, j))->hash))
-			differences = add_difference(differences, list_nth(ours, i), "changed");
-		i += order <= 0;
-		j += order >= 0;
-	}
-	return differences;
+	return sd_sides_differ(sd_side_here(NULL), sd_side_there(client, region));
 }
 
 Datum
@@ -185,7 +110,7 @@ sd_compare(PG_FUNCTION_ARGS)
 	char	   *via = sd_group_text_arg(fcinfo, 0, "via");
 	SdGroupInfo info;
 	SdClient   *client = sd_compare_connect(via, &info);
-	List	   *differences = sd_compare_differences(client);
+	List	   *differences = sd_compare_differences(client, info.region);
 	ReturnSetInfo *result;
 	ListCell   *lc;
 

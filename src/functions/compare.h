@@ -11,7 +11,7 @@
 #include "nodes/pg_list.h"
 #include "utils/uuid.h"
 
-#include "ddl/digest.h"
+#include "functions/sides.h"
 #include "peer/client.h"
 
 /* What a region tells to who is not a member yet. */
@@ -27,14 +27,7 @@ typedef struct SdGroupInfo
 /* Connects; the client is the caller's to close. */
 extern SdClient *sd_compare_connect(const char *via, SdGroupInfo *info);
 
-typedef struct SdDifference
-{
-	char	   *kind;
-	char	   *identity;
-	const char *difference;		/* missing (here), extra (here), changed */
-} SdDifference;
-
 /* List of SdDifference, ordered by kind and identity.  Needs no scope. */
-extern List *sd_compare_differences(SdClient *client);
+extern List *sd_compare_differences(SdClient *client, const char *region);
 
 #endif							/* SD_FUNCTIONS_COMPARE_H */

@@ -246,7 +246,7 @@ static void
 pg_attribute_noreturn()
 refuse_different(const Joining *join)
 {
-	List	   *differences = sd_compare_differences(join->client);
+	List	   *differences = sd_compare_differences(join->client, join->info.region);
 	StringInfoData shown;
 	int			n = 0;
 	ListCell   *lc;

@@ -4,6 +4,7 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
 #include "utils/memutils.h"
@@ -93,6 +94,29 @@ static void
 put_body(Params *p, const bytea *body)
 {
 	put_binary(p, BYTEAOID, body ? VARDATA_ANY(body) : NULL, body ? (int) VARSIZE_ANY_EXHDR(body) : 0);
+}
+
+char *
+sd_call_texts(List *texts)
+{
+	StringInfoData out;
+	ListCell   *lc;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '{');
+	foreach(lc, texts)
+	{
+		appendStringInfoString(&out, foreach_current_index(lc) > 0 ? ",\"" : "\"");
+		for (const char *c = lfirst(lc); *c; c++)
+		{
+			if (*c == '"' || *c == '\\')
+				appendStringInfoChar(&out, '\\');
+			appendStringInfoChar(&out, *c);
+		}
+		appendStringInfoChar(&out, '"');
+	}
+	appendStringInfoChar(&out, '}');
+	return out.data;
 }
 
 static void

@@ -30,6 +30,9 @@ typedef struct SdCallHead
  */
 extern bool sd_call_has_leases(const SdCallHead *head);
 
+/* A list of char * as the text of a text[].  Needs no transaction. */
+extern char *sd_call_texts(List *texts);
+
 /* body: the entry's bytes; must live until done. */
 /*
  * lease_us: for how long the callee shall promise to nobody else; 0: no lease is wanted.  over: a lease that its holder

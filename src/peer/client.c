@@ -219,6 +219,12 @@ sd_client_set_region(SdClient *client, const char *region)
 	client->where = psprintf("region \"%s\"", region);
 }
 
+int
+sd_client_major(const SdClient *client)
+{
+	return PQserverVersion(client->conn) / 10000;
+}
+
 void
 sd_client_require_encoding(const SdClient *client)
 {

@@ -25,6 +25,8 @@ extern SdClient *sd_client_connect(const char *conninfo, const char *own_region)
 /* The name to use in messages from now on. */
 extern void sd_client_set_region(SdClient *client, const char *region);
 
+extern int	sd_client_major(const SdClient *client);	/* of PostgreSQL there */
+
 /*
  * Raise an error unless the database there has the encoding of this one.  Entries travel as UTF-8; of a name that this
  * encoding does not have, the region could not even learn, and nothing after it.

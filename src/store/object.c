@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 
 #include "store/object.h"
+#include "store/rows.h"
 #include "store/sql.h"
 
 static Datum
@@ -60,6 +61,20 @@ sd_objects_find(const Oid *classids, const Oid *objids, int n, int *n_found)
 		.nargs = 2, .types = {OIDARRAYOID, OIDARRAYOID}
 	};
 	Datum		values[] = {oid_array(classids, n), oid_array(objids, n)};
+
+	*n_found = sd_store_run(&statement, values, NULL, SD_ANY_ROWS);
+	return read_rows(*n_found);
+}
+
+SdObjectRow *
+sd_objects_named(List *kinds, List *identities, int *n_found)
+{
+	static SdStatement statement = {
+		.sql = "SELECT classid, objid, kind, identity, hash, names FROM schemadrift_store.object"
+		" WHERE (kind, identity) IN (SELECT * FROM unnest($1, $2))",
+		.nargs = 2, .types = {TEXTARRAYOID, TEXTARRAYOID}
+	};
+	Datum		values[] = {sd_row_texts(kinds), sd_row_texts(identities)};
 
 	*n_found = sd_store_run(&statement, values, NULL, SD_ANY_ROWS);
 	return read_rows(*n_found);

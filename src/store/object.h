@@ -8,6 +8,8 @@
 
 #include "compat.h"
 
+#include "nodes/pg_list.h"
+
 #define SD_OBJECT_HASH_SIZE	32
 
 typedef struct SdObjectRow
@@ -22,6 +24,7 @@ typedef struct SdObjectRow
 
 /* The rows of these objects, as far as there are any; n_found says how many. */
 extern SdObjectRow *sd_objects_find(const Oid *classids, const Oid *objids, int n, int *n_found);
+extern SdObjectRow *sd_objects_named(List *kinds, List *identities, int *n_found);	/* lists of char *, equally long */
 extern SdObjectRow *sd_objects_all(int *n_found);
 
 extern void sd_objects_delete(const Oid *classids, const Oid *objids, int n);

@@ -3,6 +3,10 @@
  */
 #include "compat.h"
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
 #include "store/rows.h"
 
 Datum
@@ -44,4 +48,15 @@ sd_row_ref(uint64 row, int column, SdEntryRef *ref)
 
 	memcpy(ref->id, id.data, SD_ENTRY_ID_SIZE);
 	sd_row_hash(row, column + 1, ref->sha);
+}
+
+Datum
+sd_row_texts(List *texts)
+{
+	Datum	   *elements = palloc(Max(list_length(texts), 1) * sizeof(Datum));
+	ListCell   *cell;
+
+	foreach(cell, texts)
+		elements[foreach_current_index(cell)] = CStringGetTextDatum(lfirst(cell));
+	return PointerGetDatum(construct_array(elements, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
 }

@@ -6,6 +6,8 @@
 
 #include "compat.h"
 
+#include "nodes/pg_list.h"
+
 #include "consensus/ballot.h"
 #include "store/sql.h"
 #include "utils/uuid.h"
@@ -14,6 +16,9 @@
 
 /* 32 bytes, as a bytea parameter */
 extern Datum sd_row_hash_datum(const uint8 *hash);
+
+/* a list of char *, as a text[] parameter */
+extern Datum sd_row_texts(List *texts);
 
 /* of the last result, row and column; a hash of another size is corruption */
 extern void sd_row_hash(uint64 row, int column, uint8 *hash);

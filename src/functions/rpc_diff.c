@@ -1,0 +1,201 @@
+/*
+ * rpc_diff.c: calls by regions that want to know what differs between their schema and this one.
+ *
+ * Runs in a backend that the other region's coordinator, or a person's diff(), compare() or join() there, connected to.  Reads
+ * catalogs and our tables, writes nothing, takes no lock that anybody could wait for.  The callers may be no members yet.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "ddl/define.h"
+#include "ddl/digest.h"
+#include "errors.h"
+#include "functions/group.h"
+#include "functions/rpc.h"
+
+PG_FUNCTION_INFO_V1(sd_rpc_buckets);
+PG_FUNCTION_INFO_V1(sd_rpc_bucket_objects);
+PG_FUNCTION_INFO_V1(sd_rpc_definitions);
+
+/* Of the callee's memory, and of the caller's: what one call may ask for and get. */
+#define MAX_NAMES			1000
+#define MAX_NAME_LENGTH		65536
+#define MAX_DEFINITION		(1024 * 1024)
+#define MAX_DEFINITIONS		(16 * 1024 * 1024)
+
+/* ---- arguments ---- */
+
+static void
+refuse(const char *message, const char *detail)
+{
+	sd_rpc_refuse(ERRCODE_INVALID_PARAMETER_VALUE, message, detail);
+}
+
+/* The elements of a one-dimensional array without nulls. */
+static Datum *
+array_arg(FunctionCallInfo fcinfo, int arg, Oid type, int max, int *n)
+{
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(arg);
+	Datum	   *elements;
+
+	if (ARR_NDIM(array) > 1 || array_contains_nulls(array))
+		refuse("a call between regions has a list that is none", NULL);
+	*n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	if (*n > max)
+		refuse("a call between regions asks for too much", psprintf("It names %d, at most %d can be asked for at once.", *n, max));
+	if (type == INT4OID)
+		deconstruct_array(array, type, sizeof(int32), true, TYPALIGN_INT, &elements, NULL, n);
+	else
+		deconstruct_array(array, type, -1, false, TYPALIGN_INT, &elements, NULL, n);
+	return elements;
+}
+
+static List *
+names_arg(FunctionCallInfo fcinfo, int arg)
+{
+	int			n;
+	Datum	   *elements = array_arg(fcinfo, arg, TEXTOID, MAX_NAMES, &n);
+	List	   *names = NIL;
+
+	for (int i = 0; i < n; i++)
+	{
+		char	   *name = TextDatumGetCString(elements[i]);
+
+		if (strlen(name) > MAX_NAME_LENGTH)
+			refuse("a call between regions has a name that is none", NULL);
+		names = lappend(names, name);
+	}
+	return names;
+}
+
+/* A witness has a database, but what is in it is nobody's business. */
+static int64
+require_schema(void)
+{
+	SdScope		scope;
+	SdSelf		self;
+	SdMembers	members;
+	SdApplied	applied;
+	int			me;
+
+	sd_group_require(&self, &members);
+	me = sd_config_find(&members.config, self.region);
+	if (me >= 0 && sd_members_is_witness(&members, me))
+		sd_rpc_refuse(SD_ERRCODE_MAY_NOT_ORIGINATE, psprintf("region \"%s\" is a witness: it has no schema", self.region), NULL);
+	sd_store_enter(&scope);
+	sd_applied_read(&applied);
+	sd_store_leave(&scope);
+	return applied.version;
+}
+
+static int64
+begin(FunctionCallInfo fcinfo)
+{
+	sd_rpc_require_args(fcinfo, 0, PG_NARGS() - 1);
+	sd_rpc_guard_session(PG_GETARG_INT32(0));
+	return require_schema();
+}
+
+/* ---- answers ---- */
+
+static List *
+scan(void)
+{
+	SdScope		scope;
+	List	   *objects;
+
+	sd_store_enter(&scope);
+	objects = sd_digest_scan();
+	sd_store_leave(&scope);
+	return objects;
+}
+
+Datum
+sd_rpc_buckets(PG_FUNCTION_ARGS)
+{
+	int64		version = begin(fcinfo);
+	SdDigest   *sums = palloc(SD_BUCKETS * sizeof(SdDigest));
+	TupleDesc	tupdesc;
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+
+	sd_digest_buckets(scan(), sums);
+	values[0] = Int64GetDatum(version);
+	values[1] = sd_rpc_bytea((const uint8 *) sums, SD_BUCKETS * sizeof(SdDigest));
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
+}
+
+Datum
+sd_rpc_bucket_objects(PG_FUNCTION_ARGS)
+{
+	bool		wanted[SD_BUCKETS] = {false};
+	ReturnSetInfo *result;
+	Datum	   *elements;
+	int			n;
+	ListCell   *lc;
+
+	(void) begin(fcinfo);
+	elements = array_arg(fcinfo, 1, INT4OID, SD_BUCKETS, &n);
+	for (int i = 0; i < n; i++)
+	{
+		int32		bucket = DatumGetInt32(elements[i]);
+
+		if (bucket < 0 || bucket >= SD_BUCKETS)
+			refuse("a call between regions asks for a bucket that there is not", psprintf("It is %d.", bucket));
+		wanted[bucket] = true;
+	}
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+	foreach(lc, sd_digest_in_buckets(scan(), wanted))
+	{
+		SdObjectDigest *object = lfirst(lc);
+		Datum		values[] = {
+			CStringGetTextDatum(object->kind), CStringGetTextDatum(object->identity),
+			sd_rpc_bytea(object->hash.byte, SD_DIGEST_LENGTH)
+		};
+		bool		nulls[lengthof(values)] = {false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+Datum
+sd_rpc_definitions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result;
+	List	   *kinds;
+	List	   *identities;
+	Size		sent = 0;
+	ListCell   *lc;
+
+	(void) begin(fcinfo);
+	kinds = names_arg(fcinfo, 1);
+	identities = names_arg(fcinfo, 2);
+	if (list_length(kinds) != list_length(identities))
+		refuse("a call between regions has lists of different lengths", NULL);
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+	foreach(lc, sd_define(kinds, identities, PG_GETARG_BOOL(3)))
+	{
+		SdDefinition *definition = lfirst(lc);
+		Size		length = strlen(definition->definition);
+		Datum		values[] = {
+			CStringGetTextDatum(definition->kind), CStringGetTextDatum(definition->identity),
+			sd_rpc_bytea(definition->hash.byte, SD_DIGEST_LENGTH), CStringGetTextDatum(definition->definition)
+		};
+		bool		nulls[lengthof(values)] = {false};
+
+		nulls[3] = length > MAX_DEFINITION || sent + length > MAX_DEFINITIONS;
+		sent += nulls[3] ? 0 : length;
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,21 @@
+-- What differs between regions, and in what.  The calls between regions write nothing and need no membership: compare() is for
+-- who is about to join.
+
+CREATE FUNCTION schemadrift_rpc.buckets(protocol integer, OUT version bigint, OUT sums bytea)
+	RETURNS record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'sd_rpc_buckets';
+COMMENT ON FUNCTION schemadrift_rpc.buckets IS
+	'256 sums, each over the digests of the objects of one bucket, as the schema is now; for diff, compare and join';
+
+CREATE FUNCTION schemadrift_rpc.bucket_objects(protocol integer, buckets integer[],
+	OUT kind text, OUT identity text, OUT hash bytea)
+	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'sd_rpc_bucket_objects';
+COMMENT ON FUNCTION schemadrift_rpc.bucket_objects IS 'the digest of every object in these buckets; for diff, compare and join';
+
+CREATE FUNCTION schemadrift_rpc.definitions(protocol integer, kinds text[], identities text[], everything boolean,
+	OUT kind text, OUT identity text, OUT hash bytea, OUT definition text)
+	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'sd_rpc_definitions';
+COMMENT ON FUNCTION schemadrift_rpc.definitions IS
+	'canonical definitions of objects, with their digests, as they are now; null: too long; everything: look for what no hook has seen, too';
