@@ -21,6 +21,7 @@ INSERT INTO decided_call VALUES
 	-- the group
 	('schemadrift.init', 'admin'),
 	('schemadrift.compare', 'admin'),
+	('schemadrift.diff', 'admin migrator'),
 	('schemadrift.join', 'admin'),
 	('schemadrift.leave', 'admin'),
 	('schemadrift.remove_region', 'admin'),

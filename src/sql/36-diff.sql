@@ -19,3 +19,13 @@ CREATE FUNCTION schemadrift_rpc.definitions(protocol integer, kinds text[], iden
 	AS 'MODULE_PATHNAME', 'sd_rpc_definitions';
 COMMENT ON FUNCTION schemadrift_rpc.definitions IS
 	'canonical definitions of objects, with their digests, as they are now; null: too long; everything: look for what no hook has seen, too';
+
+CREATE FUNCTION schemadrift.diff(region_a text, region_b text DEFAULT NULL, OUT object_type text, OUT identity text,
+	OUT difference text, OUT property text, OUT in_a text, OUT in_b text)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'sd_diff';
+COMMENT ON FUNCTION schemadrift.diff(text, text) IS
+	'what is missing, extra or changed in region_a, compared with region_b (default: this region), as both are now; a row a property; changes nothing';
+
+REVOKE ALL ON FUNCTION schemadrift.diff(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION schemadrift.diff(text, text) TO schemadrift_admin, schemadrift_migrator;

@@ -4,7 +4,6 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -28,17 +27,6 @@ text_datum(const char *text, bool *isnull)
 {
 	*isnull = text == NULL;
 	return text ? CStringGetTextDatum(text) : (Datum) 0;
-}
-
-static Datum
-text_array(List *texts)
-{
-	Datum	   *elements = palloc(Max(list_length(texts), 1) * sizeof(Datum));
-	ListCell   *cell;
-
-	foreach(cell, texts)
-		elements[foreach_current_index(cell)] = CStringGetTextDatum(lfirst(cell));
-	return PointerGetDatum(construct_array(elements, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 static bool
@@ -108,8 +96,8 @@ sd_drift_find(const char *region, List *kinds, List *identities)
 	if (kinds == NIL || !sd_drift_kept())
 		return NIL;
 	values[0] = text_datum(region, &nulls[0]);
-	values[1] = text_array(kinds);
-	values[2] = text_array(identities);
+	values[1] = sd_row_texts(kinds);
+	values[2] = sd_row_texts(identities);
 	return read_rows(sd_store_run(&statement, values, nulls, SD_ANY_ROWS));
 }
 
@@ -216,7 +204,7 @@ sd_drift_lines(List *kinds, List *identities, int lines)
 		"AND (d.kind, d.identity) IN (SELECT * FROM unnest($1, $2))) l WHERE n <= $3",
 		.nargs = 3, .types = {TEXTARRAYOID, TEXTARRAYOID, INT4OID}
 	};
-	Datum		values[] = {text_array(kinds), text_array(identities), Int32GetDatum(lines)};
+	Datum		values[] = {sd_row_texts(kinds), sd_row_texts(identities), Int32GetDatum(lines)};
 
 	sd_store_run(&statement, values, NULL, 1);
 	return sd_store_text(0, 1);

@@ -1,0 +1,271 @@
+/*
+ * diff.c: what differs between the schemas of two regions, down to the property.
+ *
+ * Runs in a backend, as a client of the regions: at most four calls to each, whatever the size of their schemas, unless
+ * hundreds of objects differ.  Reads, and changes nothing.  Addresses are those that the coordinator uses; none is shown.
+ */
+#include "compat.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "ddl/properties.h"
+#include "errors.h"
+#include "functions/compare.h"
+#include "functions/group.h"
+
+PG_FUNCTION_INFO_V1(sd_diff);
+
+/* Of a value, in characters: both sides on one line of a terminal. */
+#define SHOWN_LENGTH	40
+#define SHOWN_BEFORE	10		/* of what both have, before the first difference */
+
+typedef struct Diff
+{
+	SdSelf		self;
+	SdMembers	members;		/* with our own addresses for them */
+	SdSide	   *a;
+	SdSide	   *b;
+} Diff;
+
+/* ---- the regions ---- */
+
+static void
+read_group(Diff *diff)
+{
+	SdScope		scope;
+
+	sd_group_require(&diff->self, &diff->members);
+	sd_store_enter(&scope);
+	MemoryContextSwitchTo(scope.caller);
+	sd_addresses_override(&diff->members);
+	sd_store_leave(&scope);
+}
+
+static void
+note_region(void *region)
+{
+	errcontext("comparing with region \"%s\"", (const char *) region);
+}
+
+/* An error of a connection, said of the region, with what a DBA can do. */
+static SdClient *
+connect_to(const char *conninfo, const char *region, SdGroupInfo *info)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorContextCallback callback = {.previous = error_context_stack, .callback = note_region, .arg = unconstify(char *, region)};
+	SdClient   *volatile client = NULL;
+
+	error_context_stack = &callback;
+	PG_TRY();
+	{
+		client = sd_compare_connect(conninfo, info);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_CONNECTION_EXCEPTION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		error->message = psprintf("region \"%s\" cannot be reached, and only it knows its schema", region);
+		error->hint = pstrdup("SELECT * FROM schemadrift.regions says since when; view drift shows what it told before.");
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	error_context_stack = callback.previous;
+	return client;
+}
+
+static SdSide *
+side_of(const Diff *diff, const char *region)
+{
+	int			i = sd_group_find(&diff->members, region);
+	SdGroupInfo info;
+	SdClient   *client;
+
+	if (sd_members_is_witness(&diff->members, i))
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
+				 errmsg("region \"%s\" is a witness: it has no schema", region)));
+	if (strcmp(region, diff->self.region) == 0)
+		return sd_side_here(region);
+	client = connect_to(diff->members.conninfo[i], region, &info);
+	if (memcmp(&info.group_id, &diff->self.group_id, UUID_LEN) != 0 || strcmp(info.region, region) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("at the address of region \"%s\" there is another one", region),
+				 errdetail("It is region \"%s\" of %s group.", info.region,
+						   memcmp(&info.group_id, &diff->self.group_id, UUID_LEN) == 0 ? "this" : "another"),
+				 errhint("SELECT * FROM schemadrift.peer_conninfo shows the addresses; set_peer_conninfo() and alter_region() change them.")));
+	return sd_side_there(client, region);
+}
+
+static void
+tell_versions(const Diff *diff)
+{
+	if (diff->a->version != diff->b->version)
+		ereport(NOTICE,
+				(errmsg("the regions are at different versions, so some of this is only late"),
+				 errdetail("Region \"%s\" is at version " INT64_FORMAT ", region \"%s\" at version " INT64_FORMAT ".",
+						   diff->a->region, diff->a->version, diff->b->region, diff->b->version)));
+}
+
+/* ---- values, short ---- */
+
+static const char *
+forward(const char *text, int characters)
+{
+	while (*text && characters-- > 0)
+		text += pg_mblen(text);
+	return text;
+}
+
+/* From a little before the place where they differ; one line. */
+static Datum
+shown(const char *value, const char *other, bool *isnull)
+{
+	const char *from = value;
+	StringInfoData out;
+	const char *end;
+	int			same = 0;
+
+	*isnull = value == NULL;
+	if (value == NULL)
+		return (Datum) 0;
+	if (other && pg_mbstrlen(value) > SHOWN_LENGTH)
+	{
+		const char *x = value;
+		const char *y = other;
+
+		while (*x && *y && pg_mblen(x) == pg_mblen(y) && memcmp(x, y, pg_mblen(x)) == 0)
+		{
+			x += pg_mblen(x);
+			y += pg_mblen(y);
+			same++;
+		}
+		from = forward(value, Max(Min(same - SHOWN_BEFORE, pg_mbstrlen(value) - SHOWN_LENGTH), 0));
+	}
+	end = forward(from, SHOWN_LENGTH);
+	initStringInfo(&out);
+	if (from > value)
+		appendStringInfoString(&out, "...");
+	appendBinaryStringInfo(&out, from, end - from);
+	if (*end)
+		appendStringInfoString(&out, "...");
+	for (char *c = out.data; *c; c++)
+		if (*c == '\n' || *c == '\t')
+			*c = ' ';
+	return CStringGetTextDatum(out.data);
+}
+
+/* ---- rows ---- */
+
+typedef struct Row
+{
+	const SdDifference *difference;
+	const char *word;
+	const char *property;
+	const char *in_a;
+	const char *in_b;
+} Row;
+
+static void
+put_row(FunctionCallInfo fcinfo, const Row *row)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	values[0] = CStringGetTextDatum(row->difference->kind);
+	values[1] = CStringGetTextDatum(row->difference->identity);
+	values[2] = CStringGetTextDatum(row->word);
+	nulls[3] = row->property == NULL;
+	values[3] = row->property ? CStringGetTextDatum(row->property) : (Datum) 0;
+	values[4] = shown(row->in_a, row->in_b, &nulls[4]);
+	values[5] = shown(row->in_b, row->in_a, &nulls[5]);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+put_changed(FunctionCallInfo fcinfo, const SdDifference *difference, const char *in_a, const char *in_b)
+{
+	ListCell   *lc;
+	List	   *properties = sd_properties_differ(in_a, in_b);
+
+	/* too long to be sent, or equal by now */
+	if (properties == NIL)
+		put_row(fcinfo, &(Row) {.difference = difference, .word = difference->difference});
+	foreach(lc, properties)
+	{
+		SdPropertyDifference *property = lfirst(lc);
+
+		put_row(fcinfo, &(Row) {
+			.difference = difference, .word = difference->difference, .property = property->property,
+			.in_a = property->a, .in_b = property->b
+		});
+	}
+}
+
+static void
+put_differences(FunctionCallInfo fcinfo, const Diff *diff, List *differences)
+{
+	List	   *kinds = NIL;
+	List	   *identities = NIL;
+	List	   *of_a;
+	List	   *of_b;
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, differences)
+	{
+		SdDifference *d = lfirst(lc);
+
+		if (strcmp(d->difference, SD_CHANGED) != 0)
+			continue;
+		kinds = lappend(kinds, d->kind);
+		identities = lappend(identities, d->identity);
+	}
+	of_a = sd_side_definitions(diff->a, kinds, identities);
+	of_b = sd_side_definitions(diff->b, kinds, identities);
+	foreach(lc, differences)
+	{
+		SdDifference *d = lfirst(lc);
+
+		if (strcmp(d->difference, SD_CHANGED) != 0)
+			put_row(fcinfo, &(Row) {.difference = d, .word = d->difference});
+		else
+		{
+			put_changed(fcinfo, d, list_nth(of_a, n), list_nth(of_b, n));
+			n++;
+		}
+	}
+}
+
+Datum
+sd_diff(PG_FUNCTION_ARGS)
+{
+	Diff		diff;
+	char	   *a = sd_group_text_arg(fcinfo, 0, "region_a");
+	char	   *b;
+	List	   *differences;
+
+	read_group(&diff);
+	b = PG_ARGISNULL(1) ? diff.self.region : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (strcmp(a, b) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("region \"%s\" is compared with itself", a),
+				 errhint("Name two regions, or another one than this. Whether a region is what the log says: SELECT * FROM schemadrift.drift.")));
+	diff.a = side_of(&diff, a);
+	diff.b = side_of(&diff, b);
+	differences = sd_sides_differ(diff.a, diff.b);
+	tell_versions(&diff);
+	InitMaterializedSRF(fcinfo, 0);
+	put_differences(fcinfo, &diff, differences);
+	return (Datum) 0;
+}
