@@ -58,6 +58,8 @@ sd_progress_start(SdDatabase *db, int64 version)
 	db->applying_since = GetCurrentTimestamp();
 	db->retry_now = false;
 	failed = db->attempts;
+	if (failed > 0)
+		db->counts[SD_COUNT_APPLY_RETRIED]++;
 	LWLockRelease(&db->lock);
 	return failed;
 }
@@ -129,6 +131,7 @@ sd_progress_failed(SdDatabase *db, int64 version, const ErrorData *error)
 	db->applying = 0;
 	db->applying_since = 0;
 	db->attempts++;
+	db->counts[SD_COUNT_APPLY_FAILED]++;
 	pause_ms = (int64) FIRST_RETRY_MS << Min(db->attempts - 1, 30);
 	db->retry_us = sd_monotonic_us() + Min(pause_ms, sd_retry_max_interval) * SD_US_PER_MS;
 	db->halt_sqlstate = error->sqlerrcode;

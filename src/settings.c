@@ -22,6 +22,9 @@ int			sd_lock_timeout;
 int			sd_retry_max_interval;
 int			sd_handover_grace;
 int			sd_ddl_hold_limit;
+int			sd_behind_limit;
+int			sd_clock_offset_limit;
+int			sd_replication_lag_limit;
 int			sd_max_regions;
 #ifdef SD_TESTING
 int			sd_testing_protocol;
@@ -83,6 +86,12 @@ static const IntSetting int_settings[] = {
 	&sd_handover_grace, 30000, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.ddl_hold_limit", "Longest time an open transaction that has changed the schema may keep another region waiting; the group's policy wins.",
 	&sd_ddl_hold_limit, 60000, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	{"schemadrift.behind_limit", "How long a region may be behind the log, or a version undecided, before that is an alert; 0: never.",
+	&sd_behind_limit, 60000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	{"schemadrift.clock_offset_limit", "How far another region's clock may be from ours before that is an alert; 0: never.",
+	&sd_clock_offset_limit, 500, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	{"schemadrift.replication_lag_limit", "How far replication may be behind before that is an alert; 0: never.",
+	&sd_replication_lag_limit, 300000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.max_regions", "Largest number of regions in a group.",
 	&sd_max_regions, 32, 1, 64, PGC_POSTMASTER, 0},
 	{"schemadrift.max_entry_size", "Largest size of one migration.",

@@ -29,6 +29,9 @@ extern int	sd_lock_timeout;		/* ms, applier */
 extern int	sd_retry_max_interval;	/* ms */
 extern int	sd_handover_grace;		/* ms */
 extern int	sd_ddl_hold_limit;		/* ms; ask sd_policy_hold_limit_ms() */
+extern int	sd_behind_limit;		/* ms, of alerts; 0: none, as for the next two */
+extern int	sd_clock_offset_limit;	/* ms */
+extern int	sd_replication_lag_limit;	/* ms */
 extern int	sd_max_regions;
 #ifdef SD_TESTING
 extern int	sd_testing_protocol;

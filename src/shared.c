@@ -307,7 +307,7 @@ sd_shared_peer(SdDatabase *db, const char *region)
 	peer = &db->peers[db->n_peers++];
 	memset(peer, 0, sizeof(*peer));
 	strlcpy(peer->region, region, sizeof(peer->region));
-	peer->rtt_us = -1;
+	peer->rtt_us = peer->rtt_min_us = -1;
 	return peer;
 }
 

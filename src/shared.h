@@ -90,7 +90,7 @@ typedef enum SdCounter
 	SD_COUNT_NO_QUORUM,			/* refused: SD001, and so on */
 	SD_COUNT_NOT_ORIGIN,
 	SD_COUNT_BEHIND,
-	SD_COUNT_NAMES_MISSING,
+	SD_COUNT_NAMES_MISSING,		/* a name that another region lacks: SD004 of that kind */
 	SD_COUNT_POLICY,
 	SD_COUNT_NO_COORDINATOR,
 	SD_COUNT_BLOCKED,
@@ -160,6 +160,24 @@ typedef struct SdHolding
 	SdLine		line;			/* monotonic times of this machine */
 } SdHolding;
 
+/* What may be wrong with a region, as the coordinator sees it at each look (worker/watch.c). */
+typedef enum SdWatched
+{
+	SD_WATCH_UNREACHABLE,		/* missed, and it is not void */
+	SD_WATCH_VOID,
+	SD_WATCH_HALTED,
+	SD_WATCH_NO_QUORUM,			/* says that region */
+	SD_WATCH_BEHIND,			/* has not applied what is in our log */
+	SD_WATCH_DIVERGED,			/* says that the log means something else at the version where we are, too */
+	SD_WATCH_DRIFT,
+	SD_WATCH_CLOCK,				/* further from ours than schemadrift.clock_offset_limit, whatever the error */
+	SD_WATCH_LAG,				/* more than schemadrift.replication_lag_limit */
+	SD_WATCH_UNVERIFIED,		/* comparing its schema with its digests fails */
+	SD_WATCH_OLDER,				/* speaks an older protocol than we */
+	SD_WATCH_UNDECIDED,			/* of ourselves: a version is accepted here and not decided */
+	SD_WATCHED
+} SdWatched;
+
 /* One other region.  Written by the coordinator, and by the backend serving that region's exchange. */
 typedef struct SdPeerState
 {
@@ -171,8 +189,16 @@ typedef struct SdPeerState
 	int64		doubted_us;		/* monotonic: when somebody void, or started anew, last spoke in its name; 0 never */
 	SdCircuit	circuit;		/* of our connection to it */
 	int32		rtt_us;			/* smoothed; -1 unknown */
+	int32		rtt_min_us;		/* the least of late; -1 unknown */
 	TimestampTz retry_at;		/* of an open circuit */
 	char		last_error[SD_TEXT_SIZE];	/* why our calls fail; empty when they do not */
+
+	/* by worker/watch.c */
+	bool		clock_known;
+	int64		clock_offset_us;	/* its wall clock minus ours ... */
+	int64		clock_error_us; /* ... to either side of that by so much at most */
+	double		suspicion;		/* phi: what its silence says (causality/phi.h) */
+	TimestampTz since[SD_WATCHED];	/* since when that is so; 0: it is not */
 
 	/* the most votes that it told of, under which incarnation; what table peer says is not in here */
 	int32		counted;
@@ -295,6 +321,7 @@ typedef struct SdDatabase
 	TimestampTz alert_since;
 
 	/* written by the coordinator */
+	TimestampTz since[SD_WATCHED];	/* of this region, as in SdPeerState */
 	SdStanding	standing;
 	int64		lag_ms;			/* as in SdTelemetry */
 	int64		lag_bytes;
@@ -379,6 +406,9 @@ typedef struct SdShared
 	Oid			look_at[SD_LOOK_AT];	/* databases made or opened since: look there */
 	int			n_unplaced;		/* databases that have the extension and found no slot */
 	char		trouble[SD_TEXT_SIZE];	/* why a worker could not be started, with the remedy; empty: none */
+	int64		lag_at_us;		/* monotonic: when a coordinator last looked at this server's replication; 0 never */
+	int64		lag_ms;			/* what it saw: as in SdTelemetry */
+	int64		lag_bytes;
 	int			n_databases;	/* slots */
 } SdShared;
 

@@ -56,7 +56,15 @@ sub exchange
 }
 
 sub number { return exchange(q{substring(peer_notes FROM 'pulse ([0-9]+)')}); }
-sub pulse { my ($n, $session) = @_; return value($session // $caller, "SELECT coalesce(schemadrift_rpc.pulse($n), 0)"); }
+
+# The number, if it is answered with the time there; else 0.
+sub pulse
+{
+	my ($n, $session) = @_;
+
+	return value($session // $caller, "SELECT CASE WHEN timestamptz '2000-01-01 00:00:00+00' + p * interval '1 us'
+		BETWEEN statement_timestamp() AND clock_timestamp() THEN $n ELSE coalesce(p, 0) END FROM schemadrift_rpc.pulse($n) p");
+}
 
 my $n = number();
 like($n, qr/^[1-9][0-9]*$/, 'the answer to an exchange has a number');

@@ -6,8 +6,8 @@
  * has lost votes.
  *
  * A pulse is an exchange of which both sides know what it would say.  The answer to an exchange has a random number.  The caller
- * that would say the same again, in the same session, sends that number; it is sent back if the whole answer would be the same,
- * and else nothing is, and an exchange follows.  What tables say is looked at again whenever a transaction has ended that
+ * that would say the same again, in the same session, sends that number; it is told our time if the whole answer would be the
+ * same, and else nothing, and an exchange follows.  What tables say is looked at again whenever a transaction has ended that
  * wrote anything, so an answer never says more, or less, than an exchange would have.
  */
 #include "compat.h"
@@ -17,6 +17,7 @@
 #include "common/pg_prng.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "clock.h"
 #include "errors.h"
@@ -250,6 +251,8 @@ sd_rpc_exchange(PG_FUNCTION_ARGS)
 	own.at = sd_monotonic_us();
 	own.heard_boot_id = told.boot_id;
 	own.heard_at = told.at;
+	own.asked_at = GetCurrentStatementStartTimestamp();
+	own.answered_at = GetCurrentTimestamp();
 
 	values[0] = Int32GetDatum(own.incarnation);
 	values[1] = Int64GetDatum(own.boot_id);
@@ -323,7 +326,7 @@ sd_rpc_pulse(PG_FUNCTION_ARGS)
 		if (memcmp(&own, &newest.own, sizeof(own)) == 0)
 		{
 			(void) take_in(db, newest.region, &newest.known, &newest.told, &own);
-			PG_RETURN_INT64(newest.pulse);
+			PG_RETURN_TIMESTAMPTZ(GetCurrentTimestamp());
 		}
 	}
 	newest.pulse = 0;

@@ -149,6 +149,30 @@ sd_ask(SdRequest request, const void *data, Size size, int64 deadline, SdProposa
 
 /* ---- refusals ---- */
 
+int
+sd_ask_refused(int sqlstate)
+{
+	static const struct
+	{
+		int			sqlstate;
+		SdCounter	counter;
+	}			counters[] = {
+		{SD_ERRCODE_NO_QUORUM, SD_COUNT_NO_QUORUM},
+		{SD_ERRCODE_MAY_NOT_ORIGINATE, SD_COUNT_NOT_ORIGIN},
+		{SD_ERRCODE_BEHIND, SD_COUNT_BEHIND},
+		{SD_ERRCODE_CANNOT_COORDINATE, SD_COUNT_NAMES_MISSING},
+		{SD_ERRCODE_POLICY, SD_COUNT_POLICY},
+		{SD_ERRCODE_NO_COORDINATOR, SD_COUNT_NO_COORDINATOR},
+		{ERRCODE_LOCK_NOT_AVAILABLE, SD_COUNT_BLOCKED}
+	};
+	SdDatabase *db = sd_shared_mine();
+
+	for (size_t i = 0; db && i < lengthof(counters); i++)
+		if (counters[i].sqlstate == sqlstate)
+			sd_shared_count_event(db, counters[i].counter);
+	return sqlstate;
+}
+
 void
 sd_ask_raise(SdResult result, const SdProposal *answer)
 {
@@ -204,7 +228,7 @@ sd_ask_raise(SdResult result, const SdProposal *answer)
 			elog(ERROR, "unexpected result %d of a proposal", (int) result);
 	}
 	ereport(ERROR,
-			(errcode(code),
+			(errcode(sd_ask_refused(code)),
 			 errmsg_internal("%s", message),
 			 detail[0] ? errdetail_internal("%s", detail) : 0,
 			 hint[0] ? errhint("%s", hint) : 0));

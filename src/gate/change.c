@@ -109,7 +109,7 @@ wait_applied(int64 version, int64 deadline)
 			break;
 		if (!sd_ask_wait(db, deadline))
 			ereport(ERROR,
-					(errcode(SD_ERRCODE_BEHIND),
+					(errcode(sd_ask_refused(SD_ERRCODE_BEHIND)),
 					 halted_at > 0 ? errmsg("this region is halted at version " INT64_FORMAT, halted_at)
 					 : errmsg("this region has applied version " INT64_FORMAT " of " INT64_FORMAT, applied, version),
 					 error[0] ? errdetail("Nothing happened. The last attempt failed: %s", error)

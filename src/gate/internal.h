@@ -71,6 +71,9 @@ extern bool sd_ask_coordinator_runs(SdDatabase *db);
 /* Wait for something in shared memory; false when the deadline has passed. */
 extern bool sd_ask_wait(SdDatabase *db, int64 deadline);
 
+/* A change is refused for this reason: counts it, and returns it, for errcode(). */
+extern int	sd_ask_refused(int sqlstate);
+
 /* The error that a result is; and the one for an outcome that is not known. */
 extern void sd_ask_raise(SdResult result, const SdProposal *answer) pg_attribute_noreturn();
 extern void sd_ask_raise_unknown(const char *why) pg_attribute_noreturn();

@@ -43,6 +43,7 @@
 #include "ddl/targets.h"
 #include "errors.h"
 #include "gate/mode.h"
+#include "gate/internal.h"
 #include "gate/policy.h"
 #include "settings.h"
 #include "store/entry.h"
@@ -71,7 +72,7 @@ refuse_locked(CommandTag tag, const char *schema, const char *name)
 	bool		ends = !TIMESTAMP_IS_NOEND(policy->lock.until);
 
 	ereport(ERROR,
-			(errcode(SD_ERRCODE_POLICY),
+			(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
 			 schema == NULL ? errmsg("%s is refused: the group's policy locks the schema of all regions", GetCommandTagName(tag)) :
 			 name[0] ? errmsg("%s is refused: the group's policy locks %s.%s", GetCommandTagName(tag), schema, name) :
 			 errmsg("%s is refused: the group's policy locks schema %s, or what is in it", GetCommandTagName(tag), schema),
@@ -245,7 +246,7 @@ sd_gate_check_scope(CommandTag tag)
 	if (sd_scope != SD_SCOPE_LOCAL)
 		return;
 	ereport(ERROR,
-			(errcode(SD_ERRCODE_POLICY),
+			(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
 			 errmsg("%s is refused: this session changes local objects only", GetCommandTagName(tag)),
 			 errdetail("schemadrift.scope is \"local\", and the statement has to do with an object that no pattern of policy "
 					   "\"local\" matches. %s.\n%s", local_patterns(policy), sd_policy_says(policy, "local")),
@@ -258,7 +259,7 @@ sd_gate_require_group_scope(const char *function)
 {
 	if (sd_scope == SD_SCOPE_LOCAL)
 		ereport(ERROR,
-				(errcode(SD_ERRCODE_POLICY),
+				(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
 				 errmsg("schemadrift.%s() is refused: this session changes local objects only", function),
 				 errdetail("schemadrift.scope is \"local\", and a migration changes the schema of all regions."),
 				 errhint("RESET schemadrift.scope.")));
@@ -306,7 +307,7 @@ sd_gate_refuse_plain(CommandTag tag)
 	const SdPolicy *policy = sd_gate_policy();
 
 	ereport(ERROR,
-			(errcode(SD_ERRCODE_POLICY),
+			(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
 			 errmsg("%s is refused: schema changes here go through schemadrift.apply()", GetCommandTagName(tag)),
 			 policy->mode == SD_MODE_REQUIRE_APPLY ? errdetail_internal("%s", sd_policy_says(policy, "mode")) :
 			 errdetail("This session's schemadrift.ddl_mode is \"require_apply\"."),
@@ -323,7 +324,7 @@ sd_gate_require_down(const char *down, bool plain)
 	if (down || !policy->require_down)
 		return;
 	ereport(ERROR,
-			(errcode(SD_ERRCODE_POLICY),
+			(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
 			 errmsg("the schema change is refused: it has no recorded way back"),
 			 errdetail("%s\n%s", plain ? "Plain DDL records none." : "It was given without \"down\".",
 					   sd_policy_says(policy, "require_down")),
@@ -343,7 +344,7 @@ require_allowed(const char *role)
 
 	if (why)
 		ereport(ERROR,
-				(errcode(SD_ERRCODE_POLICY),
+				(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
 				 errmsg("role \"%s\" may not change the schema of all regions", role),
 				 errdetail("This region would not run it from the log either: %s.", why),
 				 errhint("Use a role that is allowed, or allow this one in every region: %s", sd_role_allow_hint(role))));

@@ -257,6 +257,7 @@ call_detach(SdPeer *peer, int64 now_us)
 
 	peer->current = NULL;
 	peer->flushing = false;
+	call->result.sent_us = call->sent_us;
 	call->result.elapsed_us = now_us - call->sent_us;
 	if (call->result.warning)
 		call->result.message = call->warning;

@@ -525,8 +525,11 @@ sd_call_decode_exchange(const PGresult *r, SdTelemetry *told, int64 *names_versi
 }
 
 bool
-sd_call_decode_pulse(const PGresult *r, int64 *pulse)
+sd_call_decode_pulse(const PGresult *r, bool *same, TimestampTz *answered_at)
 {
-	*pulse = 0;
-	return PQnfields(r) == 1 && PQntuples(r) == 1 && (PQgetisnull(r, 0, 0) || get_int64(r, 0, 0, pulse));
+	*answered_at = 0;
+	if (PQnfields(r) != 1 || PQntuples(r) != 1)
+		return false;
+	*same = !PQgetisnull(r, 0, 0);
+	return !*same || get_int64(r, 0, 0, answered_at);
 }

@@ -103,6 +103,8 @@ extern bool sd_call_decode_rows(const PGresult *result, List **rows);
 extern bool sd_call_decode_exchange(const PGresult *result, SdTelemetry *told, int64 *names_version, char **names);
 
 /* 0: an exchange is needed */
-extern bool sd_call_decode_pulse(const PGresult *result, int64 *pulse);
+
+/* same: nothing has changed, said at that time by its clock. */
+extern bool sd_call_decode_pulse(const PGresult *result, bool *same, TimestampTz *answered_at);
 
 #endif							/* SD_CALLS_H */

@@ -70,7 +70,8 @@ typedef struct SdCallResult
 								 * detail and hint, until done() returns */
 	const char *detail;			/* NULL if none */
 	const char *hint;			/* NULL if none */
-	int64		elapsed_us;		/* from sending; 0 if not sent */
+	int64		sent_us;		/* monotonic; 0 if not sent */
+	int64		elapsed_us;		/* since then */
 } SdCallResult;
 
 typedef void (*SdCallDone) (SdPeer *peer, SdCall *call, SdCallResult *result, void *arg);

@@ -42,7 +42,7 @@ COMMENT ON FUNCTION schemadrift_rpc.exchange(integer, uuid, integer, text, text,
 CREATE FUNCTION schemadrift_rpc.pulse(pulse bigint) RETURNS bigint
 	LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sd_rpc_pulse';
 COMMENT ON FUNCTION schemadrift_rpc.pulse IS
-	'heartbeat: both regions tell again what they told in the exchange of that number, in this session; null: make an exchange';
+	'heartbeat: both regions tell again what they told in the exchange of that number, in this session; the time here, in microseconds since 2000; null: make an exchange';
 
 CREATE FUNCTION schemadrift_rpc.handover(protocol integer, group_id uuid, generation integer, callee text,
 	caller text, caller_incarnation integer, known_vote_seq bigint,

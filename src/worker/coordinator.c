@@ -275,6 +275,7 @@ forget(SdCoordinator *c)
 	c->db->retry_us = 0;
 	c->db->attempts = 0;
 	c->db->halt_error[0] = c->db->halt_detail[0] = '\0';
+	memset(&c->db->standing, 0, sizeof(c->db->standing));
 	LWLockRelease(&c->db->lock);
 }
 
@@ -336,15 +337,42 @@ sd_coordinator_reachable(SdCoordinator *c, bool *by_index)
 	return votes;
 }
 
+/* Who cannot be reached and should be, by name; each remote is told so. */
+static int
+look_for_missing(SdCoordinator *c, char *missing, Size size)
+{
+	bool		reachable[SD_MAX_REGIONS];
+	int			votes = sd_coordinator_reachable(c, reachable);
+
+	for (int i = 0; i < c->members.config.n; i++)
+	{
+		SdRemote   *remote = sd_gossip_find(c, c->members.config.member[i].region);
+		bool		missed = !reachable[i] && sd_members_missed(c, i);
+
+		if (remote)
+			remote->missed = missed;
+		if (!missed)
+			continue;
+		if (missing[0])
+			strlcat(missing, ", ", size);
+		strlcat(missing, c->members.config.member[i].region, size);
+		if (remote && remote->told.state == SD_REGION_VOID)
+			strlcat(missing, " (void)", size);
+	}
+	return votes;
+}
+
 static void
 describe(SdCoordinator *c)
 {
 	SdRegionState state = SD_REGION_HEALTHY;
+	const char *alert = "";		/* what reason is about: docs/monitoring has a page on each */
 	char		reason[SD_TEXT_SIZE] = "";
 	char		remedy[SD_TEXT_SIZE] = "";
 	bool		halted;
 	bool		held;
 	char		missing[SD_TEXT_SIZE] = "";
+	int			votes = c->joined ? look_for_missing(c, missing, sizeof(missing)) : 0;
 
 	LWLockAcquire(&c->db->lock, LW_SHARED);
 	halted = c->db->halted_at > 0;
@@ -359,6 +387,7 @@ describe(SdCoordinator *c)
 	else if (c->me < 0)
 	{
 		state = SD_REGION_NOT_JOINED;
+		alert = "removed";
 		snprintf(reason, sizeof(reason), "region \"%s\" was taken out of its group by version " INT64_FORMAT " or before",
 				 c->self.region, c->members.config.since);
 		strlcpy(remedy, "SELECT schemadrift.leave() forgets the group; schemadrift.join() joins it again", sizeof(remedy));
@@ -366,11 +395,13 @@ describe(SdCoordinator *c)
 	else if (!c->self.valid)
 	{
 		state = SD_REGION_VOID;
+		alert = "void";
 		sd_lost_describe(c, reason, remedy, sizeof(reason));
 	}
 	else if (halted)
 	{
 		state = SD_REGION_HALTED;
+		alert = held ? "held" : "halted";
 		strlcpy(remedy, held ? "add the role to schemadrift.allowed_roles (ALTER SYSTEM, SELECT pg_reload_conf()), then SELECT schemadrift.retry(); "
 				"or take it back: SELECT schemadrift.revert(name)"
 				: "mend the cause, then SELECT schemadrift.retry(); or take it back: SELECT schemadrift.revert(name)",
@@ -378,25 +409,13 @@ describe(SdCoordinator *c)
 	}
 	else
 	{
-		bool		reachable[SD_MAX_REGIONS];
 		int			voters = sd_config_voters(&c->members.config);
 		int			quorum = sd_config_quorum(&c->members.config);
-		int			votes = sd_coordinator_reachable(c, reachable);
 
-		for (int i = 0; i < c->members.config.n; i++)
-			if (!reachable[i] && sd_members_missed(c, i))
-			{
-				SdRemote   *remote = sd_gossip_find(c, c->members.config.member[i].region);
-
-				if (missing[0])
-					strlcat(missing, ", ", sizeof(missing));
-				strlcat(missing, c->members.config.member[i].region, sizeof(missing));
-				if (remote && remote->told.state == SD_REGION_VOID)
-					strlcat(missing, " (void)", sizeof(missing));
-			}
 		if (c->learn_error[0])
 		{
 			state = SD_REGION_DEGRADED;
+			alert = "log_stuck";
 			snprintf(reason, sizeof(reason), "version " INT64_FORMAT " cannot be written to the log here: %.180s",
 					 c->head.version + 1, c->learn_error);
 			strlcpy(remedy, "mend the cause; the server's log has the details", sizeof(remedy));
@@ -404,6 +423,7 @@ describe(SdCoordinator *c)
 		else if (sd_lost_no_vote(c) && c->members.config.member[c->me].role != SD_ROLE_OBSERVER)
 		{
 			state = votes < quorum ? SD_REGION_NO_QUORUM : SD_REGION_DEGRADED;
+			alert = votes < quorum ? "no_quorum" : "no_vote";
 			snprintf(reason, sizeof(reason), "this region does not vote: %.220s", sd_lost_no_vote(c));
 			strlcpy(remedy, c->unfit ? "mend that" : "SELECT * FROM schemadrift.regions; mend the network or the regions named",
 					sizeof(remedy));
@@ -411,6 +431,7 @@ describe(SdCoordinator *c)
 		else if (votes < quorum)
 		{
 			state = SD_REGION_NO_QUORUM;
+			alert = "no_quorum";
 			snprintf(reason, sizeof(reason), "%d of %d voters are there, %d needed; missing: %.150s",
 					 votes, voters, quorum, missing);
 			strlcpy(remedy, "SELECT * FROM schemadrift.regions; mend the network or the regions named", sizeof(remedy));
@@ -418,18 +439,23 @@ describe(SdCoordinator *c)
 		else if (missing[0])
 		{
 			state = SD_REGION_DEGRADED;
+			alert = "unreachable";
 			snprintf(reason, sizeof(reason), "missing: %.200s", missing);
 			strlcpy(remedy, "SELECT * FROM schemadrift.regions says why", sizeof(remedy));
 		}
-		else if (!sd_members_say(c, &state, reason, remedy) && voters == 2)
+		else if (sd_members_say(c, &state, reason, remedy))
+			alert = "not_serving";
+		else if (voters == 2)
 		{
 			state = SD_REGION_DEGRADED;
+			alert = "two_voters";
 			strlcpy(reason, "two voters: the loss of either stops schema changes", sizeof(reason));
 			strlcpy(remedy, "join a third region, or a witness: schemadrift.join(..., role => 'witness')", sizeof(remedy));
 		}
 		else if (c->old_prepared)
 		{
 			state = SD_REGION_DEGRADED;
+			alert = "prepared";
 			strlcpy(reason, c->old_prepared, sizeof(reason));
 			strlcpy(remedy, c->old_prepared_remedy, sizeof(remedy));
 		}
@@ -450,6 +476,12 @@ describe(SdCoordinator *c)
 	c->db->connected = state != SD_REGION_NO_QUORUM;
 	strlcpy(c->db->reason, reason, sizeof(c->db->reason));
 	strlcpy(c->db->remedy, remedy, sizeof(c->db->remedy));
+	if (strcmp(c->db->alert, alert) != 0)
+	{
+		strlcpy(c->db->alert, alert, sizeof(c->db->alert));
+		c->db->alert_since = alert[0] ? GetCurrentTimestamp() : 0;
+	}
+	sd_watch_own(c);
 	LWLockRelease(&c->db->lock);
 }
 
@@ -571,6 +603,7 @@ create(SdDatabase *db)
 	c->look = true;
 	c->loop = sd_loop_create(c->context);
 	c->tasks = sd_task_drive_create(c->context);
+	c->counted = sd_standing_create(c->context);
 	sd_round_init(&c->change, c);
 	sd_round_init(&c->settle, c);
 

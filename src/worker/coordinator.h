@@ -14,6 +14,9 @@
  *	members.c		the group's members, as the log has them
  *	gossip.c		one connection a member: learn, fetch, promotion
  *	heartbeat.c		exchanges and pulses with them
+ *	watch.c			what is seen of them: rhythm, distance, clock, since when something is wrong
+ *	standing.c		what the schema here contains, for them and for views
+ *	lag.c			how far the replication of rows is behind
  *	lost.c			whether this region may vote: what others remember of it, being void, coming back
  */
 #ifndef SD_WORKER_COORDINATOR_H
@@ -23,6 +26,8 @@
 
 #include "postmaster/bgworker.h"
 
+#include "causality/offset.h"
+#include "causality/phi.h"
 #include "clock.h"
 #include "consensus/proposer.h"
 #include "peer/calls.h"
@@ -74,6 +79,12 @@ typedef struct SdRemote
 	SdTelemetry answer;
 	int64		pulse;			/* its number; 0: none */
 	bool		quiet;			/* and it was repeated: nothing is new */
+
+	SdOffset	offset;			/* of its clock, and how far away it is */
+	SdPhi		phi;			/* of its heartbeats; settings.threshold 0: none came yet */
+	int64		phi_us;			/* when the newest of them came */
+	int64		watch_us;		/* not before that time is more of it shown */
+	bool		missed;			/* as of the last turn: it cannot be reached, and should be */
 
 	int64		lease_wanted_us;	/* for how long it asked to renew our lease; 0: it did not */
 	int64		fetch_after_us; /* the last fetch brought nothing: not before then */
@@ -143,6 +154,9 @@ struct SdCoordinator
 	uint64		own_changes;
 	SdTelemetry own;
 	bool		own_valid;
+
+	struct SdCounted *counted;	/* standing.c: what of the log is in the vector already */
+	uint64		standing_changes;	/* as of so many changes; 0: not known */
 
 	/* what the tables say, as of the last look */
 	int32		protocol;		/* that this region speaks */
@@ -362,6 +376,26 @@ extern void sd_gossip_count(SdRemote *remote, int32 incarnation, int64 vote_seq)
 extern void sd_heartbeat_drive(SdCoordinator *c, int64 now);
 extern int64 sd_heartbeat_deadline(SdCoordinator *c);
 extern void sd_heartbeat_hurry(SdCoordinator *c);	/* exchange with everybody now */
+
+/* watch.c */
+
+/* Of a remote just made. */
+extern void sd_watch_begin(SdRemote *remote);
+
+/* The four times of a call: when it was sent, when it was there and answered by that region's clock, and now. */
+extern void sd_watch_measure(SdRemote *remote, const SdCallResult *result, TimestampTz arrival, TimestampTz answer, int64 now);
+
+/* Each turn, for what people may ask.  Caller holds db->lock exclusively. */
+extern void sd_watch_show(SdRemote *remote, SdPeerState *state, int64 now);
+extern void sd_watch_own(SdCoordinator *c);
+
+/* standing.c */
+typedef struct SdCounted SdCounted;
+extern SdCounted *sd_standing_create(MemoryContext parent);
+extern void sd_standing_look(SdCoordinator *c, uint64 changes);	/* unless nothing was written since so many changes */
+
+/* lag.c */
+extern void sd_lag_look(SdCoordinator *c, int64 now);
 
 /* lost.c */
 

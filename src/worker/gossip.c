@@ -131,6 +131,7 @@ remote_create(SdCoordinator *c, const SdMember *member, const char *conninfo)
 	remote->peer = sd_peer_create(c->context, c->self.region, member->region, conninfo);
 	sd_peer_set_arg(remote->peer, remote);
 	sd_loop_add(c->loop, remote->peer);
+	sd_watch_begin(remote);
 	return remote;
 }
 
@@ -396,7 +397,6 @@ show_peer(SdRemote *remote, SdPeerState *state, int64 now)
 	int64		retry = sd_peer_retry_at(remote->peer);
 
 	state->circuit = sd_peer_circuit(remote->peer);
-	state->rtt_us = (int32) sd_peer_rtt(remote->peer);
 	state->retry_at = retry == SD_NEVER ? 0 : GetCurrentTimestamp() + (retry - now);
 	if (strcmp(state->last_error, sd_peer_last_error(remote->peer)) != 0)
 		strlcpy(state->last_error, sd_peer_last_error(remote->peer), SD_TEXT_SIZE);
@@ -415,6 +415,7 @@ show_peer(SdRemote *remote, SdPeerState *state, int64 now)
 	remote->cloned = state->cloned;
 	remote->counted = state->counted;
 	remote->counted_vote_seq = state->vote_seq;
+	sd_watch_show(remote, state, now);
 }
 
 static void

@@ -125,6 +125,9 @@ exchange_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 		remote->names_version = names_version;
 	}
 	remote->names_us = now;
+	if (told.asked_at != 0)
+		sd_watch_measure(remote, result, told.asked_at, told.answered_at, now);
+	told.asked_at = told.answered_at = 0;
 	remote->pulse = told.pulse;
 	told.pulse = 0;
 	remote->answer = told;
@@ -140,15 +143,18 @@ pulse_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 {
 	SdRemote   *remote = arg;
 	int64		now = sd_monotonic_us();
-	int64		pulse;
+	TimestampTz answered_at;
+	bool		same;
 
 	(void) peer;
 	(void) call;
 	remote->exchanging = false;
-	if (result->status == SD_CALL_OK && sd_call_decode_pulse(result->rows, &pulse) && pulse == remote->pulse)
+	if (result->status == SD_CALL_OK && sd_call_decode_pulse(result->rows, &same, &answered_at) && same)
 	{
 		SdTelemetry told = remote->answer;
 
+		/* it was there and answered at about that time; what lies between counts as the network's */
+		sd_watch_measure(remote, result, answered_at, answered_at, now);
 		remote->quiet = true;
 		remote->names_us = now;
 		hear(remote, &told, now);
@@ -238,17 +244,19 @@ is_due(SdCoordinator *c, SdRemote *remote, int64 by)
 static void
 read_own(SdCoordinator *c, void *arg)
 {
-	SdTelemetry *own = arg;
+	uint64	   *now = arg;
 	uint64		changes = sd_store_changes();
 	SdSelf		self;
 
+	*now = changes;
 	if (changes == 0 || changes != c->own_changes)
 	{
 		c->own_changes = 0;
 		if (!sd_self_read(&self))
 		{
-			sd_telemetry_clear(own);
-			own->protocol = sd_protocol_own();
+			sd_telemetry_clear(&c->own);
+			c->own.protocol = sd_protocol_own();
+			c->own_valid = false;
 			return;
 		}
 		sd_telemetry_from_tables(c->db, &self, &c->own);
@@ -256,8 +264,6 @@ read_own(SdCoordinator *c, void *arg)
 		if (!self.has_token && c->own.tasks[0].version == 0)
 			c->own_changes = changes;
 	}
-	*own = c->own;
-	sd_telemetry_add_shared(c->db, c->own_valid, own);
 }
 
 /* One look at our tables for all whose turn is near: so they stay together from then on. */
@@ -266,10 +272,16 @@ begin_with_due(SdCoordinator *c, int64 now)
 {
 	int64		by = now + interval() / 4;
 	SdTelemetry own;
+	uint64		changes;
 	ListCell   *lc;
 
-	if (!sd_coordinator_transaction(c, read_own, &own, false))
+	if (!sd_coordinator_transaction(c, read_own, &changes, false))
 		return;
+	sd_standing_look(c, changes);
+	sd_lag_look(c, now);
+	own = c->own;
+	if (own.incarnation > 0)
+		sd_telemetry_add_shared(c->db, c->own_valid, &own);
 	sd_gossip_speak(c, own.protocol);
 	foreach(lc, c->remotes)
 		if (is_due(c, lfirst(lc), by))

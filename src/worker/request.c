@@ -93,6 +93,15 @@ finish_blocked(SdCoordinator *c, const char *why)
 					  "SELECT * FROM schemadrift.lease; then run the change again.");
 }
 
+static void
+note_preemption(SdRound *round, const char *outcome, const char *why)
+{
+	SdCoordinator *c = round->coordinator;
+
+	sd_shared_count_event(c->db, SD_COUNT_PREEMPTED);
+	sd_shared_decide(c->db, "preemption", c->asked.subject, outcome, sd_round_votes(round, false), why);
+}
+
 void
 sd_request_change_done(SdRound *round, SdOutcome outcome)
 {
@@ -112,6 +121,7 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 	switch (outcome)
 	{
 		case SD_OUTCOME_SUCCESS:
+			sd_shared_count_event(c->db, SD_COUNT_CHANGES);
 			sd_shared_decide(c->db, "change", subject, "chosen", sd_round_votes(round, true), "");
 			return;
 		case SD_OUTCOME_NOTHING_SENT:
@@ -128,7 +138,7 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 				c->db->doomed = c->db->ddl_pid != 0;
 				LWLockRelease(&c->db->lock);
 			}
-			sd_shared_decide(c->db, "preemption", subject, "taken", sd_round_votes(round, false), "another region's entry has the version");
+			note_preemption(round, "taken", "another region's entry has the version");
 			break;
 		case SD_OUTCOME_REFUSED:
 			if (!was_refused(round))
@@ -143,7 +153,7 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 		case SD_OUTCOME_LOST:
 			if (serving != SD_REQUEST_NONE)
 				sd_request_finish(c, SD_RESULT_LOST, NULL, NULL, NULL);
-			sd_shared_decide(c->db, "preemption", subject, "lost", sd_round_votes(round, false), "another region changed the schema first");
+			note_preemption(round, "lost", "another region changed the schema first");
 			break;
 		case SD_OUTCOME_NO_QUORUM:
 			if (serving == SD_REQUEST_GRANT && sd_demands_required_missing(c, round))
@@ -158,11 +168,12 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 		case SD_OUTCOME_PREEMPTED:
 			if (serving != SD_REQUEST_NONE)
 				sd_request_finish(c, SD_RESULT_LOST, NULL, sd_round_missing(round, ""), NULL);
-			sd_shared_decide(c->db, "preemption", subject, "preempted", sd_round_votes(round, false), sd_round_missing(round, ""));
+			note_preemption(round, "preempted", sd_round_missing(round, ""));
 			break;
 		case SD_OUTCOME_UNKNOWN:
 			if (serving != SD_REQUEST_NONE)
 				sd_request_finish(c, SD_RESULT_UNKNOWN, NULL, sd_round_missing(round, "no answer from enough voters."), NULL);
+			sd_shared_count_event(c->db, SD_COUNT_UNKNOWN);
 			sd_shared_decide(c->db, "change", subject, "unknown", sd_round_votes(round, false), "being settled");
 			c->doubt = round->p.version;
 			return;

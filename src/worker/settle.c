@@ -106,6 +106,7 @@ sd_settle_done(SdRound *round, SdOutcome outcome)
 	{
 		sd_shared_decide(c->db, "settlement", psprintf("version " INT64_FORMAT, round->p.version), "chosen",
 						 sd_round_votes(round, false), "finished what another attempt began");
+		sd_shared_count_event(c->db, SD_COUNT_TAKEOVERS);
 		if (c->doubt == round->p.version)
 			c->doubt = 0;
 	}
