@@ -150,7 +150,7 @@ ALTER TABLE o ADD k2 int;
 SELECT changes('ALTER TABLE o DROP k; ALTER TABLE o DROP k2; ALTER TABLE o ADD k2 int; ALTER TABLE o ADD k int');
 
 -- a definition, to look at
-SELECT kind || ' ' || identity || E'\n' || definition FROM schemadrift_store.digest_scan() WHERE identity IN ('d.tt', 'd.o.o_id_fkey', 'd.mood', 'd.f(integer,text)') ORDER BY identity COLLATE "C";
+SELECT kind || ' ' || identity || E'\n' || regexp_replace(definition, '^owner: .*\n', '', 'n') FROM schemadrift_store.digest_scan() WHERE identity IN ('d.tt', 'd.o.o_id_fkey', 'd.mood', 'd.f(integer,text)') ORDER BY identity COLLATE "C";
 
 -- a drop that was rolled back: the objects are still there
 SELECT changes('CREATE TABLE rb (a int PRIMARY KEY); DO $x$ BEGIN DROP TABLE rb; RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN NULL; END $x$');

@@ -112,6 +112,32 @@ sd_compat_owns_database(Oid database, Oid role)
 #define sd_statistics_target(datum) ((int) DatumGetInt16(datum))
 #endif
 
+/* 17 has a privilege for maintenance */
+#ifdef ACL_MAINTAIN
+#define SD_COMPAT_ACL_MAINTAIN	ACL_MAINTAIN
+#else
+#define SD_COMPAT_ACL_MAINTAIN	ACL_NO_RIGHTS
+#endif
+
+/* 18 has default privileges for large objects; never the kind of one before */
+#if PG_VERSION_NUM >= 180000
+#define SD_COMPAT_DEFACLOBJ_LARGEOBJECT	DEFACLOBJ_LARGEOBJECT
+#else
+#define SD_COMPAT_DEFACLOBJ_LARGEOBJECT	'\0'
+#endif
+
+/* A collation's locale where it is one for LC_COLLATE and LC_CTYPE has another name since 17, and rules of ICU since 16. */
+#if PG_VERSION_NUM >= 170000
+#define SD_COMPAT_COLLATION_LOCALE	Anum_pg_collation_colllocale
+#else
+#define SD_COMPAT_COLLATION_LOCALE	Anum_pg_collation_colliculocale
+#endif
+#if PG_VERSION_NUM >= 160000
+#define SD_COMPAT_COLLATION_RULES	Anum_pg_collation_collicurules
+#else
+#define SD_COMPAT_COLLATION_RULES	InvalidAttrNumber
+#endif
+
 /*
  * Minor releases since November 2026 keep a WAL position for each column in pg_attribute.attoptions, under a reserved key that
  * pg_dump leaves out.  It may be there whatever minor this was compiled with.

@@ -226,8 +226,8 @@ is(sql('grouped', $kept_is_true), 't', 'and everywhere alike');
 # --- every kind of object that the schema can have is known ---
 
 is( sql('original', q{SELECT string_agg(DISTINCT kind, ', ' ORDER BY kind) FROM schemadrift_store.digest_scan()}),
-	'aggregate, constraint, domain, domain constraint, extension, function, index, materialized view, policy, procedure, rule, '
-	  . 'schema, sequence, table, trigger, type, view',
+	'aggregate, cast, collation, constraint, domain, domain constraint, extension, function, index, materialized view, operator, '
+	  . 'policy, procedure, rule, schema, sequence, statistics object, table, trigger, type, view',
 	'kinds seen in these tests');
 
 $region->stop;

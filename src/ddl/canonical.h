@@ -2,7 +2,7 @@
  * canonical.h: stored expressions and queries as text that is the same wherever they mean the same.
  *
  * The server's pg_get_expr() and its like lock the relations they read and wait behind DDL in flight; this works from the
- * pg_node_tree's text and system caches alone.  docs/digest.md says what the canonical form keeps.
+ * pg_node_tree's text and system caches alone.  docs/fingerprint.md says what the canonical form keeps.
  */
 #ifndef SD_DDL_CANONICAL_H
 #define SD_DDL_CANONICAL_H

@@ -1,8 +1,9 @@
 /*
  * describe.c: canonical definitions: what is covered, building blocks, schemas and extensions; see describe.h.
  *
- * describe_relation.c, describe_attached.c (constraints, triggers, rules, policies), describe_type.c and
- * describe_function.c have the other kinds.  Backend and workers, inside a transaction.
+ * describe_relation.c, describe_attached.c (constraints, triggers, rules, policies), describe_type.c, describe_function.c,
+ * describe_operator.c, describe_text.c and describe_other.c have the other kinds, describe_properties.c what all of them can
+ * have.  Backend and workers, inside a transaction.
  */
 #include "compat.h"
 
@@ -12,17 +13,40 @@
 #include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_conversion.h"
+#include "catalog/pg_default_acl.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_event_trigger.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_transform.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_dict.h"
+#include "catalog/pg_ts_parser.h"
+#include "catalog/pg_ts_template.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -43,20 +67,81 @@ typedef struct Catalog
 	Oid			classid;
 	AttrNumber	oid_column;
 	bool		(*describe) (SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+	int			cache;			/* where there is an owner */
+	AttrNumber	owner_column;	/* 0: none */
+	AttrNumber	acl_column;		/* 0: none */
+	ObjectType	acl_type;		/* whose privileges it knows */
 } Catalog;
+
+#define NO_OWNER	0, 0, 0, 0
 
 /* A new kind of object is a row here. */
 static const Catalog catalogs[] = {
-	{NamespaceRelationId, Anum_pg_namespace_oid, describe_schema},
-	{RelationRelationId, Anum_pg_class_oid, sd_describe_relation},
-	{ConstraintRelationId, Anum_pg_constraint_oid, sd_describe_constraint},
-	{TriggerRelationId, Anum_pg_trigger_oid, sd_describe_trigger},
-	{RewriteRelationId, Anum_pg_rewrite_oid, sd_describe_rule},
-	{PolicyRelationId, Anum_pg_policy_oid, sd_describe_policy},
-	{TypeRelationId, Anum_pg_type_oid, sd_describe_type},
-	{ProcedureRelationId, Anum_pg_proc_oid, sd_describe_function},
-	{ExtensionRelationId, Anum_pg_extension_oid, describe_extension},
+	{NamespaceRelationId, Anum_pg_namespace_oid, describe_schema,
+	NAMESPACEOID, Anum_pg_namespace_nspowner, Anum_pg_namespace_nspacl, OBJECT_SCHEMA},
+	{RelationRelationId, Anum_pg_class_oid, sd_describe_relation,
+	RELOID, Anum_pg_class_relowner, Anum_pg_class_relacl, OBJECT_TABLE},
+	{ConstraintRelationId, Anum_pg_constraint_oid, sd_describe_constraint, NO_OWNER},
+	{TriggerRelationId, Anum_pg_trigger_oid, sd_describe_trigger, NO_OWNER},
+	{RewriteRelationId, Anum_pg_rewrite_oid, sd_describe_rule, NO_OWNER},
+	{PolicyRelationId, Anum_pg_policy_oid, sd_describe_policy, NO_OWNER},
+	{StatisticExtRelationId, Anum_pg_statistic_ext_oid, sd_describe_statistics,
+	STATEXTOID, Anum_pg_statistic_ext_stxowner, 0, 0},
+	{TypeRelationId, Anum_pg_type_oid, sd_describe_type,
+	TYPEOID, Anum_pg_type_typowner, Anum_pg_type_typacl, OBJECT_TYPE},
+	{ProcedureRelationId, Anum_pg_proc_oid, sd_describe_function,
+	PROCOID, Anum_pg_proc_proowner, Anum_pg_proc_proacl, OBJECT_FUNCTION},
+	{OperatorRelationId, Anum_pg_operator_oid, sd_describe_operator,
+	OPEROID, Anum_pg_operator_oprowner, 0, 0},
+	{OperatorClassRelationId, Anum_pg_opclass_oid, sd_describe_opclass,
+	CLAOID, Anum_pg_opclass_opcowner, 0, 0},
+	{OperatorFamilyRelationId, Anum_pg_opfamily_oid, sd_describe_opfamily,
+	OPFAMILYOID, Anum_pg_opfamily_opfowner, 0, 0},
+	{CastRelationId, Anum_pg_cast_oid, sd_describe_cast, NO_OWNER},
+	{AccessMethodRelationId, Anum_pg_am_oid, sd_describe_access_method, NO_OWNER},
+	{CollationRelationId, Anum_pg_collation_oid, sd_describe_collation,
+	COLLOID, Anum_pg_collation_collowner, 0, 0},
+	{ConversionRelationId, Anum_pg_conversion_oid, sd_describe_conversion,
+	CONVOID, Anum_pg_conversion_conowner, 0, 0},
+	{TSParserRelationId, Anum_pg_ts_parser_oid, sd_describe_ts_parser, NO_OWNER},
+	{TSTemplateRelationId, Anum_pg_ts_template_oid, sd_describe_ts_template, NO_OWNER},
+	{TSDictionaryRelationId, Anum_pg_ts_dict_oid, sd_describe_ts_dictionary,
+	TSDICTOID, Anum_pg_ts_dict_dictowner, 0, 0},
+	{TSConfigRelationId, Anum_pg_ts_config_oid, sd_describe_ts_configuration,
+	TSCONFIGOID, Anum_pg_ts_config_cfgowner, 0, 0},
+	{LanguageRelationId, Anum_pg_language_oid, sd_describe_language,
+	LANGOID, Anum_pg_language_lanowner, Anum_pg_language_lanacl, OBJECT_LANGUAGE},
+	{TransformRelationId, Anum_pg_transform_oid, sd_describe_transform, NO_OWNER},
+	{ForeignDataWrapperRelationId, Anum_pg_foreign_data_wrapper_oid, sd_describe_foreign_data_wrapper,
+	FOREIGNDATAWRAPPEROID, Anum_pg_foreign_data_wrapper_fdwowner, Anum_pg_foreign_data_wrapper_fdwacl, OBJECT_FDW},
+	{ForeignServerRelationId, Anum_pg_foreign_server_oid, sd_describe_server,
+	FOREIGNSERVEROID, Anum_pg_foreign_server_srvowner, Anum_pg_foreign_server_srvacl, OBJECT_FOREIGN_SERVER},
+	{EventTriggerRelationId, Anum_pg_event_trigger_oid, sd_describe_event_trigger,
+	EVENTTRIGGEROID, Anum_pg_event_trigger_evtowner, 0, 0},
+	{DefaultAclRelationId, Anum_pg_default_acl_oid, sd_describe_default_privileges, NO_OWNER},
+	/* no ALTER EXTENSION changes its owner, and no dump keeps it */
+	{ExtensionRelationId, Anum_pg_extension_oid, describe_extension, NO_OWNER},
 };
+
+/* Rows with an OID that are described with the object they are part of. */
+static const Oid parts[] = {
+	AttrDefaultRelationId,		/* of its table */
+	AccessMethodOperatorRelationId, /* of its operator family */
+	AccessMethodProcedureRelationId,
+	EnumRelationId,				/* of its type */
+};
+
+SdCoverage
+sd_coverage_of(Oid classid)
+{
+	for (size_t i = 0; i < lengthof(catalogs); i++)
+		if (catalogs[i].classid == classid)
+			return SD_COVERAGE_OBJECT;
+	for (size_t i = 0; i < lengthof(parts); i++)
+		if (parts[i] == classid)
+			return SD_COVERAGE_PART;
+	return sd_is_local_catalog(classid) ? SD_COVERAGE_LOCAL : SD_COVERAGE_UNKNOWN;
+}
 
 int
 sd_described_catalogs(const Oid **oids)
@@ -119,8 +204,9 @@ sd_is_extension_member(SdDescriber *describer, Oid classid, Oid objid)
 	return OidIsValid(getExtensionOfObject(classid, objid));
 }
 
+/* Members of extensions, and what an extension takes with it when it is dropped, in one pass over all dependencies. */
 static HTAB *
-read_members(void)
+read_members(HTAB *notes)
 {
 	HASHCTL		control = {.keysize = sizeof(MemberKey), .entrysize = sizeof(MemberKey), .hcxt = CurrentMemoryContext};
 	HTAB	   *members = hash_create("schemadrift extension members", 1024, &control,
@@ -133,12 +219,16 @@ read_members(void)
 	{
 		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
 
-		if (depend->refclassid == ExtensionRelationId && depend->deptype == DEPENDENCY_EXTENSION)
+		if (depend->refclassid != ExtensionRelationId)
+			continue;
+		if (depend->deptype == DEPENDENCY_EXTENSION)
 		{
 			MemberKey	key = {depend->classid, depend->objid};
 
 			(void) hash_search(members, &key, HASH_ENTER, NULL);
 		}
+		else if (depend->deptype == DEPENDENCY_AUTO_EXTENSION)
+			sd_note_extension(notes, depend->classid, depend->objid, depend->refobjid);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -146,15 +236,18 @@ read_members(void)
 }
 
 SdDescriber *
-sd_describer_create(bool all_members, List *local)
+sd_describer_create(bool everything, List *local)
 {
 	SdDescriber *describer = palloc0(sizeof(SdDescriber));
 	HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(NamespaceEntry), .hcxt = CurrentMemoryContext};
 
 	describer->namespaces = hash_create("schemadrift namespaces", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	describer->local = local;
-	if (all_members)
-		describer->members = read_members();
+	if (everything)
+	{
+		describer->notes = sd_read_notes();
+		describer->members = read_members(describer->notes);
+	}
 	return describer;
 }
 
@@ -165,6 +258,34 @@ find_catalog(Oid classid)
 		if (catalogs[i].classid == classid)
 			return &catalogs[i];
 	return NULL;
+}
+
+static void
+put_owner_and_privileges(const Catalog *catalog, HeapTuple tuple, SdDescription *description)
+{
+	ObjectType	type = catalog->acl_type;
+	Oid			owner;
+	Datum		value;
+	bool		isnull;
+
+	if (catalog->owner_column == 0)
+		return;
+	if (catalog->classid == RelationRelationId)
+	{
+		char		relkind = ((Form_pg_class) GETSTRUCT(tuple))->relkind;
+
+		if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
+			return;				/* its table's */
+		if (relkind == RELKIND_SEQUENCE)
+			type = OBJECT_SEQUENCE;
+	}
+	owner = DatumGetObjectId(SysCacheGetAttr(catalog->cache, tuple, catalog->owner_column, &isnull));
+	sd_put_name(description, "owner", sd_append_role, owner);
+	if (catalog->acl_column == 0)
+		return;
+	value = SysCacheGetAttr(catalog->cache, tuple, catalog->acl_column, &isnull);
+	if (!isnull)
+		sd_put_privileges(description, "privileges", value, type, acldefault(type, owner));
 }
 
 bool
@@ -182,6 +303,8 @@ sd_describe_tuple(SdDescriber *describer, Oid classid, HeapTuple tuple, SdDescri
 	if (!catalog->describe(describer, tuple, description))
 		return false;
 	Assert(description->kind != NULL && OidIsValid(description->objid));
+	put_owner_and_privileges(catalog, tuple, description);
+	sd_put_notes(describer, description, classid, description->objid);
 	sd_add_name(description, description->identity.data, 0);
 	return true;
 }
@@ -365,6 +488,31 @@ sd_add_name(SdDescription *description, const char *name, int number)
 {
 	description->names = hash_combine64(description->names,
 										hash_bytes_extended((const unsigned char *) name, strlen(name), number));
+}
+
+/* --- beginnings --- */
+
+bool
+sd_begin_in_schema(SdDescriber *describer, SdDescription *description, const char *kind,
+				   Oid objid, Oid namespace, const char *name)
+{
+	if (!sd_name_is_covered(describer, namespace, name) ||
+		sd_is_extension_member(describer, description->classid, objid))
+		return false;
+	description->kind = kind;
+	description->objid = objid;
+	sd_append_qualified(&description->identity, namespace, name);
+	return true;
+}
+
+bool
+sd_begin_without_schema(SdDescriber *describer, SdDescription *description, const char *kind, Oid objid)
+{
+	if (objid < FirstNormalObjectId || sd_is_extension_member(describer, description->classid, objid))
+		return false;
+	description->kind = kind;
+	description->objid = objid;
+	return true;
 }
 
 /* --- schemas and extensions --- */

@@ -1,7 +1,7 @@
 /*
  * describe.h: the canonical definition of one object of the schema, as text of lines "property: value".
  *
- * docs/digest.md lists what each kind has.  Properties that are absent, false or default are left out, so that a property
+ * docs/fingerprint.md lists what each kind has.  Properties that are absent, false or default are left out, so that a property
  * that is new in some major changes nothing where it is not used.  Reads system catalogs and caches; locks no user's object.
  */
 #ifndef SD_DDL_DESCRIBE_H
@@ -11,7 +11,9 @@
 
 #include "access/htup.h"
 #include "lib/stringinfo.h"
+#include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "utils/acl.h"
 #include "utils/hsearch.h"
 
 /* What several descriptions share: create one, describe, let its memory context go. */
@@ -19,6 +21,7 @@ typedef struct SdDescriber
 {
 	HTAB	   *namespaces;		/* by oid: is what lies in it covered? */
 	HTAB	   *members;		/* objects that belong to extensions; NULL: looked up one by one */
+	HTAB	   *notes;			/* comments and labels by object; NULL: looked up one by one */
 	List	   *local;			/* the policy's patterns of local objects */
 } SdDescriber;
 
@@ -32,11 +35,22 @@ typedef struct SdDescription
 	uint64		names;			/* over the names that other objects' definitions may contain; never leaves this region */
 } SdDescription;
 
-/* all_members: for describing everything, read once which objects are members of extensions. */
-extern SdDescriber *sd_describer_create(bool all_members, List *local);
+/* everything: read once, for all objects, which are members of extensions, and their comments. */
+extern SdDescriber *sd_describer_create(bool everything, List *local);
 
 /* The catalogs whose rows are objects of the schema. */
 extern int	sd_described_catalogs(const Oid **catalogs);
+
+typedef enum SdCoverage
+{
+	SD_COVERAGE_UNKNOWN,		/* nothing is said of it: t/031_kinds.pl wants a reason in docs/fingerprint.md */
+	SD_COVERAGE_OBJECT,
+	SD_COVERAGE_PART,			/* described with the object it is part of */
+	SD_COVERAGE_LOCAL			/* the gate lets it be */
+} SdCoverage;
+
+/* What becomes of the rows of a catalog. */
+extern SdCoverage sd_coverage_of(Oid classid);
 
 /*
  * Fills *description, whose strings the caller has initialized (and may reset and use again).  Returns false for what is not covered:
@@ -50,6 +64,14 @@ extern bool sd_describe_object(SdDescriber *describer, Oid classid, Oid objid, S
 /* name: of the object in it, or of the table that it hangs on */
 extern bool sd_name_is_covered(SdDescriber *describer, Oid namespace, const char *name);
 extern bool sd_is_extension_member(SdDescriber *describer, Oid classid, Oid objid);
+
+/*
+ * Kind, OID and, for what lies in a schema, the identity.  False: not covered.  What lies in no schema is the system's by its
+ * OID; its identity is left to the caller.
+ */
+extern bool sd_begin_in_schema(SdDescriber *describer, SdDescription *description, const char *kind,
+							   Oid objid, Oid namespace, const char *name);
+extern bool sd_begin_without_schema(SdDescriber *describer, SdDescription *description, const char *kind, Oid objid);
 
 /* Building blocks for definitions. */
 extern void sd_put(SdDescription *description, const char *property, const char *value);	/* not if NULL or "" */
@@ -65,7 +87,19 @@ extern char *sd_join_options(Datum options, bool isnull);	/* NULL if none */
 extern char *sd_join_columns(Oid relation, const int16 *numbers, int n);
 extern void sd_add_name(SdDescription *description, const char *name, int number);
 
-/* By kind; tuples of pg_class and of the catalogs of what hangs on relations. */
+/*
+ * describe_properties.c.  A line for each grantee and grantor whose rights are not those of usual (of acldefault(), or NULL):
+ * "grantee" by "grantor": all, or the rights in words, with a star where they may be handed on; "none" was taken away.
+ */
+extern void sd_put_privileges(SdDescription *description, const char *property, Datum acl, ObjectType type, const Acl *usual);
+
+/* Comments, security labels and ALTER ... DEPENDS ON EXTENSION of an object and its columns. */
+extern void sd_put_notes(SdDescriber *describer, SdDescription *description, Oid classid, Oid objid);
+extern bool sd_has_notes(SdDescriber *describer, Oid classid, Oid objid);
+extern HTAB *sd_read_notes(void);
+extern void sd_note_extension(HTAB *notes, Oid classid, Oid objid, Oid extension);
+
+/* By kind; tuples of the kind's catalog. */
 extern bool sd_describe_relation(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
 extern bool sd_describe_constraint(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
 extern bool sd_describe_trigger(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
@@ -73,5 +107,23 @@ extern bool sd_describe_rule(SdDescriber *describer, HeapTuple tuple, SdDescript
 extern bool sd_describe_policy(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
 extern bool sd_describe_type(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
 extern bool sd_describe_function(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_statistics(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_operator(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_opclass(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_opfamily(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_cast(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_access_method(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_collation(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_conversion(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_ts_parser(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_ts_template(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_ts_dictionary(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_ts_configuration(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_language(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_transform(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_foreign_data_wrapper(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_server(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_event_trigger(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_default_privileges(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
 
 #endif							/* SD_DDL_DESCRIBE_H */

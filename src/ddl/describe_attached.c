@@ -164,10 +164,10 @@ put_foreign_key(SdDescription *description, HeapTuple tuple, TupleDesc descripto
 
 /*
  * Is it an object by itself?  Constraint triggers are described as triggers, NOT NULL with its column if there is no more
- * to say of it, and a partition's share of a foreign key follows from the whole, under a name that depends on the order of creation.
+ * to say of it (not even a comment), and a partition's share of a foreign key follows from the whole, under a name that depends on the order of creation.
  */
 static bool
-is_own_constraint(Form_pg_constraint constraint)
+is_own_constraint(SdDescriber *describer, Form_pg_constraint constraint)
 {
 	switch (constraint->contype)
 	{
@@ -179,7 +179,8 @@ is_own_constraint(Form_pg_constraint constraint)
 		case CONSTRAINT_FOREIGN:
 			return !OidIsValid(constraint->conparentid);
 		case SD_COMPAT_CONSTRAINT_NOTNULL:
-			return OidIsValid(constraint->conrelid) && (constraint->connoinherit || !constraint->convalidated);
+			return OidIsValid(constraint->conrelid) && (constraint->connoinherit || !constraint->convalidated ||
+														sd_has_notes(describer, ConstraintRelationId, constraint->oid));
 		default:
 			return false;
 	}
@@ -195,7 +196,7 @@ sd_describe_constraint(SdDescriber *describer, HeapTuple tuple, SdDescription *d
 	Datum		value;
 	bool		isnull;
 
-	if (!is_own_constraint(constraint))
+	if (!is_own_constraint(describer, constraint))
 		return false;
 	if (OidIsValid(constraint->conrelid))
 	{

@@ -42,6 +42,8 @@ typedef struct Column
 	char	   *fdw_options;
 	int			statistics;
 	char	   *initial;		/* canonical default or generation expression */
+	Datum		acl;
+	bool		has_acl;
 } Column;
 
 static int
@@ -98,6 +100,10 @@ read_columns(Oid relation, int natts, int *n)
 		column->fdw_options = sd_join_options(value, isnull);
 		value = heap_getattr(rows.tuple[row], Anum_pg_attribute_attstattarget, rows.desc, &isnull);
 		column->statistics = isnull ? -1 : sd_statistics_target(value);
+		value = heap_getattr(rows.tuple[row], Anum_pg_attribute_attacl, rows.desc, &isnull);
+		column->has_acl = !isnull;
+		if (!isnull)
+			column->acl = PointerGetDatum(DatumGetAclPCopy(value));
 		has_default |= column->fixed.atthasdef;
 		(*n)++;
 	}
@@ -142,6 +148,16 @@ put_column(SdDescription *description, const Column *column, bool legacy_child)
 	if (column->initial)
 		appendStringInfo(&line, " default %s", column->initial);
 	sd_put(description, "column", line.data);
+	if (column->has_acl)
+	{
+		StringInfoData property;
+
+		initStringInfo(&property);
+		appendStringInfoString(&property, "column ");
+		sd_append_identifier(&property, NameStr(fixed->attname));
+		appendStringInfoString(&property, " privileges");
+		sd_put_privileges(description, property.data, column->acl, OBJECT_COLUMN, NULL);
+	}
 	sd_add_name(description, NameStr(fixed->attname), fixed->attnum);
 }
 

@@ -231,6 +231,7 @@ sd_describe_type(SdDescriber *describer, HeapTuple tuple, SdDescription *descrip
 			break;
 		case TYPTYPE_COMPOSITE:
 			put_composite(description, type->typrelid);
+			sd_put_notes(describer, description, RelationRelationId, type->typrelid);
 			break;
 		case TYPTYPE_DOMAIN:
 			put_domain(description, tuple);

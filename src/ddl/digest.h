@@ -1,7 +1,7 @@
 /*
  * digest.h: one hash for each object of the schema, and one over all.
  *
- * An object's digest is SHA-256 over its canonical definition (docs/digest.md): by kind and name, never by OID, so that it is
+ * An object's digest is SHA-256 over its canonical definition (docs/fingerprint.md): by kind and name, never by OID, so that it is
  * the same in every region, in a restored dump, and whatever the session's settings.  Digests are kept in
  * schemadrift_store.object.  The root is the sum, modulo 2^256, of SHA-256(kind, identity, digest) over all objects: it is
  * maintained in time proportional to what changed.  It tells accidents apart, not adversaries: somebody who may
@@ -20,7 +20,7 @@
 #define SD_DIGEST_LENGTH	32
 
 /* Version of the canonical form.  Digests of different forms say nothing about each other. */
-#define SD_DIGEST_FORM		1
+#define SD_DIGEST_FORM		2
 
 typedef struct SdDigest
 {

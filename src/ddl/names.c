@@ -14,12 +14,16 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_ts_dict.h"
+#include "catalog/pg_ts_parser.h"
+#include "catalog/pg_ts_template.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -33,6 +37,19 @@ static void
 append_unknown(StringInfo out, Oid oid)
 {
 	appendStringInfo(out, "?%u", oid);
+}
+
+static void
+append_in_quotes(StringInfo out, const char *name)
+{
+	appendStringInfoChar(out, '"');
+	for (const char *c = name; *c; c++)
+	{
+		if (*c == '"')
+			appendStringInfoChar(out, '"');
+		appendStringInfoChar(out, *c);
+	}
+	appendStringInfoChar(out, '"');
 }
 
 void
@@ -50,14 +67,7 @@ sd_append_identifier(StringInfo out, const char *name)
 			return;
 		}
 	}
-	appendStringInfoChar(out, '"');
-	for (c = name; *c; c++)
-	{
-		if (*c == '"')
-			appendStringInfoChar(out, '"');
-		appendStringInfoChar(out, *c);
-	}
-	appendStringInfoChar(out, '"');
+	append_in_quotes(out, name);
 }
 
 void
@@ -320,6 +330,68 @@ sd_append_language(StringInfo out, Oid oid)
 }
 
 void
+sd_append_ts_parser(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(TSPARSEROID, ObjectIdGetDatum(oid));
+	Form_pg_ts_parser parser;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	parser = (Form_pg_ts_parser) GETSTRUCT(tuple);
+	sd_append_qualified(out, parser->prsnamespace, NameStr(parser->prsname));
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_ts_template(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(TSTEMPLATEOID, ObjectIdGetDatum(oid));
+	Form_pg_ts_template template;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	template = (Form_pg_ts_template) GETSTRUCT(tuple);
+	sd_append_qualified(out, template->tmplnamespace, NameStr(template->tmplname));
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_ts_dictionary(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(TSDICTOID, ObjectIdGetDatum(oid));
+	Form_pg_ts_dict dictionary;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	dictionary = (Form_pg_ts_dict) GETSTRUCT(tuple);
+	sd_append_qualified(out, dictionary->dictnamespace, NameStr(dictionary->dictname));
+	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_foreign_data_wrapper(StringInfo out, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(FOREIGNDATAWRAPPEROID, ObjectIdGetDatum(oid));
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		append_unknown(out, oid);
+		return;
+	}
+	sd_append_identifier(out, NameStr(((Form_pg_foreign_data_wrapper) GETSTRUCT(tuple))->fdwname));
+	ReleaseSysCache(tuple);
+}
+
+void
 sd_append_role(StringInfo out, Oid oid)
 {
 	HeapTuple	tuple;
@@ -336,6 +408,6 @@ sd_append_role(StringInfo out, Oid oid)
 		return;
 	}
 	/* in quotes, unlike everybody */
-	appendStringInfo(out, "\"%s\"", NameStr(((Form_pg_authid) GETSTRUCT(tuple))->rolname));
+	append_in_quotes(out, NameStr(((Form_pg_authid) GETSTRUCT(tuple))->rolname));
 	ReleaseSysCache(tuple);
 }

@@ -27,6 +27,10 @@ extern void sd_append_collation(StringInfo out, Oid oid);
 extern void sd_append_constraint(StringInfo out, Oid oid);
 extern void sd_append_access_method(StringInfo out, Oid oid);
 extern void sd_append_language(StringInfo out, Oid oid);
+extern void sd_append_ts_parser(StringInfo out, Oid oid);
+extern void sd_append_ts_template(StringInfo out, Oid oid);
+extern void sd_append_ts_dictionary(StringInfo out, Oid oid);
+extern void sd_append_foreign_data_wrapper(StringInfo out, Oid oid);
 extern void sd_append_role(StringInfo out, Oid oid);
 
 #endif							/* SD_DDL_NAMES_H */

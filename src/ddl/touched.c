@@ -8,8 +8,12 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -17,8 +21,9 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_type.h"
-#include "nodes/parsenodes.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -46,6 +51,30 @@ sd_not_null_of(Oid constraint)
 	}
 	ReleaseSysCache(tuple);
 	return of;
+}
+
+/* The operator family that a row of pg_amop or pg_amproc belongs to, or nothing. */
+Oid
+sd_family_of(Oid classid, Oid objid)
+{
+	Relation	catalog;
+	AttrNumber	oid_column;
+	HeapTuple	tuple;
+	Oid			family = InvalidOid;
+
+	if (classid == AccessMethodOperatorRelationId)
+		oid_column = Anum_pg_amop_oid;
+	else if (classid == AccessMethodProcedureRelationId)
+		oid_column = Anum_pg_amproc_oid;
+	else
+		return InvalidOid;
+	catalog = table_open(classid, AccessShareLock);
+	tuple = get_catalog_object_by_oid(catalog, oid_column, objid);
+	if (HeapTupleIsValid(tuple))
+		family = classid == AccessMethodOperatorRelationId ? ((Form_pg_amop) GETSTRUCT(tuple))->amopfamily :
+			((Form_pg_amproc) GETSTRUCT(tuple))->amprocfamily;
+	table_close(catalog, AccessShareLock);
+	return family;
 }
 
 SdTouched *
@@ -97,6 +126,38 @@ sd_touched_is_empty(const SdTouched *set)
 	return !set->everything && hash_get_num_entries(set->objects) == 0;
 }
 
+/*
+ * A member of an operator family is the family's; and an operator is taken out of the definitions of its commutator and negator,
+ * without a word.  True: there is nothing else to note.
+ */
+static bool
+note_drop_of_operator(SdTouched *set, Oid classid, Oid objid)
+{
+	Oid			family = sd_family_of(classid, objid);
+
+	if (OidIsValid(family))
+	{
+		(void) note(set, OperatorFamilyRelationId, family);
+		return true;
+	}
+	if (classid == OperatorRelationId)
+	{
+		HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(objid));
+
+		if (HeapTupleIsValid(tuple))
+		{
+			Form_pg_operator operator = (Form_pg_operator) GETSTRUCT(tuple);
+
+			if (OidIsValid(operator->oprcom))
+				(void) note(set, OperatorRelationId, operator->oprcom);
+			if (OidIsValid(operator->oprnegate))
+				(void) note(set, OperatorRelationId, operator->oprnegate);
+			ReleaseSysCache(tuple);
+		}
+	}
+	return false;
+}
+
 static void
 note_drop(SdTouched *set, Oid classid, Oid objid, int subid)
 {
@@ -119,6 +180,8 @@ note_drop(SdTouched *set, Oid classid, Oid objid, int subid)
 		if (OidIsValid(of.objectId))
 			(void) note(set, of.classId, of.objectId);
 	}
+	if (note_drop_of_operator(set, classid, objid))
+		return;
 	if (subid != 0)
 	{
 		(void) note(set, classid, objid);
@@ -161,48 +224,6 @@ sd_touched_object_access(SdTouched *set, ObjectAccessType access, Oid classid, O
 			break;
 		case OAT_DROP:
 			note_drop(set, classid, objid, subid);
-			break;
-		default:
-			break;
-	}
-}
-
-/* Without a lock, and without an error if there is none: then the statement will say so itself. */
-static void
-note_range(SdTouched *set, const RangeVar *range)
-{
-	Oid			relation;
-
-	if (range == NULL)
-		return;
-	relation = RangeVarGetRelidExtended(range, NoLock, RVR_MISSING_OK, NULL, NULL);
-	if (OidIsValid(relation))
-		(void) note(set, RelationRelationId, relation);
-}
-
-void
-sd_touched_statement(SdTouched *set, Node *parsetree)
-{
-	ListCell   *cell;
-
-	switch (nodeTag(parsetree))
-	{
-		case T_AlterTableStmt:
-			note_range(set, ((AlterTableStmt *) parsetree)->relation);
-			foreach(cell, ((AlterTableStmt *) parsetree)->cmds)
-			{
-				AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
-
-				/* ATTACH and DETACH PARTITION: the other table or index */
-				if (command->def && IsA(command->def, PartitionCmd))
-					note_range(set, ((PartitionCmd *) command->def)->name);
-			}
-			break;
-		case T_IndexStmt:
-			note_range(set, ((IndexStmt *) parsetree)->relation);
-			break;
-		case T_AlterExtensionContentsStmt:
-			set->everything = true;
 			break;
 		default:
 			break;

@@ -23,8 +23,9 @@ extern void sd_touched_object_access(SdTouched *set, ObjectAccessType access, Oi
 									 void *arg);
 
 /*
- * What the object access hook misses (row security, replica identity, attached indexes): the targets of a utility statement,
- * resolved by name without locks.  To be called as the executing user before the statement runs.
+ * What the object access hook misses (row security, replica identity, attached indexes; privileges, comments, security labels):
+ * the targets of a utility statement, resolved by name without locks on relations.  To be called as the executing user before
+ * the statement runs.
  */
 extern void sd_touched_statement(SdTouched *set, Node *parsetree);
 

@@ -1,5 +1,5 @@
 /*
- * touched_set.h: the inside of SdTouched, for touched.c and update.c.
+ * touched_set.h: the inside of SdTouched, for touched.c, touched_statement.c and update.c.
  */
 #ifndef SD_DDL_TOUCHED_SET_H
 #define SD_DDL_TOUCHED_SET_H
@@ -31,5 +31,6 @@ struct SdTouched
 };
 
 extern ObjectAddress sd_not_null_of(Oid constraint);
+extern Oid	sd_family_of(Oid classid, Oid objid);
 
 #endif							/* SD_DDL_TOUCHED_SET_H */

@@ -18,10 +18,15 @@
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
@@ -117,6 +122,16 @@ find_whole(Oid *classid, Oid *objid)
 		{
 			*classid = ConstraintRelationId;
 			*objid = ((Form_pg_trigger) GETSTRUCT(tuple))->tgconstraint;
+		}
+	}
+	else if (*classid == AccessMethodOperatorRelationId || *classid == AccessMethodProcedureRelationId)
+	{
+		Oid			family = sd_family_of(*classid, *objid);
+
+		if (OidIsValid(family))
+		{
+			*classid = OperatorFamilyRelationId;
+			*objid = family;
 		}
 	}
 	else if (*classid == RelationRelationId && get_rel_relkind(*objid) == RELKIND_COMPOSITE_TYPE)
@@ -219,6 +234,37 @@ add_not_null(Update *u, Oid constraint)
 		(void) add(u, of.classId, of.objectId, false);
 }
 
+/* Operators tell each other's names, and the making of one changes the other; a class brings members for its family. */
+static void
+add_operators(Update *u, Oid classid, Oid objid)
+{
+	HeapTuple	tuple;
+
+	if (classid == OperatorRelationId)
+	{
+		tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(objid));
+		if (HeapTupleIsValid(tuple))
+		{
+			Form_pg_operator operator = (Form_pg_operator) GETSTRUCT(tuple);
+
+			if (OidIsValid(operator->oprcom))
+				(void) add(u, OperatorRelationId, operator->oprcom, false);
+			if (OidIsValid(operator->oprnegate))
+				(void) add(u, OperatorRelationId, operator->oprnegate, false);
+			ReleaseSysCache(tuple);
+		}
+	}
+	else if (classid == OperatorClassRelationId)
+	{
+		tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(objid));
+		if (HeapTupleIsValid(tuple))
+		{
+			(void) add(u, OperatorFamilyRelationId, ((Form_pg_opclass) GETSTRUCT(tuple))->opcfamily, false);
+			ReleaseSysCache(tuple);
+		}
+	}
+}
+
 static void
 follow(Update *u, Work *work, bool renamed)
 {
@@ -237,6 +283,7 @@ follow(Update *u, Work *work, bool renamed)
 	}
 	if (classid == ConstraintRelationId)
 		add_not_null(u, objid);
+	add_operators(u, classid, objid);
 	if (classid == RelationRelationId)
 	{
 		/* an index and its constraint are renamed together, and announced as one */

@@ -546,6 +546,9 @@ gate_statement(const SdUtility *u)
 			/* nothing is applied meanwhile; some minors of PostgreSQL lock the extension, with the same effect, others do not */
 			if (sd_classify_updates_own(stmt))
 				sd_ddl_lock();
+			/* in a script it is part of what all regions do: a role's other name is in digests */
+			if (sd_executing() != SD_EXECUTING_NOTHING)
+				sd_touched_statement(sd_capture_touched(), stmt);
 			pass_on(u);
 			break;
 		case SD_CLASS_TEMPORARY:

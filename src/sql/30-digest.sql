@@ -1,4 +1,4 @@
--- Digests of the schema's objects (docs/digest.md).  (classid, objid) only finds an object's row here, in this region: an
+-- Digests of the schema's objects (docs/fingerprint.md).  (classid, objid) only finds an object's row here, in this region: an
 -- object is its kind and its name.
 
 CREATE TABLE schemadrift_store.object
