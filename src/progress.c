@@ -149,3 +149,14 @@ sd_progress_failed(SdDatabase *db, int64 version, const ErrorData *error)
 	sd_shared_wake(db);
 	return halts;
 }
+
+bool
+sd_progress_gives_up(SdDatabase *db, const ErrorData *error)
+{
+	int			attempts;
+
+	LWLockAcquire(&db->lock, LW_SHARED);
+	attempts = db->attempts + 1;
+	LWLockRelease(&db->lock);
+	return !sd_error_passes(error->sqlerrcode) || attempts >= SD_GIVE_UP_ATTEMPTS;
+}

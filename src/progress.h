@@ -12,6 +12,9 @@
 /* Attempts of one version after which a passing trouble (a lock, a full disk) counts as a halt. */
 #define SD_PASSING_ATTEMPTS 3
 
+/* ... and after which it is given up, if it is taken back: a few minutes, so that a later version that needs it finds it. */
+#define SD_GIVE_UP_ATTEMPTS 10
+
 /* The applier starts an attempt; returns how many failed before it. */
 extern int	sd_progress_start(SdDatabase *db, int64 version);
 
@@ -26,6 +29,9 @@ extern void sd_progress_applied_at_commit(SdDatabase *db, int64 version);
 
 /* The attempt failed: sets when to try again.  True if this halted the region, which it was not before. */
 extern bool sd_progress_failed(SdDatabase *db, int64 version, const ErrorData *error);
+
+/* An attempt of what our log takes back fails: shall it be skipped, instead of tried again? */
+extern bool sd_progress_gives_up(SdDatabase *db, const ErrorData *error);
 
 /* Is it halted because schemadrift.allowed_roles holds the version?  Caller holds db->lock, or a copy. */
 extern bool sd_progress_is_held(const SdDatabase *db);

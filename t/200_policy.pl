@@ -281,6 +281,23 @@ ok(allow($eu, undef), 'everybody again');
 retry('');
 ok($g->converged, 'all are equal');
 
+# online versions, one that is under way and one that is done: a region that holds their intent is not held up by them for ever
+my $s = $g->session($us, user => 'alice');
+$s->send(q{CALL schemadrift.apply_online('held 1', 'CREATE INDEX CONCURRENTLY held_1 ON by_alice ((1))');});
+ok($g->wait_until($eu, "SELECT state FROM schemadrift.migration_status WHERE name = 'held 1' AND region = '$eu'", 'held'), 'an online version of alice is held');
+is($g->try($us, "SELECT schemadrift.revert('held 1')")->{sqlstate}, '00000', '... it is cancelled');
+is($s->result->{sqlstate}, '57014', '... as its client is told');
+ok($g->converged, '... which ends that');
+is($g->sql($eu, "SELECT string_agg(state, ' ' ORDER BY version) FROM schemadrift.migrations WHERE name = 'held 1'"), 'skipped skipped', '... without a trace here');
+$g->sql($us, "SELECT schemadrift.suspend_region('$eu', 'holds up an online version')");
+is($s->query(q{CALL schemadrift.apply_online('held 2', 'CREATE INDEX CONCURRENTLY held_2 ON by_alice ((2))');})->{sqlstate}, '00000', 'one that the others have done');
+is($g->try($us, "SELECT schemadrift.revert('held 2')")->{sqlstate}, '00000', '... is taken back, which is an online version, too');
+ok($g->converged, '... which ends that');
+is($g->sql($eu, "SELECT string_agg(state, ' ' ORDER BY version) FROM schemadrift.migrations WHERE name = 'held 2'"), 'skipped skipped skipped skipped',
+	'... nothing of the four was run here');
+$g->sql($us, "SELECT schemadrift.resume_region('$eu')");
+$s->quit;
+
 all_can_change($g);
 log_is_sound($g, head($g, $us));
 

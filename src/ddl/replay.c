@@ -25,7 +25,6 @@ typedef enum KindAction
 {
 	KIND_ADVANCE,
 	KIND_RUN,
-	KIND_TAKE_BACK,				/* run, where its target was applied */
 	KIND_ONLINE,
 	KIND_RESULT
 } KindAction;
@@ -42,7 +41,7 @@ static const struct
 	{SD_KIND_NOOP, KIND_ADVANCE},
 	{SD_KIND_MIGRATION, KIND_RUN},
 	{SD_KIND_REVERT, KIND_RUN},
-	{SD_KIND_SUPERSEDE, KIND_TAKE_BACK},
+	{SD_KIND_SUPERSEDE, KIND_RUN},
 	{SD_KIND_ONLINE, KIND_ONLINE},
 	{SD_KIND_RESULT, KIND_RESULT},
 };
@@ -78,10 +77,40 @@ copy_entry(const SdEntry *entry)
 	return copy;
 }
 
+/* What takes a version back, is its result, or takes it back online has nothing to do where that was skipped. */
+static bool
+target_was_skipped(const SdEntry *entry)
+{
+	const char *target = entry->target > 0 ? sd_history_execution(entry->target) : NULL;
+
+	return target && strcmp(target, "skipped") == 0;
+}
+
+/* Does our log take it back for good?  *empty: by a version that cannot undo it where it was applied. */
+static bool
+is_taken_back(int64 version, int64 *by, bool *empty)
+{
+	SdEntry    *entry;
+	char	   *outcome = NULL;
+
+	*by = sd_history_taken_back(version);
+	*empty = false;
+	if (*by == 0)
+		return false;
+	entry = sd_log_entry(*by);
+	if (entry && strcmp(entry->kind, SD_KIND_SUPERSEDE) == 0)
+		*empty = sd_json_text(sd_entry_payload(entry), "up") == NULL;
+	/* an online version may still fail, and then what it was to take back stays */
+	if (entry && strcmp(entry->kind, SD_KIND_ONLINE) == 0)
+		return sd_task_result(*by, &outcome) > 0 && outcome && strcmp(outcome, "ok") == 0;
+	return true;
+}
+
 bool
 sd_replay_plan(const SdApplied *applied, MemoryContext context, SdPlan *plan)
 {
 	int64		by;
+	bool		empty;
 	MemoryContext scope = CurrentMemoryContext;
 
 	memset(plan, 0, sizeof(*plan));
@@ -109,30 +138,32 @@ sd_replay_plan(const SdApplied *applied, MemoryContext context, SdPlan *plan)
 		case KIND_RESULT:
 			plan->action = SD_REPLAY_RESULT;
 			break;
-		case KIND_TAKE_BACK:
-			{
-				const char *target = sd_history_execution(plan->entry->target);
-
-				plan->action = SD_REPLAY_RUN;
-				if (target && strcmp(target, "skipped") == 0)
-				{
-					plan->action = SD_REPLAY_SKIP;
-					plan->reason = psprintf("version " INT64_FORMAT " was never run here", plan->entry->target);
-				}
-				break;
-			}
 	}
-	/* look ahead: what is taken back later and cannot be applied would otherwise halt us for ever */
-	if (plan->action == SD_REPLAY_RUN && sd_log_superseded(plan->version, &by))
+	if (target_was_skipped(plan->entry))
 	{
 		plan->action = SD_REPLAY_SKIP;
-		plan->reason = psprintf("taken back by version " INT64_FORMAT, by);
+		plan->reason = psprintf("version " INT64_FORMAT " was never run here", plan->entry->target);
+	}
+	/* look ahead: what is taken back later and cannot be applied would otherwise halt us for ever */
+	if ((plan->action == SD_REPLAY_RUN || plan->action == SD_REPLAY_ONLINE) && is_taken_back(plan->version, &by, &empty))
+	{
+		plan->taken_back_by = by;
+		if (empty)
+			sd_replay_give_up(plan, NULL);
 	}
 	MemoryContextSwitchTo(context);
 	plan->entry = copy_entry(plan->entry);
 	plan->reason = plan->reason ? pstrdup(plan->reason) : NULL;
 	MemoryContextSwitchTo(scope);
 	return true;
+}
+
+void
+sd_replay_give_up(SdPlan *plan, const char *error)
+{
+	plan->action = SD_REPLAY_SKIP;
+	plan->reason = psprintf("taken back by version " INT64_FORMAT "%s%s", plan->taken_back_by,
+							error ? "; here it failed: " : "", error ? error : "");
 }
 
 static char *

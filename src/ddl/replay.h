@@ -17,7 +17,7 @@ typedef enum SdReplay
 	SD_REPLAY_RUN,				/* text to run, as its author */
 	SD_REPLAY_ONLINE,			/* its intent is recorded; the work is this region's task */
 	SD_REPLAY_RESULT,			/* of an online entry: to be applied once our own task is settled */
-	SD_REPLAY_SKIP				/* taken back by a version in our log before it was run here */
+	SD_REPLAY_SKIP				/* nothing: it is taken back and never ran here, or belongs to such a version */
 } SdReplay;
 
 typedef struct SdPlan
@@ -26,6 +26,7 @@ typedef struct SdPlan
 	SdReplay	action;
 	SdEntry    *entry;
 	SdChain		chain;			/* of this version */
+	int64		taken_back_by;	/* of RUN, ONLINE: a later version in our log; 0: none.  Then it may be given up */
 	char	   *reason;			/* of a skip, for people */
 } SdPlan;
 
@@ -34,6 +35,12 @@ typedef struct SdPlan
  * context for what outlives it; errors if the entry is one that this library does not know.
  */
 extern bool sd_replay_plan(const SdApplied *applied, MemoryContext context, SdPlan *plan);
+
+/*
+ * Skip what cannot be applied here and is taken back.  Not before it was tried: a later version may depend on it that is not
+ * taken back, or is by a version that expects it to have run.  error: why it failed; NULL: it is not even to be tried.
+ */
+extern void sd_replay_give_up(SdPlan *plan, const char *error);
 
 /* The roles as which its text runs, the author first; of char *, some twice. */
 extern List *sd_replay_roles(const SdPlan *plan);

@@ -98,20 +98,6 @@ sd_log_find_id(const pg_uuid_t *entry_id)
 	return sd_store_int64(0, 1);
 }
 
-bool
-sd_log_superseded(int64 version, int64 *by)
-{
-	static SdStatement statement = {
-		.sql = "SELECT version FROM schemadrift_store.log WHERE target = $1 AND kind = 'supersede' LIMIT 1",
-		.nargs = 1, .types = {INT8OID}
-	};
-
-	if (sd_store_run(&statement, (Datum[]) {Int64GetDatum(version)}, NULL, SD_ANY_ROWS) == 0)
-		return false;
-	*by = sd_store_int64(0, 1);
-	return true;
-}
-
 int64
 sd_log_next_dot(const char *origin, int32 incarnation)
 {

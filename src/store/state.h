@@ -94,7 +94,6 @@ extern bool sd_log_find(int64 version, SdChain *chain, SdEntryRef *entry);	/* fa
 extern SdEntry *sd_log_entry(int64 version);	/* NULL: unknown or pruned */
 extern void sd_log_insert(int64 version, const SdEntry *entry, const SdChain *chain);
 extern int64 sd_log_find_id(const pg_uuid_t *entry_id);	/* version or 0 */
-extern bool sd_log_superseded(int64 version, int64 *by);	/* a supersede of this version is in our log */
 extern int64 sd_log_next_dot(const char *origin, int32 incarnation);
 extern void sd_log_clear(void);	/* before a join's copy */
 

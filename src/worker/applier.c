@@ -311,9 +311,32 @@ set_waiting(SdDatabase *db, int64 version)
 	LWLockRelease(&db->lock);
 }
 
+/* A version that failed and is to be skipped in the next turn, because our log takes it back. */
+typedef struct SdGivenUp
+{
+	int64		version;		/* 0: none */
+	char		error[SD_TEXT_SIZE];
+} SdGivenUp;
+
+/* In a scope. */
+static bool
+plan_next(const SdApplied *applied, const SdGivenUp *given_up, MemoryContext context, SdPlan *plan)
+{
+	if (!sd_replay_plan(applied, context, plan))
+		return false;
+	if (plan->taken_back_by > 0 && plan->version == given_up->version)
+	{
+		MemoryContext scope = MemoryContextSwitchTo(context);
+
+		sd_replay_give_up(plan, given_up->error);
+		MemoryContextSwitchTo(scope);
+	}
+	return true;
+}
+
 /* What the next version needs, looked at without any lock. */
 static bool
-peek(SdDatabase *db, SdPlan *plan, bool *ready)
+peek(SdDatabase *db, const SdGivenUp *given_up, SdPlan *plan, bool *ready)
 {
 	SdScope		scope;
 	SdApplied	applied;
@@ -321,7 +344,7 @@ peek(SdDatabase *db, SdPlan *plan, bool *ready)
 
 	sd_store_enter(&scope);
 	sd_applied_read(&applied);
-	found = sd_replay_plan(&applied, scope.caller, plan);
+	found = plan_next(&applied, given_up, scope.caller, plan);
 	*ready = true;
 	if (found && plan->action == SD_REPLAY_RESULT)
 	{
@@ -341,6 +364,7 @@ typedef struct SdUnderWay
 	MemoryContext context;		/* emptied before each version */
 	int64		version;		/* 0: not known yet */
 	char	   *name;
+	bool		may_give_up;	/* it runs now, and is taken back later: an error is about itself */
 } SdUnderWay;
 
 typedef enum SdStep
@@ -353,7 +377,7 @@ typedef enum SdStep
 
 /* One version.  *now is for whoever catches an error. */
 static SdStep
-apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
+apply_next(SdDatabase *db, const SdApplierFor *who, const SdGivenUp *given_up, SdUnderWay *now)
 {
 	TimestampTz since;
 	SdScope		scope;
@@ -366,7 +390,7 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 	begin_transaction();
 	PG_TRY();
 	{
-		found = peek(db, &plan, &ready);
+		found = peek(db, given_up, &plan, &ready);
 	}
 	PG_CATCH();
 	{
@@ -403,7 +427,7 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 	since = GetCurrentTimestamp();
 	sd_store_enter(&scope);
 	sd_applied_lock(&applied);
-	found = applied.version == now->version - 1 && sd_replay_plan(&applied, scope.caller, &plan);
+	found = applied.version == now->version - 1 && plan_next(&applied, given_up, scope.caller, &plan);
 	sd_store_leave(&scope);
 	if (!found)
 	{
@@ -411,6 +435,7 @@ apply_next(SdDatabase *db, const SdApplierFor *who, SdUnderWay *now)
 		CommitTransactionCommand();
 		return SD_STEP_DONE;
 	}
+	now->may_give_up = plan.action != SD_REPLAY_SKIP && plan.taken_back_by > 0;
 	sd_replay_execute(&plan, &applied, since, attempts);
 	notify(plan.action == SD_REPLAY_SKIP ? "skipped" : "applied", now->version, now->name, 0);
 	/* told to end just after the commit: whoever waits is still told of it */
@@ -453,6 +478,20 @@ fail(SdDatabase *db, const SdUnderWay *now, const ErrorData *error)
 			 error->context ? errcontext("%s", error->context) : 0));
 	if (halts)
 		tell_halted(now, error);
+}
+
+/* Its text may have left in this session what does not go with a transaction. */
+static void
+give_up(const SdUnderWay *now, const ErrorData *error, SdGivenUp *given_up)
+{
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("schemadrift could not apply version " INT64_FORMAT " \"%s\", which is taken back: %s",
+					now->version, now->name, error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0));
+	given_up->version = now->version;
+	sd_shared_copy(given_up->error, sizeof(given_up->error), error->message);
+	forget_session();
 }
 
 /* ---- the process ---- */
@@ -520,6 +559,7 @@ sd_applier_main(Datum main_arg)
 	SdApplierFor who;
 	SdDatabase *db;
 	SdUnderWay	now = {0};
+	SdGivenUp	given_up = {0};
 	bool		more = true;
 
 	memcpy(&who, MyBgworkerEntry->bgw_extra, sizeof(who));
@@ -541,16 +581,23 @@ sd_applier_main(Datum main_arg)
 		MemoryContextSwitchTo(now.context);
 		now.version = 0;
 		now.name = "";
+		now.may_give_up = false;
 		sd_worker_check(0);
 		PG_TRY();
 		{
-			step = apply_next(db, &who, &now);
+			step = apply_next(db, &who, &given_up, &now);
 		}
 		PG_CATCH();
 		{
 			ErrorData  *error = sd_worker_recover(now.context);
 
-			fail(db, &now, error);
+			if (now.may_give_up && sd_progress_gives_up(db, error))
+			{
+				give_up(&now, error, &given_up);
+				step = SD_STEP_DONE;
+			}
+			else
+				fail(db, &now, error);
 		}
 		PG_END_TRY();
 		more = step == SD_STEP_DONE || (step == SD_STEP_NOTHING && linger(db, head));

@@ -59,6 +59,7 @@ draw_everything(World *w)
 	c->forget = c->lease > 0 ? 0.02 : 0;
 	c->late_failure = 0.05;
 	c->poison = (double) pick(w, 0, 5, 20) / 100;
+	c->depends = (double) pick(w, 0, 20, 50) / 100;
 	c->crash_every = pick(w, 0, 1500 * MS, 5 * SECOND);
 	c->cut_every = pick(w, 0, 2 * SECOND, 6 * SECOND);
 	c->cut_length = 1500 * MS;
@@ -86,7 +87,7 @@ draw_quick(World *w)
 	c->statements = 2 * MS;
 	c->think = 300 * MS;
 	c->loss = c->learn_loss = c->crash_at_point = c->client_cancel = c->forget = c->late_failure = c->required = c->thrifty = 0;
-	c->client_rollback = c->online = c->take_back = c->poison = 0;
+	c->client_rollback = c->online = c->take_back = c->poison = c->depends = 0;
 	c->repeat = 0.1;
 	c->cut_length = 1500 * MS;
 	c->crash_every = c->cut_every = c->pause_every = c->lose_every = c->operate_every = c->lease = 0;

@@ -2,7 +2,8 @@
  * schema.c: what entries do to a region's schema, regions that cannot apply one, and taking entries back.
  *
  * A schema is a number for each of a few relations: the sum of the entries that changed it and were not taken back.  So a
- * digest is the number itself, and what the log makes of it can be computed from above.
+ * digest is the number itself, and what the log makes of it can be computed from above.  Some entries need what an earlier one
+ * made in another relation while they run (they call a function, say): nothing keeps that one from being taken back later.
  */
 #include "sim.h"
 
@@ -108,6 +109,21 @@ sim_work_draw(World *w, Attempt *a)
 		a->work = WORK_ONLINE;
 	if (!w->healing && sim_chance(w, w->chaos.poison))
 		a->poison = (unsigned) sim_below(w, 1 << w->places);
+	a->depends = sim_chance(w, w->chaos.depends);
+}
+
+/* The newest version that this one could depend on, in another relation; 0: none. */
+static int64_t
+needed(World *w, const Tables *t, const Attempt *a)
+{
+	for (int64_t v = t->head; v >= 2; v--)
+	{
+		const Attempt *other = w->attempt[t->log[v]];
+
+		if (is_plain(other) && other->relation != a->relation && taken_back(w, t, v) == 0)
+			return v;
+	}
+	return 0;
 }
 
 /*
@@ -183,15 +199,30 @@ sim_work_build(World *w, Attempt *a)
 		a->supersedes = !is_applied_everywhere(w, a->region, a->of_version);
 	}
 	else if (a->work == WORK_PLAIN)
+	{
 		a->digest = t->schema[a->relation] + effect(a->entry);
+		a->needs = a->depends ? needed(w, t, a) : 0;
+	}
 	return true;
 }
 
 /* ---------- applying ---------- */
 
+/* Does this text run here, and leave what it left at its origin? */
+static bool
+runs(const Region *r, const Attempt *a)
+{
+	const Tables *t = &r->mem;
+	unsigned	here = 1u << r->place;
+
+	if (a->needs != 0 && t->skipped[a->needs] && !(a->by_hand & here))
+		return false;
+	return !(a->poison & here) && t->schema[a->relation] + effect(a->entry) == a->digest;
+}
+
 /*
- * "It halts at s": can this version be applied here now?  "The applier looks ahead in the log": a version that is taken back
- * later is skipped, if it was superseded, that is, if not everybody was known to have applied it.
+ * "It halts at s": can this version be applied here now?  "The applier looks ahead in the log for it when s fails": what fails
+ * and is taken back later is skipped, and so is what takes that back.
  */
 Applying
 sim_work_look(World *w, int region, int64_t version)
@@ -199,15 +230,22 @@ sim_work_look(World *w, int region, int64_t version)
 	const Region *r = &w->region[region];
 	const Tables *t = &r->mem;
 	const Attempt *a = w->attempt[t->log[version]];
-	int64_t		back;
 
 	if (is_plain(a))
 	{
-		back = taken_back(w, t, version);
-		if (back != 0 && w->attempt[t->log[back]]->supersedes)
+		int64_t		back = taken_back(w, t, version);
+
+		if (SIM_MISTAKE(SKIP_UNTRIED) && back != 0 && w->attempt[t->log[back]]->supersedes)
 			return APPLY_SKIP;
-		if ((a->poison & (1u << r->place)) || t->schema[a->relation] + effect(a->entry) != a->digest)
-			return SIM_MISTAKE(SKIP_ALONE) ? APPLY_SKIP : APPLY_HALT;
+		if (!runs(r, a))
+		{
+			if (back != 0 || SIM_MISTAKE(SKIP_ALONE))
+				return APPLY_SKIP;
+			if (a->needs != 0 && t->untried[a->needs] && !(a->by_hand & (1u << r->place)))
+				sim_violation(w, 7, "%s cannot apply version %lld: it has skipped version %lld, which could run there", r->label,
+							  (long long) version, (long long) a->needs);
+			return APPLY_HALT;
+		}
 	}
 	if (a->work == WORK_TAKE_BACK && t->skipped[a->of_version])
 		return APPLY_SKIP;
@@ -226,6 +264,7 @@ sim_work_apply(World *w, int region, int64_t version, bool skip)
 	t->skipped[version] = skip;
 	if (is_plain(a) && skip)
 	{
+		t->untried[version] = runs(&w->region[region], a);
 		t->n_skipped++;
 		w->times[SIM_SKIPPED]++;
 	}
@@ -319,6 +358,7 @@ sim_look_after(World *w, int region, void *p)
 
 			sim_say(w, w->at[place], "what is in the way of version %lld is mended", (long long) r->mem.applied + 1);
 			a->poison &= ~(1u << place);
+			a->by_hand |= 1u << place;
 			if (a->work == WORK_RESULT)
 				w->attempt[r->mem.log[a->of_version]]->poison &= ~(1u << place);
 		}

@@ -69,6 +69,7 @@
 #define SIM_MISTAKE_UNFAIR			(UINT64_C(1) << 33)	/* who holds a lease goes on with it whoever waits */
 #define SIM_MISTAKE_NO_55006		(UINT64_C(1) << 28)	/* others do not keep off what an online entry works on */
 #define SIM_MISTAKE_SKIP_ALONE		(UINT64_C(1) << 29)	/* a region that cannot apply an entry skips it, superseded or not */
+#define SIM_MISTAKE_SKIP_UNTRIED	(UINT64_C(1) << 34)	/* what is superseded is skipped without being tried */
 #define SIM_MISTAKE_RESULT_EARLY	(UINT64_C(1) << 30)	/* a result is applied before the own share is settled */
 #define SIM_MISTAKE_SECOND_RESULT	(UINT64_C(1) << 31)	/* nobody looks again whether a result is there already */
 #define SIM_MISTAKE_STALE_REPORT	(UINT64_C(1) << 32)	/* what a former incarnation has done counts for the new one */
@@ -168,6 +169,7 @@ typedef struct Tables
 	uint64_t	schema[RELATIONS];
 	int			n_skipped;		/* of those whose way back is still to come */
 	bool		skipped[MAX_VERSION + 1];
+	bool		untried[MAX_VERSION + 1];	/* ... although it could have run */
 	uint8_t		task[MAX_VERSION + 1];	/* TaskState of online entries */
 	int64_t		round_seq;		/* a sequence, for BALLOT_REUSE */
 } Tables;
@@ -333,6 +335,9 @@ struct Attempt
 	Work		work;
 	int			relation;
 	unsigned	poison;			/* places where it cannot be applied, or its work cannot be done */
+	unsigned	by_hand;		/* places where somebody has done what its text could not */
+	bool		depends;		/* it needs what another version made, ... */
+	int64_t		needs;			/* ... this one, as was found where it was made */
 	uint64_t	digest;			/* of the relation, where it was made */
 	int64_t		of_version;		/* RESULT, TAKE_BACK */
 	Result		result;
@@ -517,6 +522,7 @@ typedef struct Chaos
 	double		online;			/* share of changes that are online entries */
 	double		poison;			/* share of changes that some regions cannot apply */
 	double		take_back;
+	double		depends;		/* share of changes that need what an earlier one made in another relation */
 	double		late_failure;	/* after the final check, before the commit record */
 	int64_t		delay;			/* mean, one way */
 	int64_t		flush;
