@@ -3,8 +3,9 @@ use strict;
 use warnings FATAL => 'all';
 
 use Test::More;
+use Time::HiRes qw(sleep);
 
-use SchemaDrift::Group;
+use SchemaDrift::Scenario;
 
 # without leases: one runs out only after its time, and until then each heartbeat has something new to tell
 my $g = SchemaDrift::Group->new(regions => [qw(us eu ap)], databases => 1,
@@ -47,15 +48,18 @@ sub value
 	return $r->{out} =~ s/\s+\z//r;
 }
 
-sub exchange
+sub exchange_sql
 {
 	my ($columns) = @_;
 
-	return value($caller, "SELECT $columns FROM schemadrift_rpc.exchange(2, (SELECT group_id FROM schemadrift_store.self), 1, 'eu',
-		'stranger', 1, 0, 1, 0, 0, decode(repeat('00', 32), 'hex'), 0, 0, 'healthy', 0, 0, '', 0, E'protocol 2\\n')");
+	return "SELECT $columns FROM schemadrift_rpc.exchange(2, (SELECT group_id FROM schemadrift_store.self), 1, 'eu',
+		'stranger', 1, 0, 1, 0, 0, decode(repeat('00', 32), 'hex'), 0, 0, 'healthy', 0, 0, '', 0, E'protocol 2\\n')";
 }
 
-sub number { return exchange(q{substring(peer_notes FROM 'pulse ([0-9]+)')}); }
+my $number = q{substring(peer_notes FROM 'pulse ([0-9]+)')};
+
+sub exchange { my ($columns) = @_; return value($caller, exchange_sql($columns)); }
+sub number { return exchange($number); }
 
 # The number, if it is answered with the time there; else 0.
 sub pulse
@@ -118,6 +122,31 @@ sub tells
 }
 
 tells('a role',            'CREATE ROLE newcomer',                       'names_now');
+
+# one that is made while an exchange is answered is not in that answer, so no pulse may say "as before"
+SKIP:
+{
+	skip 'wait points are in the test build only', 3 if !testing_build($g);
+	stop_at($caller, 'names-read');
+	$caller->send(exchange_sql("$number, names LIKE '%role:made_meanwhile%'") . ';');
+	my $pid = stopped($caller);
+
+	$g->sql('eu', 'CREATE ROLE made_meanwhile');
+	go_on($caller);
+	# (names that are read twice stop it twice)
+	while ($caller->is_busy)
+	{
+		go_on($caller) if (state_of($pid) // '') eq 'T';
+		sleep 0.005;
+	}
+	my ($told, $has) = split /\|/, $caller->result->{out} =~ s/\s+\z//r;
+
+	is($has, 'f', 'a role that is made while an exchange is answered');
+	value($caller, "SET schemadrift.testing_waitpoint = ''");
+	is(pulse($told), 0, '... no pulse');
+	is(exchange("names LIKE '%role:made_meanwhile%'"), 't', '... told by the next exchange');
+}
+
 tells('a remembered vote', q{INSERT INTO schemadrift_store.peer (region, incarnation, applied, vote_seq, boot_id)
 	VALUES ('stranger', 1, 0, 77, 1)},                                    'substring(peer_notes FROM $$remembers[^\n]*$$)');
 becomes_quiet('after that');

@@ -14,6 +14,7 @@
 #include "store/entry.h"
 #include "store/names.h"
 #include "store/sql.h"
+#include "waitpoint.h"
 
 /* extension control files come and go without a notice to us; one process of a database looks for all */
 #define NAMES_MAX_AGE_MS 60000
@@ -117,6 +118,7 @@ sd_names_own(int64 *version)
 		tell_others();
 	}
 	*version = names_version;
+	sd_waitpoint("names-read");
 	return names;
 }
 
