@@ -413,7 +413,38 @@ sub start
 	local $ENV{PATH} = $self->_path(pg_ctl => $self->_pg_ctl);
 
 	$self->flush_disks;
+	$self->_wait_until_left;
 	return $self->SUPER::start(@args);
+}
+
+# A server does not start while a process of its predecessor, which was killed, is attached to its shared memory; and the kernel
+# lets go of that some time after the process is gone.
+sub _wait_until_left
+{
+	my ($self) = @_;
+	my $end = time() + $SchemaDrift::Session::timeout;
+
+	open my $file, '<', $self->data_dir . '/postmaster.pid' or return;
+	my @lines = <$file>;
+	my (undef, $segment) = split ' ', $lines[6] // '';
+
+	sleep 0.005 while defined $segment && time() < $end && _attached($segment);
+	return;
+}
+
+# How many processes are attached to a segment of shared memory.
+sub _attached
+{
+	my ($segment) = @_;
+
+	open my $file, '<', '/proc/sysvipc/shm' or return 0;
+	while (my $line = <$file>)
+	{
+		my (undef, $id, undef, undef, undef, undef, $n) = split ' ', $line;
+
+		return $n if $id eq $segment;
+	}
+	return 0;
 }
 
 sub restart

@@ -322,14 +322,9 @@ sub start_server
 
 	# it may have ended by itself, and some of its processes may not have noticed
 	$self->kill_server($name) if $region->{_pid} && !$self->is_up($name);
-	# (the kernel may not have taken the old server's shared memory back yet)
 	$self->{history}->event('heard', region => $name);
-	foreach (1 .. 5)
-	{
-		return delete $self->{held}{$name} if $region->start(fail_ok => 1);
-		sleep 0.5;
-	}
-	die "$name does not start again\n";
+	$region->start(fail_ok => 1) or die "$name does not start again\n";
+	return delete $self->{held}{$name};
 }
 
 # The postmaster alone: its children notice and leave.

@@ -251,15 +251,10 @@ sub kill_server
 sub start_server
 {
 	my ($self, $name) = @_;
-	my $region = $self->{g}->region($name);
 
 	$self->{history}->event('heard', region => $name);
-	foreach (1 .. 5)
-	{
-		return if $region->start(fail_ok => 1);
-		sleep 0.5;    # (the kernel may not have taken the old server's shared memory back yet)
-	}
-	die "$name does not start again\n";
+	$self->{g}->region($name)->start(fail_ok => 1) or die "$name does not start again\n";
+	return;
 }
 
 # The region's server dies, and what takes its place is of an earlier time.
