@@ -49,6 +49,12 @@ INSERT INTO decided_call VALUES
 	('schemadrift.outcome', 'all'),
 	-- decides by itself: below
 	('schemadrift.migration_text', 'all');
+-- the types' own functions, operators and aggregates: they compute
+INSERT INTO decided_call SELECT 'schemadrift.' || f, 'all' FROM unnest(ARRAY['increment', 'merge', 'max', 'min', 'hlc', 'timestamptz']) f
+	UNION ALL SELECT 'schemadrift.version_vector_' || f, 'all' FROM unnest(ARRAY['in', 'out', 'recv', 'send', 'eq', 'ne', 'lt', 'le', 'gt', 'ge',
+		'concurrent', 'merge', 'counter', 'hash', 'hash_extended']) f
+	UNION ALL SELECT 'schemadrift.hlc_' || f, 'all' FROM unnest(ARRAY['in', 'out', 'recv', 'send', 'eq', 'ne', 'lt', 'le', 'gt', 'ge', 'cmp', 'hash', 'hash_extended',
+		'larger', 'smaller']) f;
 -- views: who may read them
 CREATE TEMPORARY TABLE decided_view (view text PRIMARY KEY, who text);
 INSERT INTO decided_view VALUES

@@ -20,8 +20,15 @@ CREATE FUNCTION shape() RETURNS SETOF text LANGUAGE sql AS $$
 	)
 	SELECT format('member %s: %s', pg_describe_object(classid, objid, 0), coalesce(obj_description(objid, relname), 'no comment'))
 		FROM member JOIN pg_class c ON c.oid = classid
-	UNION ALL SELECT format('function %s: %s rights %s', p.oid::regprocedure, pg_get_functiondef(p.oid), acl(proacl))
+	UNION ALL SELECT format('function %s: %s rights %s', p.oid::regprocedure,
+			CASE prokind WHEN 'a' THEN 'aggregate' ELSE pg_get_functiondef(p.oid) END, acl(proacl))
 		FROM pg_proc p JOIN member m ON m.objid = p.oid AND m.classid = 'pg_proc'::regclass
+	UNION ALL SELECT format('aggregate %s: %s of %s combines %s sort %s', aggfnoid::regprocedure, aggtransfn, aggtranstype::regtype, aggcombinefn, aggsortop::regoperator)
+		FROM pg_aggregate JOIN member m ON m.objid = aggfnoid AND m.classid = 'pg_proc'::regclass
+	UNION ALL SELECT format('type %s: length %s by value %s storage %s functions %s %s %s %s rights %s', t.oid::regtype, typlen, typbyval, typstorage,
+			typinput, typoutput, typreceive, typsend, acl(typacl)) FROM pg_type t JOIN member m ON m.objid = t.oid AND m.classid = 'pg_type'::regclass
+	UNION ALL SELECT format('operator %s: %s commutator %s negator %s hash %s merge %s estimates %s %s', o.oid::regoperator, oprcode, oprcom::regoperator,
+			oprnegate::regoperator, oprcanhash, oprcanmerge, oprrest, oprjoin) FROM pg_operator o JOIN member m ON m.objid = o.oid AND m.classid = 'pg_operator'::regclass
 	UNION ALL SELECT format('relation %s: kind %s options %s persistence %s row security %s rights %s', name, relkind, reloptions, relpersistence, relrowsecurity, acl(relacl)) FROM rel
 	UNION ALL SELECT format('view %s: %s', name, pg_get_viewdef(oid)) FROM rel WHERE relkind = 'v'
 	UNION ALL SELECT format('column %s.%s: number %s %s%s collation %s default %s rights %s comment %s', name, attname, attnum,

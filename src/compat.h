@@ -217,4 +217,12 @@ sd_compat_may_set_role(Oid member, Oid role)
 #endif
 }
 
+/* 16 has soft errors: an input function tells what is wrong to whoever asks for that, and returns.  Before, it raises it. */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#else
+#define ereturn(context, dummy_value, ...) \
+	do { (void) (context); ereport(ERROR, __VA_ARGS__); return (dummy_value); } while (0)
+#endif
+
 #endif							/* SD_COMPAT_H */

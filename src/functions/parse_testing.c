@@ -11,6 +11,7 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "lib/stringinfo.h"
 #include "libpq-fe.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -22,6 +23,7 @@
 #include "utils/memutils.h"
 
 #include "causality/hlc.h"
+#include "causality/vector.h"
 #include "ddl/capture.h"
 #include "ddl/classify.h"
 #include "ddl/moment.h"
@@ -383,6 +385,87 @@ parse_properties(const char *data, size_t size)
 	must_be_text(sd_properties_names(differences, 3));
 }
 
+/* ---- types: through their functions, as COPY and clients call them ---- */
+
+extern Datum sd_version_vector_in(PG_FUNCTION_ARGS);
+extern Datum sd_version_vector_out(PG_FUNCTION_ARGS);
+extern Datum sd_version_vector_recv(PG_FUNCTION_ARGS);
+extern Datum sd_version_vector_send(PG_FUNCTION_ARGS);
+extern Datum sd_version_vector_merge(PG_FUNCTION_ARGS);
+extern Datum sd_hlc_type_in(PG_FUNCTION_ARGS);
+extern Datum sd_hlc_type_out(PG_FUNCTION_ARGS);
+extern Datum sd_hlc_type_recv(PG_FUNCTION_ARGS);
+
+static Datum
+receive(PGFunction function, const char *data, size_t size)
+{
+	StringInfoData buffer;
+
+	initStringInfo(&buffer);
+	appendBinaryStringInfo(&buffer, data, (int) size);
+	return DirectFunctionCall1(function, PointerGetDatum(&buffer));
+}
+
+static void
+must_be_same(Datum vector, Datum other)
+{
+	const struct varlena *a = (const struct varlena *) DatumGetPointer(vector);
+	const struct varlena *b = (const struct varlena *) DatumGetPointer(other);
+
+	if (VARSIZE(a) != VARSIZE(b) || memcmp(a, b, VARSIZE(a)) != 0)
+		elog(PANIC, "a version vector became another");
+}
+
+/* Both forms of a vector that was read, and its merge with itself, are the vector. */
+static void
+check_vector(Datum vector)
+{
+	const struct varlena *datum = (const struct varlena *) DatumGetPointer(vector);
+	Datum		text = DirectFunctionCall1(sd_version_vector_out, vector);
+	const bytea *sent = DatumGetByteaPP(DirectFunctionCall1(sd_version_vector_send, vector));
+
+	if (!sd_vector_is_canonical((SdVector) {(const unsigned char *) VARDATA(datum), VARSIZE(datum) - VARHDRSZ}))
+		elog(PANIC, "a version vector is not canonical");
+	must_be_text(DatumGetCString(text));
+	must_be_same(vector, DirectFunctionCall1(sd_version_vector_in, text));
+	must_be_same(vector, receive(sd_version_vector_recv, VARDATA_ANY(sent), VARSIZE_ANY_EXHDR(sent)));
+	must_be_same(vector, DirectFunctionCall2(sd_version_vector_merge, vector, vector));
+}
+
+static void
+parse_vector(const char *data, size_t size)
+{
+	check_vector(DirectFunctionCall1(sd_version_vector_in, CStringGetDatum(text_of(data, size))));
+}
+
+static void
+parse_vector_binary(const char *data, size_t size)
+{
+	check_vector(receive(sd_version_vector_recv, data, size));
+}
+
+static void
+check_hlc(Datum hlc)
+{
+	Datum		text = DirectFunctionCall1(sd_hlc_type_out, hlc);
+
+	must_be_text(DatumGetCString(text));
+	if (DatumGetInt64(hlc) < 0 || DatumGetInt64(DirectFunctionCall1(sd_hlc_type_in, text)) != DatumGetInt64(hlc))
+		elog(PANIC, "an hlc became another");
+}
+
+static void
+parse_hlc_text(const char *data, size_t size)
+{
+	check_hlc(DirectFunctionCall1(sd_hlc_type_in, CStringGetDatum(text_of(data, size))));
+}
+
+static void
+parse_hlc_binary(const char *data, size_t size)
+{
+	check_hlc(receive(sd_hlc_type_recv, data, size));
+}
+
 /* Arithmetic, and the only text it has: what any eight bytes are shown as, and that a clock never goes back. */
 static void
 parse_hlc(const char *data, size_t size)
@@ -412,6 +495,8 @@ static const struct
 	{"conninfo", parse_conninfo},
 	{"entry", parse_entry},
 	{"hlc", parse_hlc},
+	{"hlc_binary", parse_hlc_binary},
+	{"hlc_text", parse_hlc_text},
 	{"members", parse_members},
 	{"names", parse_names},
 	{"node", parse_node},
@@ -423,6 +508,8 @@ static const struct
 	{"run_as", parse_run_as},
 	{"script", parse_script},
 	{"steps", parse_steps},
+	{"vector", parse_vector},
+	{"vector_binary", parse_vector_binary},
 };
 
 void

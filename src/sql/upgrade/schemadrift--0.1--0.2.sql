@@ -9,6 +9,7 @@ DROP VIEW schemadrift.status, schemadrift.regions, schemadrift.migrations, schem
 DROP FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadrift_store.progress(),
 	schemadrift_store.decisions();
 
+-- include 07-types.sql
 -- include 21-rpc-2.sql
 -- include 35-drift.sql
 -- include 36-diff.sql
