@@ -7,13 +7,14 @@
 #   make demo [KEEP=1]                         the main case on three servers, to look at
 #   make torture [MINUTES=10] [SEED=1] [SERVERS=3|5] [MISTAKE=NO_FENCE] [FAULTS="cut pause"]     t/900_torture.pl, longer
 #   make torture MISTAKE=ACK_EARLY [SITUATIONS=...]     t/910_planted.pl: what was made to provoke that mistake
-#   make bench [PARTS="network loopback idle gate"] [BLOCKS=30] [IDLE=60]     what it costs (docs/performance.md)
+#   make bench [PARTS="network loopback idle gate fingerprint"] [BLOCKS=30] [IDLE=60]     what it costs (docs/performance.md)
+#   make schemas DIR=/path [CHANGES=20] [SEED=1]     t/schemas.pl: drift in schemas of your own, a file of SQL each
 
 # When make is killed, t/run.pl goes with it, and with that everything in the sandbox.  The caller's locale may be one that
 # is not installed: perl and others complain of that in the middle of what they say.
 RUN = LANG=C LC_ALL=C exec setpriv --pdeathsig KILL perl t/run.pl
 
-.PHONY: test matrix demo bench torture arrows
+.PHONY: test matrix demo bench torture schemas arrows
 test:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
 	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" $(RUN) $(ONLY)
@@ -43,6 +44,10 @@ else
 	@PG_CONFIG="$(PG_CONFIG)" MINUTES="$(MINUTES)" SEED="$(SEED)" SERVERS="$(SERVERS)" MISTAKE="$(MISTAKE)" FAULTS="$(FAULTS)" \
 		CLIENTS="$(CLIENTS)" PROXIED=1 SD_TEST_FILE_TIMEOUT=$$(($(MINUTES) * 60 + 900)) $(RUN) t/900_torture.pl
 endif
+
+schemas:
+	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
+	@PG_CONFIG="$(PG_CONFIG)" SCHEMAS="$(abspath $(DIR))" CHANGES="$(CHANGES)" SEED="$(SEED)" SD_TEST_FILE_TIMEOUT=1800 $(RUN) t/schemas.pl
 
 arrows:
 	@perl t/arrows.pl src
