@@ -36,7 +36,7 @@
 static bool
 begin_attached(SdDescriber *describer, SdDescription *description, Oid relation, const char *name)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	HeapTuple	tuple = sd_rows_relation(relation);
 	Form_pg_class class;
 	bool		covered;
 
@@ -52,7 +52,6 @@ begin_attached(SdDescriber *describer, SdDescription *description, Oid relation,
 		appendStringInfoChar(&description->identity, '.');
 		sd_append_identifier(&description->identity, name);
 	}
-	ReleaseSysCache(tuple);
 	return covered;
 }
 

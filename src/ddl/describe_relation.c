@@ -255,12 +255,11 @@ put_toast_options(SdDescription *description, Oid toast)
 
 	if (!OidIsValid(toast))
 		return;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(toast));
+	tuple = sd_rows_relation(toast);
 	if (!HeapTupleIsValid(tuple))
 		return;
 	options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
 	sd_put_options(description, "toast options", options, isnull);
-	ReleaseSysCache(tuple);
 }
 
 static void
@@ -389,7 +388,7 @@ put_index_columns(SdDescription *description, HeapTuple tuple, const Column *col
 static void
 put_index(SdDescription *description, Oid relation, int natts)
 {
-	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(relation));
+	HeapTuple	tuple = sd_rows_index(relation);
 	Form_pg_index index;
 	Column	   *columns;
 	int			ncolumns;
@@ -408,7 +407,6 @@ put_index(SdDescription *description, Oid relation, int natts)
 	sd_put_flag(description, "not ready", !index->indisready || !index->indislive);
 	columns = read_columns(relation, natts, &ncolumns);
 	put_index_columns(description, tuple, columns, ncolumns);
-	ReleaseSysCache(tuple);
 }
 
 static void
@@ -474,19 +472,17 @@ is_covered(SdDescriber *describer, Form_pg_class class)
 			!sd_is_extension_member(describer, RelationRelationId, class->oid);
 
 	/* indexes are the business of whoever has the table */
-	index = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(class->oid));
+	index = sd_rows_index(class->oid);
 	if (!HeapTupleIsValid(index))
 		return false;
-	table = SearchSysCache1(RELOID, ObjectIdGetDatum(((Form_pg_index) GETSTRUCT(index))->indrelid));
+	table = sd_rows_relation(((Form_pg_index) GETSTRUCT(index))->indrelid);
 	if (HeapTupleIsValid(table))
 	{
 		Form_pg_class of = (Form_pg_class) GETSTRUCT(table);
 
 		covered = sd_name_is_covered(describer, of->relnamespace, NameStr(of->relname)) &&
 			!sd_is_extension_member(describer, RelationRelationId, of->oid);
-		ReleaseSysCache(table);
 	}
-	ReleaseSysCache(index);
 	return covered;
 }
 

@@ -95,7 +95,7 @@ sd_append_qualified(StringInfo out, Oid namespace, const char *name)
 void
 sd_append_relation(StringInfo out, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	HeapTuple	tuple = sd_rows_relation(oid);
 	Form_pg_class relation;
 
 	if (!HeapTupleIsValid(tuple))
@@ -105,7 +105,6 @@ sd_append_relation(StringInfo out, Oid oid)
 	}
 	relation = (Form_pg_class) GETSTRUCT(tuple);
 	sd_append_qualified(out, relation->relnamespace, NameStr(relation->relname));
-	ReleaseSysCache(tuple);
 }
 
 void

@@ -12,11 +12,14 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "ddl/rows.h"
 
@@ -37,6 +40,8 @@ static const Source sources[SD_ROWS_KINDS] = {
 	[SD_ROWS_PARENT] = {InheritsRelationId, InheritsRelidSeqnoIndexId,
 	Anum_pg_inherits_inhrelid, Anum_pg_inherits_inhseqno, false},
 	[SD_ROWS_CONSTRAINT_TRIGGER] = {TriggerRelationId, TriggerConstraintIndexId, Anum_pg_trigger_tgconstraint, 0, false},
+	[SD_ROWS_RELATION] = {RelationRelationId, ClassOidIndexId, Anum_pg_class_oid, 0, false},
+	[SD_ROWS_INDEX] = {IndexRelationId, IndexRelidIndexId, Anum_pg_index_indexrelid, 0, false},
 };
 
 /* What was read in one pass, sorted by object and number. */
@@ -180,6 +185,29 @@ sd_rows_find(SdRowsOf kind, Oid object)
 		rows.n++;
 	rows.tuple = p->tuple + first;
 	return rows;
+}
+
+static HeapTuple
+only_row(SdRowsOf kind, int cache, Oid object)
+{
+	SdRows		rows;
+
+	if (preloaded[kind].desc == NULL || object < FirstNormalObjectId)
+		return SearchSysCacheCopy1(cache, ObjectIdGetDatum(object));
+	rows = sd_rows_find(kind, object);
+	return rows.n > 0 ? rows.tuple[0] : NULL;
+}
+
+HeapTuple
+sd_rows_relation(Oid relation)
+{
+	return only_row(SD_ROWS_RELATION, RELOID, relation);
+}
+
+HeapTuple
+sd_rows_index(Oid index)
+{
+	return only_row(SD_ROWS_INDEX, INDEXRELID, index);
 }
 
 const char *

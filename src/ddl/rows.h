@@ -18,9 +18,11 @@ typedef enum SdRowsOf
 	SD_ROWS_COLUMN,				/* pg_attribute, without system columns, with dropped ones */
 	SD_ROWS_DEFAULT,			/* pg_attrdef */
 	SD_ROWS_PARENT,				/* pg_inherits */
-	SD_ROWS_CONSTRAINT_TRIGGER	/* pg_trigger, of a constraint */
+	SD_ROWS_CONSTRAINT_TRIGGER,	/* pg_trigger, of a constraint */
+	SD_ROWS_RELATION,			/* pg_class, its only row */
+	SD_ROWS_INDEX				/* pg_index, its only row */
 } SdRowsOf;
-#define SD_ROWS_KINDS	(SD_ROWS_CONSTRAINT_TRIGGER + 1)
+#define SD_ROWS_KINDS	(SD_ROWS_INDEX + 1)
 
 typedef struct SdRows
 {
@@ -31,6 +33,10 @@ typedef struct SdRows
 
 /* To be read only; valid as long as the current memory context, or as what was preloaded. */
 extern SdRows sd_rows_find(SdRowsOf kind, Oid object);
+
+/* Of kinds with one row an object, which have a system cache: that row, or NULL.  Nothing is to be released. */
+extern HeapTuple sd_rows_relation(Oid relation);
+extern HeapTuple sd_rows_index(Oid index);
 
 /* Reads all rows of all user objects to the current memory context; it ends with that context. */
 extern void sd_rows_preload(void);
