@@ -482,7 +482,7 @@ fail(SdDatabase *db, const SdUnderWay *now, const ErrorData *error)
 
 /* Its text may have left in this session what does not go with a transaction. */
 static void
-give_up(const SdUnderWay *now, const ErrorData *error, SdGivenUp *given_up)
+give_up_on(const SdUnderWay *now, const ErrorData *error, SdGivenUp *given_up)
 {
 	ereport(LOG,
 			(errcode(error->sqlerrcode),
@@ -593,7 +593,7 @@ sd_applier_main(Datum main_arg)
 
 			if (now.may_give_up && sd_progress_gives_up(db, error))
 			{
-				give_up(&now, error, &given_up);
+				give_up_on(&now, error, &given_up);
 				step = SD_STEP_DONE;
 			}
 			else
