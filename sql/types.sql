@@ -265,15 +265,23 @@ SELECT '2024-05-01T00:00:00Z'::hlc + 1;
 SELECT '2024-05-01T00:00:00Z'::hlc < now();
 
 -- ---- asked whether it is valid, an input function says so and raises nothing, where PostgreSQL can ask (16) ----
-SELECT count(*) > 0 AS soft FROM pg_proc WHERE proname = 'pg_input_is_valid' \gset
-\if :soft
-SELECT pg_input_is_valid(x, type) FROM (VALUES (1, '{a:1}', 'version_vector'), (2, '{a}', 'version_vector'), (3, '{a:9223372036854775808}', 'version_vector'),
-	(4, '1970-01-01T00:00:00Z', 'hlc'), (5, 'now', 'hlc')) t(i, x, type) ORDER BY i;
-SELECT message || ' ' || sql_error_code AS error FROM pg_input_error_info('{a', 'version_vector') UNION ALL SELECT message || ' ' || sql_error_code FROM pg_input_error_info('now', 'hlc');
-\else
-SELECT i IN (1, 4) AS pg_input_is_valid FROM generate_series(1, 5) i;
-SELECT split_part(pg_temp.code(statement), E'\n', 1) AS error FROM (VALUES (1, $$SELECT '{a'::version_vector$$), (2, $$SELECT 'now'::hlc$$)) t(i, statement) ORDER BY i;
-\endif
+CREATE FUNCTION pg_temp.refused(input text, type text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	why text;
+BEGIN
+	IF EXISTS (SELECT FROM pg_proc WHERE proname = 'pg_input_error_info') THEN
+		EXECUTE $q$ SELECT sql_error_code || ': ' || message || '; ' || coalesce(detail, '') FROM pg_input_error_info($1, $2) $q$ INTO why USING input, type;
+		RETURN why;
+	END IF;
+	EXECUTE format('SELECT %L::%s', input, type);
+	RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+	-- where it cannot ask
+	GET STACKED DIAGNOSTICS why = PG_EXCEPTION_DETAIL;
+	RETURN CASE WHEN EXISTS (SELECT FROM pg_proc WHERE proname = 'pg_input_error_info') THEN 'raised ' ELSE '' END || sqlstate || ': ' || sqlerrm || '; ' || why;
+END $$;
+SELECT input, pg_temp.refused(input, type) FROM (VALUES (1, '{a:1}', 'version_vector'), (2, '{a}', 'version_vector'),
+	(3, '{a:9223372036854775808}', 'version_vector'), (4, '1970-01-01T00:00:00Z', 'hlc'), (5, 'now', 'hlc')) t(i, input, type) ORDER BY i;
 
 -- ---- everything is described, everybody's, and safe where the planner uses it ----
 SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'

@@ -16,6 +16,11 @@
 #define SD_COMPAT_MAJOR		(PG_VERSION_NUM / 10000)
 #define SD_COMPAT_OLDEST	15
 
+/* 16 took the macros of variable-length values out of postgres.h */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "postmaster/bgworker.h"
