@@ -22,6 +22,7 @@ INSERT INTO decided_call VALUES
 	('schemadrift.init', 'admin'),
 	('schemadrift.compare', 'admin'),
 	('schemadrift.diff', 'admin migrator'),
+	('schemadrift.drift_text', 'admin migrator'),
 	('schemadrift.join', 'admin'),
 	('schemadrift.leave', 'admin'),
 	('schemadrift.remove_region', 'admin'),
@@ -64,6 +65,7 @@ INSERT INTO decided_view VALUES
 	('schemadrift.migrations', 'admin migrator monitor'),
 	('schemadrift.migration_status', 'admin migrator monitor'),
 	('schemadrift.decisions', 'admin migrator monitor'),
+	('schemadrift.drift', 'admin migrator monitor'),
 	('schemadrift.tasks', 'admin migrator monitor'),
 	('schemadrift.policy', 'admin migrator monitor'),
 	('schemadrift.peer_conninfo', 'admin');

@@ -219,11 +219,11 @@ $g->sql($us, join('', 'BEGIN;', map { $i++; my ($op, $l, $r) = @$_;
 		'current_database() RETURNS name', 'convert_from(bytea, text) RETURNS text', 'apply(text, text) RETURNS bigint')
 	. 'COMMIT;', user => 'alice');
 my $path = 'SET search_path = public, pg_catalog, pg_temp;';
-$g->sql($us, "$path TABLE schemadrift.$_;") foreach qw(status regions migrations migration_status tasks policy decisions lease peer_conninfo);
+$g->sql($us, "$path TABLE schemadrift.$_;") foreach qw(status regions migrations migration_status tasks policy decisions lease peer_conninfo drift);
 $g->sql($us, "$path $_;") foreach q{SELECT schemadrift.outcome('late')}, q{SELECT schemadrift.migration_text(7)}, q{CALL schemadrift.wait_for(7)},
   q{SELECT schemadrift.set_policy('{"require_down": false}')}, q{SELECT schemadrift.apply('pathed', 'CREATE TABLE public.pathed ()', 'DROP TABLE public.pathed')},
   q{SELECT schemadrift.revert('pathed')}, q{CALL schemadrift.apply_online('built', 'CREATE INDEX CONCURRENTLY built ON public.first (what)')},
-  q{CREATE TABLE public.pathed_ddl ()}, q{SELECT schemadrift_store.digest_rebuild()}, sprintf(q{SELECT schemadrift.compare('%s')}, $g->conninfo($ap));
+  q{CREATE TABLE public.pathed_ddl ()}, q{SELECT schemadrift_store.digest_rebuild()}, sprintf(q{SELECT schemadrift.compare('%s')}, $g->conninfo($ap)), "SELECT schemadrift.diff('$ap')", 'SELECT schemadrift.drift_text()';
 ok($g->converged, 'every view and call, with operators and functions of hers first in the search_path');
 nobody_else('... none of them is called');
 $g->sql($us, q{CREATE TEMPORARY TABLE pg_class AS SELECT 1 AS oid; CREATE TEMPORARY TABLE pg_namespace (x int); CREATE TEMPORARY VIEW pg_cursors AS SELECT public.spy('temporary view');

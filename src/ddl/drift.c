@@ -84,16 +84,13 @@ append_text(StringInfo out, const char *text)
 }
 
 int64
-sd_drift_tag(int64 *count)
+sd_drift_tag_of(List *rows)
 {
-	List	   *rows = sd_drift_rows(NULL);
 	uint8		hash[SD_SHA_SIZE];
 	StringInfoData bytes;
 	ListCell   *cell;
 	int64		tag;
 
-	if (count)
-		*count = list_length(rows);
 	if (rows == NIL)
 		return 0;
 	initStringInfo(&bytes);
@@ -116,6 +113,16 @@ sd_drift_tag(int64 *count)
 	pfree(bytes.data);
 	memcpy(&tag, hash, sizeof(tag));
 	return tag == 0 ? 1 : tag;
+}
+
+int64
+sd_drift_tag(int64 *count)
+{
+	List	   *rows = sd_drift_rows(NULL);
+
+	if (count)
+		*count = list_length(rows);
+	return sd_drift_tag_of(rows);
 }
 
 /* ---- rows of some objects ---- */

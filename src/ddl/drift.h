@@ -29,6 +29,9 @@ extern SdDigest sd_drift_logged_root_of(const SdDigest *root);
 /* A number over this region's rows that differs when one does; 0: there are none.  *count, unless NULL: how many. */
 extern int64 sd_drift_tag(int64 *count);
 
+/* The same over rows that were read already (store/drift.h): of a true copy it is the number that the region tells. */
+extern int64 sd_drift_tag_of(List *rows);
+
 /*
  * changed: of SdObjectDigest, by a change outside the log.  change: its dot, or 0.  found: a word of SD_FOUND_... (store/drift.h).
  * Of objects that an online version works on there is no digest to compare: they get a row all the same, until its result is applied.

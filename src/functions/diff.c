@@ -17,10 +17,13 @@
 #include "functions/group.h"
 
 PG_FUNCTION_INFO_V1(sd_diff);
+PG_FUNCTION_INFO_V1(sd_differing);
 
 /* Of a value, in characters: both sides on one line of a terminal. */
 #define SHOWN_LENGTH	40
 #define SHOWN_BEFORE	10		/* of what both have, before the first difference */
+
+#define NAMED_MOST		3		/* properties in a row of view drift */
 
 typedef struct Diff
 {
@@ -268,4 +271,15 @@ sd_diff(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	put_differences(fcinfo, &diff, differences);
 	return (Datum) 0;
+}
+
+/* For view drift; null: they differ in nothing. */
+Datum
+sd_differing(PG_FUNCTION_ARGS)
+{
+	List	   *properties = sd_properties_differ(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)));
+
+	if (properties == NIL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(sd_properties_names(properties, NAMED_MOST)));
 }

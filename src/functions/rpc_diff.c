@@ -11,18 +11,23 @@
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "ddl/define.h"
 #include "ddl/digest.h"
+#include "ddl/drift.h"
 #include "errors.h"
 #include "functions/group.h"
 #include "functions/rpc.h"
+#include "store/drift.h"
 
 PG_FUNCTION_INFO_V1(sd_rpc_buckets);
 PG_FUNCTION_INFO_V1(sd_rpc_bucket_objects);
 PG_FUNCTION_INFO_V1(sd_rpc_definitions);
+PG_FUNCTION_INFO_V1(sd_rpc_drift);
 
 /* Of the callee's memory, and of the caller's: what one call may ask for and get. */
+#define MAX_ROWS			10000
 #define MAX_NAMES			1000
 #define MAX_NAME_LENGTH		65536
 #define MAX_DEFINITION		(1024 * 1024)
@@ -195,6 +200,77 @@ sd_rpc_definitions(PG_FUNCTION_ARGS)
 
 		nulls[3] = length > MAX_DEFINITION || sent + length > MAX_DEFINITIONS;
 		sent += nulls[3] ? 0 : length;
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* ---- drift ---- */
+
+static Datum
+text_datum(const char *text, bool *isnull)
+{
+	*isnull = text == NULL;
+	return text ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+static Datum
+hash_datum(bool has, const uint8 *hash, bool *isnull)
+{
+	*isnull = !has;
+	return has ? sd_rpc_bytea(hash, SD_OBJECT_HASH_SIZE) : (Datum) 0;
+}
+
+/* As long as the whole is not too large: who asks can ask for a definition by itself. */
+static Datum
+definition_datum(const char *definition, Size *sent, bool *isnull)
+{
+	Size		length = definition ? strlen(definition) : 0;
+
+	if (length > MAX_DEFINITION || *sent + length > MAX_DEFINITIONS)
+		definition = NULL;
+	else
+		*sent += length;
+	return text_datum(definition, isnull);
+}
+
+Datum
+sd_rpc_drift(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result;
+	List	   *rows;
+	int64		tag;
+	Size		sent = 0;
+	SdScope		scope;
+	ListCell   *lc;
+
+	(void) sd_rpc_guard(fcinfo, false);
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+	sd_store_enter(&scope);
+	rows = sd_drift_rows(NULL);
+	tag = sd_drift_tag_of(rows);
+	sd_store_leave(&scope);
+	foreach(lc, rows)
+	{
+		SdDriftRow *row = lfirst(lc);
+		Datum		values[12];
+		bool		nulls[lengthof(values)] = {false};
+
+		if (foreach_current_index(lc) == MAX_ROWS)
+			break;
+		values[0] = Int64GetDatum(tag);
+		values[1] = CStringGetTextDatum(row->kind);
+		values[2] = CStringGetTextDatum(row->identity);
+		values[3] = hash_datum(row->has_expected, row->expected, &nulls[3]);
+		values[4] = hash_datum(row->has_actual, row->actual, &nulls[4]);
+		values[5] = definition_datum(row->expected_definition, &sent, &nulls[5]);
+		values[6] = definition_datum(row->actual_definition, &sent, &nulls[6]);
+		values[7] = TimestampTzGetDatum(row->since);
+		values[8] = Int64GetDatum(row->change);
+		values[9] = CStringGetTextDatum(row->found);
+		values[10] = text_datum(row->acknowledged, &nulls[10]);
+		values[11] = text_datum(row->author, &nulls[11]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -287,26 +287,20 @@ definitions_there(SdSide *side, List *kinds, List *identities)
 {
 	const char *values[4] = {protocol_text(), NULL, NULL, "true"};
 	const PGresult *result;
-	List	   *found = NIL;
+	List	   *found;
+	ListCell   *lc;
 
 	values[1] = sd_call_texts(kinds);
 	values[2] = sd_call_texts(identities);
 	result = ask(side, "SELECT kind, identity, hash, definition FROM schemadrift_rpc.definitions($1,$2,$3,$4)", 4, values);
-	if (PQnfields(result) != 4 || PQntuples(result) > list_length(kinds))
+	if (!sd_call_decode_definitions(result, &found) || list_length(found) > list_length(kinds))
 		raise_nonsense(side);
-	for (int i = 0; i < PQntuples(result); i++)
+	foreach(lc, found)
 	{
-		SdDefinition *definition = palloc(sizeof(SdDefinition));
+		SdDefinition *definition = lfirst(lc);
 
-		if (PQgetisnull(result, i, 3))
-			continue;
-		definition->kind = text_cell(side, result, i, 0);
-		definition->identity = text_cell(side, result, i, 1);
-		digest_cell(side, result, i, 2, &definition->hash);
-		definition->definition = text_cell(side, result, i, 3);
-		if (!sd_define_matches(definition->definition, &definition->hash))
+		if (definition->definition && !sd_define_matches(definition->definition, &definition->hash))
 			raise_nonsense(side);
-		found = lappend(found, definition);
 	}
 	return found;
 }

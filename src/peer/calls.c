@@ -10,6 +10,7 @@
 #include "utils/memutils.h"
 
 #include "peer/calls.h"
+#include "store/drift.h"
 #include "store/telemetry.h"
 #include "store/vote.h"
 
@@ -60,6 +61,13 @@ put_text(Params *p, const char *value)
 	p->types[p->n] = TEXTOID;
 	p->values[p->n] = MemoryContextStrdup(p->context, value);
 	p->n++;
+}
+
+static void
+put_array(Params *p, const char *literal)
+{
+	put_text(p, literal);
+	p->types[p->n - 1] = TEXTARRAYOID;
 }
 
 static void
@@ -288,6 +296,28 @@ sd_call_pulse(SdPeer *peer, int64 pulse, int64 deadline_us, SdCallDone done, voi
 	put_int64(p, pulse);
 	p->repeated = true;
 	return submit(peer, p, "SELECT schemadrift_rpc.pulse($1)", SD_PRIORITY_HEARTBEAT, deadline_us);
+}
+
+SdCall *
+sd_call_drift(SdPeer *peer, const SdCallHead *head, int64 deadline_us, SdCallDone done, void *arg)
+{
+	Params	   *p = params_create(done, arg);
+
+	put_head(p, peer, head);
+	return submit(peer, p, "SELECT * FROM schemadrift_rpc.drift($1,$2,$3,$4,$5,$6,$7)", SD_PRIORITY_FETCH, deadline_us);
+}
+
+SdCall *
+sd_call_definitions(SdPeer *peer, const SdCallHead *head, const char *kinds, const char *identities,
+					int64 deadline_us, SdCallDone done, void *arg)
+{
+	Params	   *p = params_create(done, arg);
+
+	put_int32(p, head->protocol);
+	put_array(p, kinds);
+	put_array(p, identities);
+	return submit(peer, p, "SELECT kind, identity, hash, definition FROM schemadrift_rpc.definitions($1,$2,$3,false)",
+				  SD_PRIORITY_FETCH, deadline_us);
 }
 
 SdCall *
@@ -532,4 +562,73 @@ sd_call_decode_pulse(const PGresult *r, bool *same, TimestampTz *answered_at)
 		return false;
 	*same = !PQgetisnull(r, 0, 0);
 	return !*same || get_int64(r, 0, 0, answered_at);
+}
+
+/* Null, or a digest; false for nonsense. */
+static bool
+get_digest(const PGresult *r, int row, int column, bool *has, uint8 *digest)
+{
+	*has = !PQgetisnull(r, row, column);
+	return !*has || get_sha(r, row, column, digest);
+}
+
+/* Null, or a text; false for nonsense. */
+static bool
+get_text_or_null(const PGresult *r, int row, int column, int most, char **value)
+{
+	*value = NULL;
+	return PQgetisnull(r, row, column) || (PQgetlength(r, row, column) <= most && get_text(r, row, column, value));
+}
+
+/* A text from outside that takes a place in our tables. */
+#define NAME_BYTES			65536
+#define DEFINITION_BYTES	(1024 * 1024)
+
+static bool
+get_name(const PGresult *r, int row, int column, char **value)
+{
+	return get_text_or_null(r, row, column, NAME_BYTES, value) && *value != NULL;
+}
+
+/* tag, kind, identity, expected, actual, expected_definition, actual_definition, since, change, found, acknowledged, author */
+bool
+sd_call_decode_drift(const PGresult *r, int64 *tag, List **rows)
+{
+	*tag = 0;
+	*rows = NIL;
+	if (PQnfields(r) < 12)
+		return false;
+	for (int i = 0; i < PQntuples(r); i++)
+	{
+		SdDriftRow *row = palloc0(sizeof(SdDriftRow));
+
+		if (!get_int64(r, i, 0, tag) || !get_name(r, i, 1, &row->kind) || !get_name(r, i, 2, &row->identity) ||
+			!get_digest(r, i, 3, &row->has_expected, row->expected) || !get_digest(r, i, 4, &row->has_actual, row->actual) ||
+			!get_text_or_null(r, i, 5, DEFINITION_BYTES, &row->expected_definition) ||
+			!get_text_or_null(r, i, 6, DEFINITION_BYTES, &row->actual_definition) ||
+			!get_int64(r, i, 7, &row->since) || !get_int64(r, i, 8, &row->change) ||
+			!get_name(r, i, 9, &row->found) || !get_text_or_null(r, i, 10, NAME_BYTES, &row->acknowledged) ||
+			!get_text_or_null(r, i, 11, NAME_BYTES, &row->author))
+			return false;
+		*rows = lappend(*rows, row);
+	}
+	return true;
+}
+
+bool
+sd_call_decode_definitions(const PGresult *r, List **definitions)
+{
+	*definitions = NIL;
+	if (PQnfields(r) != 4)
+		return false;
+	for (int i = 0; i < PQntuples(r); i++)
+	{
+		SdDefinition *d = palloc0(sizeof(SdDefinition));
+
+		if (!get_name(r, i, 0, &d->kind) || !get_name(r, i, 1, &d->identity) || !get_sha(r, i, 2, d->hash.byte) ||
+			!get_text_or_null(r, i, 3, DEFINITION_BYTES, &d->definition))
+			return false;
+		*definitions = lappend(*definitions, d);
+	}
+	return true;
 }

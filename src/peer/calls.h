@@ -11,6 +11,7 @@
 #include "compat.h"
 
 #include "consensus/acceptor.h"
+#include "ddl/define.h"
 #include "peer/connection.h"
 #include "shared.h"
 #include "store/state.h"
@@ -55,6 +56,10 @@ extern SdCall *sd_call_exchange(SdPeer *peer, const SdCallHead *head, const SdTe
 								int64 deadline_us, SdCallDone done, void *arg);
 /* Once more what the exchange of that number told, on the same connection. */
 extern SdCall *sd_call_pulse(SdPeer *peer, int64 pulse, int64 deadline_us, SdCallDone done, void *arg);
+extern SdCall *sd_call_drift(SdPeer *peer, const SdCallHead *head, int64 deadline_us, SdCallDone done, void *arg);
+/* kinds, identities: as sd_call_texts() writes them */
+extern SdCall *sd_call_definitions(SdPeer *peer, const SdCallHead *head, const char *kinds, const char *identities,
+								   int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_promote(SdPeer *peer, const SdCallHead *head, int64 deadline_us, SdCallDone done, void *arg);
 
 extern SdCall *sd_call_readmit(SdPeer *peer, const SdCallHead *call_head, const SdHead *head, int64 deadline_us,
@@ -106,5 +111,11 @@ extern bool sd_call_decode_exchange(const PGresult *result, SdTelemetry *told, i
 
 /* same: nothing has changed, said at that time by its clock. */
 extern bool sd_call_decode_pulse(const PGresult *result, bool *same, TimestampTz *answered_at);
+
+/* What a region told of its drift: of SdDriftRow, and the number over them.  Texts are text, and no longer than they may be. */
+extern bool sd_call_decode_drift(const PGresult *r, int64 *tag, List **rows);
+
+/* Of SdDefinition; a definition may be NULL: too long to be sent.  Whether the hash is its hash is not looked at. */
+extern bool sd_call_decode_definitions(const PGresult *r, List **definitions);
 
 #endif							/* SD_CALLS_H */

@@ -13,6 +13,7 @@ CREATE TABLE schemadrift_store.drift
 	change bigint,
 	found text NOT NULL CHECK (found IN ('bypass', 'observe', 'verify', 'adopt', 'replay')),
 	acknowledged text,
+	author text,
 	PRIMARY KEY (region, kind, identity)
 );
 COMMENT ON TABLE schemadrift_store.drift IS
@@ -26,6 +27,7 @@ COMMENT ON COLUMN schemadrift_store.drift.change IS 'the change outside the log 
 COMMENT ON COLUMN schemadrift_store.drift.found IS
 	'how it was seen: bypass (ddl_mode off), observe (policy), verify (past every hook), adopt (known when the region joined), replay (an entry left it so)';
 COMMENT ON COLUMN schemadrift_store.drift.acknowledged IS 'of differences that join() adopted: why';
+COMMENT ON COLUMN schemadrift_store.drift.author IS 'in a copy: who made that change, as the region told; of this region bypass says it';
 
 -- table bypass is of the first released version
 ALTER TABLE schemadrift_store.bypass ADD COLUMN settled timestamptz;

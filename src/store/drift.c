@@ -14,6 +14,8 @@
 #include "store/sql.h"
 
 #define COLUMNS "kind, identity, expected, actual, expected_definition, actual_definition, since, change, found, acknowledged"
+#define AUTHOR	", CASE region WHEN (SELECT region FROM schemadrift_store.self) THEN " \
+	"(SELECT nullif(b.author, '') FROM schemadrift_store.bypass b WHERE b.n = change) ELSE author END"
 #define REGION	"coalesce($1, (SELECT region FROM schemadrift_store.self))"
 
 bool
@@ -61,6 +63,7 @@ read_rows(uint64 n)
 		row->change = sd_store_int64(i, 8);
 		row->found = sd_store_text(i, 9);
 		row->acknowledged = sd_store_text(i, 10);
+		row->author = sd_store_text(i, 11);
 		rows = lappend(rows, row);
 	}
 	MemoryContextSwitchTo(old);
@@ -71,7 +74,7 @@ List *
 sd_drift_rows(const char *region)
 {
 	static SdStatement statement = {
-		.sql = "SELECT " COLUMNS " FROM schemadrift_store.drift WHERE region = " REGION " ORDER BY kind, identity",
+		.sql = "SELECT " COLUMNS AUTHOR " FROM schemadrift_store.drift WHERE region = " REGION " ORDER BY kind, identity",
 		.nargs = 1, .types = {TEXTOID}
 	};
 	bool		isnull;
@@ -86,7 +89,7 @@ List *
 sd_drift_find(const char *region, List *kinds, List *identities)
 {
 	static SdStatement statement = {
-		.sql = "SELECT " COLUMNS " FROM schemadrift_store.drift WHERE region = " REGION
+		.sql = "SELECT " COLUMNS AUTHOR " FROM schemadrift_store.drift WHERE region = " REGION
 		" AND (kind, identity) IN (SELECT * FROM unnest($2, $3)) ORDER BY kind, identity",
 		.nargs = 3, .types = {TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
@@ -105,15 +108,16 @@ void
 sd_drift_put(const char *region, const SdDriftRow *row)
 {
 	static SdStatement statement = {
-		.sql = "INSERT INTO schemadrift_store.drift AS d (region, " COLUMNS ") VALUES (" REGION ", $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+		.sql = "INSERT INTO schemadrift_store.drift AS d (region, " COLUMNS ", author) VALUES (" REGION ", $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
 		"ON CONFLICT (region, kind, identity) DO UPDATE SET expected = excluded.expected, actual = excluded.actual, "
 		"expected_definition = excluded.expected_definition, actual_definition = excluded.actual_definition, "
-		"since = excluded.since, change = excluded.change, found = excluded.found, acknowledged = excluded.acknowledged",
-		.nargs = 11, .types = {TEXTOID, TEXTOID, TEXTOID, BYTEAOID, BYTEAOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID,
-		TEXTOID, TEXTOID}
+		"since = excluded.since, change = excluded.change, found = excluded.found, acknowledged = excluded.acknowledged, "
+		"author = excluded.author",
+		.nargs = 12, .types = {TEXTOID, TEXTOID, TEXTOID, BYTEAOID, BYTEAOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID,
+		TEXTOID, TEXTOID, TEXTOID}
 	};
-	bool		nulls[11] = {false};
-	Datum		values[11];
+	bool		nulls[12] = {false};
+	Datum		values[12];
 
 	if (!sd_drift_kept())
 		return;
@@ -131,6 +135,7 @@ sd_drift_put(const char *region, const SdDriftRow *row)
 	values[8] = Int64GetDatum(row->change);
 	values[9] = CStringGetTextDatum(row->found);
 	values[10] = text_datum(row->acknowledged, &nulls[10]);
+	values[11] = text_datum(region ? row->author : NULL, &nulls[11]);
 	sd_store_run(&statement, values, nulls, 1);
 }
 
@@ -168,6 +173,32 @@ sd_drift_replace(const char *region, List *rows)
 }
 
 void
+sd_drift_keep_regions(List *regions)
+{
+	static SdStatement statement = {
+		.sql = "DELETE FROM schemadrift_store.drift WHERE region <> (SELECT region FROM schemadrift_store.self) AND region <> ALL ($1)",
+		.nargs = 1, .types = {TEXTARRAYOID}
+	};
+
+	if (sd_drift_kept())
+		sd_store_run(&statement, (Datum[]) {sd_row_texts(regions)}, NULL, SD_ANY_ROWS);
+}
+
+List *
+sd_drift_undefined(int most)
+{
+	static SdStatement statement = {
+		.sql = "SELECT " COLUMNS AUTHOR " FROM schemadrift_store.drift WHERE region = (SELECT region FROM schemadrift_store.self) "
+		"AND expected IS NOT NULL AND expected_definition IS NULL ORDER BY random() LIMIT $1",
+		.nargs = 1, .types = {INT4OID}
+	};
+
+	if (!sd_drift_kept())
+		return NIL;
+	return read_rows(sd_store_run(&statement, (Datum[]) {Int32GetDatum(most)}, NULL, SD_ANY_ROWS));
+}
+
+bool
 sd_drift_learn_definition(const char *kind, const char *identity, const uint8 *expected, const char *definition)
 {
 	static SdStatement statement = {
@@ -178,12 +209,12 @@ sd_drift_learn_definition(const char *kind, const char *identity, const uint8 *e
 	Datum		values[4];
 
 	if (!sd_drift_kept())
-		return;
+		return false;
 	values[0] = CStringGetTextDatum(kind);
 	values[1] = CStringGetTextDatum(identity);
 	values[2] = sd_row_hash_datum(expected);
 	values[3] = CStringGetTextDatum(definition);
-	sd_store_run(&statement, values, NULL, SD_ANY_ROWS);
+	return sd_store_run(&statement, values, NULL, SD_ANY_ROWS) > 0;
 }
 
 char *

@@ -36,6 +36,7 @@ typedef struct SdDriftRow
 	int64		change;			/* 0: none */
 	char	   *found;
 	char	   *acknowledged;	/* NULL: it is not */
+	char	   *author;			/* of that change; NULL: not known.  Written of other regions only: of this one bypass says it */
 } SdDriftRow;
 
 /* Is there a table for it? */
@@ -54,8 +55,14 @@ extern void sd_drift_delete(const char *region, const char *kind, const char *id
 /* A copy of what another region told: these rows and no others. */
 extern void sd_drift_replace(const char *region, List *rows);
 
-/* The definition by the log of an object of this region, if the row still has that digest. */
-extern void sd_drift_learn_definition(const char *kind, const char *identity, const uint8 *expected, const char *definition);
+/* Whatever was told by regions that are not among these (char *) goes. */
+extern void sd_drift_keep_regions(List *regions);
+
+/* Of SdDriftRow *: of this region, what exists by the log and is not known how; so many of them, others each time. */
+extern List *sd_drift_undefined(int most);
+
+/* The definition by the log of an object of this region, if the row still has that digest; false: it has not. */
+extern bool sd_drift_learn_definition(const char *kind, const char *identity, const uint8 *expected, const char *definition);
 
 /* Of own rows: "table public.t is defined differently here, since ..., by ...", a line each, at most `lines`. */
 extern char *sd_drift_lines(List *kinds, List *identities, int lines);

@@ -685,6 +685,7 @@ sd_coordinator_main(Datum main_arg)
 			sd_settle_drive(c, now);
 			sd_gossip_drive(c, now);
 			sd_task_drive(c, now);
+			sd_drift_drive(c, now);
 		}
 		drive_applier(c);
 		describe(c);
@@ -699,6 +700,7 @@ sd_coordinator_main(Datum main_arg)
 		deadline = Min(deadline, sd_lost_deadline(c, now));
 		deadline = Min(deadline, applier_deadline(c, now));
 		deadline = Min(deadline, sd_task_deadline(c, now));
+		deadline = Min(deadline, sd_drift_deadline(c, now));
 		if (sd_loop_wait(c->loop, deadline, sd_wait_event(SD_WAIT_COORDINATOR)))
 			c->look = true;
 	}

@@ -17,6 +17,7 @@
  *	watch.c			what is seen of them: rhythm, distance, clock, since when something is wrong
  *	standing.c		what the schema here contains, for them and for views
  *	lag.c			how far the replication of rows is behind
+ *	drift.c			copies of what others tell of their drift, definitions of what is otherwise here
  *	lost.c			whether this region may vote: what others remember of it, being void, coming back
  */
 #ifndef SD_WORKER_COORDINATOR_H
@@ -89,6 +90,15 @@ typedef struct SdRemote
 	int64		lease_wanted_us;	/* for how long it asked to renew our lease; 0: it did not */
 	int64		fetch_after_us; /* the last fetch brought nothing: not before then */
 	int64		push;			/* newest version it shall be told of; 0 none */
+
+	/* drift.c */
+	bool		drift_known;	/* what table drift has of it was looked at: ... */
+	int64		drift_tag;		/* ... it is of this number; 0: nothing */
+	int64		drift_seen;		/* what it told when that was fetched: other than drift_tag if it changed meanwhile, or cannot be copied as it is */
+	bool		drift_asking;
+	int64		drift_asked;
+	int64		drift_after_us;
+	int			drift_failures;
 
 	char	   *names;			/* roles and extensions there; NULL not known yet */
 	int64		names_version;
@@ -185,6 +195,16 @@ struct SdCoordinator
 	char		learn_error[SD_TEXT_SIZE];	/* why what others have chosen cannot be written to our log; empty: it can */
 
 	List	   *remotes;		/* of SdRemote */
+
+	/* drift.c */
+	bool		drift_look;		/* remotes came or went: look what table drift has of them */
+	int64		drift_after_us;	/* not before */
+	int64		defined_tag;	/* of our own drift when all was defined by the log */
+	bool		defining;		/* another region was asked */
+	int			define_turn;	/* so many of them were, in vain */
+	int64		define_after_us;
+	int			define_failures;
+
 	bool		promoting;		/* we asked to become what we joined to be */
 	int64		promote_after_us;
 
@@ -339,6 +359,10 @@ extern void sd_lead_drive(SdCoordinator *c, int64 now);
 extern void sd_settle_drive(SdCoordinator *c, int64 now);
 extern int64 sd_settle_deadline(SdCoordinator *c, int64 now);
 extern void sd_settle_done(SdRound *round, SdOutcome outcome);
+
+/* drift.c */
+extern void sd_drift_drive(SdCoordinator *c, int64 now);
+extern int64 sd_drift_deadline(const SdCoordinator *c, int64 now);
 
 /* members.c */
 

@@ -169,6 +169,7 @@ sd_gossip_members(SdCoordinator *c)
 			remote_free(c, lfirst(lc));
 	list_free(c->remotes);
 	c->remotes = kept;
+	c->drift_look = true;
 	MemoryContextSwitchTo(old);
 
 	/* views show members only */
