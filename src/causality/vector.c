@@ -330,7 +330,7 @@ sd_vector_is_canonical(SdVector v)
 {
 	size_t		at = 0;
 	uint32_t	n = 0;
-	SdVectorEntry before;
+	SdVectorEntry before = {0};
 	SdVectorEntry entry;
 
 	for (; sd_vector_next(v, &at, &entry); before = entry, n++)
