@@ -22,6 +22,7 @@ INSERT INTO decided_call VALUES
 	('schemadrift.init', 'admin'),
 	('schemadrift.compare', 'admin'),
 	('schemadrift.diff', 'admin migrator'),
+	('schemadrift.repair_plan', 'admin migrator'),
 	('schemadrift.drift_text', 'admin migrator'),
 	('schemadrift.join', 'admin'),
 	('schemadrift.leave', 'admin'),

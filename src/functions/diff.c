@@ -12,9 +12,9 @@
 #include "utils/builtins.h"
 
 #include "ddl/properties.h"
-#include "errors.h"
 #include "functions/compare.h"
 #include "functions/group.h"
+#include "functions/regions.h"
 
 PG_FUNCTION_INFO_V1(sd_diff);
 PG_FUNCTION_INFO_V1(sd_differing);
@@ -27,85 +27,19 @@ PG_FUNCTION_INFO_V1(sd_differing);
 
 typedef struct Diff
 {
-	SdSelf		self;
-	SdMembers	members;		/* with our own addresses for them */
+	SdRegions	regions;
 	SdSide	   *a;
 	SdSide	   *b;
 } Diff;
 
 /* ---- the regions ---- */
 
-static void
-read_group(Diff *diff)
-{
-	SdScope		scope;
-
-	sd_group_require(&diff->self, &diff->members);
-	sd_store_enter(&scope);
-	MemoryContextSwitchTo(scope.caller);
-	sd_addresses_override(&diff->members);
-	sd_store_leave(&scope);
-}
-
-static void
-note_region(void *region)
-{
-	errcontext("comparing with region \"%s\"", (const char *) region);
-}
-
-/* An error of a connection, said of the region, with what a DBA can do. */
-static SdClient *
-connect_to(const char *conninfo, const char *region, SdGroupInfo *info)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ErrorContextCallback callback = {.previous = error_context_stack, .callback = note_region, .arg = unconstify(char *, region)};
-	SdClient   *volatile client = NULL;
-
-	error_context_stack = &callback;
-	PG_TRY();
-	{
-		client = sd_compare_connect(conninfo, info);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_CONNECTION_EXCEPTION)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		error->message = psprintf("region \"%s\" cannot be reached, and only it knows its schema", region);
-		error->hint = pstrdup("SELECT * FROM schemadrift.regions says since when; view drift shows what it told before.");
-		ReThrowError(error);
-	}
-	PG_END_TRY();
-	error_context_stack = callback.previous;
-	return client;
-}
-
 static SdSide *
 side_of(const Diff *diff, const char *region)
 {
-	int			i = sd_group_find(&diff->members, region);
-	SdGroupInfo info;
-	SdClient   *client;
+	SdClient   *client = sd_region_connect(&diff->regions, region);
 
-	if (sd_members_is_witness(&diff->members, i))
-		ereport(ERROR,
-				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
-				 errmsg("region \"%s\" is a witness: it has no schema", region)));
-	if (strcmp(region, diff->self.region) == 0)
-		return sd_side_here(region);
-	client = connect_to(diff->members.conninfo[i], region, &info);
-	if (memcmp(&info.group_id, &diff->self.group_id, UUID_LEN) != 0 || strcmp(info.region, region) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("at the address of region \"%s\" there is another one", region),
-				 errdetail("It is region \"%s\" of %s group.", info.region,
-						   memcmp(&info.group_id, &diff->self.group_id, UUID_LEN) == 0 ? "this" : "another"),
-				 errhint("SELECT * FROM schemadrift.peer_conninfo shows the addresses; set_peer_conninfo() and alter_region() change them.")));
-	return sd_side_there(client, region);
+	return client ? sd_side_there(client, region) : sd_side_here(region);
 }
 
 static void
@@ -257,8 +191,8 @@ sd_diff(PG_FUNCTION_ARGS)
 	char	   *b;
 	List	   *differences;
 
-	read_group(&diff);
-	b = PG_ARGISNULL(1) ? diff.self.region : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	sd_regions_read(&diff.regions);
+	b = PG_ARGISNULL(1) ? diff.regions.self.region : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	if (strcmp(a, b) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

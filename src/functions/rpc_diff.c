@@ -16,6 +16,7 @@
 #include "ddl/define.h"
 #include "ddl/digest.h"
 #include "ddl/drift.h"
+#include "ddl/repair.h"
 #include "errors.h"
 #include "functions/group.h"
 #include "functions/rpc.h"
@@ -25,6 +26,7 @@ PG_FUNCTION_INFO_V1(sd_rpc_buckets);
 PG_FUNCTION_INFO_V1(sd_rpc_bucket_objects);
 PG_FUNCTION_INFO_V1(sd_rpc_definitions);
 PG_FUNCTION_INFO_V1(sd_rpc_drift);
+PG_FUNCTION_INFO_V1(sd_rpc_repair);
 
 /* Of the callee's memory, and of the caller's: what one call may ask for and get. */
 #define MAX_ROWS			10000
@@ -61,7 +63,7 @@ array_arg(FunctionCallInfo fcinfo, int arg, Oid type, int max, int *n)
 }
 
 static List *
-names_arg(FunctionCallInfo fcinfo, int arg)
+texts_arg(FunctionCallInfo fcinfo, int arg, size_t max_length)
 {
 	int			n;
 	Datum	   *elements = array_arg(fcinfo, arg, TEXTOID, MAX_NAMES, &n);
@@ -71,8 +73,8 @@ names_arg(FunctionCallInfo fcinfo, int arg)
 	{
 		char	   *name = TextDatumGetCString(elements[i]);
 
-		if (strlen(name) > MAX_NAME_LENGTH)
-			refuse("a call between regions has a name that is none", NULL);
+		if (strlen(name) > max_length)
+			refuse("a call between regions has a text that is too long", NULL);
 		names = lappend(names, name);
 	}
 	return names;
@@ -182,8 +184,8 @@ sd_rpc_definitions(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	(void) begin(fcinfo);
-	kinds = names_arg(fcinfo, 1);
-	identities = names_arg(fcinfo, 2);
+	kinds = texts_arg(fcinfo, 1, MAX_NAME_LENGTH);
+	identities = texts_arg(fcinfo, 2, MAX_NAME_LENGTH);
 	if (list_length(kinds) != list_length(identities))
 		refuse("a call between regions has lists of different lengths", NULL);
 	InitMaterializedSRF(fcinfo, 0);
@@ -272,6 +274,88 @@ sd_rpc_drift(PG_FUNCTION_ARGS)
 		values[10] = text_datum(row->acknowledged, &nulls[10]);
 		values[11] = text_datum(row->author, &nulls[11]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* ---- how to mend it ---- */
+
+/* "" for none, else with a + before it */
+static List *
+repair_objects(FunctionCallInfo fcinfo)
+{
+	List	   *kinds = texts_arg(fcinfo, 1, MAX_NAME_LENGTH);
+	List	   *identities = texts_arg(fcinfo, 2, MAX_NAME_LENGTH);
+	List	   *expected = texts_arg(fcinfo, 3, 2 * SD_DIGEST_LENGTH);
+	List	   *definitions = texts_arg(fcinfo, 4, MAX_DEFINITION + 1);
+	List	   *objects = NIL;
+
+	if (list_length(kinds) != list_length(identities) || list_length(kinds) != list_length(expected) ||
+		list_length(kinds) != list_length(definitions))
+		refuse("a call between regions has lists of different lengths", NULL);
+	for (int i = 0; i < list_length(kinds); i++)
+	{
+		SdRepairObject *object = palloc0(sizeof(SdRepairObject));
+		const char *digest = list_nth(expected, i);
+		const char *definition = list_nth(definitions, i);
+
+		object->kind = list_nth(kinds, i);
+		object->identity = list_nth(identities, i);
+		object->there = *definition == '+' ? definition + 1 : NULL;
+		object->has_expected = *digest != '\0';
+		if (object->has_expected &&
+			(strlen(digest) != 2 * SD_DIGEST_LENGTH || strspn(digest, "0123456789abcdef") != 2 * SD_DIGEST_LENGTH))
+			refuse("a call between regions has a digest that is none", NULL);
+		if (object->has_expected)
+			(void) hex_decode(digest, 2 * SD_DIGEST_LENGTH, (char *) object->expected.byte);
+		objects = lappend(objects, object);
+	}
+	return objects;
+}
+
+static void
+put_step(FunctionCallInfo fcinfo, const char *kind, const char *identity, const SdRepairStep *step)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		values[6] = {CStringGetTextDatum(kind), CStringGetTextDatum(identity)};
+	bool		nulls[6] = {false};
+
+	nulls[2] = nulls[3] = step == NULL;
+	nulls[4] = step == NULL || step->statement == NULL;
+	nulls[5] = step == NULL || step->note == NULL;
+	if (step)
+	{
+		values[2] = Int32GetDatum(step->phase);
+		values[3] = Int32GetDatum(step->order);
+	}
+	if (!nulls[4])
+		values[4] = CStringGetTextDatum(step->statement);
+	if (!nulls[5])
+		values[5] = CStringGetTextDatum(step->note);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+Datum
+sd_rpc_repair(PG_FUNCTION_ARGS)
+{
+	List	   *others = NIL;
+	List	   *objects;
+	ListCell   *lc;
+
+	(void) begin(fcinfo);
+	objects = sd_repair_sound(repair_objects(fcinfo), &others);
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, others)
+	{
+		SdRepairObject *object = lfirst(lc);
+
+		put_step(fcinfo, object->kind, object->identity, NULL);
+	}
+	foreach(lc, sd_repair_steps(objects))
+	{
+		SdRepairStep *step = lfirst(lc);
+
+		put_step(fcinfo, step->kind, step->identity, step);
 	}
 	return (Datum) 0;
 }

@@ -13,6 +13,7 @@ DROP FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadri
 -- include 21-rpc-2.sql
 -- include 35-drift.sql
 -- include 36-diff.sql
+-- include 37-repair.sql
 -- include 41-members.sql
 -- include 42-lease.sql
 -- include 45-lost.sql
