@@ -106,6 +106,7 @@ extern bool sd_describe_trigger(SdDescriber *describer, HeapTuple tuple, SdDescr
 extern bool sd_describe_rule(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
 extern bool sd_describe_policy(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
 extern bool sd_describe_type(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
+extern bool sd_is_range_constructor(HeapTuple function);
 extern bool sd_describe_function(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
 extern bool sd_describe_statistics(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
 extern bool sd_describe_operator(SdDescriber *describer, HeapTuple tuple, SdDescription *description);

@@ -7,6 +7,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_aggregate.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
@@ -127,6 +128,30 @@ put_body(SdDescription *description, HeapTuple tuple)
 	sd_put(description, "library", isnull ? NULL : TextDatumGetCString(value));
 }
 
+/*
+ * The functions that make a range or multirange come with the type, and no dump has their owners or privileges.  Nor the cast that
+ * one of them is for.
+ */
+bool
+sd_is_range_constructor(HeapTuple tuple)
+{
+	Form_pg_proc proc = (Form_pg_proc) GETSTRUCT(tuple);
+	bool		isnull;
+	Datum		source;
+	char	   *name;
+	bool		result;
+
+	if (proc->prolang != INTERNALlanguageId)
+		return false;
+	source = get(tuple, Anum_pg_proc_prosrc, &isnull);
+	if (isnull)
+		return false;
+	name = TextDatumGetCString(source);
+	result = strncmp(name, "range_constructor", 17) == 0 || strncmp(name, "multirange_constructor", 22) == 0;
+	pfree(name);
+	return result;
+}
+
 bool
 sd_describe_function(SdDescriber *describer, HeapTuple tuple, SdDescription *description)
 {
@@ -135,7 +160,7 @@ sd_describe_function(SdDescriber *describer, HeapTuple tuple, SdDescription *des
 	bool		isnull;
 
 	if (!sd_name_is_covered(describer, proc->pronamespace, NameStr(proc->proname)) ||
-		sd_is_extension_member(describer, ProcedureRelationId, proc->oid))
+		sd_is_extension_member(describer, ProcedureRelationId, proc->oid) || sd_is_range_constructor(tuple))
 		return false;
 	switch (proc->prokind)
 	{

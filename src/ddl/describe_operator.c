@@ -19,6 +19,7 @@
 #include "catalog/pg_opfamily.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "ddl/describe.h"
 #include "ddl/names.h"
@@ -181,12 +182,23 @@ sd_describe_access_method(SdDescriber *describer, HeapTuple tuple, SdDescription
 	return true;
 }
 
+static bool
+is_of_range(Form_pg_cast cast)
+{
+	HeapTuple	function = SearchSysCache1(PROCOID, ObjectIdGetDatum(cast->castfunc));
+	bool		result = HeapTupleIsValid(function) && sd_is_range_constructor(function);
+
+	if (HeapTupleIsValid(function))
+		ReleaseSysCache(function);
+	return result;
+}
+
 bool
 sd_describe_cast(SdDescriber *describer, HeapTuple tuple, SdDescription *description)
 {
 	Form_pg_cast cast = (Form_pg_cast) GETSTRUCT(tuple);
 
-	if (!sd_begin_without_schema(describer, description, "cast", cast->oid))
+	if (!sd_begin_without_schema(describer, description, "cast", cast->oid) || is_of_range(cast))
 		return false;
 	appendStringInfoChar(&description->identity, '(');
 	sd_append_type(&description->identity, cast->castsource, -1);
