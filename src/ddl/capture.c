@@ -240,9 +240,37 @@ refuse_second(void)
 			 errhint("Commit first, or put all statements into one schemadrift.apply().")));
 }
 
+/* The digests of both would be told as those of one. */
+static void
+refuse_mixture(void)
+{
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+			 errmsg("one transaction cannot change the schema both through the log and outside of it"),
+			 errdetail("This transaction already changed it %s.",
+					   sd_capture_kind() != SD_CAPTURE_NONE ? "through the log" : "outside of the log"),
+			 errhint("COMMIT first.")));
+}
+
+static void
+require_none_outside(void)
+{
+	for (int i = 0; i < sd_capture_n; i++)
+		if (captured[i].command && captured[i].command->disposition != SD_DISPOSE_COORDINATE)
+			refuse_mixture();
+}
+
+void
+sd_capture_require_outside(void)
+{
+	if (sd_capture_kind() != SD_CAPTURE_NONE)
+		refuse_mixture();
+}
+
 void
 sd_capture_require_plain(void)
 {
+	require_none_outside();
 	if (sd_capture_kind() == SD_CAPTURE_SCRIPT)
 		refuse_second();
 }
@@ -250,6 +278,7 @@ sd_capture_require_plain(void)
 void
 sd_capture_begin_script(void)
 {
+	require_none_outside();
 	if (sd_capture_kind() != SD_CAPTURE_NONE)
 		refuse_second();
 	remember(NULL);

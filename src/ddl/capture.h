@@ -68,8 +68,9 @@ sd_capture_is_empty(void)
 	return sd_capture_n == 0;
 }
 extern List *sd_capture_commands(SdDisposition disposition);	/* of SdCommand, in order */
-extern void sd_capture_require_plain(void);		/* error if a script already ran here */
-extern void sd_capture_begin_script(void);	/* error if the transaction already holds a migration */
+extern void sd_capture_require_plain(void);		/* error if a script already ran here, or a change outside the log */
+extern void sd_capture_require_outside(void);	/* error if the transaction already holds a migration */
+extern void sd_capture_begin_script(void);	/* the same, or a change outside the log */
 extern void sd_capture_refuse_prepare(void);	/* error if the transaction holds a migration */
 extern SdCommand *sd_capture_make(PlannedStmt *pstmt, const char *query_string, SdDisposition disposition,
 								 SdStatementClass class);

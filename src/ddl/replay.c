@@ -11,7 +11,9 @@
 #include "ddl/allowed.h"
 #include "ddl/capture.h"
 #include "ddl/digest.h"
+#include "ddl/drift.h"
 #include "ddl/frozen.h"
+#include "ddl/hash.h"
 #include "ddl/online.h"
 #include "ddl/options.h"
 #include "ddl/script.h"
@@ -304,31 +306,33 @@ sd_replay_close_task(int64 target, bool ok)
 
 /* What the entry worked on is hashed again, and must be what it is where the result was proposed. */
 static void
-close_entry(const SdPlan *plan, const uint8 *before, SdDigest *after)
+close_entry(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 {
 	Jsonb	   *payload = sd_entry_payload(plan->entry);
+	List	   *changed;
 	SdScope		scope;
 
 	sd_store_enter(&scope);
 	sd_replay_close_task(plan->entry->target, says_ok(plan->entry));
-	*after = sd_digest_update(sd_capture_touched(), NULL);
-	sd_verify_entry(plan->version, payload, before, after);
+	*after = sd_digest_update(sd_capture_touched(), &changed);
+	sd_verify_entry(plan->version, payload, before, changed, after);
 	sd_store_leave(&scope);
 }
 
 static void
-run(const SdPlan *plan, const SdApplied *applied, SdDigest *after)
+run(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 {
 	Jsonb	   *payload = sd_entry_payload(plan->entry);
 	SdTimeLimit limit = sd_time_limit_start(sd_options_timeout_ms(sd_json_object(payload, "options")));
+	List	   *changed;
 	SdScope		scope;
 
 	run_payload(plan->entry, payload);
 	sd_time_limit_end(&limit);
 
 	sd_store_enter(&scope);
-	*after = sd_digest_update(sd_capture_touched(), NULL);
-	sd_verify_entry(plan->version, payload, applied->digest, after);
+	*after = sd_digest_update(sd_capture_touched(), &changed);
+	sd_verify_entry(plan->version, payload, before, changed, after);
 	sd_store_leave(&scope);
 }
 
@@ -359,15 +363,22 @@ void
 sd_replay_execute(const SdPlan *plan, const SdApplied *applied, TimestampTz since, int attempts)
 {
 	SdScope		scope;
+	SdDigest	before;
 	SdDigest	after;
 
 	memcpy(after.byte, applied->digest, SD_DIGEST_LENGTH);
+	if (plan->action == SD_REPLAY_RUN || plan->action == SD_REPLAY_RESULT)
+	{
+		sd_store_enter(&scope);
+		before = sd_drift_logged_root_of(&after);
+		sd_store_leave(&scope);
+	}
 	if (plan->action == SD_REPLAY_RUN)
-		run(plan, applied, &after);
+		run(plan, &before, &after);
 	if (plan->action == SD_REPLAY_ONLINE)
 		require_allowed(plan->entry);
 	if (plan->action == SD_REPLAY_RESULT)
-		close_entry(plan, applied->digest, &after);
+		close_entry(plan, &before, &after);
 
 	sd_store_enter(&scope);
 	if (plan->action == SD_REPLAY_ONLINE)
@@ -383,6 +394,7 @@ sd_replay_mark(const SdPlan *plan, TimestampTz since, int attempts, const char *
 {
 	SdScope		scope;
 	SdDigest	after;
+	List	   *changed;
 
 	sd_store_enter(&scope);
 	if (plan->action == SD_REPLAY_ONLINE)
@@ -390,9 +402,11 @@ sd_replay_mark(const SdPlan *plan, TimestampTz since, int attempts, const char *
 	if (plan->action == SD_REPLAY_RESULT)
 		sd_replay_close_task(plan->entry->target, says_ok(plan->entry));
 	/* whoever did it by hand may have done it past our hooks */
-	after = sd_digest_rebuild();
+	after = sd_digest_rebuild_changed(&changed);
 	if (plan->action == SD_REPLAY_RUN || plan->action == SD_REPLAY_RESULT)
-		sd_verify_entry(plan->version, sd_entry_payload(plan->entry), NULL, &after);
+		sd_verify_entry(plan->version, sd_entry_payload(plan->entry), NULL, changed, &after);
+	else
+		sd_drift_found(changed);
 	sd_applied_advance(plan->version, &plan->chain, after.byte);
 	sd_execution_insert(plan->version, plan->action == SD_REPLAY_SKIP ? "skipped" : "applied", since, attempts, reason);
 	sd_store_leave(&scope);

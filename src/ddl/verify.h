@@ -12,10 +12,12 @@
 
 /*
  * Error SD008, naming the objects, unless this region's schema has become what the entry says.  before: this region's
- * digest before the entry ran, NULL where that is not known (the change was made by hand).  Regions that were equal
- * before must be equal after it, in everything.  One that had drifted, or skipped a version, must agree on each object
- * that the entry changed.  Needs a scope, and the digest table up to date.
+ * logged root (ddl/drift.h) before the entry ran, NULL where that is not known (the change was made by hand).  changed: what
+ * came out, as sd_digest_update() listed it.  Regions that were at the same schema, by the log, must be so after it, in
+ * everything; what had drifted here is drift still, but for the objects that the entry changed.  One that had skipped a version
+ * must agree on each object that the entry changed.  With policy "on_drift": "warn" a difference becomes drift and a warning.
+ * Needs a scope, the DDL lock, and the digest table up to date.
  */
-extern void sd_verify_entry(int64 version, Jsonb *payload, const uint8 *before, const SdDigest *after);
+extern void sd_verify_entry(int64 version, Jsonb *payload, const SdDigest *before, List *changed, const SdDigest *after);
 
 #endif							/* SD_DDL_VERIFY_H */

@@ -18,6 +18,7 @@
 #include "functions/change.h"
 #include "gate/change.h"
 #include "progress.h"
+#include "store/object.h"
 #include "store/state.h"
 #include "store/task.h"
 
@@ -170,6 +171,7 @@ sd_mark_applied(PG_FUNCTION_ARGS)
 
 	sd_ddl_lock();
 	sd_store_enter(&scope);
+	sd_digest_row_lock();
 	sd_applied_lock(&applied);
 	if (!sd_replay_plan(&applied, scope.caller, &plan))
 		refuse_current();

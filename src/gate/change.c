@@ -317,10 +317,8 @@ pre_commit(void)
 		return;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (bypassed != NIL)
-		sd_commit_outside(bypassed, "off", sd_bypass_reason);
-	if (observed != NIL)
-		sd_commit_outside(observed, "observe", "policy \"mode\" is \"observe\"");
+	if (bypassed != NIL || observed != NIL)
+		sd_commit_outside(bypassed, observed);
 	if (sd_change.stage == SD_STAGE_GRANTED && (commands != NIL || sd_change.kind != NULL))
 		sd_commit_entry(commands);
 	PopActiveSnapshot();

@@ -8,7 +8,9 @@
 
 #include "access/xact.h"
 #include "utils/guc.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -16,14 +18,18 @@
 #include "consensus/mistakes.h"
 #include "ddl/capture.h"
 #include "ddl/digest.h"
+#include "ddl/drift.h"
+#include "ddl/online.h"
 #include "errors.h"
 #include "gate/change.h"
 #include "gate/internal.h"
 #include "gate/online.h"
 #include "settings.h"
+#include "store/drift.h"
 #include "store/history.h"
 #include "store/protocol.h"
 #include "store/task.h"
+#include "store/object.h"
 #include "store/vote.h"
 #include "waitpoint.h"
 
@@ -56,6 +62,17 @@ append_hash(StringInfo out, const char *key, const uint8 *hash)
 	appendStringInfoChar(out, '"');
 }
 
+/* What an online entry will work on must be what the log says it is, here as everywhere. */
+static void
+refuse_drifted_relations(void)
+{
+	Jsonb	   *payload = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{%s}", sd_change.payload))));
+	Jsonb	   *relations = sd_json_object(payload, "relations");
+
+	if (relations)
+		sd_drift_refuse_relations(sd_online_names_read(relations));
+}
+
 /* The entry's bytes; *after is this region's digest once it is applied. */
 static SdEntry
 build_entry(List *commands, const SdApplied *applied, SdDigest *after)
@@ -65,6 +82,8 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 	List	   *changed = NIL;
 	ListCell   *lc;
 	SdSelf		self;
+	SdDigest	before;
+	SdDigest	logged;
 
 	if (!sd_self_read(&self))
 		elog(ERROR, "this database is in no group");
@@ -76,6 +95,12 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 		if (object->frozen_by != 0)
 			sd_online_refuse(object->frozen_by, object->identity);
 	}
+	sd_drift_refuse(changed);
+	if (sd_change.kind && strcmp(sd_change.kind, SD_KIND_ONLINE) == 0)
+		refuse_drifted_relations();
+	memcpy(before.byte, applied->digest, SD_DIGEST_LENGTH);
+	before = sd_drift_logged_root_of(&before);
+	logged = sd_drift_logged_root_of(after);
 
 	initStringInfo(&payload);
 	appendStringInfoChar(&payload, '{');
@@ -83,8 +108,8 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 		appendStringInfoString(&payload, sd_change.payload);
 	else
 		appendStringInfo(&payload, "\"commands\":%s", sd_commands_to_json(commands));
-	append_hash(&payload, "before", applied->digest);
-	append_hash(&payload, "after", after->byte);
+	append_hash(&payload, "before", before.byte);
+	append_hash(&payload, "after", logged.byte);
 	appendStringInfo(&payload, ",\"form\":%d,\"objects\":[", SD_DIGEST_FORM);
 	foreach(lc, changed)
 	{
@@ -341,6 +366,7 @@ sd_commit_entry(List *commands)
 	/* not within the scope, whose settings end with it: the commit record is the vote, and a standby is to have it, too */
 	sd_vote_force_sync();
 	sd_store_enter(&scope);
+	sd_digest_row_lock();
 	sd_applied_read(&applied);
 	entry = build_entry(commands, &applied, &after);
 
@@ -383,36 +409,67 @@ sd_commit_entry(List *commands)
 
 /* ---- changes outside the log ---- */
 
+static char *
+joined_text(List *commands)
+{
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	foreach(lc, commands)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ";\n" : "", ((SdCommand *) lfirst(lc))->text);
+	return text.data;
+}
+
+/* It commits by itself in the middle, so what it does is not to be seen yet. */
+static bool
+has_alone(List *commands)
+{
+	ListCell   *lc;
+
+	foreach(lc, commands)
+		if (((SdCommand *) lfirst(lc))->class == SD_CLASS_ALONE)
+			return true;
+	return false;
+}
+
 /*
- * Mode off, or observe: the change is made here alone.  The digest follows the schema; each command is a
- * dot of this region and an alert until it is adopted or taken back.
+ * Mode off, or observe: the change is made here alone.  The digest follows the schema, and what is otherwise now than the log
+ * says becomes drift; the transaction is a dot of this region until that is adopted or taken back.
  */
 void
-sd_commit_outside(List *commands, const char *mode, const char *reason)
+sd_commit_outside(List *bypassed, List *observed)
 {
+	bool		off = bypassed != NIL;
+	const char *reason = off ? sd_bypass_reason : "policy \"mode\" is \"observe\"";
+	List	   *commands = list_concat_copy(bypassed, observed);
 	SdScope		scope;
 	SdApplied	applied;
 	SdDigest	after;
 	SdSelf		self;
 	SdDatabase *db = sd_shared_mine();
+	List	   *changed;
 	ListCell   *lc;
+	int64		dot;
 
 	sd_store_enter(&scope);
 	if (sd_self_read(&self))
 	{
+		sd_digest_row_lock();
 		sd_applied_lock(&applied);
-		after = sd_digest_update(sd_capture_touched(), NULL);
+		after = sd_digest_update(sd_capture_touched(), &changed);
 		sd_applied_set_digest(after.byte);
+		dot = sd_log_next_dot(self.region, self.incarnation);
+		sd_bypass_insert(dot, GetUserNameFromId(GetSessionUserId(), false), off ? "off" : "observe", reason,
+						 joined_text(commands));
+		sd_drift_outside(changed, dot, off ? SD_FOUND_BYPASS : SD_FOUND_OBSERVE);
+		if (!has_alone(commands))
+			sd_bypass_settle();
 		foreach(lc, commands)
-		{
-			SdCommand  *command = lfirst(lc);
-
-			sd_bypass_insert(sd_log_next_dot(self.region, self.incarnation),
-							 GetUserNameFromId(GetSessionUserId(), false), mode, reason, command->text);
 			if (db)
-				sd_shared_decide(db, strcmp(mode, "off") == 0 ? "bypass" : "would-have", command->tag,
-								 "not coordinated", "", reason);
-		}
+				sd_shared_decide(db, off ? "bypass" : "would-have", ((SdCommand *) lfirst(lc))->tag, "not coordinated", "", reason);
+		if (db)
+			sd_shared_wake_at_commit(db);
 	}
 	sd_store_leave(&scope);
 }

@@ -313,6 +313,7 @@ run_temporary(const SdUtility *u, const SdVerdict *verdict)
 static void
 run_alone(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 {
+	sd_capture_require_outside();
 	sd_capture_add(sd_capture_make(u->pstmt, u->query_string, disposition_of(mode), verdict->class));
 	pass_on(u);
 }
@@ -412,6 +413,8 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 			sd_capture_require_plain();
 			sd_gate_require_down(NULL, true);
 		}
+		else
+			sd_capture_require_outside();
 	}
 	check_policy(stmt, verdict, mode);
 	if (!script)

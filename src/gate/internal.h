@@ -96,6 +96,8 @@ extern void sd_commit_entry(List *commands);
 
 /* The commit record of what sd_commit_entry() voted for is written. */
 extern void sd_commit_done(void);
-extern void sd_commit_outside(List *commands, const char *mode, const char *reason);
+
+/* What mode off, or observe, let pass: lists of SdCommand. */
+extern void sd_commit_outside(List *bypassed, List *observed);
 
 #endif							/* SD_GATE_INTERNAL_H */

@@ -141,27 +141,3 @@ sd_history_outcome_of_name(const char *name)
 	entry_id = *DatumGetUUIDP(sd_store_value(0, 1, &isnull));
 	return sd_history_outcome(&entry_id);
 }
-
-char *
-sd_history_differences(Jsonb *objects, int lines)
-{
-	/* an object that was made again under its old name is listed as dropped, too */
-	static SdStatement statement = {
-		.sql = "WITH entry AS (SELECT * FROM jsonb_to_recordset($1) AS e(kind text, identity text, hash text, dropped int)), "
-		"differ AS (SELECT e.kind, e.identity, CASE WHEN e.dropped = 1 THEN 'still exists here' "
-		"WHEN h.hash IS NULL THEN 'does not exist here' ELSE 'is defined differently here' END AS how "
-		"FROM entry e LEFT JOIN schemadrift_store.object h ON h.kind = e.kind AND h.identity = e.identity "
-		"WHERE CASE WHEN e.dropped = 1 THEN h.hash IS NOT NULL AND NOT EXISTS "
-		"(SELECT FROM entry a WHERE a.kind = e.kind AND a.identity = e.identity AND a.dropped IS NULL) "
-		"ELSE h.hash IS DISTINCT FROM decode(e.hash, 'hex') END) "
-		"SELECT string_agg(line, E'\\n' ORDER BY n) || CASE WHEN max(total) > $2 THEN format(E'\\nand %s more', max(total) - $2) "
-		"ELSE '' END FROM (SELECT format('%s %s %s', kind, identity, how) AS line, row_number() OVER w AS n, "
-		"count(*) OVER () AS total FROM differ WINDOW w AS (ORDER BY kind, identity)) l WHERE n <= $2",
-		.nargs = 2, .types = {JSONBOID, INT4OID}
-	};
-
-	if (objects == NULL || !JB_ROOT_IS_ARRAY(objects))
-		return NULL;
-	sd_store_run(&statement, (Datum[]) {JsonbPGetDatum(objects), Int32GetDatum(lines)}, NULL, 1);
-	return sd_store_text(0, 1);
-}

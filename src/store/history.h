@@ -27,10 +27,4 @@ extern const char *sd_history_outcome(const pg_uuid_t *entry_id);
 /* What became of the newest entry or attempt of that name, in the same words; NULL: never heard of. */
 extern const char *sd_history_outcome_of_name(const char *name);
 
-/*
- * How this region's digests differ from what an entry says of the objects it changed (the array "objects" of its payload):
- * a line for each, at most `lines` of them.  NULL: they do not.
- */
-extern char *sd_history_differences(Jsonb *objects, int lines);
-
 #endif							/* SD_STORE_HISTORY_H */

@@ -144,6 +144,14 @@ sd_objects_put(const SdObjectRow *rows, int n)
 	sd_store_run(&statement, values, NULL, n);
 }
 
+void
+sd_digest_row_lock(void)
+{
+	static SdStatement statement = {.sql = "SELECT FROM schemadrift_store.digest FOR UPDATE"};
+
+	sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS);
+}
+
 bool
 sd_digest_row_read(SdDigestRow *row)
 {

@@ -39,6 +39,12 @@ typedef struct SdDigestRow
 	uint8		root[SD_OBJECT_HASH_SIZE];
 } SdDigestRow;
 
+/*
+ * Keeps other changes of digests out until the end of the transaction: first of the rows that are locked (state.h).  Whoever changes the
+ * schema outside the log does not have the DDL lock, and the row's root is read to be changed.
+ */
+extern void sd_digest_row_lock(void);
+
 /* false if never written */
 extern bool sd_digest_row_read(SdDigestRow *row);
 extern void sd_digest_row_write(const SdDigestRow *row);

@@ -252,6 +252,15 @@ take_auto_rejoin(Jsonb *value, SdPolicy *policy)
 }
 
 static bool
+take_on_drift(Jsonb *value, SdPolicy *policy)
+{
+	const char *word = scalar_text(value);
+
+	policy->drift_warns = word && strcmp(word, "warn") == 0;
+	return policy->drift_warns || (word && strcmp(word, "halt") == 0);
+}
+
+static bool
 take_hold_limit(Jsonb *value, SdPolicy *policy)
 {
 	int64		ms = scalar_ms(value);
@@ -307,6 +316,13 @@ const SdPolicyKey sd_policy_keys[] = {
 		"require_apply refuses what does not come through schemadrift.apply().",
 		"\"observe\", \"coordinate\" or \"require_apply\"",
 		take_mode
+	},
+	{
+		"on_drift", "\"halt\"",
+		"What a region does with a change that leaves something else there than at its origin: halt takes it back and stops "
+		"at that version, warn keeps it and shows the difference as drift. In force at once, also for versions before.",
+		"\"halt\" or \"warn\"",
+		take_on_drift
 	},
 	{
 		"quorum", "\"majority\"",

@@ -51,6 +51,7 @@ typedef struct SdPolicy
 	SdPolicyLock lock;
 	bool		require_down;
 	bool		auto_rejoin;
+	bool		drift_warns;	/* an entry that leaves something else here than at its origin is applied all the same */
 	int			ddl_hold_limit_ms;	/* 0: not set; see sd_policy_hold_limit_ms() */
 	SdLeadership leadership;
 	const char *unknown;		/* a key whose value only a newer version understands; NULL: none */

@@ -1,7 +1,7 @@
 /*
  * state.h: the rows of a region's state, read and written.
  *
- * Lock order, everywhere: applied -> self -> acceptor -> accepted -> log, as far as needed, on the
+ * Lock order, everywhere: digest (object.h) -> applied -> self -> acceptor -> accepted -> log, as far as needed, on the
  * latest row versions (FOR UPDATE in READ COMMITTED).  Functions that lock say so in their name.
  * All of them need a scope (sql.h).
  */

@@ -42,6 +42,7 @@
 #include "ddl/lock.h"
 #include "progress.h"
 #include "settings.h"
+#include "store/object.h"
 #include "store/vote.h"
 #include "waits.h"
 #include "worker/applier.h"
@@ -426,6 +427,7 @@ apply_next(SdDatabase *db, const SdApplierFor *who, const SdGivenUp *given_up, S
 	begin_with_ddl_lock(db);
 	since = GetCurrentTimestamp();
 	sd_store_enter(&scope);
+	sd_digest_row_lock();
 	sd_applied_lock(&applied);
 	found = applied.version == now->version - 1 && plan_next(&applied, given_up, scope.caller, &plan);
 	sd_store_leave(&scope);
