@@ -215,7 +215,8 @@ hold(Oid database, LOCKMODE mode)
 		bool		empty;
 
 		LWLockAcquire(&sd_shared->lock, LW_SHARED);
-		empty = db->coordinator_pid == 0 && db->applier_pid == 0 && db->task_pid == 0 && db->result_pid == 0;
+		empty = db->coordinator_pid == 0 && db->applier_pid == 0 && db->task_pid == 0 &&
+			db->result_pid == 0 && db->verify_pid == 0;
 		LWLockRelease(&sd_shared->lock);
 		if (empty || left_us <= 0)
 			break;

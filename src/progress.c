@@ -160,3 +160,28 @@ sd_progress_gives_up(SdDatabase *db, const ErrorData *error)
 	LWLockRelease(&db->lock);
 	return !sd_error_passes(error->sqlerrcode) || attempts >= SD_GIVE_UP_ATTEMPTS;
 }
+
+/* ---- the whole schema ---- */
+
+void
+sd_progress_verified(SdDatabase *db, int64 objects, int64 took_us)
+{
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->verify_failed_at = 0;
+	db->verify_error[0] = '\0';
+	db->verified_at = GetCurrentTimestamp();
+	db->verify_ms = (int32) (took_us / SD_US_PER_MS);
+	db->verify_objects = objects;
+	LWLockRelease(&db->lock);
+	ConditionVariableBroadcast(&db->changed);
+}
+
+void
+sd_progress_not_verified(SdDatabase *db, const char *error)
+{
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	if (db->verify_failed_at == 0)
+		db->verify_failed_at = GetCurrentTimestamp();
+	sd_shared_copy(db->verify_error, sizeof(db->verify_error), error);
+	LWLockRelease(&db->lock);
+}

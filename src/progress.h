@@ -33,6 +33,10 @@ extern bool sd_progress_failed(SdDatabase *db, int64 version, const ErrorData *e
 /* An attempt of what our log takes back fails: shall it be skipped, instead of tried again? */
 extern bool sd_progress_gives_up(SdDatabase *db, const ErrorData *error);
 
+/* The whole schema was compared with its digests; or could not be. */
+extern void sd_progress_verified(SdDatabase *db, int64 objects, int64 took_us);
+extern void sd_progress_not_verified(SdDatabase *db, const char *error);
+
 /* Is it halted because schemadrift.allowed_roles holds the version?  Caller holds db->lock, or a copy. */
 extern bool sd_progress_is_held(const SdDatabase *db);
 

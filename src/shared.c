@@ -207,6 +207,8 @@ sd_shared_stop(SdDatabase *db)
 		(void) kill(db->task_pid, SIGTERM);
 	if (db->result_pid != 0)
 		(void) kill(db->result_pid, SIGTERM);
+	if (db->verify_pid != 0)
+		(void) kill(db->verify_pid, SIGTERM);
 }
 
 void

@@ -296,6 +296,7 @@ typedef struct SdDatabase
 	Latch	   *applier_latch;
 	int			task_pid;		/* works on an online entry */
 	int			result_pid;		/* proposes the result of one */
+	int			verify_pid;		/* compares the whole schema with its digests */
 	bool		told_to_stop;	/* the coordinator's end is no failure */
 	int64		started_us;		/* monotonic time of the coordinator's last start */
 	int64		start_at_us;	/* not before: back-off after failures */
@@ -330,6 +331,9 @@ typedef struct SdDatabase
 	TimestampTz verified_at;	/* when that last came to its end, whatever it found */
 	TimestampTz verify_failed_at;	/* since when it does not; 0: it does */
 	char		verify_error[SD_TEXT_SIZE];
+	int32		verify_ms;		/* how long the last one took, and ... */
+	int64		verify_objects; /* ... how many objects it looked at; 0: none yet */
+	bool		verify_now;		/* something may have gone past the hooks: the coordinator shall have it looked at */
 
 	int64		counts[SD_COUNTERS];	/* sd_shared_count_event() */
 

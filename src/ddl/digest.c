@@ -253,6 +253,84 @@ write_differences(const SdObjectRow *old, int nold, const RowList *now)
 	sd_objects_put(put, nput);
 }
 
+/* Told that they are new, nobody looks for their rows under other OIDs: those are in the set, too. */
+static void
+add_suspect(SdTouched *set, const SdFrozen *frozen, const SdObjectRow *row, bool is_new, int *n)
+{
+	if (sd_frozen_by(frozen, row->classid, row->objid, row->identity) != 0)
+		return;
+	if (is_new)
+		sd_touched_object_access(set, OAT_POST_CREATE, row->classid, row->objid, 0, NULL);
+	else
+		sd_touched_add(set, row->classid, row->objid);
+	(*n)++;
+}
+
+static void
+add_suspects(SdTouched *set, const SdObjectRow *old, int nold, const RowList *now, int *n)
+{
+	HASHCTL		control = {.keysize = 2 * sizeof(Oid), .entrysize = sizeof(Located), .hcxt = CurrentMemoryContext};
+	HTAB	   *located = hash_create("schemadrift objects by OID", Max(nold, 16), &control,
+									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	SdFrozen   *frozen = sd_frozen_read();
+
+	for (int i = 0; i < nold; i++)
+	{
+		Oid			key[2] = {old[i].classid, old[i].objid};
+		Located    *entry = hash_search(located, key, HASH_ENTER, NULL);
+
+		entry->row = &old[i];
+		entry->seen = false;
+	}
+	for (int i = 0; i < now->n; i++)
+	{
+		Oid			key[2] = {now->rows[i].classid, now->rows[i].objid};
+		Located    *entry = hash_search(located, key, HASH_FIND, NULL);
+
+		if (entry)
+			entry->seen = true;
+		if (entry == NULL || !same_row(entry->row, &now->rows[i]))
+			add_suspect(set, frozen, &now->rows[i], entry == NULL, n);
+	}
+	for (int i = 0; i < nold; i++)
+	{
+		Oid			key[2] = {old[i].classid, old[i].objid};
+		Located    *entry = hash_search(located, key, HASH_FIND, NULL);
+
+		if (!entry->seen)
+			add_suspect(set, frozen, &old[i], false, n);
+	}
+}
+
+int64
+sd_digest_suspects(SdTouched *set, int *n)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "schemadrift digest", ALLOCSET_DEFAULT_SIZES);
+	SdScope		scope;
+	int			guc_level;
+	SdHasher   *hasher;
+	SdObjectRow *old;
+	int			nold;
+	RowList		now;
+
+	*n = 0;
+	MemoryContextSwitchTo(context);
+	sd_store_enter(&scope);
+	guc_level = sd_canonical_enter();
+	hasher = sd_hasher_create();
+	old = sd_objects_all(&nold);
+	MemoryContextSwitchTo(context);
+	now = scan_rows(hasher);
+	add_suspects(set, old, nold, &now, n);
+	sd_hasher_free(hasher);
+	sd_canonical_leave(guc_level);
+	sd_store_leave(&scope);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return now.n;
+}
+
 /* ... but changes are named by name: an index that got another OID is no change. */
 static List *
 list_differences(const SdObjectRow *old, int nold, const RowList *now)

@@ -49,6 +49,12 @@ extern SdDigest sd_digest_rebuild(void);
  */
 extern SdDigest sd_digest_update(SdTouched *set, List **changed);
 
+/*
+ * Hashes everything, as one's snapshots show it, and adds to the set whatever does not fit the table: an object that is new, gone or changed, or
+ * was while this looked.  Changes nothing.  Returns how many objects there are; *n: how many were added.
+ */
+extern int64 sd_digest_suspects(SdTouched *set, int *n);
+
 /* The root as of the last update or rebuild; of a table never filled: all zeroes. */
 extern SdDigest sd_digest_root(void);
 

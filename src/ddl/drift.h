@@ -44,6 +44,20 @@ extern void sd_drift_outside(List *changed, int64 change, const char *found);
  */
 extern void sd_drift_found(List *changed);
 
+/*
+ * The digest table was made in another canonical form, or without regard to the patterns of local objects that policy has now: made
+ * anew, and *root is its root.  An object that became local is no drift any more; one that is local no longer is in no version of the log,
+ * and becomes drift.  In another form nothing can be said of what was known as drift: it is forgotten.  False: it fits.
+ */
+extern bool sd_drift_rebase(SdDigest *root);
+
+/*
+ * The whole schema against the digest table.  First without the DDL lock: adds to the set what may have changed past every hook; returns
+ * how many objects there are.  Then, if that found any, with it: looks at those again, and what did change becomes drift.
+ */
+extern int64 sd_drift_suspect(SdTouched *set, int *n);
+extern void sd_drift_settle(SdTouched *set);
+
 /* At the origin of a coordinated change: error SD008 if it changed an object that is otherwise here than the log says. */
 extern void sd_drift_refuse(List *changed);
 

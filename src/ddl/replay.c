@@ -386,6 +386,8 @@ sd_replay_execute(const SdPlan *plan, const SdApplied *applied, TimestampTz sinc
 	sd_applied_advance(plan->version, &plan->chain, after.byte);
 	sd_execution_insert(plan->version, plan->action == SD_REPLAY_SKIP ? "skipped" : "applied", since, attempts,
 						plan->reason);
+	if (strcmp(plan->entry->kind, SD_KIND_POLICY) == 0)
+		(void) sd_drift_rebase(&after);
 	sd_store_leave(&scope);
 }
 

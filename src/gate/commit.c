@@ -257,6 +257,7 @@ check_and_write(const SdEntry *entry, bool chosen, const SdDigest *after)
 {
 	SdApplied	applied;
 	SdChain		chain;
+	SdDigest	rebased;
 	SdFinalVerdict verdict;
 
 	sd_applied_lock(&applied);
@@ -268,6 +269,8 @@ check_and_write(const SdEntry *entry, bool chosen, const SdDigest *after)
 		sd_execution_insert(sd_change.version, "applied", GetCurrentTransactionStartTimestamp(), 1, NULL);
 		if (strcmp(entry->kind, SD_KIND_ONLINE) == 0)
 			sd_task_insert(sd_change.version, sd_json_object(sd_entry_payload(entry), "relations"), false);
+		if (strcmp(entry->kind, SD_KIND_POLICY) == 0)
+			(void) sd_drift_rebase(&rebased);
 	}
 	return verdict;
 }

@@ -52,6 +52,7 @@
 #include "gate/mode.h"
 #include "gate/online.h"
 #include "gate/policy.h"
+#include "gate/suspect.h"
 #include "store/entry.h"
 
 static ProcessUtility_hook_type previous_utility = NULL;
@@ -75,6 +76,9 @@ typedef struct SdRunning
 } SdRunning;
 
 static SdRunning *running = NULL;
+
+/* Under a statement that changes no schema, whatever it does to catalogs. */
+static bool passing = false;
 
 /* The arguments of the hook, handed on as they are. */
 typedef struct SdUtility
@@ -103,6 +107,24 @@ pass_on(const SdUtility *u)
 								u->params, u->environment, u->dest, u->completion);
 	if (entered)
 		sd_doomed_leave(&callback);
+}
+
+/* The same for what is maintenance, or none of ours. */
+static void
+pass_by(const SdUtility *u)
+{
+	bool		was = passing;
+
+	passing = true;
+	PG_TRY();
+	{
+		pass_on(u);
+	}
+	PG_FINALLY();
+	{
+		passing = was;
+	}
+	PG_END_TRY();
 }
 
 /* ---- objects that a statement touches ---- */
@@ -178,7 +200,11 @@ static void
 object_touched(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
 {
 	if (running == NULL && sd_executing() == SD_EXECUTING_NOTHING)
+	{
+		if (!passing)
+			sd_suspect_object(class_id, object_id);
 		return;
+	}
 	/* by DROP OWNED or a CASCADE; the statement itself is looked at before it runs */
 	if (access == OAT_DROP && class_id == ExtensionRelationId && object_id == get_extension_oid("schemadrift", true))
 		refuse_drop();
@@ -315,7 +341,8 @@ run_alone(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 {
 	sd_capture_require_outside();
 	sd_capture_add(sd_capture_make(u->pstmt, u->query_string, disposition_of(mode), verdict->class));
-	pass_on(u);
+	pass_by(u);
+	sd_suspect_note();			/* what it did is found by looking */
 }
 
 /*
@@ -533,7 +560,12 @@ gate_statement(const SdUtility *u)
 		return;
 	}
 	/* PostgreSQL refuses DDL in a read-only transaction; nobody has to be asked */
-	if (!gate_applies() || XactReadOnly || in_own_script() || is_in_no_group(stmt))
+	if (in_own_script())
+	{
+		pass_by(u);
+		return;
+	}
+	if (!gate_applies() || XactReadOnly || is_in_no_group(stmt))
 	{
 		pass_on(u);
 		return;
@@ -552,7 +584,7 @@ gate_statement(const SdUtility *u)
 			/* in a script it is part of what all regions do: a role's other name is in digests */
 			if (sd_executing() != SD_EXECUTING_NOTHING)
 				sd_touched_statement(sd_capture_touched(), stmt);
-			pass_on(u);
+			pass_by(u);
 			break;
 		case SD_CLASS_TEMPORARY:
 			run_temporary(u, &verdict);
@@ -610,9 +642,11 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 			/* maintenance: local, and nothing has to be known about it */
 		case T_LockStmt:
 		case T_TruncateStmt:
+			break;
 		case T_VacuumStmt:
 		case T_ReindexStmt:
-			break;
+			pass_by(&u);
+			return;
 
 		case T_TransactionStmt:
 			if (((TransactionStmt *) pstmt->utilityStmt)->kind == TRANS_STMT_PREPARE)
@@ -645,4 +679,5 @@ sd_hooks_init(void)
 	ProcessUtility_hook = sd_process_utility;
 	previous_access = object_access_hook;
 	object_access_hook = sd_object_access;
+	sd_suspect_init();
 }

@@ -33,3 +33,13 @@ COMMENT ON COLUMN schemadrift_store.drift.author IS 'in a copy: who made that ch
 ALTER TABLE schemadrift_store.bypass ADD COLUMN settled timestamptz;
 COMMENT ON COLUMN schemadrift_store.bypass.settled IS
 	'since when nothing of it is left: taken back, adopted by the log, or overwritten; null: it is part of this region''s schema';
+
+CREATE FUNCTION schemadrift.verify(region text DEFAULT NULL, OUT object_type text, OUT identity text, OUT difference text,
+	OUT property text, OUT by_log text, OUT here text, OUT since timestamptz)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'sd_verify';
+COMMENT ON FUNCTION schemadrift.verify(text) IS
+	'compares the whole schema of this region with its digests, now, and returns what is otherwise than the log says; a row a property, where that is known';
+
+REVOKE ALL ON FUNCTION schemadrift.verify(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION schemadrift.verify(text) TO schemadrift_admin, schemadrift_migrator;

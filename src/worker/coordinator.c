@@ -606,6 +606,7 @@ create(SdDatabase *db)
 	c->counted = sd_standing_create(c->context);
 	sd_round_init(&c->change, c);
 	sd_round_init(&c->settle, c);
+	sd_verify_create(c);
 
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
 	db->boot_id = pg_prng_uint64(&pg_global_prng_state) >> 1;
@@ -686,6 +687,7 @@ sd_coordinator_main(Datum main_arg)
 			sd_gossip_drive(c, now);
 			sd_task_drive(c, now);
 			sd_drift_drive(c, now);
+			sd_verify_drive(c, now);
 		}
 		drive_applier(c);
 		describe(c);
@@ -701,6 +703,7 @@ sd_coordinator_main(Datum main_arg)
 		deadline = Min(deadline, applier_deadline(c, now));
 		deadline = Min(deadline, sd_task_deadline(c, now));
 		deadline = Min(deadline, sd_drift_deadline(c, now));
+		deadline = Min(deadline, sd_verify_deadline(c, now));
 		if (sd_loop_wait(c->loop, deadline, sd_wait_event(SD_WAIT_COORDINATOR)))
 			c->look = true;
 	}

@@ -257,6 +257,11 @@ struct SdCoordinator
 
 	BackgroundWorkerHandle *applier;
 	int64		applier_from;	/* version before it started */
+
+	BackgroundWorkerHandle *verifier;
+	int64		verified_us;	/* monotonic: when the last one ended; 0: none yet */
+	int64		verify_pause_us;	/* until the next one, if nothing calls for it before */
+	int64		verify_after_us;	/* not before */
 };
 
 /* coordinator.c */
@@ -441,5 +446,12 @@ extern const char *sd_lost_no_vote(SdCoordinator *c);
 
 /* How a void region is, and its way back. */
 extern void sd_lost_describe(SdCoordinator *c, char *reason, char *remedy, Size size);
+
+/* ---- verify.c: the whole schema against its digests, now and then ---- */
+
+/* Before the first turn. */
+extern void sd_verify_create(SdCoordinator *c);
+extern void sd_verify_drive(SdCoordinator *c, int64 now);
+extern int64 sd_verify_deadline(SdCoordinator *c, int64 now);
 
 #endif							/* SD_WORKER_COORDINATOR_H */

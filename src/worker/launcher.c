@@ -193,7 +193,8 @@ report_too_few(const char *database_name)
 		if (db->database == InvalidOid)
 			continue;
 		wanted += db->wanted;
-		ours += (workers[i] != NULL) + (db->applier_pid != 0) + (db->task_pid != 0) + (db->result_pid != 0);
+		ours += (workers[i] != NULL) + (db->applier_pid != 0) + (db->task_pid != 0) + (db->result_pid != 0) +
+			(db->verify_pid != 0);
 	}
 	wanted += sd_shared->n_unplaced;
 	needed = Max(max_worker_processes - ours, 0) + 1 + 2 * Max(wanted, 1);
@@ -356,7 +357,7 @@ manage_slot(int slot)
 	{
 		sd_shared_stop(db);
 		if (workers[slot] == NULL && db->coordinator_pid == 0 && db->applier_pid == 0 &&
-			db->task_pid == 0 && db->result_pid == 0)
+			db->task_pid == 0 && db->result_pid == 0 && db->verify_pid == 0)
 		{
 			db->database = InvalidOid;
 			/* now there is room for one that found none */

@@ -28,6 +28,7 @@ static const WorkerDescription descriptions[] = {
 	[SD_WORKER_APPLIER] = {"schemadrift applier", "sd_applier_main"},
 	[SD_WORKER_TASK] = {"schemadrift task", "sd_task_main"},
 	[SD_WORKER_RESULT] = {"schemadrift result", "sd_task_result_main"},
+	[SD_WORKER_VERIFY] = {"schemadrift verify", "sd_verify_main"},
 };
 
 BackgroundWorkerHandle *
@@ -113,6 +114,8 @@ leave_slot(int code, Datum arg)
 		claimed->task_pid = 0;
 	if (claimed->result_pid == MyProcPid)
 		claimed->result_pid = 0;
+	if (claimed->verify_pid == MyProcPid)
+		claimed->verify_pid = 0;
 	sd_shared_wake_launcher();
 	LWLockRelease(&sd_shared->lock);
 	ConditionVariableBroadcast(&claimed->changed);
@@ -152,6 +155,11 @@ sd_worker_claim(SdWorkerKind kind, Oid database)
 		else if (kind == SD_WORKER_RESULT && db->result_pid == 0)
 		{
 			db->result_pid = MyProcPid;
+			entered = true;
+		}
+		else if (kind == SD_WORKER_VERIFY && db->verify_pid == 0)
+		{
+			db->verify_pid = MyProcPid;
 			entered = true;
 		}
 	}

@@ -17,7 +17,8 @@ typedef enum SdWorkerKind
 	SD_WORKER_COORDINATOR,
 	SD_WORKER_APPLIER,
 	SD_WORKER_TASK,				/* does this region's share of an online entry */
-	SD_WORKER_RESULT			/* proposes the result of one */
+	SD_WORKER_RESULT,			/* proposes the result of one */
+	SD_WORKER_VERIFY			/* compares the whole schema with its digests */
 } SdWorkerKind;
 
 /*

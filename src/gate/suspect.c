@@ -1,0 +1,109 @@
+/*
+ * suspect.c: changes of the catalogs that the gate does not look at; see suspect.h.
+ *
+ * Runs in every backend.  A query that changes nothing pays for one comparison, one that changes rows for one more a table.
+ * Takes SdDatabase.lock, after the commit of a transaction that is suspected.
+ */
+#include "compat.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/catalog.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/plannodes.h"
+#include "parser/parsetree.h"
+
+#include "ddl/describe.h"
+#include "ddl/place.h"
+#include "gate/suspect.h"
+#include "shared.h"
+
+static ExecutorStart_hook_type previous_start = NULL;
+static bool noted = false;
+
+/* Nothing here can fail: it runs in the commit callback. */
+static void
+at_end(XactEvent event, void *arg)
+{
+	SdDatabase *db;
+
+	(void) arg;
+	if (!noted || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
+		return;
+	noted = false;
+	db = event == XACT_EVENT_COMMIT ? sd_shared_mine() : NULL;
+	if (db == NULL)
+		return;
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->verify_now = true;
+	LWLockRelease(&db->lock);
+	sd_shared_wake(db);
+}
+
+void
+sd_suspect_note(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(at_end, NULL);
+	registered = true;
+	noted = true;
+}
+
+void
+sd_suspect_object(Oid class_id, Oid object_id)
+{
+	const Oid  *catalogs;
+	int			n = sd_described_catalogs(&catalogs);
+
+	/* it drops what sessions that crashed left in their temporary schemas */
+	if (noted || MyBackendType == B_AUTOVAC_WORKER)
+		return;
+	for (int i = 0; i < n; i++)
+	{
+		if (catalogs[i] != class_id)
+			continue;
+		switch (sd_place_of(class_id, object_id))
+		{
+			case SD_PLACE_TEMPORARY:
+			case SD_PLACE_WITH_TABLE:	/* of a temporary one, mostly: they go at the end of every session */
+				break;
+			case SD_PLACE_UNKNOWN:	/* it is being made */
+			case SD_PLACE_ORDINARY:
+			case SD_PLACE_OTHER:
+				sd_suspect_note();
+				break;
+		}
+		return;
+	}
+}
+
+static pg_noinline void
+look_at_targets(const QueryDesc *query)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->plannedstmt->resultRelations)
+		if (rt_fetch(lfirst_int(cell), query->plannedstmt->rtable)->relid < FirstNormalObjectId)
+			sd_suspect_note();
+}
+
+static void
+start(QueryDesc *query, int flags)
+{
+	if (unlikely(query->plannedstmt->resultRelations != NIL))
+		look_at_targets(query);
+	if (previous_start)
+		previous_start(query, flags);
+	else
+		standard_ExecutorStart(query, flags);
+}
+
+void
+sd_suspect_init(void)
+{
+	previous_start = ExecutorStart_hook;
+	ExecutorStart_hook = start;
+}

@@ -1,0 +1,20 @@
+/*
+ * suspect.h: changes of the catalogs that the gate does not look at.
+ *
+ * A superuser's UPDATE of pg_class, an extension's C code that makes a table: nothing is refused, and nothing is known of what it
+ * did.  But once such a transaction has committed, the coordinator is told to have the whole schema looked at.
+ */
+#ifndef SD_GATE_SUSPECT_H
+#define SD_GATE_SUSPECT_H
+
+#include "compat.h"
+
+extern void sd_suspect_init(void);
+
+/* This transaction did so. */
+extern void sd_suspect_note(void);
+
+/* An access to an object outside of any statement that the gate looks at. */
+extern void sd_suspect_object(Oid class_id, Oid object_id);
+
+#endif							/* SD_GATE_SUSPECT_H */
