@@ -24,6 +24,7 @@ INSERT INTO decided_call VALUES
 	('schemadrift.diff', 'admin migrator'),
 	('schemadrift.repair_plan', 'admin migrator'),
 	('schemadrift.drift_text', 'admin migrator'),
+	('schemadrift.verify', 'admin migrator'),
 	('schemadrift.join', 'admin'),
 	('schemadrift.leave', 'admin'),
 	('schemadrift.remove_region', 'admin'),
