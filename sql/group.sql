@@ -40,7 +40,7 @@ SELECT schemadrift.join(:'me', 'eu-west', 'host=x', 'witness');
 SELECT schemadrift.join(:'me', 'eu-west', 'host=x', options => '[]');
 SELECT schemadrift.join(:'me', 'eu-west', 'host=x', options => '{"schemas": "equal"}');
 SELECT schemadrift.join(:'me', 'eu-west', 'host=x', options => '{"schema": "other"}');
-SELECT schemadrift.join(:'me', 'eu-west', 'host=x', options => '{"schema": "adopt"}');
+SELECT schemadrift.join(:'me', 'eu-west', 'host=x', options => '{"schema": "equal", "reason": "none"}');
 SELECT schemadrift.join(:'me', 'eu-west', 'host=x');
 CREATE FUNCTION public.something() RETURNS int LANGUAGE sql AS 'SELECT 1';
 SELECT schemadrift.join(:'me', 'eu-west', 'host=x', options => '{"schema": "empty"}');

@@ -1,6 +1,6 @@
 # Drift: what is otherwise in a region than the log says is a row an object, whoever made it so and however; it goes when it is taken
 # back, it keeps a region from changing that object for others, and a replay that leaves something else than its origin halts.
-# Three databases of one server are the regions.
+# Three databases of one server are the regions; a fourth one joins with a schema of its own.
 use strict;
 use warnings FATAL => 'all';
 
@@ -9,8 +9,9 @@ use lib "$FindBin::Bin/lib";
 use SchemaDrift::Group;
 use Test::More;
 
+my @three = qw(r1 r2 r3);
 my $g = SchemaDrift::Group->new(
-	regions   => [qw(r1 r2 r3)],
+	regions   => [qw(r1 r2 r3 r4)],
 	databases => 1,
 	conf      => <<'CONF');
 schemadrift.heartbeat_interval = 200ms
@@ -18,8 +19,8 @@ schemadrift.lock_timeout = 2s
 schemadrift.verify_interval = 0
 max_worker_processes = 30
 CONF
-$g->sql($_, 'CREATE TABLE t (a int, b text); CREATE VIEW v AS SELECT a FROM t; CREATE TABLE other (a int)') foreach $g->names;
-$g->make_group(mode => 'coordinate');
+$g->sql($_, 'CREATE TABLE t (a int, b text); CREATE VIEW v AS SELECT a FROM t; CREATE TABLE other (a int)') foreach @three;
+$g->make_group(names => \@three, mode => 'coordinate');
 my $server = $g->region('r1');
 
 my $off = q{SET schemadrift.bypass_reason = 'a fire'; SET schemadrift.ddl_mode = off;};
@@ -53,7 +54,7 @@ sub logged_roots_fit
 
 # ---- a change outside the log ----
 
-$g->sql('r3', "$off ALTER TABLE t ADD COLUMN c int; CREATE TABLE mine (a int)");
+$g->sql('r3', "$off BEGIN; ALTER TABLE t ADD COLUMN c int; CREATE TABLE mine (a int); COMMIT");
 is($g->sql('r3', $rows), 'table public.mine extra bypass, table public.t changed bypass', 'a change outside the log is a row an object');
 is($g->sql('r3', 'SELECT count(DISTINCT change) FROM schemadrift_store.drift'), 1, 'of one dot');
 is($g->sql('r3', "SELECT mode || ' ' || reason || ' ' || (settled IS NULL) FROM schemadrift_store.bypass"), 'off a fire true', 'that says why');
@@ -90,7 +91,7 @@ like($g->sql('r3', q{SELECT halt_error || ' ' || halt_detail FROM (SELECT error 
 is($g->sql('r3', 'SELECT count(*) FROM pg_attribute WHERE attrelid = $$t$$::regclass AND attname = $$e$$'), 0, 'nothing of it happened');
 
 # policy may say: go on
-is($g->sql('r1', q{SELECT value FROM schemadrift.policy WHERE key = 'on_drift'}), 'halt', 'by default');
+is($g->sql('r1', q{SELECT value FROM schemadrift.policy WHERE key = 'on_drift'}), '"halt"', 'by default');
 refused($g->try('r1', q{SELECT schemadrift.set_policy('{"on_drift": "ignore"}')}), '22023', 'there is no third way');
 $g->sql('r1', q{SELECT schemadrift.set_policy('{"on_drift": "warn"}')});
 $g->try('r3', q{SELECT schemadrift.retry()});
@@ -105,21 +106,21 @@ $g->sql('r1', q{SELECT schemadrift.set_policy('{"on_drift": null}')});
 $g->sql('r3', "$off ALTER TABLE t DROP COLUMN c; DROP TABLE mine");
 is($g->sql('r3', $rows), '', 'what is taken back is no drift');
 is($g->sql('r3', $unsettled), 0, 'and its dots are settled');
-ok($g->converged, 'equal again');
+ok($g->converged(@three), 'equal again');
 $g->sql('r3', 'ALTER TABLE t ADD COLUMN d int');
-ok($g->converged, 'and it changes that object again');
+ok($g->converged(@three), 'and it changes that object again');
 logged_roots_fit('the roots in the log follow one another, drift or none');
 
 # ---- what a replay makes more than its origin ----
 
 $g->sql('r2', 'CREATE TABLE who (name text); INSERT INTO who VALUES (NULL)');
-ok($g->converged, 'a table with a row of r2 alone');
+ok($g->converged(@three), 'a table with a row of r2 alone');
 $g->sql('r1', q{SELECT schemadrift.apply('data', 'DO $$ BEGIN IF EXISTS (SELECT FROM who) THEN CREATE TABLE surprise (); END IF; ALTER TABLE other ADD COLUMN d int; END $$')});
 ok($g->wait_until('r2', 'SELECT state FROM schemadrift.status', 'halted'), 'what a replay makes more than its origin halts, too');
 ok($server->wait_log(qr/table public\.surprise was made here, not at its origin/), 'and it is named');
 $g->sql('r2', 'DELETE FROM who');
 $g->try('r2', 'SELECT schemadrift.retry()');
-ok($g->converged, 'mended, and tried again');
+ok($g->converged(@three), 'mended, and tried again');
 
 # ---- past every hook ----
 
@@ -142,7 +143,7 @@ $g->sql('r2', 'REINDEX TABLE other; CLUSTER; ANALYZE; CREATE TEMP TABLE scratch 
 $g->sql('r2', 'SELECT * FROM schemadrift.verify()');
 is($g->sql('r2', 'SELECT count(*) FROM schemadrift_store.bypass'), $verified, 'maintenance and temporary objects are none');
 $g->sql('r2', 'CREATE INDEX other_b ON other (b)');
-ok($g->converged, 'an index');
+ok($g->converged(@three), 'an index');
 $g->sql('r2', 'REINDEX INDEX CONCURRENTLY other_b');
 is($g->sql('r2', 'SELECT count(*) FROM schemadrift.verify()'), 0, 'built again under another OID it is the same');
 
@@ -151,21 +152,22 @@ my $open = $g->session('r2');
 $open->query('BEGIN; ALTER TABLE other ADD COLUMN under_way int;');
 is($g->sql('r2', 'SELECT count(*) FROM schemadrift.verify()'), 0, 'a change that is not committed is not looked at');
 $open->query('COMMIT;');
-ok($g->converged, 'it commits');
+ok($g->converged(@three), 'it commits');
 
 # nor is an online version
-my $hold = $g->session('r2');
+my $hold = $g->session('r1');
 $hold->query('BEGIN; LOCK TABLE other IN ROW EXCLUSIVE MODE;');
 my $build = $g->session('r2');
 $build->send('CREATE INDEX CONCURRENTLY other_c ON other (c);');
-ok($g->wait_until('r2', q{SELECT count(*) FROM pg_class WHERE relname = 'other_c'}, 1), 'an index is being built');
+ok($g->wait_until('r2', q{SELECT string_agg(state, '') FROM schemadrift_store.task WHERE state NOT IN ('applied', 'cancelled')}, 'done'),
+	'an index is built, and elsewhere is not yet');
 is($g->sql('r2', 'SELECT count(*) FROM schemadrift.verify()'), 0, 'which is no drift');
 $g->sql('r2', "$off ALTER TABLE other ADD CONSTRAINT meddled CHECK (a > 0) NOT VALID");
-is($g->sql('r2', $rows), 'table public.other changed bypass', 'but who meddles with it outside the log is seen');
+like($g->sql('r2', $rows), qr/table public\.other changed bypass/, 'but who meddles with it outside the log is seen');
 $g->sql('r2', "$off ALTER TABLE other DROP CONSTRAINT meddled");
 $hold->query('COMMIT;');
 is($build->result->{sqlstate} || q{00000}, q{00000}, "the build ends");
-ok($g->converged, 'the index is there');
+ok($g->converged(@three), 'the index is there');
 is($g->sql('r2', $rows), '', 'and nothing is left of what was taken back in time');
 
 # ---- verify() ----
@@ -178,19 +180,19 @@ refused($g->try('r2', 'SELECT * FROM schemadrift.verify()', user => 'nobody'), '
 # ---- by hand ----
 
 $g->sql('r3', 'CREATE TABLE h (a int); INSERT INTO h VALUES (NULL)');
-ok($g->converged, 'a table');
+ok($g->converged(@three), 'a table');
 $g->sql('r1', q{SELECT schemadrift.apply('by hand', 'ALTER TABLE h ADD CONSTRAINT h_a CHECK (a IS NOT NULL)')});
 ok($g->wait_until('r3', 'SELECT state FROM schemadrift.status', 'halted'), 'cannot be applied');
 $g->sql('r3', "$off DELETE FROM h; ALTER TABLE h ADD CONSTRAINT h_a CHECK (a IS NOT NULL)");
 like($g->sql('r3', $rows), qr/constraint public\.h\.h_a extra bypass/, 'done by hand it is drift');
 $g->sql('r3', q{SELECT schemadrift.mark_applied('by hand', 'done')});
 is($g->sql('r3', $rows) . $g->sql('r3', $unsettled), '0', 'until it is marked');
-ok($g->converged, 'equal');
+ok($g->converged(@three), 'equal');
 
 # ---- local objects ----
 
 $g->sql('r1', q{SELECT schemadrift.set_policy('{"local": ["scratch.*"]}')});
-ok($g->converged, 'a policy on local objects');
+ok($g->converged(@three), 'a policy on local objects');
 $g->sql('r2', 'CREATE SCHEMA scratch; CREATE TABLE scratch.mine (a int)');
 ok($g->wait_until('r1', q{SELECT count(*) FROM pg_namespace WHERE nspname = 'scratch'}, 1), 'their schema');
 is($g->sql('r2', $rows), '', 'what is local is no drift');
@@ -200,7 +202,7 @@ is($g->sql('r1', $rows) // '', '', 'where it is');
 $g->sql('r1', 'ALTER TABLE other DROP COLUMN under_way');
 ok($g->wait_until('r2', q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'other'::regclass AND attname = 'under_way'}, 0), 'which halts nobody');
 $g->sql('r2', "$off DROP TABLE scratch.mine");
-ok($g->converged, 'equal');
+ok($g->converged(@three), 'equal');
 
 # ---- nothing is written when nothing is found; and what is known outlives a crash ----
 
@@ -208,17 +210,42 @@ $g->sql('r1', "$off CREATE TABLE kept (a int)");
 $server->kill9;
 $server->start;
 is($g->sql('r1', $rows), 'table public.kept extra bypass', 'drift outlives a crash');
-ok($g->reached, 'all hear each other again');
+ok($g->reached(@three), 'all hear each other again');
 $g->sql('r1', "$off DROP TABLE kept");
 my $quiet = q{SELECT coalesce(max(xmin::text::bigint), 0) || ' ' || (SELECT count(*) FROM schemadrift_store.drift) FROM schemadrift_store.digest};
 my $before = $g->sql('r1', "$quiet") . $g->sql('r1', 'SELECT txid_current_if_assigned() IS NULL');
 $g->sql('r1', 'DO $$ BEGIN PERFORM schemadrift.verify(); IF txid_current_if_assigned() IS NOT NULL THEN RAISE EXCEPTION $m$it writes$m$; END IF; END $$');
 is($g->sql('r1', "$quiet") . $g->sql('r1', 'SELECT txid_current_if_assigned() IS NULL'), $before, 'a look that finds nothing writes nothing');
 
+# ---- joining with another schema ----
+
+$g->sql('r4', 'CREATE TABLE t (a int, b text); CREATE TABLE legacy (a int PRIMARY KEY)');
+refused($g->try('r4', sprintf q{SELECT schemadrift.join('%s', 'r4', '%s')}, map { $g->conninfo($_) =~ s/'/''/gr } qw(r1 r4)), 'SD008',
+	'who has another schema does not join by the way');
+$g->sql('r1', "$off CREATE TABLE of_r1 ()");
+$r = $g->try('r4', sprintf q{SELECT schemadrift.join('%s', 'r4', '%s', options => '{"schema": "adopt"}')}, map { $g->conninfo($_) =~ s/'/''/gr } qw(r1 r4));
+refused($r, 'SD008', 'nor by a region that has drifted itself');
+like($r->{hint}, qr/another region/, 'but by another one');
+$g->sql('r1', "$off DROP TABLE of_r1");
+$g->join('r4', 'r1', options => '{"schema": "adopt", "reason": "legacy"}');
+like($g->sql('r4', $rows), qr/constraint public\.legacy\.legacy_pkey extra adopt.*table public\.legacy extra adopt.*table public\.other missing adopt.*table public\.t changed adopt/,
+	'joined with what differs as drift');
+is($g->sql('r4', "SELECT DISTINCT acknowledged FROM schemadrift_store.drift"), 'legacy', 'acknowledged');
+is($g->sql('r4', "SELECT mode || ' ' || reason FROM schemadrift_store.bypass"), 'adopt legacy', 'one dot');
+$g->sql('r1', 'CREATE TABLE fresh (a int)');
+ok($g->wait_until('r4', q{SELECT count(*) FROM pg_class WHERE relname = 'fresh'}, 1), 'it applies what comes');
+$r = $g->try('r4', 'ALTER TABLE t ADD COLUMN z int');
+refused($r, 'SD008', 'and does not change what it has otherwise');
+like($r->{detail}, qr/acknowledged: legacy/, 'as everybody knows');
+$g->sql('r4', "$off DROP TABLE legacy");
+unlike($g->sql('r4', $rows), qr/legacy/, 'what is taken back is no drift');
+$g->sql('r4', 'CREATE TABLE from_r4 (a int)');
+ok($g->converged(@three), 'it changes the schema for all');
+
 # ---- a group that only observes ----
 
 $g->sql('r1', q{SELECT schemadrift.set_policy('{"mode": "observe"}')});
-ok($g->converged, 'the group observes');
+ok($g->converged(@three), 'the group observes');
 $g->sql('r2', 'CREATE TABLE seen (a int)');
 is($g->sql('r2', $rows), 'table public.seen extra observe', 'what is recorded only is drift');
 $g->sql('r2', 'DROP TABLE seen');

@@ -6,11 +6,13 @@
  */
 #include "compat.h"
 
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "ddl/canonical.h"
 #include "ddl/describe.h"
 #include "ddl/drift.h"
+#include "ddl/frozen.h"
 #include "ddl/hash.h"
 #include "errors.h"
 #include "store/drift.h"
@@ -277,136 +279,57 @@ sd_drift_outside(List *changed, int64 change, const char *found)
 	}
 }
 
+/* A dot for what has no statements that are known: its objects are named. */
+static int64
+new_dot(const SdSelf *self, List *changed, const char *author, const char *mode, const char *reason)
+{
+	int64		dot = sd_log_next_dot(self->region, self->incarnation);
+	StringInfoData what;
+	ListCell   *cell;
+
+	initStringInfo(&what);
+	foreach(cell, changed)
+	{
+		SdObjectDigest *object = lfirst(cell);
+
+		if (foreach_current_index(cell) < SHOWN_OBJECTS)
+			appendStringInfo(&what, "%s%s %s", what.len > 0 ? ", " : "", object->kind, object->identity);
+	}
+	sd_bypass_insert(dot, author, mode, reason, what.data);
+	return dot;
+}
+
 void
 sd_drift_found(List *changed)
 {
 	int64		dot;
 	SdSelf		self;
-	StringInfoData what;
-	ListCell   *cell;
 
 	if (changed == NIL || !sd_drift_kept() || !sd_self_read(&self))
 		return;
 	dot = sd_bypass_unseen();
 	if (dot == 0)
-	{
-		initStringInfo(&what);
-		foreach(cell, changed)
-		{
-			SdObjectDigest *object = lfirst(cell);
-
-			if (foreach_current_index(cell) < SHOWN_OBJECTS)
-				appendStringInfo(&what, "%s%s %s", what.len > 0 ? ", " : "", object->kind, object->identity);
-		}
-		dot = sd_log_next_dot(self.region, self.incarnation);
-		sd_bypass_insert(dot, "", "found", "seen by comparing the schema with the digests kept of it", what.data);
-	}
+		dot = new_dot(&self, changed, "", "found", "seen by comparing the schema with the digests kept of it");
 	sd_drift_outside(changed, dot, SD_FOUND_VERIFY);
 	sd_bypass_settle();
 }
 
-/* ---- the whole schema against the digests ---- */
-
-static void
-forget_rows(void)
+void
+sd_drift_adopt(List *changed, const char *reason)
 {
+	SdSelf		self;
 	ListCell   *cell;
 
+	if (changed == NIL || !sd_self_read(&self))
+		return;
+	sd_drift_outside(changed, new_dot(&self, changed, GetUserNameFromId(GetSessionUserId(), false), "adopt", reason), SD_FOUND_ADOPT);
 	foreach(cell, sd_drift_rows(NULL))
 	{
 		SdDriftRow *row = lfirst(cell);
 
-		sd_drift_delete(NULL, row->kind, row->identity);
+		row->acknowledged = (char *) reason;
+		sd_drift_put(NULL, row);
 	}
-	sd_bypass_settle();
-}
-
-static void
-follow_patterns(List *changed)
-{
-	List	   *found = NIL;
-	ListCell   *cell;
-
-	foreach(cell, changed)
-	{
-		SdObjectDigest *object = lfirst(cell);
-
-		if (object->dropped)
-			sd_drift_delete(NULL, object->kind, object->identity);
-		else
-			found = lappend(found, object);
-	}
-	sd_drift_found(found);
-	sd_bypass_settle();
-}
-
-static bool
-has_other_form(bool *other_patterns)
-{
-	SdDigestRow row;
-	char	   *joined;
-
-	(void) sd_local_patterns(&joined);
-	if (!sd_digest_row_read(&row))
-		return *other_patterns = false;
-	*other_patterns = strcmp(row.local, joined) != 0;
-	return row.form != SD_DIGEST_FORM;
-}
-
-bool
-sd_drift_rebase(SdDigest *root)
-{
-	bool		other_patterns;
-	bool		other_form = has_other_form(&other_patterns);
-	List	   *changed;
-
-	if (!other_form && !other_patterns)
-		return false;
-	*root = sd_digest_rebuild_changed(&changed);
-	sd_applied_set_digest(root->byte);
-	if (other_form)
-		forget_rows();
-	else
-		follow_patterns(changed);
-	return true;
-}
-
-int64
-sd_drift_suspect(SdTouched *set, int *n)
-{
-	bool		other_patterns;
-	int64		objects = sd_digest_suspects(set, n);
-
-	/* then the rows are to be made anew, whatever they say */
-	if (has_other_form(&other_patterns) || other_patterns)
-		*n = Max(*n, 1);
-	return objects;
-}
-
-void
-sd_drift_settle(SdTouched *set)
-{
-	SdApplied	applied;
-	SdDigest	root;
-	List	   *changed;
-	List	   *found = NIL;
-	ListCell   *cell;
-
-	sd_digest_row_lock();
-	sd_applied_lock(&applied);
-	if (sd_drift_rebase(&root))
-		return;
-	root = sd_digest_update(set, &changed);
-	if (memcmp(root.byte, applied.digest, SD_DIGEST_LENGTH) != 0)
-		sd_applied_set_digest(root.byte);
-	foreach(cell, changed)
-	{
-		SdObjectDigest *object = lfirst(cell);
-
-		if (object->frozen_by == 0)
-			found = lappend(found, object);
-	}
-	sd_drift_found(found);
 }
 
 /* ---- at the origin of a coordinated change ---- */
@@ -624,6 +547,22 @@ sd_drift_applied(Jsonb *objects, List *changed, SdDriftExtent extent, bool warn)
 		appendStringInfo(&lines, "\nand %d more", n - SHOWN_OBJECTS);
 	sd_bypass_settle();
 	return n > 0 ? lines.data : NULL;
+}
+
+void
+sd_drift_thaw(void)
+{
+	SdFrozen   *frozen = sd_frozen_read();
+	ListCell   *cell;
+
+	foreach(cell, sd_drift_rows(NULL))
+	{
+		SdDriftRow *row = lfirst(cell);
+
+		if (is_as_expected(row) && sd_frozen_by(frozen, InvalidOid, InvalidOid, row->identity) == 0)
+			sd_drift_delete(NULL, row->kind, row->identity);
+	}
+	sd_bypass_settle();
 }
 
 void

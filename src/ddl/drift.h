@@ -44,6 +44,9 @@ extern void sd_drift_outside(List *changed, int64 change, const char *found);
  */
 extern void sd_drift_found(List *changed);
 
+/* The same for what is known to differ when this region joins: acknowledged with this reason, and of one dot of mode "adopt". */
+extern void sd_drift_adopt(List *changed, const char *reason);
+
 /*
  * The digest table was made in another canonical form, or without regard to the patterns of local objects that policy has now: made
  * anew, and *root is its root.  An object that became local is no drift any more; one that is local no longer is in no version of the log,
@@ -80,6 +83,9 @@ typedef enum SdDriftExtent
 } SdDriftExtent;
 
 extern char *sd_drift_applied(Jsonb *objects, List *changed, SdDriftExtent extent, bool warn);
+
+/* An online version has its result: what was noted of the objects it worked on is drift by now, or nothing. */
+extern void sd_drift_thaw(void);
 
 /* An entry with digests of another canonical form: what it says of its objects cannot be checked, and is believed. */
 extern void sd_drift_applied_unchecked(Jsonb *objects);

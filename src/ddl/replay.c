@@ -316,6 +316,7 @@ close_entry(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 	sd_replay_close_task(plan->entry->target, says_ok(plan->entry));
 	*after = sd_digest_update(sd_capture_touched(), &changed);
 	sd_verify_entry(plan->version, payload, before, changed, after);
+	sd_drift_thaw();
 	sd_store_leave(&scope);
 }
 
@@ -409,6 +410,8 @@ sd_replay_mark(const SdPlan *plan, TimestampTz since, int attempts, const char *
 		sd_verify_entry(plan->version, sd_entry_payload(plan->entry), NULL, changed, &after);
 	else
 		sd_drift_found(changed);
+	if (plan->action == SD_REPLAY_RESULT)
+		sd_drift_thaw();
 	sd_applied_advance(plan->version, &plan->chain, after.byte);
 	sd_execution_insert(plan->version, plan->action == SD_REPLAY_SKIP ? "skipped" : "applied", since, attempts, reason);
 	sd_store_leave(&scope);

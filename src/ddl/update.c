@@ -443,10 +443,10 @@ frozen_by(const Update *u, const SdObjectRow *old, const SdObjectRow *now)
 }
 
 static List *
-add_frozen(List *changed, const SdObjectRow *row, int64 version, MemoryContext caller)
+add_frozen(List *changed, const SdObjectRow *row, const SdObjectRow *old, int64 version, MemoryContext caller)
 {
 	MemoryContext saved = MemoryContextSwitchTo(caller);
-	SdObjectDigest *object = sd_object_digest(row, false, row);
+	SdObjectDigest *object = sd_object_digest(row, false, old);
 
 	object->frozen_by = version;
 	changed = lappend(changed, object);
@@ -480,7 +480,7 @@ apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
 		if (frozen != 0)
 		{
 			if (changed && work->touched)
-				*changed = add_frozen(*changed, old ? old : now, frozen, caller);
+				*changed = add_frozen(*changed, old ? old : now, old, frozen, caller);
 			continue;
 		}
 		if ((old == NULL && now == NULL) || (same_name && same_hash && old->names == now->names))
@@ -545,7 +545,7 @@ add_touched_frozen(SdTouched *set, List **changed, MemoryContext caller)
 		int64		version = sd_frozen_by(frozen, rows[i].classid, rows[i].objid, rows[i].identity);
 
 		if (version != 0)
-			*changed = add_frozen(*changed, &rows[i], version, caller);
+			*changed = add_frozen(*changed, &rows[i], &rows[i], version, caller);
 	}
 }
 

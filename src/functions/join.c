@@ -15,16 +15,21 @@
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "ddl/drift.h"
 #include "errors.h"
 #include "functions/compare.h"
 #include "functions/group.h"
+#include "functions/join_adopt.h"
 #include "gate/mode.h"
 #include "peer/calls.h"
 #include "waitpoint.h"
+#include "waits.h"
 
 PG_FUNCTION_INFO_V1(sd_join);
 
@@ -40,9 +45,13 @@ typedef struct Joining
 	const char *region;
 	const char *conninfo;
 	SdRole		wants;
-	bool		empty;			/* option "schema": "empty", otherwise "equal" */
+	bool		empty;			/* option "schema": "empty" */
+	bool		adopt;			/* option "schema": "adopt"; neither: "equal" */
+	const char *reason;			/* to adopt */
 
 	SdDigest	digest;			/* of the schema here */
+	SdDigest	logged;			/* the same, less what is adopted */
+	List	   *adopted;		/* of SdObjectDigest */
 
 	/* the copy of the log so far */
 	SdHead		head;
@@ -57,8 +66,10 @@ typedef struct Joining
 
 /* ---- options ---- */
 
-static bool
-option_empty(Jsonb *options)
+#define ADOPTED		"known when the region joined"
+
+static void
+take_options(Joining *join, Jsonb *options)
 {
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
@@ -72,29 +83,34 @@ option_empty(Jsonb *options)
 				 errhint("For example '{\"schema\": \"empty\"}'.")));
 	iterator = JsonbIteratorInit(&options->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-		if (token == WJB_KEY &&
-			(value.val.string.len != 6 || strncmp(value.val.string.val, "schema", 6) != 0))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("unknown option \"%s\"", pnstrdup(value.val.string.val, value.val.string.len)),
-					 errhint("Options are: \"schema\".")));
+		if (token == WJB_KEY)
+		{
+			char	   *key = pnstrdup(value.val.string.val, value.val.string.len);
+
+			if (strcmp(key, "schema") != 0 && strcmp(key, "reason") != 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("unknown option \"%s\"", key),
+						 errhint("Options are: \"schema\", \"reason\".")));
+		}
 	if (JB_ROOT_COUNT(options) == 0)
-		return false;
+		return;
 
 	schema = sd_json_text(options, "schema");
-	if (schema && strcmp(schema, "equal") == 0)
-		return false;
-	if (schema && strcmp(schema, "empty") == 0)
-		return true;
-	if (schema && strcmp(schema, "adopt") == 0)
+	join->reason = sd_json_text(options, "reason");
+	join->empty = schema && strcmp(schema, "empty") == 0;
+	join->adopt = schema && strcmp(schema, "adopt") == 0;
+	if (!join->empty && !join->adopt && (schema == NULL || strcmp(schema, "equal") != 0))
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("option \"schema\": \"adopt\" is not supported in this version"),
-				 errhint("Make the schemas equal first: SELECT * FROM schemadrift.compare(via).")));
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for option \"schema\""),
-			 errhint("It must be \"equal\" or \"empty\".")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"schema\""),
+				 errhint("It must be \"equal\", \"empty\" or \"adopt\".")));
+	if (join->reason && !join->adopt)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"reason\" is for \"schema\": \"adopt\" only")));
+	if (join->reason == NULL)
+		join->reason = ADOPTED;
 }
 
 /* ---- the log ---- */
@@ -141,7 +157,7 @@ take_row(Joining *join, const SdLogRow *row)
 	join->head.version = row->version;
 	join->head.chain = chain;
 	/* a witness has no schema that could fit: it follows the log as it is */
-	if (join->wants == SD_ROLE_WITNESS || sd_digest_equal(&join->after, &join->digest))
+	if (join->wants == SD_ROLE_WITNESS || sd_digest_equal(&join->after, &join->logged))
 		join->match = join->head;
 }
 
@@ -267,12 +283,48 @@ refuse_different(const Joining *join)
 			 n > 0 ? errdetail("Seen from here, compared with region \"%s\" as it is now:%s", join->info.region, shown.data)
 			 : errdetail("It is that of region \"%s\", but that one is not what the log says: it was changed outside of it.",
 						 join->info.region),
-			 errhint("SELECT * FROM schemadrift.compare(via) shows all differences.")));
+			 errhint("SELECT * FROM schemadrift.compare(via) shows all differences; options '{\"schema\": \"adopt\"}' join with them, as drift.")));
+}
+
+/* ---- differences that are adopted ---- */
+
+#define ADOPT_ATTEMPTS	25
+
+/* Until the member has applied what we have of its log; or it is not what the log says. */
+static void
+find_adopted(Joining *join)
+{
+	for (int i = 0; i < ADOPT_ATTEMPTS; i++)
+	{
+		const char *values[] = {psprintf("%d", sd_protocol_own())};
+		const PGresult *result;
+
+		if (sd_join_differences(join->client, &join->after, &join->adopted))
+		{
+			join->logged = join->after;
+			join->match = join->head;
+			return;
+		}
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 200, sd_wait_event(SD_WAIT_PEER));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		result = sd_client_query(join->client, "SELECT head FROM schemadrift_rpc.describe($1)", 1, NULL, values, false);
+		if (PQntuples(result) == 1)
+			copy_log(join, strtoll(PQgetvalue(result, 0, 0), NULL, 10));
+	}
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_DIVERGED),
+			 errmsg("region \"%s\" cannot say what the group's schema is", join->info.region),
+			 errdetail("It has drifted itself, or has not applied the log, so its objects are not what version " INT64_FORMAT " left.",
+					   join->head.version),
+			 errhint("Join by another region: SELECT region, in_sync FROM schemadrift.regions.")));
 }
 
 static void
-require_match(const Joining *join)
+require_match(Joining *join)
 {
+	if (join->adopt && join->match.version == 0 && join->wants != SD_ROLE_WITNESS)
+		find_adopted(join);
 	if (join->match.version > 0)
 		return;
 	if (join->empty)
@@ -339,6 +391,7 @@ write_state(Joining *join, SdMembers *members)
 {
 	SdApplied	applied = {0};
 	SdDatabase *db = sd_shared_mine();
+	SdDigest	rebased;
 	SdScope		scope;
 	int			me;
 
@@ -350,6 +403,9 @@ write_state(Joining *join, SdMembers *members)
 	sd_store_enter(&scope);
 	sd_applied_insert(&applied);
 	sd_self_insert(&join->info.group_id, join->info.generation, join->region, join->incarnation, "observer");
+	sd_drift_adopt(join->adopted, join->reason);
+	if (join->wants != SD_ROLE_WITNESS)
+		(void) sd_drift_rebase(&rebased);
 	sd_group_members(scope.caller, members);
 	sd_store_leave(&scope);
 
@@ -401,6 +457,12 @@ tell(const Joining *join, const SdMembers *members)
 			 join->wants != SD_ROLE_OBSERVER ?
 			 errhint("It becomes a %s once it has applied everything: SELECT * FROM schemadrift.regions.",
 					 sd_role_text(join->wants)) : 0));
+	if (join->adopted != NIL)
+		ereport(NOTICE,
+				(errmsg_plural("%d object differs from the group's, and is known as drift",
+							   "%d objects differ from the group's, and are known as drift",
+							   list_length(join->adopted), list_length(join->adopted)),
+				 errhint("SELECT * FROM schemadrift.drift.")));
 	if (join->wants != SD_ROLE_OBSERVER)
 		sd_group_warn_of_two(members);
 }
@@ -420,7 +482,7 @@ sd_join(PG_FUNCTION_ARGS)
 	sd_group_check_region(join.region);
 	join.wants = sd_group_check_role(sd_group_text_arg(fcinfo, 3, "role"));
 	if (!PG_ARGISNULL(4))
-		join.empty = option_empty(PG_GETARG_JSONB_P(4));
+		take_options(&join, PG_GETARG_JSONB_P(4));
 	sd_group_check_conninfo(join.conninfo);
 	sd_group_require_none();
 
@@ -441,7 +503,7 @@ sd_join(PG_FUNCTION_ARGS)
 	if (join.wants != SD_ROLE_WITNESS)
 	{
 		sd_store_enter(&scope);
-		join.digest = sd_digest_rebuild();
+		join.digest = join.logged = sd_digest_rebuild();
 		sd_store_leave(&scope);
 	}
 	copy_log(&join, join.info.head);

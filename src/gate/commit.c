@@ -98,6 +98,8 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 	sd_drift_refuse(changed);
 	if (sd_change.kind && strcmp(sd_change.kind, SD_KIND_ONLINE) == 0)
 		refuse_drifted_relations();
+	if (sd_change.kind && strcmp(sd_change.kind, SD_KIND_RESULT) == 0 && sd_change.applies)
+		sd_drift_thaw();
 	memcpy(before.byte, applied->digest, SD_DIGEST_LENGTH);
 	before = sd_drift_logged_root_of(&before);
 	logged = sd_drift_logged_root_of(after);
