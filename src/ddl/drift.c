@@ -398,6 +398,37 @@ sd_drift_refuse_relations(List *relations)
 		refuse(found);
 }
 
+List *
+sd_drift_accept(List *accepted)
+{
+	List	   *rows = sd_drift_rows(NULL);
+	List	   *objects = NIL;
+	ListCell   *cell;
+
+	foreach(cell, accepted)
+	{
+		SdDriftRow *wanted = lfirst(cell);
+		SdDriftRow *row = find_row(rows, wanted->kind, wanted->identity);
+		SdObjectDigest *object = palloc0(sizeof(SdObjectDigest));
+
+		if (row == NULL || row->has_actual != wanted->has_actual ||
+			(row->has_actual && memcmp(row->actual, wanted->actual, SD_OBJECT_HASH_SIZE) != 0))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("%s %s was changed while it was being accepted", wanted->kind, wanted->identity),
+					 errdetail("Nothing happened."),
+					 errhint("Look at it again, then accept it again.")));
+		object->kind = row->kind;
+		object->identity = row->identity;
+		object->dropped = !row->has_actual;
+		memcpy(object->hash.byte, row->actual, SD_OBJECT_HASH_SIZE);
+		objects = lappend(objects, object);
+		sd_drift_delete(NULL, row->kind, row->identity);
+	}
+	sd_bypass_settle();
+	return objects;
+}
+
 /* ---- an applied entry ---- */
 
 static bool
@@ -405,6 +436,17 @@ is_as_said(const SdSaid *said)
 {
 	return said->exists == said->is_here &&
 		(!said->exists || memcmp(said->hash, said->here.hash, SD_OBJECT_HASH_SIZE) == 0);
+}
+
+bool
+sd_drift_already(Jsonb *objects)
+{
+	ListCell   *cell;
+
+	foreach(cell, sd_drift_said(objects))
+		if (!is_as_said(lfirst(cell)))
+			return false;
+	return true;
 }
 
 static void
@@ -496,6 +538,8 @@ note_others(List *others, List *rows, SdDriftExtent extent, bool warn, StringInf
 
 		if (old)
 			note_change(object, old, old->change, old->found, definer);
+		else if (extent == SD_DRIFT_ADOPTED)
+			note_change(object, NULL, 0, SD_FOUND_REPLAY, definer);
 		else if (extent == SD_DRIFT_ALL)
 		{
 			append_line(lines, n, object->kind, object->identity,

@@ -61,6 +61,12 @@ extern bool sd_drift_rebase(SdDigest *root);
 extern int64 sd_drift_suspect(SdTouched *set, int *n);
 extern void sd_drift_settle(SdTouched *set);
 
+/*
+ * At the origin of an entry that makes these rows (of SdDriftRow) the group's: they go.  Returns the objects as the entry is to have them, of
+ * SdObjectDigest.  40001 if one of them is not what it was when the rows were read.
+ */
+extern List *sd_drift_accept(List *accepted);
+
 /* At the origin of a coordinated change: error SD008 if it changed an object that is otherwise here than the log says. */
 extern void sd_drift_refuse(List *changed);
 
@@ -72,6 +78,7 @@ extern void sd_drift_refuse_relations(List *relations);
  *	 SD_DRIFT_ALL	what the entry did not change at its origin must not change here, unless it had drifted
  *	 SD_DRIFT_SOME	this region was not where the origin was: only the entry's objects are looked at
  *	 SD_DRIFT_HAND	somebody did it by hand: what else changed is drift
+ *	 SD_DRIFT_ADOPTED	it adopts what another region has of its own: what else changed is drift, until that is adopted, too
  * Returns what is otherwise than the entry says, a line each; NULL: nothing.  warn: it has become drift then; else the caller
  * raises an error.
  */
@@ -79,8 +86,12 @@ typedef enum SdDriftExtent
 {
 	SD_DRIFT_ALL,
 	SD_DRIFT_SOME,
-	SD_DRIFT_HAND
+	SD_DRIFT_HAND,
+	SD_DRIFT_ADOPTED
 } SdDriftExtent;
+
+/* Are these objects of an entry here as it says, before it is run? */
+extern bool sd_drift_already(Jsonb *objects);
 
 extern char *sd_drift_applied(Jsonb *objects, List *changed, SdDriftExtent extent, bool warn);
 

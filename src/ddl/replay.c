@@ -320,6 +320,21 @@ close_entry(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 	sd_store_leave(&scope);
 }
 
+/* Of what makes the group's what one region had: that region itself, and who did the same, has nothing to run. */
+static bool
+is_already_there(Jsonb *payload)
+{
+	SdScope		scope;
+	bool		already;
+
+	if (!sd_entry_accepts(payload))
+		return false;
+	sd_store_enter(&scope);
+	already = sd_drift_already(sd_json_object(payload, "objects"));
+	sd_store_leave(&scope);
+	return already;
+}
+
 static void
 run(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 {
@@ -328,7 +343,8 @@ run(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 	List	   *changed;
 	SdScope		scope;
 
-	run_payload(plan->entry, payload);
+	if (!is_already_there(payload))
+		run_payload(plan->entry, payload);
 	sd_time_limit_end(&limit);
 
 	sd_store_enter(&scope);

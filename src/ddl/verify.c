@@ -78,7 +78,8 @@ sd_verify_entry(int64 version, Jsonb *payload, const SdDigest *before, List *cha
 
 	whole = before != NULL && hash_of(payload, "before", origin_before.byte) && sd_digest_equal(before, &origin_before);
 	warns = policy_warns();
-	differ = sd_drift_applied(objects, changed, before == NULL ? SD_DRIFT_HAND : whole ? SD_DRIFT_ALL : SD_DRIFT_SOME, warns);
+	differ = sd_drift_applied(objects, changed, before == NULL ? SD_DRIFT_HAND : sd_entry_accepts(payload) ? SD_DRIFT_ADOPTED :
+							  whole ? SD_DRIFT_ALL : SD_DRIFT_SOME, warns);
 	logged = sd_drift_logged_root_of(after);
 	if (differ == NULL && whole && has_after && !sd_digest_equal(&logged, &origin_after))
 		differ = "Every object that it changed at its origin is equal here, but it changed others too.";

@@ -19,6 +19,7 @@
 #include "gate/change.h"
 #include "gate/internal.h"
 #include "settings.h"
+#include "store/drift.h"
 #include "store/protocol.h"
 #include "store/vote.h"
 #include "waitpoint.h"
@@ -288,6 +289,25 @@ sd_change_describe(const char *kind, const char *name, int64 target, const char 
 	MemoryContextSwitchTo(old);
 }
 
+void
+sd_change_accept(List *rows)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	ListCell   *lc;
+
+	Assert(sd_change.kind != NULL);
+	foreach(lc, rows)
+	{
+		SdDriftRow *row = palloc(sizeof(SdDriftRow));
+
+		*row = *(SdDriftRow *) lfirst(lc);
+		row->kind = pstrdup(row->kind);
+		row->identity = pstrdup(row->identity);
+		sd_change.accepted = lappend(sd_change.accepted, row);
+	}
+	MemoryContextSwitchTo(old);
+}
+
 int32
 sd_change_protocol(void)
 {
@@ -388,6 +408,7 @@ at_subtransaction_event(SubXactEvent event, SubTransactionId mine, SubTransactio
 		sd_change.name = NULL;
 		sd_change.payload = NULL;
 		sd_change.target = 0;
+		sd_change.accepted = NIL;
 	}
 }
 

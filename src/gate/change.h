@@ -49,6 +49,9 @@ extern const pg_uuid_t *sd_change_entry_id(void);
  */
 extern void sd_change_describe(const char *kind, const char *name, int64 target, const char *payload, bool applies);
 
+/* Of the entry described: it makes this region's drift the group's; rows of SdDriftRow (store/drift.h), which are copied. */
+extern void sd_change_accept(List *rows);
+
 /* The protocol that the entry described needs. */
 extern int32 sd_change_protocol(void);
 

@@ -102,6 +102,8 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 		sd_drift_thaw();
 	memcpy(before.byte, applied->digest, SD_DIGEST_LENGTH);
 	before = sd_drift_logged_root_of(&before);
+	if (sd_change.accepted != NIL)
+		changed = list_concat(changed, sd_drift_accept(sd_change.accepted));
 	logged = sd_drift_logged_root_of(after);
 
 	initStringInfo(&payload);

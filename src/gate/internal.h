@@ -44,6 +44,7 @@ typedef struct SdChange
 	char	   *payload;
 	int32		protocol;		/* that the entry needs */
 	bool		applies;
+	List	   *accepted;		/* of SdDriftRow: what the entry makes the group's; NIL: it changes what its text changes */
 	int			level;			/* of the subtransaction that described it */
 } SdChange;
 

@@ -349,3 +349,9 @@ sd_time_text(TimestampTz time)
 	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_XSD_DATES, text);
 	return pstrdup(text);
 }
+
+bool
+sd_entry_accepts(Jsonb *payload)
+{
+	return sd_json_int64(payload, "accepts", 0) == 1;
+}

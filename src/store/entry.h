@@ -76,6 +76,13 @@ extern SdEntryRef sd_entry_ref(const SdEntry *entry);
 
 extern void sd_sha256(const void *data, size_t size, uint8 *hash);
 
+/*
+ * Does a migration's payload make the group's what its origin had of its own (accept_drift)?  Then it is not run where its objects are
+ * already what it says: at its origin, and wherever somebody has done the same.
+ */
+extern bool sd_entry_accepts(Jsonb *payload);
+#define SD_ENTRY_ACCEPTS ",\"accepts\":1"
+
 /* Small helpers for JSON of ours: text or int8 value of a top-level key; NULL / missing if absent. */
 extern char *sd_json_text(Jsonb *json, const char *key);
 extern int64 sd_json_int64(Jsonb *json, const char *key, int64 missing);
