@@ -659,6 +659,10 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 		case T_RenameStmt:
 			sd_databases_before(pstmt->utilityStmt, context);
 			gate_statement(&u);
+			/* roles are local, but definitions name them: owners, privileges, policies */
+			if (IsA(pstmt->utilityStmt, RenameStmt) && ((RenameStmt *) pstmt->utilityStmt)->renameType == OBJECT_ROLE &&
+				sd_executing() == SD_EXECUTING_NOTHING)
+				sd_suspect_note();
 			return;
 
 		default:
