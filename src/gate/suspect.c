@@ -14,8 +14,10 @@
 #include "nodes/plannodes.h"
 #include "parser/parsetree.h"
 
+#include "ddl/capture.h"
 #include "ddl/describe.h"
 #include "ddl/place.h"
+#include "ddl/script.h"
 #include "gate/suspect.h"
 #include "shared.h"
 
@@ -86,8 +88,15 @@ look_at_targets(const QueryDesc *query)
 	ListCell   *cell;
 
 	foreach(cell, query->plannedstmt->resultRelations)
-		if (rt_fetch(lfirst_int(cell), query->plannedstmt->rtable)->relid < FirstNormalObjectId)
+	{
+		if (rt_fetch(lfirst_int(cell), query->plannedstmt->rtable)->relid >= FirstNormalObjectId)
+			continue;
+		/* of a script it is what all regions do, but nobody can tell what it is about */
+		if (sd_executing() != SD_EXECUTING_NOTHING)
+			sd_touched_everything(sd_capture_touched());
+		else
 			sd_suspect_note();
+	}
 }
 
 static void
