@@ -25,6 +25,7 @@ INSERT INTO decided_call VALUES
 	('schemadrift.repair_plan', 'admin migrator'),
 	('schemadrift.drift_text', 'admin migrator'),
 	('schemadrift.verify', 'admin migrator'),
+	('schemadrift.accept_drift', 'admin'),
 	('schemadrift.join', 'admin'),
 	('schemadrift.leave', 'admin'),
 	('schemadrift.remove_region', 'admin'),

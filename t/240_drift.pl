@@ -216,6 +216,41 @@ my $before = $g->sql('r1', "$quiet") . $g->sql('r1', 'SELECT txid_current_if_ass
 $g->sql('r1', 'DO $$ BEGIN PERFORM schemadrift.verify(); IF txid_current_if_assigned() IS NOT NULL THEN RAISE EXCEPTION $m$it writes$m$; END IF; END $$');
 is($g->sql('r1', "$quiet") . $g->sql('r1', 'SELECT txid_current_if_assigned() IS NULL'), $before, 'a look that finds nothing writes nothing');
 
+# ---- adopted by the log ----
+
+$g->sql('r3', "$off BEGIN; ALTER TABLE t ADD COLUMN own int DEFAULT 7; CREATE TABLE ours (a int PRIMARY KEY, b text); CREATE INDEX ours_b ON ours (b);
+	ALTER TABLE other ADD CONSTRAINT dup CHECK (a > 0); CREATE FUNCTION trf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+	CREATE TRIGGER dup BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION trf(); CREATE TABLE same (a int); COMMIT");
+$g->sql('r2', "$off CREATE TABLE same (a int)");
+refused($g->try('r3', q{SELECT schemadrift.accept_drift('r3', 'public.nothing')}), '42704', 'what is no drift cannot be accepted');
+$r = $g->try('r3', q{SELECT schemadrift.accept_drift('r3', 'public.other.dup')});
+refused($r, '42P08', 'nor what is two things');
+like($r->{hint}, qr/'constraint public\.other\.dup'/, 'it says how to name it');
+$r = $g->try('r1', q{SELECT schemadrift.accept_drift('r3', 'public.t')});
+refused($r, '22023', 'nor from elsewhere');
+ok($g->wait_until('r3', q{SELECT expected_definition IS NOT NULL FROM schemadrift_store.drift
+	WHERE identity = 'public.t' AND region = 'r3'}, 't'), 'others tell what it should be');
+$r = $g->try('r3', q{SELECT schemadrift.accept_drift('r3', 'public.t')});
+ok($r->{ok}, 'a column is accepted') or diag($r->{err});
+ok($g->wait_until($_, q{SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'own'}, 1), "$_ has it") foreach @three;
+unlike($g->sql('r3', $rows), qr/public\.t /, 'it is no drift any more');
+$g->sql('r3', q{SELECT schemadrift.accept_drift('r3', 'table public.ours')});
+ok($g->wait_until('r1', q{SELECT count(*) FROM pg_class WHERE relname IN ('ours', 'ours_pkey', 'ours_b')}, 3), 'a table, with what hangs on it');
+is($g->sql('r1', $rows), '', 'which leaves no drift there');
+unlike($g->sql('r3', $rows), qr/ours/, 'nor here');
+$g->sql('r3', "SELECT schemadrift.accept_drift('r3', '$_')") foreach 'public.trf()', 'constraint public.other.dup', 'trigger public.other.dup', 'public.same';
+ok($g->converged(@three), 'the rest, too: all are equal');
+is($g->sql($_, $rows) . $g->sql($_, $unsettled), '0', "$_ has no drift, and nothing that is not settled") foreach @three;
+is($g->sql('r1', 'SELECT count(*) FROM pg_class WHERE relname = $$same$$'), 1, 'where it was missing it was made, where somebody had made it it was not');
+$g->sql('r3', "$off ALTER TABLE t DROP COLUMN own");
+ok($g->wait_until('r3', q{SELECT expected_definition IS NOT NULL FROM schemadrift_store.drift
+	WHERE identity = 'public.t' AND region = 'r3'}, 't'), 'a column that is gone');
+$r = $g->try('r3', q{SELECT schemadrift.accept_drift('r3', 'public.t')});
+refused($r, 'SD004', 'to lose it everywhere is not accepted by the way');
+$g->sql('r1', 'ALTER TABLE t DROP COLUMN IF EXISTS own');
+ok($g->converged(@three), 'but by saying so');
+is($g->sql('r3', $rows), '', 'then it is no drift');
+
 # ---- joining with another schema ----
 
 $g->sql('r4', 'CREATE TABLE t (a int, b text); CREATE TABLE legacy (a int PRIMARY KEY)');

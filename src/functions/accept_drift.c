@@ -1,0 +1,222 @@
+/*
+ * accept_drift.c: schemadrift.accept_drift(): what this region has of its own becomes the group's.
+ *
+ * Runs in a backend of the region that drifted.  An entry is proposed whose text makes the others equal; here it runs nothing, since its
+ * objects are here as it says.  Locking: as apply(); the text is made before the grant, because deparsers lock what they describe.
+ */
+#include "compat.h"
+
+#include "utils/builtins.h"
+
+#include "ddl/capture.h"
+#include "ddl/properties.h"
+#include "ddl/repair.h"
+#include "ddl/script.h"
+#include "errors.h"
+#include "functions/change.h"
+#include "functions/group.h"
+#include "gate/change.h"
+#include "gate/policy.h"
+#include "store/drift.h"
+#include "store/state.h"
+
+PG_FUNCTION_INFO_V1(sd_accept_drift);
+
+#define SHOWN_MAX	10
+
+/* ---- which objects ---- */
+
+static bool
+is_called(const SdDriftRow *row, const char *object)
+{
+	return strcmp(row->identity, object) == 0 || strcmp(psprintf("%s %s", row->kind, row->identity), object) == 0;
+}
+
+static char *
+object_lines(List *rows)
+{
+	StringInfoData out;
+	ListCell   *cell;
+
+	initStringInfo(&out);
+	foreach(cell, rows)
+		if (foreach_current_index(cell) < SHOWN_MAX)
+			appendStringInfo(&out, "%s%s %s", out.len > 0 ? ", " : "", ((SdDriftRow *) lfirst(cell))->kind,
+							 ((SdDriftRow *) lfirst(cell))->identity);
+	return out.data;
+}
+
+static SdDriftRow *
+find_object(List *rows, const char *object)
+{
+	List	   *found = NIL;
+	ListCell   *cell;
+
+	foreach(cell, rows)
+		if (is_called(lfirst(cell), object))
+			found = lappend(found, lfirst(cell));
+	if (found == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("\"%s\" is no drift of this region", object),
+				 rows == NIL ? errdetail("This region has none.") : errdetail_internal("Drift is: %s.", object_lines(rows)),
+				 errhint("SELECT * FROM schemadrift.verify() looks again.")));
+	if (list_length(found) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+				 errmsg("\"%s\" is more than one object", object),
+				 errdetail_internal("It is: %s.", object_lines(found)),
+				 errhint("Name it with its kind, such as '%s'.", object_lines(list_make1(linitial(found))))));
+	return linitial(found);
+}
+
+/* An index or a sequence is another object's by what its definition says, the rest by name. */
+static bool
+is_part_of(const SdDriftRow *row, const SdDriftRow *whole)
+{
+	size_t		length = strlen(whole->identity);
+	const char *definition = row->actual_definition ? row->actual_definition : row->expected_definition;
+	List	   *properties;
+	char	   *table;
+
+	if (strncmp(row->identity, whole->identity, length) == 0 && row->identity[length] == '.')
+		return true;
+	if (definition == NULL)
+		return false;
+	properties = sd_properties_parse(definition);
+	table = sd_properties_get(properties, strcmp(row->kind, "sequence") == 0 ? "owned by" : "table");
+	return table && strncmp(table, whole->identity, length) == 0 && (table[length] == '\0' || table[length] == '.') &&
+		(strcmp(row->kind, "sequence") == 0 || strcmp(row->kind, "index") == 0);
+}
+
+/* With what hangs on it: a table without its primary key would be another step, which made the index by the way. */
+static List *
+with_parts(List *rows, SdDriftRow *object)
+{
+	List	   *wanted = list_make1(object);
+	ListCell   *cell;
+
+	foreach(cell, rows)
+		if (lfirst(cell) != object && is_part_of(lfirst(cell), object))
+			wanted = lappend(wanted, lfirst(cell));
+	return wanted;
+}
+
+/* ---- the text ---- */
+
+static List *
+steps_for(List *rows)
+{
+	List	   *objects = NIL;
+	ListCell   *cell;
+
+	foreach(cell, rows)
+	{
+		SdDriftRow *row = lfirst(cell);
+		SdRepairObject *object = palloc0(sizeof(SdRepairObject));
+
+		if (row->has_expected && row->expected_definition == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("it is not known yet what %s %s is in the other regions", row->kind, row->identity),
+					 errdetail("Its definition by the log is asked of them; none that has it was reached so far."),
+					 errhint("Try again in a moment; SELECT * FROM schemadrift.regions shows who is there.")));
+		object->kind = row->kind;
+		object->identity = row->identity;
+		object->there = row->has_expected ? row->expected_definition : NULL;
+		objects = lappend(objects, object);
+	}
+	return sd_repair_steps(objects);
+}
+
+static void
+pg_attribute_noreturn()
+refuse_step(const SdRepairStep *step)
+{
+	if (step->phase == SD_REPAIR_LOSE)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+				 errmsg("to accept %s %s would destroy data in the other regions", step->kind, step->identity),
+				 errdetail_internal("It takes: %s%s%s", step->statement, step->note ? ": " : "", step->note ? step->note : ""),
+				 errhint("If that is wanted, apply() it in another region, with IF EXISTS: then it does nothing here.")));
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+			 errmsg("there is no statement that makes %s %s in the other regions what it is here", step->kind, step->identity),
+			 step->note ? errdetail_internal("%s", step->note) : 0,
+			 errhint("Make it equal by hand, here or there: SELECT * FROM schemadrift.repair_plan().")));
+}
+
+static char *
+text_of(List *steps, const SdDriftRow *object)
+{
+	StringInfoData text;
+	ListCell   *cell;
+
+	initStringInfo(&text);
+	foreach(cell, steps)
+	{
+		SdRepairStep *step = lfirst(cell);
+
+		if (step->phase == SD_REPAIR_LOSE || step->phase == SD_REPAIR_CANNOT)
+			refuse_step(step);
+		appendStringInfo(&text, "%s;\n", step->statement);
+	}
+	if (text.len == 0)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+				 errmsg("there is no statement that makes %s %s in the other regions what it is here", object->kind, object->identity)));
+	return text.data;
+}
+
+/* ---- the call ---- */
+
+static List *
+read_rows(const char *region)
+{
+	SdScope		scope;
+	SdSelf		self;
+	List	   *rows;
+
+	sd_store_enter(&scope);
+	if (sd_self_read(&self) && strcmp(self.region, region) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the drift of region \"%s\" is accepted in that region", region),
+				 errdetail("This is region \"%s\"; the statements are made from the schema that is to be accepted.", self.region),
+				 errhint("Call schemadrift.accept_drift() there.")));
+	rows = sd_drift_rows(NULL);
+	sd_store_leave(&scope);
+	return rows;
+}
+
+Datum
+sd_accept_drift(PG_FUNCTION_ARGS)
+{
+	char	   *region = sd_group_text_arg(fcinfo, 0, "region");
+	char	   *name = sd_group_text_arg(fcinfo, 1, "object");
+	SdDriftRow *object;
+	List	   *rows;
+	SdScript   *script;
+	SdRunAs    *run_as;
+	char	   *text;
+
+	sd_change_require("accept_drift");
+	rows = read_rows(region);
+	object = find_object(rows, name);
+	rows = with_parts(rows, object);
+	text = text_of(steps_for(rows), object);
+
+	script = sd_script_parse(text);
+	run_as = sd_capture_run_as();
+	sd_gate_require_allowed_run_as(run_as);
+	sd_gate_check_text(text);
+	sd_change_set_subject(psprintf("accept %s %s", object->kind, object->identity));
+	sd_capture_begin_script();
+	sd_change_begin(sd_change_needs(sd_script_needs(script), run_as));
+	sd_change_require("accept_drift");
+	sd_change_notice();
+	sd_change_describe(SD_KIND_MIGRATION, psprintf("accept-%.8s", sd_uuid_text(sd_change_entry_id())), 0,
+					   psprintf("%s" SD_ENTRY_ACCEPTS, sd_script_to_json(text, NULL, NULL, run_as)), true);
+	sd_change_accept(rows);
+	PG_RETURN_INT64(sd_change_version());
+}
