@@ -3,26 +3,24 @@
  *
  * The tail of the normal distribution is approximated by the logistic function that Akka uses: with
  * x = y (1.5976 + 0.070566 y^2), P(later) = 1 / (1 + e^x), so phi = log10(1 + e^x).  Written with log1p it neither
- * overflows nor loses the small values.
+ * overflows nor loses the small values, whatever finite y is.
  */
 #include "causality/phi.h"
 
 #include <math.h>
 
 #define US_PER_MS			1000
-#define INTERVAL_MAX_MS		(UINT32_C(1) << 22)	/* 70 minutes: the window's squares fit 64 bits */
-#define Y_MAX				40.0
+#define INTERVAL_MAX_MS		(INT64_C(1) << 22)	/* 70 minutes: the window's squares fit 64 bits */
 
 /* So many outages in a row are no outages: the region has another rhythm now. */
 #define OUTAGES_MAX			3
 
 static void
-add_interval(SdPhi *phi, uint32_t ms)
+add_interval(SdPhi *phi, int64_t interval_ms)
 {
 	uint32_t   *place = &phi->interval_ms[phi->next];
+	uint32_t	ms = interval_ms > INTERVAL_MAX_MS ? (uint32_t) INTERVAL_MAX_MS : (uint32_t) interval_ms;
 
-	if (ms > INTERVAL_MAX_MS)
-		ms = INTERVAL_MAX_MS;
 	if (phi->n == SD_PHI_WINDOW)
 	{
 		phi->sum -= *place;
@@ -39,7 +37,7 @@ add_interval(SdPhi *phi, uint32_t ms)
 void
 sd_phi_init(SdPhi *phi, const SdPhiSettings *settings, int64_t now_us)
 {
-	uint32_t	interval = settings->interval_ms > 0 ? (uint32_t) settings->interval_ms : 1;
+	int64_t		interval = settings->interval_ms > 0 ? settings->interval_ms : 1;
 
 	*phi = (SdPhi) {.settings = *settings, .heard_us = now_us, .looked_us = now_us};
 	/* nothing is known yet: two intervals, a quarter of it to either side */
@@ -72,10 +70,8 @@ phi_of(const SdPhi *phi, double elapsed_ms)
 {
 	double		deviation = fmax(sd_phi_deviation_ms(phi), fmax(phi->settings.deviation_ms, 1.0));
 	double		y = (elapsed_ms - sd_phi_mean_ms(phi) - phi->settings.pause_ms) / deviation;
-	double		x;
+	double		x = y * (1.5976 + 0.070566 * y * y);
 
-	y = fmin(fmax(y, -Y_MAX), Y_MAX);
-	x = y * (1.5976 + 0.070566 * y * y);
 	return fmin((x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))) / log(10.0), SD_PHI_MAX);
 }
 
@@ -115,7 +111,7 @@ sd_phi_heard(SdPhi *phi, int64_t now_us)
 		outage = phi_of(phi, (double) elapsed_us / US_PER_MS) >= phi->settings.threshold;
 		phi->outages = outage ? phi->outages + 1 : 0;
 		if (!outage || phi->outages > OUTAGES_MAX)
-			add_interval(phi, elapsed_us / US_PER_MS > INTERVAL_MAX_MS ? INTERVAL_MAX_MS : (uint32_t) (elapsed_us / US_PER_MS));
+			add_interval(phi, elapsed_us / US_PER_MS);
 	}
 	phi->odd = false;
 	phi->heard_us = now_us;

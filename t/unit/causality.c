@@ -88,6 +88,7 @@ test_hlc_text(void)
 	char		text[SD_HLC_TEXT_SIZE];
 
 	OK(!sd_hlc_parse("1970-01-01T00:00:00Z", 20, &hlc, &at) && hlc == 0);
+	OK(!sd_hlc_parse("2000-02-29T00:00:00.000Z", 24, &hlc, &at) && hlc == sd_hlc_make(UINT64_C(951782400000), 0));
 	OK(!sd_hlc_parse("\t2024-02-29T12:34:56.7Z+3\n", 26, &hlc, &at) && hlc == sd_hlc_make(UINT64_C(1709210096700), 3));
 	OK(!sd_hlc_parse("6429-10-17T02:45:55.327Z+65535", 30, &hlc, &at) && hlc == (SdHlc) INT64_MAX);
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
@@ -416,6 +417,29 @@ test_vector_limits(void)
 	OK(sd_vector_format((SdVector) {NULL, 0}, NULL, 0) == 2);
 }
 
+static void
+test_vector_canonical(void)
+{
+	/* "a" in incarnation 1 with counter 1, and what else could come before or after it */
+#define ENTRY(name, incarnation, counter) "\1" name "\0\0\0" incarnation "\0\0\0\0\0\0\0" counter
+	static const struct
+	{
+		const char *bytes;
+		size_t		size;
+		bool		canonical;
+	}			all[] = {
+		{ENTRY("a", "\1", "\1"), 14, true}, {ENTRY("a", "\1", "\1") ENTRY("a", "\2", "\1"), 28, true},
+		{ENTRY("a", "\1", "\1") ENTRY("a", "\1", "\1"), 28, false}, {ENTRY("a", "\2", "\1") ENTRY("a", "\1", "\1"), 28, false},
+		{ENTRY("b", "\1", "\1") ENTRY("a", "\1", "\1"), 28, false}, {ENTRY("a", "\1", "\0"), 14, false},
+		{ENTRY("a", "\0", "\1"), 14, false}, {ENTRY("~", "\1", "\1"), 14, false}, {ENTRY("a", "\1", "\1") "\1", 15, false},
+		{ENTRY("a", "\1", "\1"), 13, false}, {"", 0, true}
+	};
+#undef ENTRY
+
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		OK(sd_vector_is_canonical((SdVector) {(const unsigned char *) all[i].bytes, all[i].size}) == all[i].canonical);
+}
+
 /* Bytes from anywhere are read within their bounds, and are not taken for a vector. */
 static void
 test_vector_bytes(void)
@@ -498,6 +522,9 @@ test_phi(void)
 	OK(sd_phi_value(&phi, 0) < 0.01);
 	before = phi;
 	OK(silence(&before, 0, 10000 * MS) > 8);
+	before = phi;
+	sd_phi_heard(&before, 1500 * MS);
+	OK(before.n == 2);			/* since we began is no interval */
 
 	/* the published form, where it can be computed: mean 1000, deviation 100, pause 3000 */
 	now = beat(&phi, 0, 1000000 * MS, 1000 * MS, 0);
@@ -560,7 +587,7 @@ test_phi_outage(void)
 	/* sums stay exact, whatever comes */
 	for (int i = 0; i < 5000; i++)
 	{
-		int64_t		pause = below(100) == 0 ? (int64_t) below(INT64_C(100000000) * MS) : (int64_t) below(3000 * MS);
+		int64_t		pause = i % 100 < 8 ? (int64_t) below(INT64_C(100000000) * MS) : (int64_t) below(3000 * MS);
 		uint64_t	sum = 0;
 		uint64_t	squares = 0;
 
@@ -569,6 +596,8 @@ test_phi_outage(void)
 		sd_phi_heard(&phi, now);
 		for (uint32_t k = 0; k < phi.n; k++)
 		{
+			if (phi.interval_ms[k] > 1 << 22)
+				OK(!"an interval has a limit");
 			sum += phi.interval_ms[k];
 			squares += (uint64_t) phi.interval_ms[k] * phi.interval_ms[k];
 		}
@@ -723,6 +752,7 @@ test_causality(void)
 	test_vector_laws();
 	test_vector_text();
 	test_vector_limits();
+	test_vector_canonical();
 	test_vector_bytes();
 	test_phi();
 	test_phi_outage();
