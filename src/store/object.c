@@ -91,6 +91,15 @@ sd_objects_all(int *n_found)
 	return read_rows(*n_found);
 }
 
+int64
+sd_objects_count(void)
+{
+	static SdStatement statement = {.sql = "SELECT count(*) FROM schemadrift_store.object"};
+
+	sd_store_run(&statement, NULL, NULL, 1);
+	return sd_store_int64(0, 1);
+}
+
 void
 sd_objects_delete(const Oid *classids, const Oid *objids, int n)
 {
