@@ -221,6 +221,12 @@ sql('grouped', q{SELECT schemadrift.set_policy('{"local": ["scratch.*"]}')});
 sql('grouped', 'CREATE TABLE scratch.c (id int)');
 sql('grouped', 'CREATE TABLE d (id int)');
 is(sql('grouped', $listed), 'public.b public.d', 'local objects are left out from the next change on');
+my $version = sql('grouped', 'SELECT version FROM schemadrift_store.applied');
+sql('grouped', 'ALTER DEFAULT PRIVILEGES IN SCHEMA scratch GRANT SELECT ON TABLES TO PUBLIC');
+is(sql('grouped', 'SELECT version FROM schemadrift_store.applied'), $version, 'default privileges in a local schema are local, too');
+sql('grouped', 'ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO PUBLIC; GRANT INSERT ON d TO PUBLIC; COMMENT ON TABLE d IS \'x\'');
+is( sql('grouped', q{SELECT string_agg(identity, ', ' ORDER BY identity) FROM schemadrift_store.object WHERE kind = 'default privileges'}) =~ s/role "[^"]*"/role/r,
+	'for role in schema public on tables', 'and in no digest');
 is(sql('grouped', $kept_is_true), 't', 'and everywhere alike');
 
 $region->stop;

@@ -398,6 +398,23 @@ places_of_grant(GrantStmt *stmt, SdIsLocalName is_local)
 	return places_of_objects(stmt->objtype, stmt->objects, is_local);
 }
 
+/* for all schemas they are the group's */
+static int
+places_of_default_privileges(AlterDefaultPrivilegesStmt *stmt, SdIsLocalName is_local)
+{
+	int			places = 0;
+	ListCell   *cell;
+
+	foreach(cell, stmt->options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, "schemas") == 0)
+			places |= places_of_objects(OBJECT_SCHEMA, castNode(List, option->arg), is_local);
+	}
+	return places != 0 ? places : SD_TARGET_ORDINARY;
+}
+
 /*
  * A new name or schema can take an object over the border of what the policy calls local: it would stay in this region
  * alone, or vanish from it alone.  So the place it goes to counts as well.
@@ -612,6 +629,8 @@ sd_targets_of(Node *stmt, SdIsLocalName is_local)
 								   ((AlterOwnerStmt *) stmt)->object, is_local);
 		case T_GrantStmt:
 			return places_of_grant((GrantStmt *) stmt, is_local);
+		case T_AlterDefaultPrivilegesStmt:
+			return places_of_default_privileges((AlterDefaultPrivilegesStmt *) stmt, is_local);
 
 		default:
 			return SD_TARGET_ORDINARY;
