@@ -144,6 +144,9 @@ sd_progress_failed(SdDatabase *db, int64 version, const ErrorData *error)
 		db->halted_at = version;
 		db->halt_since = now;
 	}
+	/* what differs may have gone past the hooks before: known as drift, it is in nobody's way any more */
+	if (error->sqlerrcode == SD_ERRCODE_DIVERGED)
+		db->verify_now = true;
 	LWLockRelease(&db->lock);
 	ConditionVariableBroadcast(&db->changed);
 	sd_shared_wake(db);

@@ -284,5 +284,14 @@ $g->sql('r2', 'CREATE TABLE seen (a int)');
 is($g->sql('r2', $rows), 'table public.seen extra observe', 'what is recorded only is drift');
 $g->sql('r2', 'DROP TABLE seen');
 is($g->sql('r2', $rows) . $g->sql('r2', $unsettled), '0', 'until it is taken back');
+$g->sql($_, 'BEGIN; CREATE TABLE rolled_out (a int PRIMARY KEY); ALTER TABLE t ADD COLUMN rolled int; COMMIT') foreach qw(r1 r2);
+$g->sql('r1', q{SELECT schemadrift.set_policy('{"mode": "coordinate"}')});
+ok($g->converged(qw(r1 r2)), 'what was rolled out by hand while the group observed is the same drift in two regions');
+ok($g->wait_until('r1', q{SELECT count(*) FROM schemadrift_store.drift WHERE region = 'r1' AND expected IS NOT NULL AND expected_definition IS NULL}, 0),
+	'what it should be is told by the third');
+$r = $g->try('r1', q{SELECT schemadrift.accept_drift('r1', '*')});
+ok($r->{ok}, 'one of them makes it all the group\'s') or diag($r->{err});
+ok($g->converged(@three), 'and all have it, also who had not');
+is($g->sql($_, $rows) . $g->sql($_, $unsettled), '0', "$_ has no drift") foreach @three;
 
 done_testing();

@@ -23,13 +23,14 @@
 PG_FUNCTION_INFO_V1(sd_accept_drift);
 
 #define SHOWN_MAX	10
+#define EVERYTHING	"*"
 
 /* ---- which objects ---- */
 
 static bool
 is_called(const SdDriftRow *row, const char *object)
 {
-	return strcmp(row->identity, object) == 0 || strcmp(psprintf("%s %s", row->kind, row->identity), object) == 0;
+	return strcmp(object, EVERYTHING) == 0 || strcmp(row->identity, object) == 0 || strcmp(psprintf("%s %s", row->kind, row->identity), object) == 0;
 }
 
 static char *
@@ -61,7 +62,7 @@ find_object(List *rows, const char *object)
 				 errmsg("\"%s\" is no drift of this region", object),
 				 rows == NIL ? errdetail("This region has none.") : errdetail_internal("Drift is: %s.", object_lines(rows)),
 				 errhint("SELECT * FROM schemadrift.verify() looks again.")));
-	if (list_length(found) > 1)
+	if (list_length(found) > 1 && strcmp(object, EVERYTHING) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
 				 errmsg("\"%s\" is more than one object", object),
@@ -203,7 +204,8 @@ sd_accept_drift(PG_FUNCTION_ARGS)
 	sd_change_require("accept_drift");
 	rows = read_rows(region);
 	object = find_object(rows, name);
-	rows = with_parts(rows, object);
+	if (strcmp(name, EVERYTHING) != 0)
+		rows = with_parts(rows, object);
 	text = text_of(steps_for(rows), object);
 
 	script = sd_script_parse(text);

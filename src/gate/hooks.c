@@ -644,8 +644,13 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 		case T_TruncateStmt:
 			break;
 		case T_VacuumStmt:
+			pass_by(&u);
+			return;
 		case T_ReindexStmt:
 			pass_by(&u);
+			/* CONCURRENTLY gives indexes other OIDs: best written down before the next change meets one and looks at everything */
+			if (!IsTransactionBlock())
+				sd_suspect_note();
 			return;
 
 		case T_TransactionStmt:

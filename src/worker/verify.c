@@ -201,6 +201,7 @@ sd_verify_drive(SdCoordinator *c, int64 now)
 		c->db->verify_now = true;
 		LWLockRelease(&c->db->lock);
 		c->verify_after_us = now + SD_US_PER_S;
+		sd_progress_not_verified(c->db, "no background worker is to be had: raise max_worker_processes");
 	}
 }
 
