@@ -168,7 +168,7 @@ add_step(SdRepairItem *item, SdRepairPhase phase, char *statement, const char *n
 	SdRepairStep *step = palloc(sizeof(SdRepairStep));
 
 	step->phase = item->again && phase == SD_REPAIR_MAKE ? SD_REPAIR_AGAIN : phase;
-	step->order = phase == SD_REPAIR_DROP || phase == SD_REPAIR_LOSE ? item->drop_order : item->make_order;
+	step->order = phase == SD_REPAIR_DROP || phase == SD_REPAIR_TIDY || phase == SD_REPAIR_LOSE ? item->drop_order : item->make_order;
 	step->kind = item->kind;
 	step->identity = item->identity;
 	step->statement = statement;
@@ -245,7 +245,7 @@ sd_repair_drop(SdRepairItem *item, SdRepairPhase phase)
 					 sd_repair_quote(sd_repair_owner_of(item->identity)),
 					 quote_identifier(llast(sd_repair_parts(item->identity))));
 	else
-		sd_repair_do(item, phase, how->loss, "DROP %s IF EXISTS %s", how->word, item->called + strlen(how->word) + 1);
+		sd_repair_do(item, phase, how->loss || phase != SD_REPAIR_LOSE ? how->loss : "is in use by what else is commented out", "DROP %s IF EXISTS %s", how->word, item->called + strlen(how->word) + 1);
 }
 
 bool
@@ -451,12 +451,30 @@ repair_item(SdRepairItem *item)
 			repair_changed(item);
 	}
 	else if (item->there_text)
-		sd_repair_drop(item, item->how && item->how->loss ? SD_REPAIR_LOSE : SD_REPAIR_DROP);
+		sd_repair_drop(item, item->drop_phase);
 	else if (item->here_text && item->how && item->how->create)
 		sd_repair_make(item);
 	else if (item->here_text)
 		sd_repair_cannot(item, "it is missing there, and its kind (%s) cannot be written here: take it from pg_dump --schema-only of this region",
 						 item->kind);
+}
+
+static void
+note_item(void *arg)
+{
+	const SdRepairItem *item = arg;
+
+	errcontext("statements for %s %s", item->kind, item->identity);
+}
+
+static void
+repair_with_context(SdRepairItem *item)
+{
+	ErrorContextCallback callback = {.previous = error_context_stack, .callback = note_item, .arg = item};
+
+	error_context_stack = &callback;
+	repair_item(item);
+	error_context_stack = callback.previous;
 }
 
 static int
@@ -501,10 +519,11 @@ sd_repair_steps(List *objects)
 	sd_repair_order(&plan);
 	sd_repair_renames(&plan);
 	sd_repair_imply(&plan);
+	sd_repair_drop_phases(&plan);
 	foreach(lc, plan.items)
 	{
 		CHECK_FOR_INTERRUPTS();
-		repair_item(lfirst(lc));
+		repair_with_context(lfirst(lc));
 	}
 	sd_canonical_leave(guc_level);
 	sd_store_leave(&scope);

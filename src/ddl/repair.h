@@ -34,6 +34,7 @@ typedef enum SdRepairPhase
 	SD_REPAIR_MAKE,				/* and change */
 	SD_REPAIR_AGAIN,			/* what was dropped because something else depended on it */
 	SD_REPAIR_LINK,				/* what joins objects: foreign keys, partitions, who owns a sequence */
+	SD_REPAIR_TIDY,				/* what is extra, and was in use until then */
 	SD_REPAIR_LOSE,				/* destroys data: never to be run unless somebody has decided so */
 	SD_REPAIR_CANNOT			/* no statement: the note says why, and what to do */
 } SdRepairPhase;

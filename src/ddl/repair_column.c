@@ -294,7 +294,7 @@ change_column(SdRepairItem *item, const Column *column, const SdColumnText *ther
 		change_not_null(item, column);
 	if (!generated && (!retyped || column->inherited) && column->identity == '\0' && part_differs(column, there, SD_COLUMN_DEFAULT))
 		change_default(item, column);
-	if (part_differs(column, there, SD_COLUMN_LOCAL))
+	if (part_differs(column, there, SD_COLUMN_LOCAL) && !sd_repair_differs(item, "inherits"))
 		sd_repair_cannot(item, "column %s: whether a child has a column of its own or its parent's cannot be changed: "
 						 "NO INHERIT and INHERIT make it its own", column->name);
 	details(item, column, there);

@@ -35,6 +35,7 @@ typedef struct SdRepairItem
 	List	   *there;
 	List	   *differences;	/* of SdPropertyDifference: a here, b there */
 	bool		implied;		/* another item's statements do what there is to do */
+	SdRepairPhase drop_phase;	/* of what is extra there */
 	bool		again;			/* it is dropped for another one, and made again */
 	int			make_order;
 	int			drop_order;
@@ -139,6 +140,9 @@ extern void sd_repair_order(SdRepairPlan *plan);
 
 /* Marks those that the statements of others bring about. */
 extern void sd_repair_imply(SdRepairPlan *plan);
+
+/* When what is extra can go: not before what still uses it. */
+extern void sd_repair_drop_phases(SdRepairPlan *plan);
 
 /* What is missing under one name and extra under another was renamed. */
 extern void sd_repair_renames(SdRepairPlan *plan);

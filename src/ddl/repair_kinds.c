@@ -8,7 +8,7 @@
 #include "ddl/repair_item.h"
 
 static const SdRepairKind kinds[] = {
-	{"schema", 10, "SCHEMA", SD_CALL_NAME, "whatever is in it has to go first", "SCHEMA", sd_repair_create_schema, NULL},
+	{"schema", 10, "SCHEMA", SD_CALL_NAME, NULL, "SCHEMA", sd_repair_create_schema, NULL},
 	{"extension", 20, "EXTENSION", SD_CALL_NAME, "drops everything of the extension", NULL, sd_repair_create_extension, sd_repair_alter_extension},
 	{"language", 30, "LANGUAGE", SD_CALL_NAME, NULL, "LANGUAGE", sd_repair_create_language, NULL},
 	{"access method", 31, "ACCESS METHOD", SD_CALL_NAME, NULL, NULL, sd_repair_create_access_method, NULL},
@@ -22,8 +22,8 @@ static const SdRepairKind kinds[] = {
 	{"text search template", 37, "TEXT SEARCH TEMPLATE", SD_CALL_NAME, NULL, NULL, sd_repair_create_ts_template, NULL},
 	{"text search dictionary", 38, "TEXT SEARCH DICTIONARY", SD_CALL_NAME, NULL, NULL, sd_repair_create_ts_dictionary, NULL},
 	{"text search configuration", 39, "TEXT SEARCH CONFIGURATION", SD_CALL_NAME, NULL, NULL, sd_repair_create_ts_configuration, NULL},
-	{"type", 40, "TYPE", SD_CALL_NAME, "no column can have it any more", "TYPE", sd_repair_create_type, sd_repair_alter_type},
-	{"domain", 41, "DOMAIN", SD_CALL_NAME, "no column can have it any more", "TYPE", sd_repair_create_domain, sd_repair_alter_domain},
+	{"type", 40, "TYPE", SD_CALL_NAME, NULL, "TYPE", sd_repair_create_type, sd_repair_alter_type},
+	{"domain", 41, "DOMAIN", SD_CALL_NAME, NULL, "TYPE", sd_repair_create_domain, sd_repair_alter_domain},
 	{"domain constraint", 42, "CONSTRAINT", SD_CALL_CONSTRAINT, NULL, NULL, sd_repair_create_constraint, sd_repair_alter_constraint},
 	{"function", 50, "FUNCTION", SD_CALL_SIGNATURE, NULL, "FUNCTION", sd_repair_create_function, sd_repair_alter_function},
 	{"procedure", 51, "PROCEDURE", SD_CALL_SIGNATURE, NULL, "PROCEDURE", sd_repair_create_function, sd_repair_alter_function},

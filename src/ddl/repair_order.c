@@ -33,6 +33,13 @@ names(const char *definition, const char *identity)
 	return false;
 }
 
+/* By definition or by name: what lies in a schema, or hangs on a table, has its name in its own. */
+static bool
+needs(const SdRepairItem *item, const char *text, const SdRepairItem *other)
+{
+	return names(text, other->identity) || names(item->identity, other->identity);
+}
+
 static int
 rank(const SdRepairItem *item)
 {
@@ -64,8 +71,11 @@ place(SdRepairItem **items, int n, int i, bool there, bool *seen, List **ordered
 		return;
 	seen[i] = true;
 	check_stack_depth();
+	/* a sequence that a column owns is there before the table, whose default needs it */
+	if (strcmp(items[i]->kind, "sequence") == 0)
+		text = NULL;
 	for (int j = 0; text && n <= MOST_SEARCHED && j < n; j++)
-		if (!seen[j] && text_of(items[j], there) && names(text, items[j]->identity))
+		if (!seen[j] && text_of(items[j], there) && needs(items[i], text, items[j]))
 			place(items, n, j, there, seen, ordered);
 	*ordered = lappend(*ordered, items[i]);
 }
@@ -223,10 +233,35 @@ is_inherited_extra(SdRepairPlan *plan, const SdRepairItem *item)
 	return false;
 }
 
+/* The functions and the cast that come with a range and go with it. */
+static bool
+is_of_extra_range(SdRepairPlan *plan, const SdRepairItem *item)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->items)
+	{
+		SdRepairItem *type = lfirst(lc);
+		const char *multirange;
+
+		if (!is_extra(type) || !is_kind(type, "type") || *(multirange = sd_repair_there(type, "multirange")) == '\0')
+			continue;
+		if (is_kind(item, "function") &&
+			(strcmp(sd_repair_routine(item->identity), type->identity) == 0 || strcmp(sd_repair_routine(item->identity), multirange) == 0))
+			return true;
+		if (is_kind(item, "cast") && strcmp(item->identity, psprintf("(%s as %s)", type->identity, multirange)) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool
 is_extra_implied(SdRepairPlan *plan, const SdRepairItem *item)
 {
 	char	   *base = base_of(item, item->there);
+
+	if (is_of_extra_range(plan, item))
+		return true;
 
 	if (base && (is_extra(find_relation(plan, base)) || is_extra(sd_repair_find(plan, "domain", base))))
 		return true;
@@ -243,7 +278,10 @@ is_extra_implied(SdRepairPlan *plan, const SdRepairItem *item)
 	return false;
 }
 
-/* Made by the server with what it belongs to: here, an identity column's sequence, a constraint's index, a parent's part of a child. */
+/*
+ * Made by the server with what it belongs to: here, an identity column's sequence, a constraint's index, a parent's part of a
+ * child, a range's functions.
+ */
 static bool
 is_made_with(SdRepairPlan *plan, const SdRepairItem *item)
 {
@@ -263,9 +301,19 @@ is_made_with(SdRepairPlan *plan, const SdRepairItem *item)
 	static SdStatement index = {
 		.sql = "SELECT 'yes' FROM pg_constraint WHERE conindid = $1 AND contype IN ('p', 'u', 'x')", .nargs = 1, .types = {OIDOID}
 	};
+	static SdStatement function = {
+		.sql = "SELECT 'yes' FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = $1 AND deptype = 'i' LIMIT 1", .nargs = 1, .types = {OIDOID}
+	};
+	static SdStatement cast = {
+		.sql = "SELECT 'yes' FROM pg_depend WHERE classid = 'pg_cast'::regclass AND objid = $1 AND deptype = 'i' LIMIT 1", .nargs = 1, .types = {OIDOID}
+	};
 	const char *answer = NULL;
 
-	if (is_kind(item, "sequence"))
+	if (is_kind(item, "function"))
+		answer = sd_repair_ask(&function, item->objid);
+	else if (is_kind(item, "cast"))
+		answer = sd_repair_ask(&cast, item->objid);
+	else if (is_kind(item, "sequence"))
 		answer = sd_repair_ask(&sequence, item->objid);
 	else if (is_kind(item, "constraint") && !is_missing(find_relation(plan, sd_repair_owner_of(item->identity))))
 		answer = sd_repair_ask(&constraint, item->objid);
@@ -289,6 +337,57 @@ sd_repair_imply(SdRepairPlan *plan)
 			item->implied |= is_extra_implied(plan, item);
 		else if (is_missing(item))
 			item->implied |= is_made_with(plan, item);
+	}
+}
+
+/* Its phase, for those that it names. */
+static SdRepairPhase
+phase_of_user(const SdRepairItem *item)
+{
+	if (item->there_text == NULL)
+		return SD_REPAIR_DROP;
+	return is_extra(item) ? item->drop_phase : SD_REPAIR_TIDY;
+}
+
+static int
+compare_drop_order(const ListCell *a, const ListCell *b)
+{
+	return ((SdRepairItem *) lfirst(a))->drop_order - ((SdRepairItem *) lfirst(b))->drop_order;
+}
+
+void
+sd_repair_drop_phases(SdRepairPlan *plan)
+{
+	List	   *items = list_copy(plan->items);
+	ListCell   *lc;
+
+	foreach(lc, items)
+	{
+		SdRepairItem *item = lfirst(lc);
+
+		item->drop_phase = item->how && item->how->loss ? SD_REPAIR_LOSE : SD_REPAIR_DROP;
+	}
+	/* what uses something comes before it */
+	list_sort(items, compare_drop_order);
+	foreach(lc, items)
+	{
+		SdRepairItem *user = lfirst(lc);
+		char	   *base = base_of(user, user->there);
+		SdRepairItem *relation = base ? find_relation(plan, base) : NULL;
+		ListCell   *other;
+
+		CHECK_FOR_INTERRUPTS();
+		if (is_extra(user) && user->implied && is_extra(relation))
+			user->drop_phase = relation->drop_phase;
+		if (list_length(items) > MOST_SEARCHED || phase_of_user(user) == SD_REPAIR_DROP)
+			continue;
+		foreach(other, items)
+		{
+			SdRepairItem *used = lfirst(other);
+
+			if (is_extra(used) && used != user && used->drop_phase < phase_of_user(user) && needs(user, user->there_text, used))
+				used->drop_phase = phase_of_user(user);
+		}
 	}
 }
 
@@ -389,7 +488,8 @@ sd_repair_renames(SdRepairPlan *plan)
 		/* one step only: another name, or another schema; of what hangs on a relation, another name on the same one */
 		from = sd_repair_parts(extra->identity);
 		to = sd_repair_parts(missing->identity);
-		if (list_length(from) > 1 && strcmp(linitial(from), linitial(to)) != 0 && strcmp(llast(from), llast(to)) != 0)
+		if (list_length(from) > 1 && strcmp(linitial(from), linitial(to)) != 0 &&
+			(strcmp(llast(from), llast(to)) != 0 || extra->how->loss == NULL))
 			continue;
 		if (list_length(from) == 3 && strcmp(sd_repair_owner_of(extra->identity), sd_repair_owner_of(missing->identity)) != 0)
 			continue;

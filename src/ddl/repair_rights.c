@@ -246,7 +246,7 @@ change_grants_of(const Target *target, const Grant *who, const Grant *here, cons
 		return;
 	/* a right is its grantor's to give and to take; a superuser is taken for the owner */
 	if (as_other)
-		sd_repair_do(target->item, SD_REPAIR_MAKE, "who granted it", "SET LOCAL ROLE %s", role(who->grantor));
+		sd_repair_do(target->item, SD_REPAIR_MAKE, "who granted it, and who now needs schemadrift_admin", "SET LOCAL ROLE %s", role(who->grantor));
 	change_grant(target, who, ours, theirs);
 	if (as_other)
 		sd_repair_do(target->item, SD_REPAIR_MAKE, NULL, "RESET ROLE");
@@ -375,7 +375,7 @@ change_owner(SdRepairItem *item)
 {
 	const char *owner = sd_repair_here(item, "owner");
 
-	if (*owner && (strcmp(item->kind, "sequence") != 0 || *sd_repair_here(item, "owned by") == '\0'))
+	if (*owner && (strcmp(item->kind, "sequence") != 0 || *sd_repair_there(item, "owned by") == '\0'))
 		sd_repair_do(item, SD_REPAIR_MAKE, NULL, "ALTER %s OWNER TO %s", item->called, role(owner));
 }
 

@@ -101,15 +101,33 @@ attach(SdRepairItem *item)
 					 "ALTER TABLE ONLY %s ATTACH PARTITION %s %s", sd_repair_quote(sd_repair_here(item, "inherits")), item->name, bound);
 }
 
+/* By INHERIT it gets only what it has already: so each column is one of its own. */
 static bool
-has_value(List *values, const char *value)
+has_all_columns(SdRepairItem *item)
 {
 	ListCell   *lc;
 
-	foreach(lc, values)
-		if (strcmp(lfirst(lc), value) == 0)
-			return true;
-	return false;
+	foreach(lc, sd_columns_parse(item->here, "column"))
+		if (((SdColumnText *) lfirst(lc))->part[SD_COLUMN_LOCAL] == NULL)
+			return false;
+	return true;
+}
+
+/* The order says something, too: which parent's default comes first. */
+static void
+change_plain_parents(SdRepairItem *item, List *here, List *there)
+{
+	bool		in_order = list_length(there) <= list_length(here);
+	ListCell   *lc;
+
+	for (int i = 0; in_order && i < list_length(there); i++)
+		in_order = strcmp(list_nth(here, i), list_nth(there, i)) == 0;
+	foreach(lc, there)
+		if (!in_order)
+			sd_repair_do(item, SD_REPAIR_MAKE, NULL, "%s NO INHERIT %s", alter(item), sd_repair_quote(lfirst(lc)));
+	foreach(lc, here)
+		if (!in_order || foreach_current_index(lc) >= list_length(there))
+			sd_repair_do(item, SD_REPAIR_LINK, NULL, "%s INHERIT %s", alter(item), sd_repair_quote(lfirst(lc)));
 }
 
 static void
@@ -124,17 +142,15 @@ change_parents(SdRepairItem *item)
 	if (!sd_repair_differs(item, "inherits") && !sd_repair_differs(item, "partition bound"))
 		return;
 	foreach(lc, there)
-	{
 		if (was_partition)
 			sd_repair_do(item, SD_REPAIR_DROP, NULL, "ALTER TABLE %s DETACH PARTITION %s", sd_repair_quote(lfirst(lc)), item->name);
-		else if (!has_value(here, lfirst(lc)))
-			sd_repair_do(item, SD_REPAIR_MAKE, NULL, "%s NO INHERIT %s", alter(item), sd_repair_quote(lfirst(lc)));
-	}
 	if (is_partition)
 		attach(item);
-	foreach(lc, here)
-		if (!is_partition && (was_partition || !has_value(there, lfirst(lc))))
-			sd_repair_do(item, SD_REPAIR_LINK, NULL, "%s INHERIT %s", alter(item), sd_repair_quote(lfirst(lc)));
+	else if (here == NIL || has_all_columns(item))
+		change_plain_parents(item, here, was_partition ? NIL : there);
+	else
+		sd_repair_cannot(item, "inherits: by INHERIT a table gets columns of its own, which differs from columns that it has from its parents only: "
+						 "make the table anew and copy its rows, or SELECT schemadrift.accept_drift() there");
 }
 
 /* --- tables --- */
