@@ -70,6 +70,9 @@ INSERT INTO decided_view VALUES
 	('schemadrift.decisions', 'admin migrator monitor'),
 	('schemadrift.drift', 'admin migrator monitor'),
 	('schemadrift.tasks', 'admin migrator monitor'),
+	('schemadrift.alerts', 'admin migrator monitor'),
+	('schemadrift.version_vectors', 'admin migrator monitor'),
+	('schemadrift.metrics', 'admin migrator monitor'),
 	('schemadrift.policy', 'admin migrator monitor'),
 	('schemadrift.peer_conninfo', 'admin');
 

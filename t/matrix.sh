@@ -96,7 +96,7 @@ make_folder() # MAJOR SUITE
 	chmod +x "$folder/usr/sbin/policy-rc.d"
 	furnish "$folder"
 	sources "$folder"
-	enter "$folder" sh -c 'cd /schemadrift && t/setup.sh' >>"$log" 2>&1 ||
+	enter "$folder" sh -c 'cd /schemadrift && t/setup.sh promtool prometheus-postgres-exporter' >>"$log" 2>&1 ||
 		{ tail -n 5 "$log" >&2; fail "t/setup.sh failed in the folder; see $log"; }
 	strip "$folder"
 	found=$(enter "$folder" pg_config --version)

@@ -238,7 +238,7 @@ sub prepare
 	if (!$run)
 	{
 		$run = tempdir('schemadrift-test-XXXXXX', DIR => $tmp);
-		system('sh', '-c', 'for f in sql expected t docs; do [ ! -e $f ] || cp -a $f "$0"/ || exit 1; done', $run) == 0
+		system('sh', '-c', 'for f in sql expected t docs src/functions/alerts.c; do [ ! -e $f ] || cp -a --parents $f "$0"/ || exit 1; done', $run) == 0
 		  or die "could not copy the tests to $run\n";
 		my $user = $> ? undef : $ENV{SD_TEST_USER} || (defined getpwnam('postgres') ? 'postgres' : 'nobody');
 		system('chown', '-R', "$user:", $run) == 0 or die "could not give $run to $user\n" if $user;

@@ -103,6 +103,7 @@ for more; do
 		scan-build) need clang-tools command -v scan-build ;;
 		# what clang links sanitizers and libFuzzer from
 		libclang-rt-dev) need libclang-rt-dev sh -c 'ls "$(clang -print-runtime-dir)"/libclang_rt.fuzzer_no_main-*' ;;
+		promtool) need prometheus command -v promtool ;;
 		*) need "$more" command -v "$more" ;;
 	esac
 done

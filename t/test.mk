@@ -16,7 +16,7 @@ RUN = LANG=C LC_ALL=C exec setpriv --pdeathsig KILL perl t/run.pl
 
 .PHONY: test matrix demo bench torture schemas arrows
 test:
-	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
+	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh promtool prometheus-postgres-exporter
 	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" $(RUN) $(ONLY)
 
 matrix:

@@ -9,7 +9,11 @@ COMMENT ON FUNCTION schemadrift_store.status() IS 'row of view schemadrift.statu
 
 CREATE FUNCTION schemadrift_store.regions(OUT region text, OUT role text, OUT incarnation integer, OUT state text,
 	OUT applied_version bigint, OUT last_heard timestamptz, OUT rtt_ms double precision, OUT circuit text, OUT error text,
-	OUT priority integer, OUT suspended boolean, OUT reason text, OUT protocol integer)
+	OUT priority integer, OUT suspended boolean, OUT reason text, OUT protocol integer,
+	OUT vector text, OUT relation text, OUT in_sync boolean, OUT verified_at timestamptz, OUT clock_offset_ms double precision,
+	OUT clock_error_ms double precision, OUT replication_lag interval, OUT confidence double precision,
+	OUT suspicion double precision, OUT rtt_min_ms double precision, OUT drifted bigint, OUT outside bigint,
+	OUT replication_lag_bytes bigint)
 	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 5 AS 'MODULE_PATHNAME', 'sd_region_rows';
 COMMENT ON FUNCTION schemadrift_store.regions() IS 'rows of view schemadrift.regions';
 
@@ -38,13 +42,31 @@ COMMENT ON COLUMN schemadrift.status.reason IS 'what is wrong, in words';
 COMMENT ON COLUMN schemadrift.status.remedy IS 'what to do or type';
 
 CREATE VIEW schemadrift.regions AS
-	SELECT region, role, incarnation, state, applied_version, last_heard::timestamptz(3) AS last_heard,
+	SELECT region, role, state, applied_version, relation, in_sync,
+		pg_catalog.round(confidence::numeric, 2)::double precision AS confidence, last_heard::timestamptz(3) AS last_heard,
 		pg_catalog.round(rtt_ms::numeric, 2)::double precision AS rtt_ms, circuit, error,
-		priority, suspended, reason, protocol
+		pg_catalog.round(clock_offset_ms::numeric, 2)::double precision AS clock_offset_ms,
+		pg_catalog.round(clock_error_ms::numeric, 2)::double precision AS clock_error_ms,
+		replication_lag, verified_at::timestamptz(0) AS verified_at, vector::schemadrift.version_vector AS vector,
+		incarnation, priority, suspended, reason, protocol
 	FROM schemadrift_store.regions();
 COMMENT ON VIEW schemadrift.regions IS 'the regions of the group, as this one knows them';
 COMMENT ON COLUMN schemadrift.regions.region IS 'name of the region';
 COMMENT ON COLUMN schemadrift.regions.role IS 'voter, observer or witness';
+COMMENT ON COLUMN schemadrift.regions.relation IS
+	'its version vector compared with ours: equal, behind (it contains less), ahead, concurrent (each contains something that the other does not); null: not known';
+COMMENT ON COLUMN schemadrift.regions.in_sync IS
+	'true: at the newest version known here, no object is otherwise than the log says, and the log means the same there as here; null: not known now';
+COMMENT ON COLUMN schemadrift.regions.confidence IS
+	'0 to 1: how far this row can be relied on (alive, verified, at the newest version); for dashboards, see docs/monitoring';
+COMMENT ON COLUMN schemadrift.regions.clock_offset_ms IS 'its clock minus ours; null: not measured, or this region';
+COMMENT ON COLUMN schemadrift.regions.clock_error_ms IS 'by so much to either side the offset may be wrong, at most';
+COMMENT ON COLUMN schemadrift.regions.replication_lag IS
+	'the largest lag of its replication, of standbys and subscribers; null: nothing is replicated there, or not known';
+COMMENT ON COLUMN schemadrift.regions.verified_at IS
+	'when it last compared its whole schema with its digests, by its clock; null: not since its server''s start';
+COMMENT ON COLUMN schemadrift.regions.vector IS
+	'version vector: how many schema events of each origin its schema contains; null: not known, no schema, or longer than what is told';
 COMMENT ON COLUMN schemadrift.regions.incarnation IS 'which uninterrupted life of the region this is, from 1';
 COMMENT ON COLUMN schemadrift.regions.state IS 'what it says of itself, as in view status; unreachable: not heard of lately';
 COMMENT ON COLUMN schemadrift.regions.applied_version IS 'version that its schema has followed the log to';

@@ -21,6 +21,7 @@ DROP FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadri
 -- include 55-online.sql
 -- include 60-views.sql
 -- include 61-drift.sql
+-- include 62-watch.sql
 -- include 65-text.sql
 -- include 90-guards.sql
 -- include 95-rights.sql

@@ -1,0 +1,519 @@
+/*
+ * alerts.c: everything that is wrong now; see alerts.h.
+ *
+ * Runs in backends.  What needs a memory (since when) is judged by the coordinator, see worker/watch.c; here it gets its words.
+ */
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "clock.h"
+#include "databases.h"
+#include "functions/alerts.h"
+#include "online_regions.h"
+#include "progress.h"
+#include "settings.h"
+#include "store/drift.h"
+#include "store/protocol.h"
+
+PG_FUNCTION_INFO_V1(sd_alert_rows);
+
+/* Every alert that there is.  t/250_monitoring.pl reads this table, to see that each is explained. */
+static const struct
+{
+	const char *id;
+	SdSeverity	severity;
+}			known[] = {
+	{"no_quorum", SD_CRITICAL},
+	{"void", SD_CRITICAL},
+	{"halted", SD_CRITICAL},
+	{"diverged", SD_CRITICAL},
+	{"cloned", SD_CRITICAL},
+	{"log_stuck", SD_CRITICAL},
+	{"not_running", SD_CRITICAL},
+	{"workers_missing", SD_CRITICAL},
+	{"standby_wait", SD_CRITICAL},
+	{"removed", SD_CRITICAL},
+	{"unreachable", SD_WARNING},
+	{"held", SD_WARNING},
+	{"no_vote", SD_WARNING},
+	{"behind", SD_WARNING},
+	{"undecided", SD_WARNING},
+	{"drift", SD_WARNING},
+	{"bypass", SD_WARNING},
+	{"unverified", SD_WARNING},
+	{"verify_overdue", SD_WARNING},
+	{"clock_offset", SD_WARNING},
+	{"replication_lag", SD_WARNING},
+	{"ddl_hold", SD_WARNING},
+	{"task_failing", SD_WARNING},
+	{"two_voters", SD_WARNING},
+	{"prepared", SD_WARNING},
+	{"version_mismatch", SD_WARNING},
+	{"not_serving", SD_NOTICE},
+	{"drift_known", SD_NOTICE},
+	{"protocol_older", SD_NOTICE},
+	{"starting", SD_NOTICE},
+	{"standby", SD_NOTICE},
+	{"not_joined", SD_NOTICE}
+};
+
+static SdSeverity
+severity_of(const char *id)
+{
+	for (size_t i = 0; i < lengthof(known); i++)
+		if (strcmp(known[i].id, id) == 0)
+			return known[i].severity;
+	elog(ERROR, "there is no alert \"%s\"", id);
+}
+
+static SdAlert
+alert(const char *id, const char *region, TimestampTz since, const char *what, const char *remedy)
+{
+	return (SdAlert) {.id = id, .severity = severity_of(id), .region = region, .since = since, .what = what, .remedy = remedy};
+}
+
+static long
+seconds_since(TimestampTz since)
+{
+	return TimestampDifferenceMilliseconds(since, GetCurrentTimestamp()) / 1000;
+}
+
+/* For longer than the setting allows, which may say "never". */
+static bool
+too_long(TimestampTz since, int limit_ms)
+{
+	return since != 0 && limit_ms > 0 && TimestampDifferenceMilliseconds(since, GetCurrentTimestamp()) > limit_ms;
+}
+
+/* ---- this region, in a word ---- */
+
+/* All is well otherwise: are library and SQL objects the same version? */
+static SdAlert
+compare_versions(const SdHere *here)
+{
+	if (here->objects == NULL || strcmp(here->objects, SD_VERSION) == 0)
+		return (SdAlert) {0};
+	return alert("version_mismatch", here->joined ? here->self.region : NULL, 0,
+				 psprintf("the library of schemadrift is of version %s, the SQL objects in this database of %s", SD_VERSION, here->objects),
+				 "ALTER EXTENSION schemadrift UPDATE; if the library is the older one: restart the server with the newer");
+}
+
+/* As the coordinator says. */
+static SdStatus
+status_told(const SdHere *here)
+{
+	const SdDatabase *db = here->db;
+	const char *what = db->reason;
+
+	if (db->halted_at > 0 && db->halt_detail[0])
+		what = psprintf("%s\n%s", what, db->halt_detail);
+	return (SdStatus) {
+		.state = sd_region_state_text(db->state),
+		.alert = db->alert[0] ? alert(db->alert, db->region, db->alert_since, what, db->remedy) : (SdAlert) {0}
+	};
+}
+
+/*
+ * Whatever happens: where the coordinator cannot say how the region is, we can say why it does not.
+ */
+SdStatus
+sd_status(const SdHere *here)
+{
+	const char *region = here->joined ? here->self.region : NULL;
+	SdStatus	status = {.state = "not_joined"};
+
+	if (here->standby)
+		status.alert = alert("standby", NULL, 0, "this server is a standby: nothing of schemadrift runs here", "look at its primary");
+	else if (!here->joined)
+		status.alert = alert("not_joined", NULL, 0, "this database is in no group of regions",
+							 "SELECT schemadrift.init(region, conninfo), or join(via, region, conninfo)");
+	else if (!here->self.valid && sd_here_is_member(here))
+	{
+		bool		told = here->coordinator && here->db->state == SD_REGION_VOID;
+
+		status.state = sd_region_state_text(SD_REGION_VOID);
+		status.alert = alert("void", region, told ? here->db->alert_since : 0, here->self.mismatch,
+							 told ? here->db->remedy : SD_REMEDY_VOID);
+	}
+	else if (!here->coordinator)
+	{
+		char	   *trouble = sd_databases_trouble();
+
+		status.state = sd_region_state_text(SD_REGION_NO_QUORUM);
+		status.alert = alert(trouble ? "workers_missing" : "not_running", region, 0,
+							 trouble ? trouble : "the coordinator of this database is not running",
+							 "look for \"schemadrift\" in the server's log");
+	}
+	else if (sd_here_is_starting(here))
+	{
+		status.state = sd_region_state_text(SD_REGION_NO_QUORUM);
+		status.alert = alert("starting", region, 0, "the coordinator of this database has just started, and looks at its tables",
+							 "wait a moment");
+	}
+	else if (sd_shared_waits_for_standby(sd_shared_mine()))
+	{
+		status.state = sd_region_state_text(SD_REGION_NO_QUORUM);
+		status.alert = alert("standby_wait", region, 0, "the coordinator waits for a synchronous standby to confirm a vote",
+							 "bring the standby back, or take it out of synchronous_standby_names and SELECT pg_reload_conf()");
+	}
+	else
+		status = status_told(here);
+	if (status.alert.id == NULL)
+		status.alert = compare_versions(here);
+	return status;
+}
+
+/* ---- what tables say of this region ---- */
+
+static void
+add(List **alerts, const char *id, const char *region, TimestampTz since, const char *what, const char *remedy)
+{
+	SdAlert    *one = palloc(sizeof(SdAlert));
+
+	*one = alert(id, region, since, what, remedy);
+	*alerts = lappend(*alerts, one);
+}
+
+static TimestampTz
+time_of(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = sd_store_value(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetTimestampTz(value);
+}
+
+/* Changes outside the log that left something. */
+static void
+add_bypass(List **alerts, const char *region)
+{
+	static SdStatement statement = {
+		.sql = "SELECT count(*), min(at) FROM schemadrift_store.bypass WHERE settled IS NULL"
+	};
+	int64		n;
+
+	if (!sd_drift_kept())
+		return;
+	sd_store_run(&statement, NULL, NULL, 1);
+	n = sd_store_int64(0, 1);
+	if (n > 0)
+		add(alerts, "bypass", region, time_of(0, 2),
+			psprintf(n == 1 ? INT64_FORMAT " change outside the log is part of this region's schema" :
+					 INT64_FORMAT " changes outside the log are part of this region's schema", n),
+			"SELECT * FROM schemadrift.drift; then take it back, or SELECT schemadrift.accept_drift(region, object)");
+}
+
+/* Objects that are not what the log says, here and, as they told, elsewhere. */
+static void
+add_drift(List **alerts, const SdHere *here)
+{
+	static SdStatement statement = {
+		.sql = "SELECT region, count(*) FILTER (WHERE acknowledged IS NULL), min(since) FILTER (WHERE acknowledged IS NULL), "
+		"count(acknowledged), min(since) FILTER (WHERE acknowledged IS NOT NULL) FROM schemadrift_store.drift GROUP BY region ORDER BY region"
+	};
+	uint64		n;
+
+	if (!sd_drift_kept())
+		return;
+	n = sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS);
+	for (uint64 i = 0; i < n; i++)
+	{
+		char	   *region = sd_store_text(i, 1);
+		int64		unknown = sd_store_int64(i, 2);
+		int64		adopted = sd_store_int64(i, 4);
+
+		/* a copy of what a region told that has gone, or tells otherwise by now */
+		if (sd_config_find(&here->members.config, region) < 0)
+			continue;
+		if (unknown > 0)
+			add(alerts, "drift", region, time_of(i, 3),
+				psprintf(INT64_FORMAT " object%s not what the log says", unknown, unknown == 1 ? " is" : "s are"),
+				psprintf("SELECT * FROM schemadrift.repair_plan(%s)", quote_literal_cstr(region)));
+		if (adopted > 0)
+			add(alerts, "drift_known", region, time_of(i, 5),
+				psprintf(INT64_FORMAT " object%s otherwise than the log says since the region joined", adopted,
+						 adopted == 1 ? " is" : "s are"),
+				psprintf("SELECT * FROM schemadrift.repair_plan(%s)", quote_literal_cstr(region)));
+	}
+}
+
+/* An attempt at an online version failed, and it is tried again; or it failed for good, and the result is to come. */
+static void
+add_tasks(List **alerts, const char *region, const SdTaskReport *tasks)
+{
+	for (int i = 0; i < SD_MAX_TASKS && tasks[i].version > 0; i++)
+		if (tasks[i].total == 0 && tasks[i].what[0] && strcmp(tasks[i].state, "done") != 0)
+			add(alerts, "task_failing", region, 0,
+				psprintf("online version " INT64_FORMAT " (%s): %s", tasks[i].version, tasks[i].state, tasks[i].what),
+				"SELECT * FROM schemadrift.tasks; mend the cause, it is tried again; or SELECT schemadrift.revert(name)");
+}
+
+static void
+add_from_tables(List **alerts, const SdHere *here)
+{
+	SdTaskReport tasks[SD_MAX_TASKS];
+	SdScope		scope;
+
+	sd_store_enter(&scope);
+	add_drift(alerts, here);
+	add_bypass(alerts, here->self.region);
+	sd_online_own_reports(sd_shared_mine(), tasks);
+	add_tasks(alerts, here->self.region, tasks);
+	sd_store_leave(&scope);
+}
+
+/* ---- what the coordinator knows of this region ---- */
+
+static char *
+hold_remedy(int pid, const char *region, bool own)
+{
+	return own ? psprintf("SELECT pg_terminate_backend(%d)", pid) :
+		psprintf("SELECT pg_terminate_backend(%d) -- in %s", pid, region);
+}
+
+static void
+add_verification(List **alerts, const SdHere *here)
+{
+	const SdDatabase *db = here->db;
+	const char *remedy = "SELECT * FROM schemadrift.verify()";
+
+	if (db->verify_error[0])
+		add(alerts, "unverified", db->region, db->verify_failed_at,
+			psprintf("comparing the schema with its digests fails: %s", db->verify_error), remedy);
+	else if (sd_here_verify_overdue(db->verified_at))
+		add(alerts, "verify_overdue", db->region, db->verified_at,
+			psprintf("the schema was not compared with its digests for %ld s", seconds_since(db->verified_at)), remedy);
+}
+
+static void
+add_own(List **alerts, const SdHere *here)
+{
+	const SdDatabase *db = here->db;
+	int64		now = sd_monotonic_us();
+
+	if (too_long(db->since[SD_WATCH_BEHIND], sd_behind_limit) && db->halted_at == 0)
+		add(alerts, "behind", db->region, db->since[SD_WATCH_BEHIND],
+			psprintf("has applied version " INT64_FORMAT " of " INT64_FORMAT, db->applied, Max(db->head, db->heard_head)),
+			"SELECT * FROM schemadrift.migration_status WHERE state <> 'applied'");
+	if (too_long(db->since[SD_WATCH_UNDECIDED], sd_behind_limit))
+		add(alerts, "undecided", db->region, db->since[SD_WATCH_UNDECIDED],
+			psprintf("version " INT64_FORMAT " is accepted and not decided", db->undecided),
+			"SELECT * FROM schemadrift.regions; bring back a majority of the voters");
+	if (db->since[SD_WATCH_LAG])
+		add(alerts, "replication_lag", db->region, db->since[SD_WATCH_LAG],
+			psprintf("replication is " INT64_FORMAT " s behind", db->lag_ms / 1000),
+			"SELECT * FROM pg_stat_replication");
+	if (db->ddl_pid != 0 && now - db->ddl_since_us > db->ddl_hold_limit_us)
+		add(alerts, "ddl_hold", db->region, db->ddl_since,
+			psprintf("pid %d has changed the schema and not committed for %ld s", db->ddl_pid, seconds_since(db->ddl_since)),
+			hold_remedy(db->ddl_pid, db->region, true));
+	add_verification(alerts, here);
+}
+
+/* ---- other regions ---- */
+
+static const char *
+regions_remedy(const char *region)
+{
+	return psprintf("SELECT * FROM schemadrift.regions WHERE region = %s", quote_literal_cstr(region));
+}
+
+/* What a region that cannot be asked told last says little: only that it is away. */
+static bool
+add_absent(List **alerts, const SdPeerState *peer)
+{
+	if (!peer->since[SD_WATCH_UNREACHABLE])
+		return false;
+	add(alerts, "unreachable", peer->region, peer->since[SD_WATCH_UNREACHABLE],
+		psprintf("%s%s", peer->last_heard == 0 ? "not heard of since this server's start" :
+				 sd_here_is_silent(peer) ? psprintf("not heard of for %ld s", seconds_since(peer->last_heard)) :
+				 "calls us, but cannot be called",
+				 peer->last_error[0] ? psprintf(": %s", peer->last_error) : ""),
+		psprintf("mend the network or the server; %s", regions_remedy(peer->region)));
+	return true;
+}
+
+static void
+add_its_state(List **alerts, const SdPeerState *peer)
+{
+	const SdTelemetry *told = &peer->told;
+
+	if (peer->cloned)
+		add(alerts, "cloned", peer->region, peer->doubted_us > 0 ? peer->last_heard : 0,
+			"two servers speak in its name", "stop the one that is a copy; in it: SELECT schemadrift.void_identity()");
+	if (peer->since[SD_WATCH_VOID])
+		add(alerts, "void", peer->region, peer->since[SD_WATCH_VOID], "it does not vote: its identity is void",
+			"SELECT schemadrift.rejoin() -- in that region");
+	if (peer->since[SD_WATCH_HALTED])
+		add(alerts, told->held ? "held" : "halted", peer->region, peer->since[SD_WATCH_HALTED],
+			psprintf("version " INT64_FORMAT " cannot be applied: %s", told->halted_at, told->halt_error),
+			told->held ? "add the role to schemadrift.allowed_roles there, then: SELECT schemadrift.retry() -- in that region" :
+			"SELECT schemadrift.retry() -- in that region, when the cause is mended");
+	if (peer->since[SD_WATCH_NO_QUORUM])
+		add(alerts, "no_quorum", peer->region, peer->since[SD_WATCH_NO_QUORUM], "it says that it reaches no majority",
+			"SELECT * FROM schemadrift.status -- in that region");
+	if (too_long(peer->since[SD_WATCH_BEHIND], sd_behind_limit) && told->halted_at == 0)
+		add(alerts, "behind", peer->region, peer->since[SD_WATCH_BEHIND],
+			psprintf("has applied version " INT64_FORMAT, told->applied), "SELECT * FROM schemadrift.status -- in that region");
+	add_tasks(alerts, peer->region, told->tasks);
+	if (told->lease_in_use && told->lease_pid != 0 && told->lease_held_ms > sd_ddl_hold_limit)
+		add(alerts, "ddl_hold", peer->region, peer->last_heard - (TimestampTz) told->lease_held_ms * 1000,
+			psprintf("pid %d has changed the schema and not committed for %d s", told->lease_pid, told->lease_held_ms / 1000),
+			hold_remedy(told->lease_pid, peer->region, false));
+}
+
+static bool
+has_drift(List *alerts, const char *region)
+{
+	ListCell   *lc;
+
+	foreach(lc, alerts)
+	{
+		const SdAlert *one = lfirst(lc);
+
+		if (strncmp(one->id, "drift", strlen("drift")) == 0 && strcmp(one->region, region) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+add_its_schema(List **alerts, const SdHere *here, const SdPeerState *peer)
+{
+	if (peer->since[SD_WATCH_DIVERGED])
+		add(alerts, "diverged", peer->region, peer->since[SD_WATCH_DIVERGED],
+			psprintf("at version " INT64_FORMAT " the log means another schema there than here", peer->told.standing.version),
+			psprintf("SELECT * FROM schemadrift.diff(%s, %s)", quote_literal_cstr(here->self.region), quote_literal_cstr(peer->region)));
+	/* it has told so, and which objects these are is not known here yet */
+	if (peer->since[SD_WATCH_DRIFT] && !has_drift(*alerts, peer->region))
+		add(alerts, "drift", peer->region, peer->since[SD_WATCH_DRIFT],
+			psprintf("%d object%s not what the log says", peer->told.standing.drifted, peer->told.standing.drifted == 1 ? " is" : "s are"),
+			psprintf("SELECT * FROM schemadrift.repair_plan(%s)", quote_literal_cstr(peer->region)));
+	if (peer->since[SD_WATCH_UNVERIFIED])
+		add(alerts, "unverified", peer->region, peer->since[SD_WATCH_UNVERIFIED],
+			psprintf("comparing the schema with its digests fails: %s", peer->told.verify_error),
+			psprintf("SELECT * FROM schemadrift.verify(%s)", quote_literal_cstr(peer->region)));
+}
+
+static void
+add_its_surroundings(List **alerts, const SdPeerState *peer)
+{
+	if (peer->since[SD_WATCH_CLOCK])
+		add(alerts, "clock_offset", peer->region, peer->since[SD_WATCH_CLOCK],
+			psprintf("its clock is %.0f ms %s ours, give or take %.0f", Abs(peer->clock_offset_us) / 1000.0,
+					 peer->clock_offset_us > 0 ? "ahead of" : "behind", peer->clock_error_us / 1000.0),
+			"look at time synchronization on both servers: chronyc tracking");
+	if (peer->since[SD_WATCH_LAG])
+		add(alerts, "replication_lag", peer->region, peer->since[SD_WATCH_LAG],
+			psprintf("replication is " INT64_FORMAT " s behind", peer->told.lag_ms / 1000), "SELECT * FROM pg_stat_replication -- in that region");
+	if (peer->since[SD_WATCH_OLDER])
+		add(alerts, "protocol_older", peer->region, peer->since[SD_WATCH_OLDER],
+			psprintf("it speaks protocol %d", Max(peer->told.protocol, SD_PROTOCOL_OLDEST)),
+			"ALTER EXTENSION schemadrift UPDATE -- in that region, with the new library");
+}
+
+/* What people did to it. */
+static void
+add_membership(List **alerts, const SdMembers *members, int i)
+{
+	const char *region = members->config.member[i].region;
+
+	if (members->config.member[i].suspended)
+		add(alerts, "not_serving", region, 0,
+			psprintf("suspended by %s at %s: %s", members->suspended_by[i], members->suspended_at[i], members->suspended_reason[i]),
+			psprintf("SELECT schemadrift.resume_region(%s)", quote_literal_cstr(region)));
+	else if (members->stepped_down[i])
+		add(alerts, "not_serving", region, 0, "has stepped down: it does not vote", "SELECT schemadrift.step_up() -- in that region");
+}
+
+static void
+add_others(List **alerts, const SdHere *here)
+{
+	for (int i = 0; i < here->members.config.n; i++)
+	{
+		const char *region = here->members.config.member[i].region;
+		const SdPeerState *peer = sd_here_peer(here, region);
+
+		if (sd_here_is_own(here, region))
+			continue;
+		if (peer)
+		{
+			if (!add_absent(alerts, peer))
+			{
+				add_its_state(alerts, peer);
+				add_its_surroundings(alerts, peer);
+			}
+			add_its_schema(alerts, here, peer);
+		}
+		add_membership(alerts, &here->members, i);
+	}
+}
+
+/* ---- all of them ---- */
+
+static int
+compare_alerts(const ListCell *a, const ListCell *b)
+{
+	const SdAlert *x = lfirst(a);
+	const SdAlert *y = lfirst(b);
+	int			order = (int) x->severity - (int) y->severity;
+
+	if (order == 0)
+		order = strcmp(x->id, y->id);
+	if (order == 0)
+		order = strcmp(x->region ? x->region : "", y->region ? y->region : "");
+	return order;
+}
+
+List *
+sd_alerts(const SdHere *here, const SdStatus *status)
+{
+	List	   *alerts = NIL;
+	SdAlert    *own;
+
+	/* who is missing has an alert for each */
+	if (status->alert.id && strcmp(status->alert.id, "unreachable") != 0)
+	{
+		own = palloc(sizeof(SdAlert));
+		*own = status->alert;
+		alerts = lappend(alerts, own);
+	}
+	if (here->joined && sd_here_is_member(here))
+		add_from_tables(&alerts, here);
+	if (here->joined && here->coordinator && !sd_here_is_starting(here))
+	{
+		add_own(&alerts, here);
+		add_others(&alerts, here);
+	}
+	list_sort(alerts, compare_alerts);
+	return alerts;
+}
+
+Datum
+sd_alert_rows(PG_FUNCTION_ARGS)
+{
+	static const char *const severities[] = {[SD_CRITICAL] = "critical", [SD_WARNING] = "warning", [SD_NOTICE] = "notice"};
+	SdHere	   *here = sd_here();
+	SdStatus	status = sd_status(here);
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, sd_alerts(here, &status))
+	{
+		const SdAlert *one = lfirst(lc);
+		SdViewRow	row = {0};
+
+		sd_view_text(&row, one->id);
+		sd_view_text(&row, severities[one->severity]);
+		sd_view_text(&row, one->region);
+		sd_view_text(&row, one->what);
+		sd_view_time(&row, one->since);
+		sd_view_text(&row, one->remedy);
+		sd_view_finish(fcinfo, &row);
+	}
+	return (Datum) 0;
+}
