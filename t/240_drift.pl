@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use SchemaDrift::Group;
+use SchemaDrift::Scenario;
 use Test::More;
 
 my @three = qw(r1 r2 r3);
@@ -28,14 +29,6 @@ my $rows = q{SELECT string_agg(kind || ' ' || identity || ' ' || CASE WHEN expec
 	ELSE 'changed' END || ' ' || found, ', ' ORDER BY kind, identity) FROM schemadrift_store.drift
 	WHERE region = (SELECT region FROM schemadrift_store.self)};
 my $unsettled = 'SELECT count(*) FROM schemadrift_store.bypass WHERE settled IS NULL';
-
-sub refused
-{
-	my ($r, $state, $what) = @_;
-
-	is($r->{sqlstate}, $state, $what) or diag($r->{err});
-	return;
-}
 
 # What entries carry is the root of what the log says, whatever the regions have of their own.
 sub logged_roots_fit
@@ -215,6 +208,30 @@ my $quiet = q{SELECT coalesce(max(xmin::text::bigint), 0) || ' ' || (SELECT coun
 my $before = $g->sql('r1', "$quiet") . $g->sql('r1', 'SELECT txid_current_if_assigned() IS NULL');
 $g->sql('r1', 'DO $$ BEGIN PERFORM schemadrift.verify(); IF txid_current_if_assigned() IS NOT NULL THEN RAISE EXCEPTION $m$it writes$m$; END IF; END $$');
 is($g->sql('r1', "$quiet") . $g->sql('r1', 'SELECT txid_current_if_assigned() IS NULL'), $before, 'a look that finds nothing writes nothing');
+
+# ---- beside a change that is being agreed ----
+
+SKIP:
+{
+	skip 'wait points are in the test build only', 6 if !testing_build($g);
+	my $agreed = $g->session('r1');
+	stop_at($agreed, 'after-majority');
+	$agreed->send('ALTER TABLE other ADD COLUMN agreed int;');
+	stopped($agreed);
+	my $beside = $g->session('r1');
+	$beside->query($off);
+	$beside->send('ALTER TABLE h ADD COLUMN beside int;');
+	ok($g->wait_until('r1', q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%ADD COLUMN beside%' AND pid <> pg_backend_pid()}, 1),
+		'a change outside the log waits for the one that is being agreed');
+	go_on($agreed);
+	is($agreed->result->{sqlstate} || '00000', '00000', 'this one commits');
+	is($beside->result->{sqlstate} || '00000', '00000', 'then that one');
+	is($g->sql('r1', $rows), 'table public.h changed bypass', 'each is what it is');
+	is($g->sql('r1', 'SELECT schemadrift_store.digest_root() = (SELECT digest FROM schemadrift_store.applied)
+		AND schemadrift_store.digest_root() = schemadrift_store.digest_rebuild()'), 't', 'and the digest has both');
+	$g->sql('r1', "$off ALTER TABLE h DROP COLUMN beside");
+	ok($g->converged(@three), 'equal');
+}
 
 # ---- adopted by the log ----
 
