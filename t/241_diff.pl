@@ -1,4 +1,5 @@
-# What differs between two regions, and in what: diff(), in how many calls; and what the calls behind it do with nonsense.
+# What differs between two regions, and in what: diff(), in how many calls; view drift in regions other than the one that drifted;
+# verify() of another region; and what the calls behind all that do with nonsense.
 #
 # Regions are databases of one server, which writes down every statement: the calls are counted there.
 use strict;
@@ -121,6 +122,55 @@ like($r->{err}, qr/at different versions.*"$eu" is at version $head, region "$ap
 like($r->{out}, qr/public\.parts\|changed\|column c/, '... and what with') or diag($r->{out});
 $hold->query('ROLLBACK;');
 
+# --- drift, as all regions know it
+
+sub drift_of
+{
+	my ($where, $of) = @_;
+
+	return $g->sql($where, "SELECT string_agg(concat_ws('|', object_type, identity, difference, property), E'\n' ORDER BY object_type, identity) FROM schemadrift.drift WHERE region = '$of'");
+}
+ok($g->wait_until($_, "SELECT count(*) FROM schemadrift.drift WHERE region = '$eu' AND property IS DISTINCT FROM '(not known yet)'", 5), "$_ knows what was changed in $eu behind the gate") foreach $g->names;
+is(drift_of($_, $eu), <<'ROWS' =~ s/\n\z//r, '... and in what') foreach $g->names;
+function|public.tax(numeric)|changed|source
+table|public.hotfix|extra
+table|public.many_7|changed|column v: default
+table|public.orders|changed|column note: type
+view|public.recent|missing
+ROWS
+my $owner = $g->sql($us, 'SELECT session_user');
+is($g->sql($us, "SELECT DISTINCT by || ' ' || remedy FROM schemadrift.drift WHERE region = '$eu'"), "$owner SELECT * FROM schemadrift.repair_plan('$eu')", '... by whom, and what to do');
+is($g->sql($us, "SELECT count(DISTINCT since) FROM schemadrift.drift WHERE region = '$eu' AND since > now() - interval '1 hour'") > 0, 1, '... and since when');
+is($g->sql($us, "SELECT count(*) FROM schemadrift.drift WHERE region = '$us'"), 0, 'one has not drifted');
+is($g->sql($us, "SELECT substring(expected from 'column: note [a-z ]+') || ', ' || substring(actual from 'column: note [a-z ]+') FROM schemadrift.drift_text('$eu', 'table public.orders')", user => 'maker'),
+	'column: note text, column: note character varying', 'both definitions, for who may see them');
+refused($g->try($us, 'SELECT * FROM schemadrift.drift_text()', user => 'watcher'), '42501', '... and nobody else');
+is($g->sql($us, 'SELECT count(*) > 5 FROM schemadrift.drift', user => 'watcher'), 't', 'who watches sees what there is');
+
+behind_the_gate($eu, <<'SQL');
+DROP TABLE public.hotfix;
+ALTER TABLE public.orders ALTER note TYPE text;
+CREATE VIEW public.recent AS SELECT id FROM public.orders WHERE total > 10;
+ALTER TABLE public.many_7 ALTER v DROP DEFAULT;
+SQL
+ok($g->wait_until($_, "SELECT string_agg(identity, ' ') FROM schemadrift.drift WHERE region = '$eu'", 'public.tax(numeric)'), "$_ knows what was taken back") foreach $g->names;
+is($g->sql($us, "SELECT string_agg(identity, ' ') FROM schemadrift.diff('$eu')"), 'public.tax(numeric)', '... and so it is');
+
+# what one region told is known when it is gone, and after a restart, without being told again
+ok($g->reached, 'all regions hear each other');
+my $rows = drift_of($us, $ap);
+$server->restart('fast');
+ok($g->reached, 'all regions have been started anew');
+is(drift_of($us, $ap), $rows, '... and know what they knew');
+
+# the other way: verify() of another region, which finds what went past every hook
+$g->sql($ap, q{SET session_replication_role = replica; UPDATE pg_catalog.pg_class SET relrowsecurity = true WHERE relname = 'many_9'});
+$r = $g->try($us, "SELECT difference || ' ' || property || ' ' || coalesce(here, '') FROM schemadrift.verify('$ap') WHERE identity = 'public.many_9' AND property ~ 'row'", user => 'maker');
+like($r->{out}, qr/^changed row security.* yes/, 'a region is verified from another one') or diag($r->{err});
+ok($g->wait_until($eu, "SELECT count(*) FROM schemadrift.drift WHERE region = '$ap' AND identity = 'public.many_9' AND property ~ 'row security'", 1), '... and a third hears of it');
+$r = $g->try($us, q{SELECT * FROM schemadrift.verify('nowhere')});
+is($r->{sqlstate}, '42704', 'not one that there is not') or diag($r->{err});
+
 # --- calls from outside
 
 sub nonsense
@@ -143,7 +193,11 @@ nonsense("SELECT schemadrift_rpc.$_->[0]", $_->[1], $_->[2]) foreach
   [ q{definitions(2, '{table}', '{}', true)}, '22023', 'lists of different lengths' ],
   [ q{definitions(2, array_fill('table'::text, ARRAY[100000]), array_fill('public.x'::text, ARRAY[100000]), true)}, '22023', 'a hundred thousand names' ],
   [ q{definitions(2, '{table}', ARRAY[repeat('x', 100000000)], true)}, '22023', 'a name of 100 MB' ],
-  [ q{definitions(2, '{NULL}', '{NULL}', true)}, '22023', 'names that are null' ];
+  [ q{definitions(2, '{NULL}', '{NULL}', true)}, '22023', 'names that are null' ],
+  map { (
+	[ "$_(NULL, NULL, NULL, NULL, NULL, NULL, NULL)", '22004', "$_ of nothing" ],
+	[ "$_(2, '6ba7b810-9dad-11d1-80b4-00c04fd430c8', 1, '$us', '$eu', 1, 0)", '55000', "$_ of another group" ],
+	[ "$_(2, (SELECT group_id FROM schemadrift_rpc.describe(2)), 1, '$eu', '$us', 1, 0)", '55000', "$_ of another region" ]) } 'drift', 'verify';
 is($g->sql($us, q{SELECT count(*) FROM schemadrift_rpc.definitions(2, '{table,no}', '{public.none,such}', true)}, user => 'region_peer'), 0, 'what is not there has no definition');
 is($g->sql($us, q{SELECT bool_and(hash = sha256(convert_to(definition, 'UTF8'))) FROM schemadrift_rpc.definitions(2, '{table,view}', '{public.orders,public.recent}', false)}, user => 'region_peer'), 't',
 	'a definition has its digest');

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # bench.pl: what schemadrift costs, in figures; docs/performance.md explains them and keeps some.
 #
-# Started by t/run.pl (make bench) in the sandbox.  PARTS="network loopback idle gate fingerprint" runs only these; BLOCKS (30) is
+# Started by t/run.pl (make bench) in the sandbox.  PARTS="network loopback idle gate fingerprint compare" runs only these; BLOCKS (30) is
 # how often each thing is measured, IDLE (60) how many seconds an idle group is watched, RTTS ("1 20 100") the round
 # trips in milliseconds, GROUPS_OF ("3 9 25") the sizes of groups made of databases, TABLES ("100 1000 10000") the sizes of
 # schemas.  pglogical is measured beside it
@@ -33,7 +33,7 @@ my @rtts   = split ' ', $ENV{RTTS}      || '1 20 100';
 my @sizes  = split ' ', $ENV{GROUPS_OF} || '3 9 25';
 my @tables = split ' ', $ENV{TABLES}    || '100 1000 10000';
 my @parts  = ([ network => \&network ], [ loopback => \&loopback ], [ idle => \&idle_groups ], [ gate => \&gate ],
-	[ fingerprint => \&fingerprint ]);
+	[ fingerprint => \&fingerprint ], [ compare => \&compare ]);
 my %wanted = map { $_ => 1 } split ' ', $ENV{PARTS} || join ' ', map { $_->[0] } @parts;
 my $tables = 'CREATE TABLE t (id int PRIMARY KEY, what text); INSERT INTO t SELECT i FROM generate_series(1, 1000) i;
 	CREATE TABLE floor (i int);';
@@ -688,6 +688,49 @@ sub fingerprint
 		row('  the fingerprint of everything', sprintf('%.0f', median('all')), spread('all', '%.0f'), sprintf('1/%.1f', median('dump') / median('all')));
 		row('  COMMIT of one changed table, group of one', sprintf('%.2f', median('commit')), spread('commit'));
 		$region->stop('fast');
+	}
+	return;
+}
+
+# ---- two regions compared ----
+
+# One table of the other region has another default.  Round trips are statements that its server saw, the connection's own left out.
+sub compare
+{
+	my $repeats = 5;
+
+	heading("One differing object between two regions on this machine, found by diff(); ms: median, and lowest .. highest of $repeats", '', 'median', 'lowest .. highest', 'round trips');
+	foreach my $n (@tables)
+	{
+		my $g = SchemaDrift::Group->new(regions => 2, databases => 1, conf => "max_locks_per_transaction = 1000\nmax_wal_size = 4GB\nlog_statement = all\n");
+		my ($here, $there) = $g->names;
+		my $trips;
+
+		forget_samples();
+		foreach my $name ($here, $there)
+		{
+			$g->sql($name, sprintf($many_tables, $n));
+			$g->sql($name, 'VACUUM ANALYZE');
+		}
+		$g->make_group(mode => 'coordinate');
+		$g->sql($there, "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'bench'; ALTER TABLE app_7 ALTER name SET DEFAULT 'another'");
+		foreach my $repeat (0 .. $repeats)
+		{
+			my $session = stopwatch($g->session($here));
+			my $log = $g->region($here)->log_size;
+			my ($all) = clock($session, "SELECT * FROM schemadrift.diff('$there');");
+
+			$session->quit;
+			$trips = () = PostgreSQL::Test::Utils::slurp_file($g->region($here)->logfile, $log)
+			  =~ /schemadrift_rpc\.(?:describe|buckets|bucket_objects|definitions)\(/g;
+			note_sample('diff', $all) if $repeat;
+		}
+		my $objects = $g->sql($here, 'SELECT count(*) FROM schemadrift_store.object');
+		my $found = $g->sql($here, "SELECT string_agg(concat_ws(' ', object_type, identity, property), ', ') FROM schemadrift.diff('$there')");
+
+		die "diff() found \"$found\"\n" if $found ne 'table public.app_7 column name: default';
+		row("$n tables, $objects objects", sprintf('%.0f', median('diff')), spread('diff', '%.0f'), $trips);
+		$g->region($here)->stop('fast');
 	}
 	return;
 }

@@ -1,8 +1,8 @@
 /*
  * rpc_diff.c: calls by regions that want to know what differs between their schema and this one.
  *
- * Runs in a backend that the other region's coordinator, or a person's diff(), compare() or join() there, connected to.  Reads
- * catalogs and our tables, writes nothing, takes no lock that anybody could wait for.  The callers may be no members yet.
+ * Runs in a backend that the other region's coordinator, or a person's diff(), verify(), compare() or join() there, connected to.
+ * Reads catalogs and our tables, and but for verify writes nothing and takes no lock that anybody could wait for.
  */
 #include "compat.h"
 
@@ -20,6 +20,7 @@
 #include "errors.h"
 #include "functions/group.h"
 #include "functions/rpc.h"
+#include "functions/verify.h"
 #include "store/drift.h"
 
 PG_FUNCTION_INFO_V1(sd_rpc_buckets);
@@ -27,6 +28,7 @@ PG_FUNCTION_INFO_V1(sd_rpc_bucket_objects);
 PG_FUNCTION_INFO_V1(sd_rpc_definitions);
 PG_FUNCTION_INFO_V1(sd_rpc_drift);
 PG_FUNCTION_INFO_V1(sd_rpc_repair);
+PG_FUNCTION_INFO_V1(sd_rpc_verify);
 
 /* Of the callee's memory, and of the caller's: what one call may ask for and get. */
 #define MAX_ROWS			10000
@@ -236,23 +238,16 @@ definition_datum(const char *definition, Size *sent, bool *isnull)
 	return text_datum(definition, isnull);
 }
 
-Datum
-sd_rpc_drift(PG_FUNCTION_ARGS)
+static void
+put_rows(FunctionCallInfo fcinfo, List *rows)
 {
 	ReturnSetInfo *result;
-	List	   *rows;
-	int64		tag;
+	int64		tag = sd_drift_tag_of(rows);
 	Size		sent = 0;
-	SdScope		scope;
 	ListCell   *lc;
 
-	(void) sd_rpc_guard(fcinfo, false);
 	InitMaterializedSRF(fcinfo, 0);
 	result = (ReturnSetInfo *) fcinfo->resultinfo;
-	sd_store_enter(&scope);
-	rows = sd_drift_rows(NULL);
-	tag = sd_drift_tag_of(rows);
-	sd_store_leave(&scope);
 	foreach(lc, rows)
 	{
 		SdDriftRow *row = lfirst(lc);
@@ -275,6 +270,29 @@ sd_rpc_drift(PG_FUNCTION_ARGS)
 		values[11] = text_datum(row->author, &nulls[11]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
+}
+
+Datum
+sd_rpc_drift(PG_FUNCTION_ARGS)
+{
+	List	   *rows;
+	SdScope		scope;
+
+	(void) sd_rpc_guard(fcinfo, false);
+	sd_store_enter(&scope);
+	rows = sd_drift_rows(NULL);
+	sd_store_leave(&scope);
+	put_rows(fcinfo, rows);
+	return (Datum) 0;
+}
+
+Datum
+sd_rpc_verify(PG_FUNCTION_ARGS)
+{
+	(void) sd_rpc_guard(fcinfo, false);
+	/* a change that stays open here is not waited for longer than who asks would wait */
+	sd_rpc_wait_a_while_only();
+	put_rows(fcinfo, sd_verify_now());
 	return (Datum) 0;
 }
 

@@ -1,5 +1,5 @@
 /*
- * verify.c: schemadrift.verify(): this region's whole schema against its digests, now; see verify.h.
+ * verify.c: schemadrift.verify(): a region's whole schema against its digests, now; see verify.h.
  *
  * Runs in a backend, as a reader that nobody waits for; takes the DDL lock only if something does not fit.
  */
@@ -121,24 +121,6 @@ put(ReturnSetInfo *result, const SdDriftRow *row, const SdPropertyDifference *di
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-static void
-require_own(const char *region)
-{
-	SdScope		scope;
-	SdSelf		self;
-	bool		own;
-
-	sd_store_enter(&scope);
-	own = sd_self_read(&self) && strcmp(self.region, region) == 0;
-	sd_store_leave(&scope);
-	if (!own)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot verify region \"%s\" from here", region),
-				 errdetail("It is the region itself that compares its schema with its digests."),
-				 errhint("SELECT * FROM schemadrift.verify() in that region.")));
-}
-
 Datum
 sd_verify(PG_FUNCTION_ARGS)
 {
@@ -147,9 +129,7 @@ sd_verify(PG_FUNCTION_ARGS)
 	List	   *rows;
 
 	sd_change_require_group();
-	if (!PG_ARGISNULL(0))
-		require_own(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	rows = sd_verify_now();
+	rows = PG_ARGISNULL(0) ? sd_verify_now() : sd_verify_region(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, rows)
 	{

@@ -15,6 +15,9 @@
  */
 extern List *sd_verify_now(void);
 
+/* The same of a region of that name: if it is another one, by a call to it.  Errors also if it cannot be reached. */
+extern List *sd_verify_region(const char *region);
+
 /* "missing", "extra" or "changed" */
 struct SdDriftRow;
 extern const char *sd_verify_difference(const struct SdDriftRow *row);

@@ -39,7 +39,7 @@ CREATE FUNCTION schemadrift.verify(region text DEFAULT NULL, OUT object_type tex
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'sd_verify';
 COMMENT ON FUNCTION schemadrift.verify(text) IS
-	'compares the whole schema of this region with its digests, now, and returns what is otherwise than the log says; a row a property, where that is known';
+	'compares the whole schema of a region (default: this one) with its digests, now, and returns what is there otherwise than the log says; a row a property, where that is known; here: in that region';
 
 REVOKE ALL ON FUNCTION schemadrift.verify(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION schemadrift.verify(text) TO schemadrift_admin, schemadrift_migrator;

@@ -29,6 +29,15 @@ CREATE FUNCTION schemadrift_rpc.drift(protocol integer, group_id uuid, generatio
 COMMENT ON FUNCTION schemadrift_rpc.drift IS
 	'objects of this region that are otherwise than the log says, and the number over them that its exchanges tell; writes nothing';
 
+CREATE FUNCTION schemadrift_rpc.verify(protocol integer, group_id uuid, generation integer, callee text,
+	caller text, caller_incarnation integer, known_vote_seq bigint,
+	OUT tag bigint, OUT kind text, OUT identity text, OUT expected bytea, OUT actual bytea, OUT expected_definition text,
+	OUT actual_definition text, OUT since timestamptz, OUT change bigint, OUT found text, OUT acknowledged text, OUT author text)
+	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'sd_rpc_verify';
+COMMENT ON FUNCTION schemadrift_rpc.verify IS
+	'compares the whole schema of this region with its digests, now, and answers as drift does; writes what it finds, if it finds something';
+
 CREATE FUNCTION schemadrift.diff(region_a text, region_b text DEFAULT NULL, OUT object_type text, OUT identity text,
 	OUT difference text, OUT property text, OUT in_a text, OUT in_b text)
 	RETURNS SETOF record
