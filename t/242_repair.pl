@@ -206,4 +206,36 @@ is($r->{sqlstate}, '55P03', 'what is described is, for two seconds');
 like($r->{context}, qr/statements for (?:table w9\.t|view w9\.v)/, 'and is named');
 $session->query('ROLLBACK;');
 
+# ---- what another region may say ----
+
+# One answer for each kind, name and definition there: the SQLSTATE.  Of an object that is here, as it is expected to be.
+sub answers
+{
+	my @calls = @_;
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/repair_calls.sql";
+	my ($out, $err);
+
+	unlink $file;
+	append_to_file($file, join '', map {
+		my ($kind, $identity, $there) = map { s/'/''/gr } @$_;
+		"SELECT count(*) FROM schemadrift_rpc.repair(2, ARRAY['$kind'], ARRAY['$identity'], ARRAY[coalesce((SELECT encode(hash, 'hex')
+			FROM schemadrift_store.object o WHERE o.kind = '$kind' AND o.identity = '$identity'), '')], ARRAY['+$there']);\n\\echo :SQLSTATE\n"
+	} @calls);
+	$server->psql('a', "\\set ON_ERROR_STOP 0\n\\i $file", stdout => \$out, stderr => \$err, on_error_stop => 0);
+	return $out =~ /^([0-9A-Z]{5})$/mg;
+}
+
+my @bad = map { my $kind = $_; map { [ $kind, $_, 'x: y' ] } '', '(', $kind eq 'table' ? () : ('x', '"x', 'x.y') }
+	('constraint', 'domain constraint', 'trigger', 'rule', 'policy', 'default privileges', 'table');
+is(join(' ', answers(@bad)), join(' ', ('08P01') x @bad), 'names that are none are refused');
+
+my @nonsense = ('', 'x', ': ', 'column: ', 'column: "', "column: a\nlabel: \"\nkey:  statistics ", "privileges: \" by : *,\nowner: ", 'options: a=,=', "inherits: \npartition bound: ",
+	'owned by: x', "index: \nattached to: ", 'table: .', 'multirange: ', 'defaults: ({"\\');
+my @odd = map { my $there = $_; map { [ @$_, $there ] } [ 'table', 'w10.t' ], [ 'table', 'w10.gone' ], [ 'type', 'w13.n' ], [ 'sequence', 'w1.t_id_seq' ], [ 'index', 'w1.ti' ],
+	[ 'view', 'w10.v' ], [ 'function', 'w4.f()' ], [ 'constraint', 'w1.t.c' ], [ 'constraint', 'w9.gone.c' ], [ 'trigger', '"w""9".gone.c' ], [ 'default privileges', 'for role "' ],
+	[ 'default privileges', 'for role x in schema  on tables on' ], [ 'nonsense', '(x' ], [ 'cast', '(' ], [ 'operator', 'w9.+(-,' ] } @nonsense;
+my @codes = answers(@odd);
+is(scalar(@codes), scalar(@odd), 'each definition that is none has an answer');
+is(join(' ', grep { !/^(?:00000|08P01|42602)$/ } @codes), '', 'and a clean one');
+
 done_testing();

@@ -23,6 +23,25 @@
 
 /* --- items --- */
 
+/* Names come from other regions, too: has this one the parts that we shall take it apart into? */
+static void
+require_name(const SdRepairKind *how, const char *kind, const char *identity)
+{
+	int			parts = list_length(sd_repair_parts(identity));
+	bool		good = parts > 0;
+
+	if (strcmp(kind, "default privileges") == 0)
+		good = strncmp(identity, "for role ", strlen("for role ")) == 0;
+	else if (how == NULL || how->call == SD_CALL_VERBATIM)
+		good = *identity != '\0';
+	else if (how && (how->call == SD_CALL_ON || how->call == SD_CALL_CONSTRAINT))
+		good = parts == 3;
+	if (!good)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("a %s is said to have a name that is none: \"%s\"", kind, identity)));
+}
+
 static SdRepairItem *
 make_item(SdRepairPlan *plan, const char *kind, const char *identity, const char *there)
 {
@@ -32,6 +51,7 @@ make_item(SdRepairPlan *plan, const char *kind, const char *identity, const char
 	item->kind = kind;
 	item->identity = identity;
 	item->how = sd_repair_kind(kind);
+	require_name(item->how, kind, identity);
 	item->name = sd_repair_quote(identity);
 	item->called = item->how ? sd_repair_call(item->how, identity) : psprintf("%s %s", kind, identity);
 	item->there_text = there;

@@ -71,6 +71,7 @@ place(SdRepairItem **items, int n, int i, bool there, bool *seen, List **ordered
 		return;
 	seen[i] = true;
 	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
 	/* a sequence that a column owns is there before the table, whose default needs it */
 	if (strcmp(items[i]->kind, "sequence") == 0)
 		text = NULL;
@@ -91,10 +92,7 @@ put_in_order(List *list, bool there)
 	for (int i = 0; i < n; i++)
 		items[i] = list_nth(list, i);
 	for (int i = 0; i < n; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
 		place(items, n, i, there, seen, &ordered);
-	}
 	return ordered;
 }
 
