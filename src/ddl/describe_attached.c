@@ -178,8 +178,8 @@ is_own_constraint(SdDescriber *describer, Form_pg_constraint constraint)
 		case CONSTRAINT_FOREIGN:
 			return !OidIsValid(constraint->conparentid);
 		case SD_COMPAT_CONSTRAINT_NOTNULL:
-			return OidIsValid(constraint->conrelid) && (constraint->connoinherit || !constraint->convalidated ||
-														sd_has_notes(describer, ConstraintRelationId, constraint->oid));
+			return (OidIsValid(constraint->conrelid) && (constraint->connoinherit || !constraint->convalidated)) ||
+				sd_has_notes(describer, ConstraintRelationId, constraint->oid);
 		default:
 			return false;
 	}

@@ -24,6 +24,14 @@
 #include "ddl/describe.h"
 #include "ddl/names.h"
 
+/* A link may be left that leads nowhere: it means nothing. */
+static void
+put_linked(SdDescription *description, const char *property, Oid operator)
+{
+	if (SearchSysCacheExists1(OPEROID, ObjectIdGetDatum(operator)))
+		sd_put_name(description, property, sd_append_operator, operator);
+}
+
 bool
 sd_describe_operator(SdDescriber *describer, HeapTuple tuple, SdDescription *description)
 {
@@ -40,8 +48,8 @@ sd_describe_operator(SdDescriber *describer, HeapTuple tuple, SdDescription *des
 	sd_put_flag(description, "shell", !OidIsValid(operator->oprcode));
 	sd_put_name(description, "function", sd_append_function, operator->oprcode);
 	sd_put_type(description, "result", operator->oprresult, -1);
-	sd_put_name(description, "commutator", sd_append_operator, operator->oprcom);
-	sd_put_name(description, "negator", sd_append_operator, operator->oprnegate);
+	put_linked(description, "commutator", operator->oprcom);
+	put_linked(description, "negator", operator->oprnegate);
 	sd_put_name(description, "restrict", sd_append_function, operator->oprrest);
 	sd_put_name(description, "join", sd_append_function, operator->oprjoin);
 	sd_put_flag(description, "merges", operator->oprcanmerge);

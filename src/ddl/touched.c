@@ -7,6 +7,7 @@
  */
 #include "compat.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
@@ -126,6 +127,25 @@ sd_touched_is_empty(const SdTouched *set)
 	return !set->everything && hash_get_num_entries(set->objects) == 0;
 }
 
+/* Links need not lead both ways: where the other one was made first, its own may be missing. */
+static void
+note_linked_operators(SdTouched *set, Oid dropped)
+{
+	Relation	catalog = table_open(OperatorRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_operator operator = (Form_pg_operator) GETSTRUCT(tuple);
+
+		if (operator->oid != dropped && (operator->oprcom == dropped || operator->oprnegate == dropped))
+			(void) note(set, OperatorRelationId, operator->oid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
 /*
  * A member of an operator family is the family's; and an operator is taken out of the definitions of its commutator and negator,
  * without a word.  True: there is nothing else to note.
@@ -141,20 +161,7 @@ note_drop_of_operator(SdTouched *set, Oid classid, Oid objid)
 		return true;
 	}
 	if (classid == OperatorRelationId)
-	{
-		HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(objid));
-
-		if (HeapTupleIsValid(tuple))
-		{
-			Form_pg_operator operator = (Form_pg_operator) GETSTRUCT(tuple);
-
-			if (OidIsValid(operator->oprcom))
-				(void) note(set, OperatorRelationId, operator->oprcom);
-			if (OidIsValid(operator->oprnegate))
-				(void) note(set, OperatorRelationId, operator->oprnegate);
-			ReleaseSysCache(tuple);
-		}
-	}
+		note_linked_operators(set, objid);
 	return false;
 }
 

@@ -151,7 +151,11 @@ CREATE FUNCTION app.sort_eq(app.sort, app.sort) RETURNS boolean LANGUAGE interna
 CREATE FUNCTION app.sort_ne(app.sort, app.sort) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT AS 'enum_ne';
 CREATE FUNCTION app.sort_hash(app.sort) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'hashenum';
 CREATE OPERATOR app.=== (leftarg = app.sort, rightarg = app.sort, function = app.sort_eq, commutator = OPERATOR(app.===), negator = OPERATOR(app.!==));
-CREATE OPERATOR app.!== (leftarg = app.sort, rightarg = app.sort, function = app.sort_ne, commutator = OPERATOR(app.!==));
+CREATE OPERATOR app.!== (leftarg = app.sort, rightarg = app.sort, function = app.sort_ne, commutator = OPERATOR(app.!==), negator = OPERATOR(app.===));
+CREATE OPERATOR app.#== (leftarg = app.sort, rightarg = app.sort, function = app.sort_eq, negator = OPERATOR(app.#!=));
+CREATE OPERATOR app.#!= (leftarg = app.sort, rightarg = app.sort, function = app.sort_ne);
+DROP OPERATOR app.#!= (app.sort, app.sort);
+DROP OPERATOR app.#== (app.sort, app.sort);
 CREATE OPERATOR CLASS app.sort_ops FOR TYPE app.sort USING hash AS OPERATOR 1 app.===, FUNCTION 1 app.sort_hash(app.sort);
 CREATE OPERATOR FAMILY app.fam USING btree;
 ALTER OPERATOR FAMILY app.fam USING btree ADD OPERATOR 1 < (int8, int4), FUNCTION 1 (int8, int4) btint84cmp(int8, int4);
