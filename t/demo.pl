@@ -193,6 +193,21 @@ check(compare_regions(), 'same version, same columns, same digest');
 type($eu, 'SELECT version, name, kind, state, origin FROM schemadrift.migrations ORDER BY version DESC LIMIT 3;');
 check(type($eu, 'ALTER TABLE orders ADD COLUMN note text;') !~ /^ERROR/m, "$eu can change the schema again");
 check($g->converged && compare_regions(), 'and all follow');
+
+say_("Somebody changes the table in $ap only, behind everybody's back: with the superuser's right to break the glass.");
+type($ap, q{SET schemadrift.ddl_mode = 'off'; SET schemadrift.bypass_reason = 'slow query at 3 a.m.';
+	ALTER TABLE orders ALTER COLUMN status DROP DEFAULT;});
+my $heartbeat = $g->sql($us, "SELECT setting::int / 1000.0 FROM pg_settings WHERE name = 'schemadrift.heartbeat_interval'");
+$start = time();
+check($g->wait_until($us, 'SELECT count(*) FROM schemadrift.drift', 1),
+	sprintf '%s knows of it after %.1f s; regions tell each other every %g s', $us, time() - $start, $heartbeat);
+type($us, 'SELECT region, object_type, identity, difference, property FROM schemadrift.drift;');
+type($us, 'SELECT region, vector, relation FROM schemadrift.version_vectors;');
+type($us, "SELECT statement FROM schemadrift.repair_plan('$ap') ORDER BY step;");
+note_("  -- what that says is pasted into psql in $ap --");
+my $plan = $g->sql($us, "SELECT string_agg(statement, E'\n' ORDER BY step) FROM schemadrift.repair_plan('$ap')");
+check($g->try($ap, $plan)->{ok}, 'it runs');
+check($g->wait_until($us, 'SELECT count(*) FROM schemadrift.drift', 0) && compare_regions(), 'and nothing differs any more');
 printf $screen "\n%s\n", $wrong ? paint(bad => "$wrong things were not as they should be") : paint(good =>
 	  sprintf 'That was it, in %.0f seconds.', time() - $begin);
 

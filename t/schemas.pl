@@ -155,6 +155,7 @@ CONF
 		ok($right, "$what: $statement: found and named") or diag("$kind->[0] $identity, but it says: " . join('; ', map { "@$_" } @found));
 
 		my $plan = $g->sql('original', q{SELECT string_agg(statement, E'\n' ORDER BY step) FROM schemadrift.repair_plan('copy')});
+		$plan =~ s/^-- (?=ALTER|DROP)//mg;    # what loses data is for a person to agree to
 		$r = behind_the_gate($g, $plan);
 		ok( $r->{ok} && $g->wait_until('original', q{SELECT count(*) FROM schemadrift.drift WHERE region = 'copy'}, 0),
 			"$what: and taken back by repair_plan()") or do
