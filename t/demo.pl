@@ -195,7 +195,7 @@ check(type($eu, 'ALTER TABLE orders ADD COLUMN note text;') !~ /^ERROR/m, "$eu c
 check($g->converged && compare_regions(), 'and all follow');
 
 say_("Somebody changes the table in $ap only, behind everybody's back: with the superuser's right to break the glass.");
-type($ap, q{SET schemadrift.ddl_mode = 'off'; SET schemadrift.bypass_reason = 'slow query at 3 a.m.';
+type($ap, q{SET schemadrift.ddl_mode = 'off'; SET schemadrift.bypass_reason = 'hotfix';
 	ALTER TABLE orders ALTER COLUMN status DROP DEFAULT;});
 my $heartbeat = $g->sql($us, "SELECT setting::int / 1000.0 FROM pg_settings WHERE name = 'schemadrift.heartbeat_interval'");
 $start = time();
