@@ -185,6 +185,7 @@ ok($r->{ok}, 'b: the plan runs') or diag($r->{err});
 is($g->sql('b', $drifted), join("\n", @expected), 'b: what could be brought back is back, and the rest is as it was');
 
 is(join("\n", map { $_->{statement} // () } plan_of('b', 'b')), '', 'there is nothing more to run');
+is($g->sql('b', 'SELECT count(*) FROM schemadrift.repair_plan()'), scalar @expected, 'without a name, it is about the region itself');
 ok($g->wait_until('a', "SELECT count(*) FROM schemadrift_store.drift WHERE region = 'b'", scalar @expected), 'a has heard of it');
 
 # ---- and otherwise ----

@@ -346,10 +346,11 @@ put_plan(RepairPlan *plan)
 Datum
 sd_repair_plan(PG_FUNCTION_ARGS)
 {
-	RepairPlan	plan = {.fcinfo = fcinfo, .region = sd_group_text_arg(fcinfo, 0, "region")};
+	RepairPlan	plan = {.fcinfo = fcinfo};
 	List	   *others = NIL;
 
 	sd_regions_read(&plan.regions);
+	plan.region = PG_ARGISNULL(0) ? plan.regions.self.region : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	(void) sd_group_find(&plan.regions.members, plan.region);
 	initStringInfo(&plan.silent);
 	read_drift(&plan, !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
