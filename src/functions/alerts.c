@@ -5,6 +5,8 @@
  */
 #include "compat.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -404,7 +406,7 @@ add_its_surroundings(List **alerts, const SdPeerState *peer)
 {
 	if (peer->since[SD_WATCH_CLOCK])
 		add(alerts, "clock_offset", peer->region, peer->since[SD_WATCH_CLOCK],
-			psprintf("its clock is %.0f ms %s ours, give or take %.0f", Abs(peer->clock_offset_us) / 1000.0,
+			psprintf("its clock is %.0f ms %s ours, give or take %.0f", fabs(peer->clock_offset_us / 1000.0),
 					 peer->clock_offset_us > 0 ? "ahead of" : "behind", peer->clock_error_us / 1000.0),
 			"look at time synchronization on both servers: chronyc tracking");
 	if (peer->since[SD_WATCH_LAG])
