@@ -55,6 +55,7 @@ is($found{'policy/not-an-interval'}, 'good', 'a policy that one region cannot re
 is($found{'reason/half-character'}, 'good', 'a message that ends within a character');
 is($found{'answer/half-character'}, 'good', 'an answer with half a character');
 is($found{'notes/half-character'}, 'good', 'a note that is cut within a character');
+is($found{'properties/one-name-twice'}, 'good', 'a definition with two columns of one name does not differ from itself');
 
 # ---- the calls ----
 

@@ -252,6 +252,33 @@ common_order(List *columns, List *others)
 	return order.data;
 }
 
+/* The values of all lines of a name, as one; NULL: none. */
+static char *
+joined(List *properties, const char *name)
+{
+	StringInfoData values;
+	ListCell   *lc;
+	int			n = 0;
+
+	initStringInfo(&values);
+	foreach(lc, sd_properties_all(properties, name))
+		appendStringInfo(&values, "%s%s", n++ > 0 ? ", " : "", (char *) lfirst(lc));
+	return n > 0 ? values.data : NULL;
+}
+
+static bool
+have_names_of_their_own(List *columns)
+{
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		if (sd_columns_find(columns, ((SdColumnText *) lfirst(lc))->identifier) != lfirst(lc))
+			return false;
+	}
+	return true;
+}
+
 static List *
 columns_differ(List *list, List *a, List *b, const char *name)
 {
@@ -259,6 +286,9 @@ columns_differ(List *list, List *a, List *b, const char *name)
 	List	   *theirs = sd_columns_parse(b, name);
 	ListCell   *lc;
 
+	/* no table has two columns of one name, but a text may come from anywhere */
+	if (!have_names_of_their_own(ours) || !have_names_of_their_own(theirs))
+		return add(list, pstrdup(name), joined(a, name), joined(b, name));
 	foreach(lc, ours)
 	{
 		SdColumnText *x = lfirst(lc);
@@ -277,20 +307,6 @@ columns_differ(List *list, List *a, List *b, const char *name)
 			list = add(list, psprintf("%s %s", name, y->identifier), NULL, y->line);
 	}
 	return add(list, psprintf("%s order", name), common_order(ours, theirs), common_order(theirs, ours));
-}
-
-/* The values of all lines of a name, as one; NULL: none. */
-static char *
-joined(List *properties, const char *name)
-{
-	StringInfoData values;
-	ListCell   *lc;
-	int			n = 0;
-
-	initStringInfo(&values);
-	foreach(lc, sd_properties_all(properties, name))
-		appendStringInfo(&values, "%s%s", n++ > 0 ? ", " : "", (char *) lfirst(lc));
-	return n > 0 ? values.data : NULL;
 }
 
 static bool
