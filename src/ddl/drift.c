@@ -15,6 +15,7 @@
 #include "ddl/frozen.h"
 #include "ddl/hash.h"
 #include "errors.h"
+#include "shared.h"
 #include "store/drift.h"
 #include "store/entry.h"
 #include "store/state.h"
@@ -312,6 +313,8 @@ sd_drift_found(List *changed)
 		dot = new_dot(&self, changed, "", "found", "seen by comparing the schema with the digests kept of it");
 	sd_drift_outside(changed, dot, SD_FOUND_VERIFY);
 	sd_bypass_settle();
+	if (sd_shared_mine())
+		sd_shared_wake_at_commit(sd_shared_mine());
 }
 
 void

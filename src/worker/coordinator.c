@@ -283,12 +283,15 @@ static void
 publish(SdCoordinator *c)
 {
 	bool		moved;
+	bool		drifted;
 	int64		head_before;
 
 	/* the applier and a committing backend write db->applied themselves, so that is not what the others were told */
 	moved = c->told_head != c->head.version || c->told_applied != c->applied.version;
+	drifted = memcmp(c->told_digest, c->applied.digest, SD_SHA_SIZE) != 0;
 	c->told_head = c->head.version;
 	c->told_applied = c->applied.version;
+	memcpy(c->told_digest, c->applied.digest, SD_SHA_SIZE);
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	head_before = c->db->head;
@@ -299,11 +302,12 @@ publish(SdCoordinator *c)
 	c->db->ddl_hold_limit_us = (int64) sd_policy_hold_limit_ms(&c->policy) * SD_US_PER_MS;
 	strlcpy(c->db->region, c->joined ? c->self.region : "", SD_NAME_SIZE);
 	LWLockRelease(&c->db->lock);
+	if (moved || drifted)
+		sd_heartbeat_hurry(c);		/* others wait for what we have applied, and people for what is wrong */
 	if (moved)
 	{
 		ConditionVariableBroadcast(&c->db->changed);
 		sd_shared_wake_applier(c->db);
-		sd_heartbeat_hurry(c);		/* others wait for what we have applied */
 
 		/* not at the first look after a start: these were told before */
 		for (int64 v = head_before + 1; head_before > 0 && v <= c->head.version; v++)

@@ -190,6 +190,7 @@ struct SdCoordinator
 	bool		look;			/* the tables may have changed */
 	int64		told_head;		/* what an exchange was hurried for, so that others know of it */
 	int64		told_applied;
+	uint8		told_digest[SD_SHA_SIZE];	/* of the schema: a change outside the log moves nothing else */
 
 	char		step_error[SD_TEXT_SIZE];	/* of the last transaction that failed */
 	char		learn_error[SD_TEXT_SIZE];	/* why what others have chosen cannot be written to our log; empty: it can */
