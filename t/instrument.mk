@@ -17,7 +17,7 @@ ifdef SD_FUZZ
 override CC  = clang
 SOURCES     += $(wildcard t/fuzz/*.c)
 # flags of the compiler that PostgreSQL was built with, which may be another
-PG_CFLAGS   += -Wno-unknown-warning-option -Wno-ignored-optimization-argument $(WATCH_CFLAGS) -fsanitize=fuzzer-no-link \
+PG_CFLAGS   += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes $(WATCH_CFLAGS) -fsanitize=fuzzer-no-link \
                -shared-libasan -fsanitize-address-use-after-return=never
 SHLIB_LINK  += -fsanitize=address,undefined -shared-libasan -Wl,-Bsymbolic \
                $(wildcard $(shell $(CC) -print-runtime-dir)/libclang_rt.fuzzer_no_main-$(shell uname -m).a) -lstdc++
