@@ -25,6 +25,14 @@ sub back
 	my ($n) = @_;
 	my $last = $n->{last_lost} // return 1;
 
+	if ($last->{copied})
+	{
+		my $now = $n->ask($last->{name}, 'SELECT incarnation FROM schemadrift_store.self') // return 0;
+
+		# the original was not found out, as its copy was at once or never: it is back when all see it well as it was
+		$last->{incarnation}-- if $now == $last->{incarnation};
+		delete $last->{copied};
+	}
 	foreach my $where ($n->{g}->names)
 	{
 		my $r = $n->ask($where, "SELECT count(*) FROM schemadrift.regions WHERE region = '$last->{name}'
@@ -114,14 +122,12 @@ sub _clone
 	my @there = map { $n->{clients}->add($name, $clone) } 1 .. 2;
 	return (4 + rand(15), sub {
 		my $state = eval { $clone->sql('SELECT state FROM schemadrift_store.self') } // 'gone';
-		my $now = $n->ask($name, 'SELECT incarnation FROM schemadrift_store.self') // $incarnation + 1;
 
 		$n->{clients}->remove($_) foreach @there;
 		$clone->kill9;
 		delete $n->{clone};
 		$n->{counts}{"clones that were $state at their end"}++;
-		# the original was not found out, as its copy was at once or never: it is back when all see it well as it was
-		$n->{last_lost}{incarnation}-- if $n->{last_lost} && $now == $incarnation;
+		$n->{last_lost}{copied} = 1 if $n->{last_lost};
 		_tidy($n->{g}->region($name), $clone->basedir);
 	}, $name);
 }
