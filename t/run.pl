@@ -240,6 +240,12 @@ sub prepare
 		$run = tempdir('schemadrift-test-XXXXXX', DIR => $tmp);
 		system('sh', '-c', 'for f in sql expected t docs src/functions/alerts.c; do [ ! -e $f ] || cp -a --parents $f "$0"/ || exit 1; done', $run) == 0
 		  or die "could not copy the tests to $run\n";
+		# what t/setup.sh has unpacked instead of installing it
+		if (-d 'build/tools/usr/bin')
+		{
+			system('cp', '-r', 'build/tools/usr/bin', "$run/tools") == 0 or die "could not copy build/tools to $run\n";
+			$ENV{PATH} = "$run/tools:$ENV{PATH}";
+		}
 		my $user = $> ? undef : $ENV{SD_TEST_USER} || (defined getpwnam('postgres') ? 'postgres' : 'nobody');
 		system('chown', '-R', "$user:", $run) == 0 or die "could not give $run to $user\n" if $user;
 		chmod 0755, $run;

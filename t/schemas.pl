@@ -22,7 +22,8 @@ my $seed    = $ENV{SEED}    || 1;
 die "no file of SQL in $ENV{SCHEMAS} can be read\n" if !grep { -r } @files;
 
 # What may be done to an object: kind and property as view drift has them, and a query for its identity and a statement.
-# Each takes one object at random ($order), and none whose change would change another object, too.
+# Each takes one object at random ($order), and none whose change would change another object, too.  For good: nothing
+# takes it back, repair_plan() says so, and accept_drift() makes it the group's.
 my $own   = q{n.nspname !~ '^(pg_|information_schema|schemadrift)' AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.deptype = 'e' AND e.objid = };
 my $table = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND $own c.oid)";
 my $column = "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -73,7 +74,7 @@ my @kinds = (
 	[ view => qr/options/, $named, q{format('ALTER VIEW %I.%I SET (security_barrier)', n.nspname, c.relname)}, $view ],
 	[ view => qr/comment/, $named, q{format('COMMENT ON VIEW %I.%I IS %L', n.nspname, c.relname, 'drift')}, $view ],
 	[ sequence => qr/increment/, $named, q{format('ALTER SEQUENCE %I.%I INCREMENT 3', n.nspname, c.relname)}, "$sequence AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'i')" ],
-	[ type => qr/label/, q{format('%I.%I', n.nspname, y.typname)}, q{format('ALTER TYPE %I.%I ADD VALUE %L', n.nspname, y.typname, 'drift')}, $enum ]);
+	[ type => qr/label/, q{format('%I.%I', n.nspname, y.typname)}, q{format('ALTER TYPE %I.%I ADD VALUE %L', n.nspname, y.typname, 'drift')}, $enum, 'for good' ]);
 
 # Another object each time; undef: the schema has none of this sort.
 my $drawn = 0;
@@ -154,17 +155,23 @@ CONF
 		  && ($kind->[1] ? $found[0][2] eq 'changed' && $found[0][3] =~ $kind->[1] : $found[0][2] eq 'missing');
 		ok($right, "$what: $statement: found and named") or diag("$kind->[0] $identity, but it says: " . join('; ', map { "@$_" } @found));
 
+		my $gone = q{SELECT count(*) FROM schemadrift.drift WHERE region = 'copy'};
+		if ($kind->[5])
+		{
+			is($g->sql('original', q{SELECT count(*) FROM schemadrift.repair_plan('copy') WHERE statement IS NULL AND note <> ''}), 1,
+				"$what: repair_plan() says that it cannot take this back");
+			$r = $g->try('copy', sprintf q{SELECT schemadrift.accept_drift('copy', '%s')}, $found[0][1]);
+			ok($r->{ok} && $g->wait_until('original', $gone, 0), "$what: and made the group's by accept_drift()") or diag($r->{err} . drift($g, 'copy')), last;
+			next;
+		}
 		my $plan = $g->sql('original', q{SELECT string_agg(statement, E'\n' ORDER BY step) FROM schemadrift.repair_plan('copy')});
 		$plan =~ s/^-- (?=ALTER|DROP)//mg;    # what loses data is for a person to agree to
 		$r = behind_the_gate($g, $plan);
-		ok( $r->{ok} && $g->wait_until('original', q{SELECT count(*) FROM schemadrift.drift WHERE region = 'copy'}, 0),
-			"$what: and taken back by repair_plan()") or do
-		{
-			diag("$plan\n$r->{err}" . drift($g, 'copy'));
-			last;
-		};
+		ok($r->{ok} && $g->wait_until('original', $gone, 0), "$what: and taken back by repair_plan()")
+		  or diag("$plan\n$r->{err}" . drift($g, 'copy')), last;
 	}
 	cmp_ok($done, '>=', $changes, "$what: $changes changes");
+	ok($g->converged, "$what: the group goes on");
 	is($g->sql('copy', 'SELECT schemadrift_store.digest_rebuild()'), $g->sql('original', 'SELECT schemadrift_store.digest_rebuild()'), "$what: equal at the end");
 	$server->stop('fast');
 }

@@ -3,6 +3,7 @@
 #
 # PG_CONFIG=... says which PostgreSQL; without it the newest installed one, or else the newest that the package
 # lists offer and schemadrift supports.  Arguments: further packages that are needed, by the name of a command in it.
+# What would start a service when installed is only unpacked, below build/tools (t/run.pl puts it into the PATH of tests).
 set -eu
 
 # iptables, for one, is where only root looks for commands
@@ -35,7 +36,20 @@ install()
 	exit 1
 }
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'rm -rf "$log" "$log.d"' EXIT
+
+unpack() # PACKAGE COMMAND: unless there is such a command
+{
+	command -v "$2" >/dev/null 2>&1 || [ -x "build/tools/usr/bin/$2" ] && return
+	echo "setup: unpacking $1"
+	mkdir -p "$log.d" build/tools
+	(cd "$log.d" && apt-get -q download "$1") >"$log" 2>&1 || {
+		$sudo apt-get -q update </dev/null >"$log" 2>&1 && (cd "$log.d" && apt-get -q download "$1") >>"$log" 2>&1
+	} && dpkg-deb -x "$log.d/$1"_*.deb build/tools >>"$log" 2>&1 && return
+	cat "$log" >&2
+	echo "setup: could not unpack $1" >&2
+	exit 1
+}
 
 offered()
 {
@@ -103,7 +117,8 @@ for more; do
 		scan-build) need clang-tools command -v scan-build ;;
 		# what clang links sanitizers and libFuzzer from
 		libclang-rt-dev) need libclang-rt-dev sh -c 'ls "$(clang -print-runtime-dir)"/libclang_rt.fuzzer_no_main-*' ;;
-		promtool) need prometheus command -v promtool ;;
+		promtool) unpack prometheus promtool ;;
+		prometheus-postgres-exporter) unpack "$more" "$more" ;;
 		*) need "$more" command -v "$more" ;;
 	esac
 done
