@@ -24,6 +24,7 @@
 #include "ddl/datum.h"
 #include "ddl/describe.h"
 #include "ddl/names.h"
+#include "ddl/rows.h"
 
 static void
 append_function_or_none(StringInfo out, Oid oid)
@@ -93,13 +94,12 @@ put_enum(SdDescription *description, Oid type)
 static void
 put_composite(SdDescription *description, Oid relation)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	HeapTuple	tuple = sd_rows_relation(relation);
 	int			natts;
 
 	if (!HeapTupleIsValid(tuple))
 		return;
 	natts = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
-	ReleaseSysCache(tuple);
 	for (int i = 1; i <= natts; i++)
 	{
 		Form_pg_attribute column;
@@ -200,7 +200,10 @@ is_derived(Form_pg_type type)
 	if (type->typtype == TYPTYPE_MULTIRANGE)
 		return true;
 	if (type->typtype == TYPTYPE_COMPOSITE)
-		return get_rel_relkind(type->typrelid) != RELKIND_COMPOSITE_TYPE;
+	{
+		tuple = sd_rows_relation(type->typrelid);
+		return !HeapTupleIsValid(tuple) || ((Form_pg_class) GETSTRUCT(tuple))->relkind != RELKIND_COMPOSITE_TYPE;
+	}
 	if (!OidIsValid(type->typelem))
 		return false;
 	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type->typelem));
