@@ -387,6 +387,7 @@ sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64
 		peer->told.state != told->state || peer->last_heard == 0 ||
 		sd_ballot_compare(&peer->told.lease, &told->lease) != 0 || peer->told.lease_in_use != told->lease_in_use ||
 		memcmp(&peer->told.life, &told->life, UUID_LEN) != 0 ||
+		peer->told.standing.drift_tag != told->standing.drift_tag ||
 		memcmp(peer->told.tasks, told->tasks, sizeof(told->tasks)) != 0;
 
 	Assert(LWLockHeldByMeInMode(&db->lock, LW_EXCLUSIVE));

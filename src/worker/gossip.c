@@ -432,7 +432,12 @@ show_peers(SdCoordinator *c)
 		SdPeerState *state = sd_shared_peer(c->db, remote->region);
 
 		if (state)
+		{
 			show_peer(remote, state, now);
+			/* what it told by calling us is newer: its drift is copied without waiting for our turn */
+			if (state->last_heard_us > remote->heard_us && state->told.incarnation == remote->incarnation)
+				remote->told.standing = state->told.standing;
+		}
 	}
 	LWLockRelease(&c->db->lock);
 	foreach(lc, c->remotes)
