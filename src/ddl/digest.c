@@ -67,6 +67,16 @@ sd_object_digest(const SdObjectRow *row, bool dropped, const SdObjectRow *old)
 	return object;
 }
 
+int
+sd_object_digest_compare(const ListCell *a, const ListCell *b)
+{
+	const SdObjectDigest *x = lfirst(a);
+	const SdObjectDigest *y = lfirst(b);
+	int			order = strcmp(x->kind, y->kind);
+
+	return order ? order : strcmp(x->identity, y->identity);
+}
+
 List *
 sd_digest_scan(void)
 {
@@ -207,31 +217,47 @@ keep_frozen(RowList *now, const SdObjectRow *old, int nold)
 			collect(now, NULL, (SdObjectRow *) &old[i]);
 }
 
+static HTAB *
+locate(const SdObjectRow *rows, int n)
+{
+	HASHCTL		control = {.keysize = 2 * sizeof(Oid), .entrysize = sizeof(Located), .hcxt = CurrentMemoryContext};
+	HTAB	   *located = hash_create("schemadrift objects by OID", Max(n, 16), &control,
+									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	for (int i = 0; i < n; i++)
+	{
+		Oid			key[2] = {rows[i].classid, rows[i].objid};
+		Located    *entry = hash_search(located, key, HASH_ENTER, NULL);
+
+		entry->row = &rows[i];
+		entry->seen = false;
+	}
+	return located;
+}
+
+/* NULL: there is no row for that object. */
+static Located *
+find_located(HTAB *located, const SdObjectRow *row)
+{
+	Oid			key[2] = {row->classid, row->objid};
+
+	return hash_search(located, key, HASH_FIND, NULL);
+}
+
 /* Rows are compared by OID, because that is how they are stored ... */
 static void
 write_differences(const SdObjectRow *old, int nold, const RowList *now)
 {
-	HASHCTL		control = {.keysize = 2 * sizeof(Oid), .entrysize = sizeof(Located), .hcxt = CurrentMemoryContext};
-	HTAB	   *located = hash_create("schemadrift objects by OID", Max(nold, 16), &control,
-									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	HTAB	   *located = locate(old, nold);
 	SdObjectRow *put = palloc_extended(Max(now->n, 1) * sizeof(SdObjectRow), MCXT_ALLOC_HUGE);
 	Oid		   *classids = palloc(Max(nold, 1) * sizeof(Oid));
 	Oid		   *objids = palloc(Max(nold, 1) * sizeof(Oid));
 	int			nput = 0;
 	int			ndelete = 0;
 
-	for (int i = 0; i < nold; i++)
-	{
-		Oid			key[2] = {old[i].classid, old[i].objid};
-		Located    *entry = hash_search(located, key, HASH_ENTER, NULL);
-
-		entry->row = &old[i];
-		entry->seen = false;
-	}
 	for (int i = 0; i < now->n; i++)
 	{
-		Oid			key[2] = {now->rows[i].classid, now->rows[i].objid};
-		Located    *entry = hash_search(located, key, HASH_FIND, NULL);
+		Located    *entry = find_located(located, &now->rows[i]);
 
 		if (entry)
 			entry->seen = true;
@@ -240,8 +266,7 @@ write_differences(const SdObjectRow *old, int nold, const RowList *now)
 	}
 	for (int i = 0; i < nold; i++)
 	{
-		Oid			key[2] = {old[i].classid, old[i].objid};
-		Located    *entry = hash_search(located, key, HASH_FIND, NULL);
+		Located    *entry = find_located(located, &old[i]);
 
 		if (!entry->seen)
 		{
@@ -269,23 +294,12 @@ add_suspect(SdTouched *set, const SdFrozen *frozen, const SdObjectRow *row, bool
 static void
 add_suspects(SdTouched *set, const SdObjectRow *old, int nold, const RowList *now, int *n)
 {
-	HASHCTL		control = {.keysize = 2 * sizeof(Oid), .entrysize = sizeof(Located), .hcxt = CurrentMemoryContext};
-	HTAB	   *located = hash_create("schemadrift objects by OID", Max(nold, 16), &control,
-									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	HTAB	   *located = locate(old, nold);
 	SdFrozen   *frozen = sd_frozen_read();
 
-	for (int i = 0; i < nold; i++)
-	{
-		Oid			key[2] = {old[i].classid, old[i].objid};
-		Located    *entry = hash_search(located, key, HASH_ENTER, NULL);
-
-		entry->row = &old[i];
-		entry->seen = false;
-	}
 	for (int i = 0; i < now->n; i++)
 	{
-		Oid			key[2] = {now->rows[i].classid, now->rows[i].objid};
-		Located    *entry = hash_search(located, key, HASH_FIND, NULL);
+		Located    *entry = find_located(located, &now->rows[i]);
 
 		if (entry)
 			entry->seen = true;
@@ -294,8 +308,7 @@ add_suspects(SdTouched *set, const SdObjectRow *old, int nold, const RowList *no
 	}
 	for (int i = 0; i < nold; i++)
 	{
-		Oid			key[2] = {old[i].classid, old[i].objid};
-		Located    *entry = hash_search(located, key, HASH_FIND, NULL);
+		Located    *entry = find_located(located, &old[i]);
 
 		if (!entry->seen)
 			add_suspect(set, frozen, &old[i], false, n);

@@ -61,6 +61,9 @@ extern SdDigest sd_digest_root(void);
 /* Hashes everything, uses no table: a List of SdObjectDigest, in no particular order. */
 extern List *sd_digest_scan(void);
 
+/* By kind and identity: for list_sort(). */
+extern int	sd_object_digest_compare(const ListCell *a, const ListCell *b);
+
 /* The root of such a list. */
 extern SdDigest sd_digest_root_of(List *objects);
 

@@ -357,17 +357,6 @@ parent_drops(SdRepairItem *item, const char *identifier)
 	return false;
 }
 
-static bool
-is_in(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return false;
-}
-
 /* names: of the columns there, as they are called in the end.  Where new ones are not the last, nothing helps. */
 static void
 check_order(SdRepairItem *item, List *columns, List *names)
@@ -389,7 +378,7 @@ check_order(SdRepairItem *item, List *columns, List *names)
 		char	   *name = ((Column *) lfirst(lc))->identifier;
 
 		appendStringInfo(&here, "%s%s", here.len > 0 ? ", " : "", name);
-		if (!is_in(names, name))
+		if (!sd_repair_has(names, name))
 			appendStringInfo(&result, "%s%s", result.len > 0 ? ", " : "", name);
 	}
 	if (strcmp(here.data, result.data) != 0)
@@ -430,7 +419,7 @@ sd_repair_columns(SdRepairItem *item)
 	{
 		SdColumnText *other = lfirst(lc);
 
-		if (is_in(names, other->identifier) && find_column(columns, other->identifier) == NULL && !parent_drops(item, other->identifier))
+		if (sd_repair_has(names, other->identifier) && find_column(columns, other->identifier) == NULL && !parent_drops(item, other->identifier))
 			sd_repair_do(item, SD_REPAIR_LOSE, "loses what is in the column", "ALTER %s %s DROP COLUMN %s",
 						 item->how->word, item->name, sd_repair_quote(other->identifier));
 	}

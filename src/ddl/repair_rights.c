@@ -343,17 +343,6 @@ change_label(SdRepairItem *item, const char *property, const char *provider, con
 				 label ? quote_literal_cstr(label) : "NULL");
 }
 
-static bool
-is_in(List *values, const char *value)
-{
-	ListCell   *lc;
-
-	foreach(lc, values)
-		if (strcmp(lfirst(lc), value) == 0)
-			return true;
-	return false;
-}
-
 static void
 change_extensions(SdRepairItem *item)
 {
@@ -362,10 +351,10 @@ change_extensions(SdRepairItem *item)
 	ListCell   *lc;
 
 	foreach(lc, here)
-		if (!is_in(there, lfirst(lc)))
+		if (!sd_repair_has(there, lfirst(lc)))
 			sd_repair_do(item, SD_REPAIR_MAKE, NULL, "ALTER %s DEPENDS ON EXTENSION %s", item->called, quote_identifier(lfirst(lc)));
 	foreach(lc, there)
-		if (!is_in(here, lfirst(lc)))
+		if (!sd_repair_has(here, lfirst(lc)))
 			sd_repair_do(item, SD_REPAIR_MAKE, NULL, "ALTER %s NO DEPENDS ON EXTENSION %s", item->called, quote_identifier(lfirst(lc)));
 }
 

@@ -39,17 +39,6 @@ labels_of(List *properties)
 	return labels;
 }
 
-static bool
-has(List *texts, const char *text)
-{
-	ListCell   *lc;
-
-	foreach(lc, texts)
-		if (strcmp(lfirst(lc), text) == 0)
-			return true;
-	return false;
-}
-
 /* Are the second's labels all in the first, in the same order? */
 static bool
 has_in_order(List *all, List *some)
@@ -70,7 +59,7 @@ are_renamed(List *here, List *there)
 	if (list_length(here) != list_length(there))
 		return false;
 	for (int i = 0; i < list_length(here); i++)
-		if (strcmp(list_nth(here, i), list_nth(there, i)) != 0 && (has(there, list_nth(here, i)) || has(here, list_nth(there, i))))
+		if (strcmp(list_nth(here, i), list_nth(there, i)) != 0 && (sd_repair_has(there, list_nth(here, i)) || sd_repair_has(here, list_nth(there, i))))
 			return false;
 	return true;
 }
@@ -84,7 +73,7 @@ change_labels(SdRepairItem *item)
 	if (has_in_order(here, there))
 	{
 		for (int i = 0; i < list_length(here); i++)
-			if (!has(there, list_nth(here, i)))
+			if (!sd_repair_has(there, list_nth(here, i)))
 				sd_repair_do(item, SD_REPAIR_LABELS, NULL, "ALTER TYPE %s ADD VALUE %s%s%s", item->name, (char *) list_nth(here, i),
 							 i > 0 ? " AFTER " : there ? " BEFORE " : "",
 							 i > 0 ? (char *) list_nth(here, i - 1) : there ? (char *) linitial(there) : "");

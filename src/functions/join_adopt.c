@@ -37,16 +37,6 @@ read_objects(SdClient *client)
 	return objects;
 }
 
-static int
-compare_objects(const ListCell *a, const ListCell *b)
-{
-	const SdObjectDigest *x = lfirst(a);
-	const SdObjectDigest *y = lfirst(b);
-	int			order = strcmp(x->kind, y->kind);
-
-	return order ? order : strcmp(x->identity, y->identity);
-}
-
 static List *
 differences(List *ours, List *theirs)
 {
@@ -54,12 +44,12 @@ differences(List *ours, List *theirs)
 	int			i = 0;
 	int			j = 0;
 
-	list_sort(ours, compare_objects);
-	list_sort(theirs, compare_objects);
+	list_sort(ours, sd_object_digest_compare);
+	list_sort(theirs, sd_object_digest_compare);
 	while (i < list_length(ours) || j < list_length(theirs))
 	{
 		int			order = i >= list_length(ours) ? 1 : j >= list_length(theirs) ? -1 :
-			compare_objects(list_nth_cell(ours, i), list_nth_cell(theirs, j));
+			sd_object_digest_compare(list_nth_cell(ours, i), list_nth_cell(theirs, j));
 		SdObjectDigest *object = order <= 0 ? list_nth(ours, i) : list_nth(theirs, j);
 
 		object->existed = order >= 0;

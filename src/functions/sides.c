@@ -199,16 +199,6 @@ look_into(SdSide *side, const bool *wanted, List **objects)
 
 /* ---- differences ---- */
 
-static int
-compare_objects(const ListCell *a, const ListCell *b)
-{
-	const SdObjectDigest *x = lfirst(a);
-	const SdObjectDigest *y = lfirst(b);
-	int			order = strcmp(x->kind, y->kind);
-
-	return order ? order : strcmp(x->identity, y->identity);
-}
-
 static List *
 add_difference(List *list, const SdObjectDigest *object, const char *difference)
 {
@@ -227,12 +217,12 @@ merge(List *of_a, List *of_b)
 	int			i = 0;
 	int			j = 0;
 
-	list_sort(of_a, compare_objects);
-	list_sort(of_b, compare_objects);
+	list_sort(of_a, sd_object_digest_compare);
+	list_sort(of_b, sd_object_digest_compare);
 	while (i < list_length(of_a) || j < list_length(of_b))
 	{
 		int			order = i >= list_length(of_a) ? 1 : j >= list_length(of_b) ? -1 :
-			compare_objects(list_nth_cell(of_a, i), list_nth_cell(of_b, j));
+			sd_object_digest_compare(list_nth_cell(of_a, i), list_nth_cell(of_b, j));
 
 		if (order < 0)
 			differences = add_difference(differences, list_nth(of_a, i), SD_EXTRA);
