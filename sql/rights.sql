@@ -74,6 +74,7 @@ INSERT INTO decided_view VALUES
 	('schemadrift.version_vectors', 'admin migrator monitor'),
 	('schemadrift.metrics', 'admin migrator monitor'),
 	('schemadrift.policy', 'admin migrator monitor'),
+	('schemadrift.compatibility_matrix', 'admin migrator monitor'),
 	('schemadrift.peer_conninfo', 'admin');
 
 CREATE TEMPORARY TABLE actor (role text, member text);
