@@ -85,7 +85,8 @@ sub scan
 {
 	my ($text) = @_;
 
-	return 0 if $text =~ /^(?:no|-|with the rewrite)$/;
+	$text =~ s/^with the rewrite(?:, |$)//;
+	return 0 if $text =~ /^(?:no|-|)$/;
 	return bits('scan', $text);
 }
 
