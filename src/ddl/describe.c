@@ -49,6 +49,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -204,7 +205,7 @@ sd_is_extension_member(SdDescriber *describer, Oid classid, Oid objid)
 	return OidIsValid(getExtensionOfObject(classid, objid));
 }
 
-/* Members of extensions, and what an extension takes with it when it is dropped, in one pass over all dependencies. */
+/* Members of extensions, and what an extension takes with it when it is dropped, by the index of what is depended on. */
 static HTAB *
 read_members(HTAB *notes)
 {
@@ -212,15 +213,16 @@ read_members(HTAB *notes)
 	HTAB	   *members = hash_create("schemadrift extension members", 1024, &control,
 									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	ScanKeyData key;
+	SysScanDesc scan;
 	HeapTuple	tuple;
 
+	ScanKeyInit(&key, Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(ExtensionRelationId));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
 
-		if (depend->refclassid != ExtensionRelationId)
-			continue;
 		if (depend->deptype == DEPENDENCY_EXTENSION)
 		{
 			MemberKey	key = {depend->classid, depend->objid};
