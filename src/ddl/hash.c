@@ -208,7 +208,7 @@ sd_scan_objects(SdHasher *hasher, SdScanVisitor visit, void *arg)
 
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextSwitchTo(scratch);
-			covered = sd_describe_tuple(describer, catalogs[i], tuple, &description);
+			covered = sd_describe_tuple(describer, catalog, tuple, &description);
 			MemoryContextSwitchTo(caller);
 			if (covered)
 			{
