@@ -215,6 +215,22 @@ sd_compat_may_set_role(Oid member, Oid role)
 #endif
 }
 
+/* Number of this backend's transaction; another one says that what was noted in the last is over. */
+#if PG_VERSION_NUM >= 170000
+#define sd_compat_lxid()	(MyProc->vxid.lxid)
+#else
+#define sd_compat_lxid()	(MyProc->lxid)
+#endif
+
+/* Was the table's file replaced in this transaction (a rewrite, TRUNCATE), and the table not made by it? */
+#if PG_VERSION_NUM >= 160000
+#define sd_compat_was_rewritten(rel) \
+	((rel)->rd_createSubid == InvalidSubTransactionId && (rel)->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
+#else
+#define sd_compat_was_rewritten(rel) \
+	((rel)->rd_createSubid == InvalidSubTransactionId && (rel)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
+#endif
+
 /* 16 has soft errors: an input function tells what is wrong to whoever asks for that, and returns.  Before, it raises it. */
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"

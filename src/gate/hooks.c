@@ -46,7 +46,9 @@
 #include "ddl/script.h"
 #include "ddl/touched.h"
 #include "errors.h"
+#include "ddl/history_rows.h"
 #include "gate/change.h"
+#include "gate/history.h"
 #include "gate/hooks.h"
 #include "gate/internal.h"
 #include "gate/mode.h"
@@ -76,6 +78,12 @@ typedef struct SdRunning
 } SdRunning;
 
 static SdRunning *running = NULL;
+
+bool
+sd_hooks_in_statement(void)
+{
+	return running != NULL;
+}
 
 /* Under a statement that changes no schema, whatever it does to catalogs. */
 static bool passing = false;
@@ -430,6 +438,7 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	bool		script = sd_executing() == SD_EXECUTING_SCRIPT;
 	SdCommand  *command = NULL;
 	SdNoop		noop;
+	CommandId	from;
 
 	if (!script)
 	{
@@ -465,7 +474,9 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	statement.watches_made = statement.watches_lock ||
 		((script || refuses(mode)) && OidIsValid(LookupNamespaceNoError("pg_temp")));
 
+	from = sd_history_text_begin();
 	run_watched(u, &statement);
+	sd_history_text_end(from);
 
 	if (statement.watches_lock)
 		sd_gate_check_made(statement.made, statement.tag);
@@ -476,9 +487,8 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	sd_capture_add(command);
 }
 
-/* is the gate for this process at all? */
-static bool
-gate_applies(void)
+bool
+sd_hooks_apply(void)
 {
 	return IsUnderPostmaster && !IsBinaryUpgrade && OidIsValid(MyDatabaseId) &&
 		!IsParallelWorker() && !IsLogicalWorker() && MyBackendType != B_AUTOVAC_WORKER &&
@@ -565,7 +575,7 @@ gate_statement(const SdUtility *u)
 		pass_by(u);
 		return;
 	}
-	if (!gate_applies() || XactReadOnly || is_in_no_group(stmt))
+	if (!sd_hooks_apply() || XactReadOnly || is_in_no_group(stmt))
 	{
 		pass_on(u);
 		return;
@@ -625,7 +635,6 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 		case T_VariableShowStmt:
 		case T_DoStmt:
 		case T_CallStmt:
-		case T_CopyStmt:
 		case T_PrepareStmt:
 		case T_ExecuteStmt:
 		case T_DeallocateStmt:
@@ -641,7 +650,14 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 		case T_LoadStmt:
 			/* maintenance: local, and nothing has to be known about it */
 		case T_LockStmt:
+			break;
+
+			/* the executor does not tell of them */
+		case T_CopyStmt:
+			sd_history_before_copy((CopyStmt *) pstmt->utilityStmt);
+			break;
 		case T_TruncateStmt:
+			sd_history_before_truncate((TruncateStmt *) pstmt->utilityStmt);
 			break;
 		case T_VacuumStmt:
 			pass_by(&u);

@@ -18,6 +18,7 @@
 #include "ddl/describe.h"
 #include "ddl/place.h"
 #include "ddl/script.h"
+#include "gate/history.h"
 #include "gate/suspect.h"
 #include "shared.h"
 
@@ -89,8 +90,13 @@ look_at_targets(const QueryDesc *query)
 
 	foreach(cell, query->plannedstmt->resultRelations)
 	{
-		if (rt_fetch(lfirst_int(cell), query->plannedstmt->rtable)->relid >= FirstNormalObjectId)
+		Oid			relation = rt_fetch(lfirst_int(cell), query->plannedstmt->rtable)->relid;
+
+		if (relation >= FirstNormalObjectId)
+		{
+			sd_history_before_write(relation);
 			continue;
+		}
 		/* of a script it is what all regions do, but nobody can tell what it is about */
 		if (sd_executing() != SD_EXECUTING_NOTHING)
 			sd_touched_everything(sd_capture_touched());
@@ -102,7 +108,7 @@ look_at_targets(const QueryDesc *query)
 static void
 start(QueryDesc *query, int flags)
 {
-	if (unlikely(query->plannedstmt->resultRelations != NIL))
+	if (unlikely(query->plannedstmt->resultRelations != NIL && (flags & EXEC_FLAG_EXPLAIN_ONLY) == 0))
 		look_at_targets(query);
 	if (previous_start)
 		previous_start(query, flags);

@@ -170,12 +170,15 @@ static void
 look_at_policy(SdCoordinator *c)
 {
 	Jsonb	   *json = sd_policy_read();
+	SdPolicyValue history;
 	MemoryContext old;
 
 	MemoryContextReset(c->policy_context);
 	old = MemoryContextSwitchTo(c->policy_context);
 	sd_policy_parse(json, &c->policy);
 	MemoryContextSwitchTo(old);
+	(void) sd_policy_value(json, sd_policy_key("history_tables"), &history);
+	pg_atomic_write_u64(&c->db->history_policy, (uint64) history.since);
 }
 
 static void
