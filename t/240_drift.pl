@@ -130,6 +130,26 @@ is($g->sql('r2', q{SELECT string_agg(mode, ' ') FROM schemadrift_store.bypass WH
 $g->sql('r2', "$off DROP INDEX other_a");
 is($g->sql('r2', "$rows") . $g->sql('r2', $unsettled), '0', 'taken back');
 
+$g->sql('r2', 'INSERT INTO other (a) VALUES (1), (1)');
+$g->try('r2', "$off CREATE UNIQUE INDEX CONCURRENTLY other_a ON other (a)");
+ok($g->wait_until('r2', $rows, 'index public.other_a extra verify'), 'so is an index that a failed build left behind');
+$g->sql('r2', 'DELETE FROM other; REINDEX INDEX other_a');
+ok($g->wait_until('r2', q{SELECT actual_definition !~ 'invalid: yes' FROM schemadrift_store.drift WHERE region = 'r2'}, 't'),
+	'and that REINDEX made it valid');
+$g->sql('r2', "$off DROP INDEX other_a");
+is($g->sql('r2', "$rows") . $g->sql('r2', $unsettled), '0', 'taken back, too');
+
+# a role's other name, given in a database without schemadrift, is in the definitions of all others
+$server->sql('CREATE ROLE mary', dbname => 'postgres');
+$g->sql('r1', 'CREATE TABLE of_mary (a int); ALTER TABLE of_mary OWNER TO mary');
+ok($g->converged(@three), 'a table of mary');
+$server->sql('ALTER ROLE mary RENAME TO marie', dbname => 'postgres');
+ok($g->wait_until($_, $rows, 'table public.of_mary changed verify'), "$_ finds that she has another name") foreach @three;
+is($g->sql('r1', q{SELECT string_agg(region || ' ' || property || ' ' || coalesce(by, '-'), ', ' ORDER BY region) FROM schemadrift.drift WHERE region = 'r1'}),
+	'r1 (not known yet) -', 'nobody knows by whom, and no region has it as it was');
+$server->sql('ALTER ROLE marie RENAME TO mary', dbname => 'postgres');
+ok($g->wait_until($_, $rows, ''), "$_ finds it taken back") foreach @three;
+
 # nothing to see: maintenance, temporary objects
 my $verified = $g->sql('r2', 'SELECT count(*) FROM schemadrift_store.bypass');
 $g->sql('r2', 'REINDEX TABLE other; CLUSTER; ANALYZE; CREATE TEMP TABLE scratch (a int PRIMARY KEY)');

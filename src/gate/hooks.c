@@ -349,7 +349,16 @@ run_alone(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 {
 	sd_capture_require_outside();
 	sd_capture_add(sd_capture_make(u->pstmt, u->query_string, disposition_of(mode), verdict->class));
-	pass_by(u);
+	PG_TRY();
+	{
+		pass_by(u);
+	}
+	PG_CATCH();
+	{
+		sd_suspect_note_failed();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	sd_suspect_note();			/* what it did is found by looking */
 }
 
@@ -621,6 +630,15 @@ gate_statement(const SdUtility *u)
 	}
 }
 
+/* Of a script this database's digests follow by themselves. */
+static void
+note_renamed_role(void)
+{
+	if (sd_executing() == SD_EXECUTING_NOTHING)
+		sd_suspect_note();
+	sd_suspect_note_elsewhere();
+}
+
 static void
 sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 				   ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
@@ -663,9 +681,12 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 			pass_by(&u);
 			return;
 		case T_ReindexStmt:
+			/* of an invalid index it makes a valid one; in a script, everywhere */
+			if (sd_executing() != SD_EXECUTING_NOTHING)
+				sd_touched_statement(sd_capture_touched(), pstmt->utilityStmt);
 			pass_by(&u);
-			/* CONCURRENTLY gives indexes other OIDs: best written down before the next change meets one and looks at everything */
-			if (!IsTransactionBlock())
+			/* and CONCURRENTLY gives indexes other OIDs: best written down before the next change meets one and looks at everything */
+			if (sd_executing() == SD_EXECUTING_NOTHING)
 				sd_suspect_note();
 			return;
 
@@ -681,9 +702,8 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 			sd_databases_before(pstmt->utilityStmt, context);
 			gate_statement(&u);
 			/* roles are local, but definitions name them: owners, privileges, policies */
-			if (IsA(pstmt->utilityStmt, RenameStmt) && ((RenameStmt *) pstmt->utilityStmt)->renameType == OBJECT_ROLE &&
-				sd_executing() == SD_EXECUTING_NOTHING)
-				sd_suspect_note();
+			if (IsA(pstmt->utilityStmt, RenameStmt) && ((RenameStmt *) pstmt->utilityStmt)->renameType == OBJECT_ROLE)
+				note_renamed_role();
 			return;
 
 		default:
