@@ -59,13 +59,9 @@ sub start_exporter
 {
 	my $server = $g->region($us);
 
-	# their names differ from version to version
-	my $help = qx{prometheus-postgres-exporter --help 2>&1};
-	my @off = map { "--no-collector.$_" } grep { $help =~ /collector\.$_\b/ } qw(database bgwriter stat_bgwriter);
-
 	local $ENV{DATA_SOURCE_NAME} = sprintf 'host=%s port=%d user=watcher dbname=postgres sslmode=disable', $server->host, $server->port;
 	$exporter = IPC::Run::start(['prometheus-postgres-exporter', '--disable-default-metrics', '--disable-settings-metrics',
-			@off, "--extend.query-path=$docs/postgres_exporter.yml",
+			'--no-collector.database', '--no-collector.bgwriter', "--extend.query-path=$docs/postgres_exporter.yml",
 			"--web.listen-address=127.0.0.1:$port"], '<', '/dev/null', '>&', "$PostgreSQL::Test::Utils::log_path/exporter.log");
 	return;
 }
