@@ -121,13 +121,14 @@ typedef struct SdRule
 	const char *undo;
 	const char *linters;		/* which of them warn */
 	const char *note;			/* what else is to be known */
-	const char *safer;			/* statements instead, in order; {table} and such to be filled in; empty: none is safer */
+	const char *safer;			/* statements instead, a line each; what is in <angle brackets> is to be filled in; empty: none is safer */
 	const char *evidence;
 	const char *untested;		/* why no test runs the example; empty: one does */
 	const char *example;
 
 	/* the same for programs */
 	bool		fails;			/* always an error */
+	bool		advice;			/* about the text: it says nothing of locks, regions and such */
 	int			n_locks;		/* 0: none, or it depends */
 	SdRuleLock	locks[SD_RULE_LOCKS];
 	SdRuleRewrite rewrites;

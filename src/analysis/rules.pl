@@ -35,6 +35,7 @@ sub quoted
 
 	wrong("not plain ASCII: $text") if $text =~ /[^ -~]/;
 	$text =~ s/(["\\])/\\$1/g;
+	$text =~ s/\\\\n/\\n/g;    # between statements
 	return "\"$text\"";
 }
 
@@ -58,7 +59,7 @@ sub locks
 	my ($text) = @_;
 	my @locks;
 
-	return () if $text =~ /^(?:none|error|depends)$/;
+	return () if $text =~ /^(?:none|error|depends|-)$/;
 	foreach my $lock (split /, /, $text)
 	{
 		my ($role, $modes) = $lock =~ /^(\w+): ([A-Z ]+(?: then [A-Z ]+)?)$/ or wrong("lock: \"$lock\"");
@@ -143,7 +144,7 @@ while (<$in>)
 	print "\t{", join(', ', map({ quoted($r{$_}) } qw(id section form)), $r{min_major}, $r{max_major} eq '' ? 'INT_MAX' : $r{max_major}),
 	  ",\n\t\t", join(', ', map { quoted($r{$_}) } @columns[ 5 .. 15 ]), ",\n\t\t",
 	  join(",\n\t\t", map { quoted($r{$_}) } @columns[ 16 .. 20 ]), ",\n\t\t",
-	  join(', ', $r{lock} eq 'error' ? 'true' : 'false', scalar @locks, '{' . (join(', ', @locks) || '{0}') . '}',
+	  join(', ', map({ $r{lock} eq $_ ? 'true' : 'false' } 'error', '-'), scalar @locks, '{' . (join(', ', @locks) || '{0}') . '}',
 		"SD_REWRITE_$rewrites", $rewritten, scan($r{scan}), map({ 'SD_ANSWER_' . word($_, $r{$_}, \%answer) } qw(old_app new_app)),
 		'SD_PREPARED_' . word('prepared', $r{prepared}, \%prepared), replication('receives', $r{receives}), replication('sends', $r{sends}),
 		gate($r{gate}), $r{gate} =~ /\+REFRESH/ ? 'true' : 'false', 'SD_UNDO_' . word('undo', $undo // $r{undo}, \%undo)),

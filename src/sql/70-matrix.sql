@@ -19,7 +19,7 @@ COMMENT ON COLUMN schemadrift.compatibility_matrix.form IS 'form of the statemen
 COMMENT ON COLUMN schemadrift.compatibility_matrix.versions IS 'majors of PostgreSQL that this row holds for';
 COMMENT ON COLUMN schemadrift.compatibility_matrix.here IS 'this server''s major is one of them';
 COMMENT ON COLUMN schemadrift.compatibility_matrix.lock IS
-	'lock on each relation, by what the relation is to the statement; error: the statement always fails';
+	'lock on each relation, by what the relation is to the statement; error: the statement always fails; -: the row is about the text only';
 COMMENT ON COLUMN schemadrift.compatibility_matrix.rewrite IS 'what is written anew while the lock is held';
 COMMENT ON COLUMN schemadrift.compatibility_matrix.scan IS 'what is read as a whole while the lock is held';
 COMMENT ON COLUMN schemadrift.compatibility_matrix.old_app IS 'does the old application work on the new schema: yes, no, depends';
@@ -35,7 +35,7 @@ COMMENT ON COLUMN schemadrift.compatibility_matrix.gate IS
 COMMENT ON COLUMN schemadrift.compatibility_matrix.undo IS 'does the inverse statement lose data';
 COMMENT ON COLUMN schemadrift.compatibility_matrix.linters IS 'linters for a single database that warn';
 COMMENT ON COLUMN schemadrift.compatibility_matrix.note IS 'what else is to be known';
-COMMENT ON COLUMN schemadrift.compatibility_matrix.safer IS 'statements to run instead, in order; names in braces are to be filled in; null: none is safer';
+COMMENT ON COLUMN schemadrift.compatibility_matrix.safer IS 'statements to run instead, in order; what is in angle brackets is to be filled in; null: none is safer';
 COMMENT ON COLUMN schemadrift.compatibility_matrix.evidence IS 'measured, by definition, or inferred from a measured form of the same class';
 COMMENT ON COLUMN schemadrift.compatibility_matrix.untested IS 'why no test runs the example on a real server; null: one does, on 15, 17 and 18';
 COMMENT ON COLUMN schemadrift.compatibility_matrix.example IS 'a statement of this form';
