@@ -247,7 +247,8 @@ sub outside
 }
 
 my (@untested, %ran, $advice, $planted, @unseen);
-foreach my $e ($matrix->examples('plain'))
+my @examples = $matrix->examples('plain');
+foreach my $e (@examples)
 {
 	my $name = "$e->{rule}: $e->{example}";
 
@@ -284,4 +285,10 @@ is(join("\n", @unseen), '', "of $planted rows that were made wrong, each is seen
 note("$ran{here} rows were run on this server, " . ($ran{elsewhere} // 0) . ' are of other majors, ' . "$advice about the text; not run: " . join ', ', @untested);
 cmp_ok($ran{here}, '>', 200, "$ran{here} rows were run");
 cmp_ok(scalar @untested, '<', 10, scalar @untested . ' have a reason why they cannot');
+
+# docs/analysis.md says which rows are about each rule of other tools
+open my $docs, '<', "$FindBin::Bin/../docs/analysis.md" or die "docs/analysis.md: $!";
+my ($beside) = join('', <$docs>) =~ /^(## Beside .*)/ms or die 'docs/analysis.md has no such part any more';
+my %rule = map { $_->{rule} => 1 } @examples;
+is(join(' ', grep { !$rule{$_} } $beside =~ /\b([A-O][0-9]{1,2})\b/g), '', 'docs/analysis.md names rules that there are');
 done_testing;
