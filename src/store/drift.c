@@ -104,6 +104,29 @@ sd_drift_find(const char *region, List *kinds, List *identities)
 	return read_rows(sd_store_run(&statement, values, nulls, SD_ANY_ROWS));
 }
 
+/*
+ * With an object counts what hangs on it in pg_depend: a view's rule, a default.  Of what these refer to, a row type is its table's, an array
+ * its element's.  What is otherwise in a schema, or in a function, keeps nobody from making what names it.
+ */
+List *
+sd_drift_needed(List *kinds, List *identities)
+{
+	static SdStatement statement = {
+		.sql = "WITH RECURSIVE part AS (SELECT classid, objid FROM schemadrift_store.object WHERE (kind, identity) IN (SELECT * FROM unnest($1, $2)) "
+		"UNION SELECT d.classid, d.objid FROM part p JOIN pg_depend d ON d.refclassid = p.classid AND d.refobjid = p.objid "
+		"WHERE d.deptype IN ('a', 'i', 'P', 'S')), "
+		"used (classid, objid) AS (SELECT d.refclassid, d.refobjid FROM part p JOIN pg_depend d ON d.classid = p.classid AND d.objid = p.objid "
+		"UNION SELECT d.refclassid, d.refobjid FROM used u JOIN pg_depend d ON d.classid = u.classid AND d.objid = u.objid WHERE d.deptype = 'i') "
+		"SELECT " COLUMNS AUTHOR " FROM schemadrift_store.drift WHERE region = (SELECT region FROM schemadrift_store.self) "
+		"AND (expected IS NULL OR kind IN ('table', 'foreign table', 'view', 'materialized view', 'type', 'domain')) "
+		"AND (kind, identity) IN (SELECT o.kind, o.identity FROM used JOIN schemadrift_store.object o USING (classid, objid)) "
+		"AND (kind, identity) NOT IN (SELECT * FROM unnest($1, $2)) ORDER BY kind, identity",
+		.nargs = 2, .types = {TEXTARRAYOID, TEXTARRAYOID}
+	};
+
+	return read_rows(sd_store_run(&statement, (Datum[]) {sd_row_texts(kinds), sd_row_texts(identities)}, NULL, SD_ANY_ROWS));
+}
+
 void
 sd_drift_put(const char *region, const SdDriftRow *row)
 {

@@ -48,6 +48,9 @@ extern List *sd_drift_rows(const char *region);
 /* Of these objects, as far as there are rows: lists of char *, equally long. */
 extern List *sd_drift_find(const char *region, List *kinds, List *identities);
 
+/* Rows of this region that these objects depend on, themselves or by what hangs on them, and that are not among them. */
+extern List *sd_drift_needed(List *kinds, List *identities);
+
 /* Inserts or overwrites. */
 extern void sd_drift_put(const char *region, const SdDriftRow *row);
 extern void sd_drift_delete(const char *region, const char *kind, const char *identity);
