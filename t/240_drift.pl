@@ -82,6 +82,11 @@ ok($g->wait_until('r3', 'SELECT state FROM schemadrift.status', 'halted'), 'at a
 like($g->sql('r3', q{SELECT halt_error || ' ' || halt_detail FROM (SELECT error AS halt_error, '' AS halt_detail
 	FROM schemadrift.migration_status WHERE name = 'on t' AND region = 'r3') s}), qr/does not leave here what it left at its origin/, 'and says so');
 is($g->sql('r3', 'SELECT count(*) FROM pg_attribute WHERE attrelid = $$t$$::regclass AND attname = $$e$$'), 0, 'nothing of it happened');
+ok($g->wait_until('r3', q{SELECT count(*) FROM schemadrift_store.said WHERE definition IS NOT NULL}, 1), 'another region tells how it should be');
+$g->try('r3', q{SELECT schemadrift.retry()});
+ok($g->wait_until('r3', q{SELECT reason ~ 'table public\.t is defined differently here, column c: at its origin none, here ' FROM schemadrift.status}, 't'),
+	'then the halt says in what it is not') or diag($g->sql('r3', 'SELECT reason FROM schemadrift.status'));
+ok($server->wait_log(qr/HINT: .*schemadrift\.diff\('r3', 'r1'\).*schemadrift\.retry\('on t'\).*schemadrift\.revert\('on t'\)/), 'and what to type');
 
 # policy may say: go on
 is($g->sql('r1', q{SELECT value FROM schemadrift.policy WHERE key = 'on_drift'}), '"halt"', 'by default');
@@ -91,6 +96,7 @@ $g->try('r3', q{SELECT schemadrift.retry()});
 ok($g->wait_until('r3', 'SELECT version FROM schemadrift_store.applied', $g->sql('r1', 'SELECT max(version) FROM schemadrift_store.log')),
 	'with on_drift "warn" it goes on');
 is($g->sql('r3', $rows), 'table public.mine extra bypass, table public.t changed replay', 'and the difference is drift');
+ok($g->wait_until('r3', 'SELECT count(*) FROM schemadrift_store.said', 0), 'what was asked of others is forgotten');
 ok($server->wait_log(qr/WARNING: .*was applied all the same/), 'with a warning in the log');
 $g->sql('r1', q{SELECT schemadrift.set_policy('{"on_drift": null}')});
 

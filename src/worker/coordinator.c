@@ -607,6 +607,7 @@ create(SdDatabase *db)
 	c->needs_context = AllocSetContextCreate(c->context, "schemadrift needs", ALLOCSET_SMALL_SIZES);
 	c->db = db;
 	c->me = -1;
+	c->said_version = -1;
 	c->look = true;
 	c->loop = sd_loop_create(c->context);
 	c->tasks = sd_task_drive_create(c->context);
