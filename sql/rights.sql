@@ -51,6 +51,7 @@ INSERT INTO decided_call VALUES
 	('schemadrift.wait_for', 'admin migrator monitor'),
 	-- whoever may change the schema by plain DDL may be left with an unknown outcome
 	('schemadrift.outcome', 'all'),
+	('schemadrift.analyze', 'all'),
 	-- decides by itself: below
 	('schemadrift.migration_text', 'all');
 -- the types' own functions, operators and aggregates: they compute

@@ -87,6 +87,16 @@ sd_compat_owns_database(Oid database, Oid role)
 #endif
 }
 
+static inline bool
+sd_compat_may_make_temporary(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(DatabaseRelationId, database, role, ACL_CREATE_TEMP) == ACLCHECK_OK;
+#else
+	return pg_database_aclcheck(database, role, ACL_CREATE_TEMP) == ACLCHECK_OK;
+#endif
+}
+
 /* 17: the set belongs to a resource owner, not a memory context.  Ours lives as long as its process wants. */
 #if PG_VERSION_NUM >= 170000
 #define sd_compat_wait_event_set(n_events)	CreateWaitEventSet(NULL, (n_events))
@@ -110,15 +120,11 @@ sd_compat_owns_database(Oid database, Oid role)
 #define SD_COMPAT_RUN_ARGUMENTS		count, once
 #endif
 
-/* pg_attribute.attstattarget became nullable and narrower in 17, and is no more among the first columns, which are read like a struct */
+/* pg_attribute.attstattarget became nullable and narrower in 17 */
 #if PG_VERSION_NUM < 170000
 #define sd_statistics_target(datum) ((int) DatumGetInt32(datum))
-#define sd_column_statistics(tuple, descriptor, isnull) \
-	(*(isnull) = false, Int32GetDatum(((Form_pg_attribute) GETSTRUCT(tuple))->attstattarget))
 #else
 #define sd_statistics_target(datum) ((int) DatumGetInt16(datum))
-#define sd_column_statistics(tuple, descriptor, isnull) \
-	heap_getattr(tuple, Anum_pg_attribute_attstattarget, descriptor, isnull)
 #endif
 
 /* 17 has a privilege for maintenance */
@@ -248,6 +254,34 @@ sd_compat_may_set_role(Oid member, Oid role)
 #else
 #define ereturn(context, dummy_value, ...) \
 	do { (void) (context); ereport(ERROR, __VA_ARGS__); return (dummy_value); } while (0)
+#endif
+
+/* 18 has virtual generated columns, and its constraints say which kind; 17 has SET EXPRESSION */
+#include "nodes/parsenodes.h"
+#if PG_VERSION_NUM >= 180000
+#define sd_compat_generated_kind(constraint) ((constraint)->generated_kind)
+#else
+#define sd_compat_generated_kind(constraint) ((void) (constraint), ATTRIBUTE_GENERATED_STORED)
+#endif
+#if PG_VERSION_NUM >= 170000
+#define SD_COMPAT_AT_SET_EXPRESSION(subtype) ((subtype) == AT_SetExpression)
+#else
+#define SD_COMPAT_AT_SET_EXPRESSION(subtype) ((void) (subtype), false)
+#endif
+
+/* 18: NOT ENFORCED, also of a constraint that is there; NOT NULL as a constraint of a table; WITHOUT OVERLAPS */
+#if PG_VERSION_NUM >= 180000
+#define sd_compat_asks_enforced(constraint) ((constraint)->is_enforced)
+#define sd_compat_without_overlaps(constraint) ((constraint)->without_overlaps)
+#define sd_compat_alters_enforced(command) (((ATAlterConstraint *) (command)->def)->alterEnforceability)
+#define sd_compat_altered_enforced(command) (((ATAlterConstraint *) (command)->def)->is_enforced)
+#define sd_compat_altered_name(command) (((ATAlterConstraint *) (command)->def)->conname)
+#else
+#define sd_compat_asks_enforced(constraint) ((void) (constraint), true)
+#define sd_compat_without_overlaps(constraint) ((void) (constraint), false)
+#define sd_compat_alters_enforced(command) ((void) (command), false)
+#define sd_compat_altered_enforced(command) ((void) (command), true)
+#define sd_compat_altered_name(command) (((Constraint *) (command)->def)->conname)
 #endif
 
 #endif							/* SD_COMPAT_H */

@@ -242,6 +242,21 @@ list_concat_unique_strings(List *into, List *strings)
 	return into;
 }
 
+SdScript *
+sd_script_read(const char *text, List **parsed)
+{
+	SdScript   *script = palloc0(sizeof(SdScript));
+	ErrorContextCallback position_callback = {error_context_stack, script_error_position,
+	unconstify(char *, text)};
+
+	script->text = text;
+	error_context_stack = &position_callback;
+	*parsed = sd_parse_quietly(text);
+	error_context_stack = position_callback.previous;
+	find_statements(script, *parsed);
+	return script;
+}
+
 static SdScript *
 parse_script(const char *text, bool online)
 {
@@ -305,23 +320,10 @@ sd_script_parse_online(const char *text)
 	return parse_script(text, true);
 }
 
-static void
-down_error_context(void *arg)
+int
+sd_script_line(const SdScript *script, int i)
 {
-	(void) arg;
-	errcontext("text \"down\" of the migration");
-}
-
-void
-sd_script_check_down(const char *down, bool online)
-{
-	ErrorContextCallback callback = {.callback = down_error_context,.previous = error_context_stack};
-
-	if (down == NULL)
-		return;
-	error_context_stack = &callback;
-	(void) (online ? sd_script_parse_online(down) : sd_script_parse(down));
-	error_context_stack = callback.previous;
+	return script->statements[i].line;
 }
 
 char *

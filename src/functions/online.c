@@ -63,7 +63,8 @@ sd_apply_online(PG_FUNCTION_ARGS)
 	{
 		sd_gate_require_down(args.down, false);
 		script = sd_script_parse_online(args.up);
-		sd_script_check_down(args.down, true);
+		if (args.down)
+			(void) sd_script_parse_online(args.down);
 		run_as = sd_capture_run_as();
 		sd_gate_require_allowed_run_as(run_as);
 		sd_gate_check_text(args.up);

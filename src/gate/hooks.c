@@ -38,6 +38,7 @@
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 
+#include "analysis/probe.h"
 #include "databases.h"
 #include "ddl/capture.h"
 #include "ddl/classify.h"
@@ -235,6 +236,9 @@ object_accessed(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id
 	if (previous_access)
 		previous_access(access, class_id, object_id, sub_id, arg);
 	if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP)
+		return;
+	/* of a copy that is rolled back */
+	if (sd_probing)
 		return;
 	sd_databases_object_access(access, class_id, object_id);
 	object_touched(access, class_id, object_id, sub_id, arg);
@@ -565,6 +569,11 @@ gate_statement(const SdUtility *u)
 	SdVerdict	verdict;
 	SdDdlMode	mode;
 
+	if (sd_probing)
+	{
+		pass_on(u);
+		return;
+	}
 	/* parts of a statement that this hook has already seen */
 	if (u->context == PROCESS_UTILITY_SUBCOMMAND || (running && running->owns_inner))
 	{
