@@ -364,11 +364,12 @@ transaction_event(XactEvent event, void *arg)
 }
 
 char *
-sd_databases_trouble(void)
+sd_databases_trouble(bool *workers)
 {
 	SdDatabase *db;
 	char		trouble[SD_TEXT_SIZE] = "";
 
+	*workers = false;
 	if (sd_shared == NULL)
 		return NULL;
 	LWLockAcquire(&sd_shared->lock, LW_SHARED);
@@ -380,7 +381,10 @@ sd_databases_trouble(void)
 	else if (sd_shared->launcher_pid == 0)
 		strlcpy(trouble, "the launcher is not running: see the server's log, and max_worker_processes", sizeof(trouble));
 	else if (sd_shared->trouble[0] != '\0')
+	{
+		*workers = true;
 		strlcpy(trouble, sd_shared->trouble, sizeof(trouble));
+	}
 	else if (db != NULL && db->held > 0)
 		strlcpy(trouble, "a database command is under way that needs this database free of workers", sizeof(trouble));
 	else if (db != NULL && db->failures > 0)

@@ -19,7 +19,7 @@ extern void sd_databases_object_access(ObjectAccessType access, Oid class_id, Oi
  */
 extern void sd_databases_before(Node *stmt, ProcessUtilityContext context);
 
-/* Why this database may be without its coordinator, in words, for `status` and SD009; NULL: no reason is known. */
-extern char *sd_databases_trouble(void);
+/* Why this database may be without its coordinator, in words, for `status`; NULL: no reason is known.  workers: too few of them. */
+extern char *sd_databases_trouble(bool *workers);
 
 #endif							/* SD_DATABASES_H */

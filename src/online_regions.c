@@ -27,7 +27,8 @@ read_progress(int pid, SdTaskReport *report)
 		return;
 	sd_shared_copy(report->what, sizeof(report->what), sd_store_text(0, 1));
 	report->done = sd_store_int64(0, 2);
-	report->total = sd_store_int64(0, 3);
+	/* 0 is for a task that does nothing just now: what it says is why */
+	report->total = Max(sd_store_int64(0, 3), 1);
 }
 
 void
@@ -62,6 +63,21 @@ sd_online_own_reports(SdDatabase *db, SdTaskReport *reports)
 }
 
 /* ---- all regions ---- */
+
+bool
+sd_online_fails(const SdTaskReport *report)
+{
+	return report->version > 0 && report->total == 0 && report->what[0] && strcmp(report->state, "done") != 0;
+}
+
+bool
+sd_online_any_fails(const SdTaskReport *reports)
+{
+	for (int i = 0; i < SD_MAX_TASKS; i++)
+		if (sd_online_fails(&reports[i]))
+			return true;
+	return false;
+}
 
 static const SdTaskReport *
 find_report(const SdTaskReport *reports, int64 version)

@@ -36,6 +36,10 @@ typedef enum SdOnlineVerdict
 	SD_ONLINE_FAILED			/* a region cannot, for good */
 } SdOnlineVerdict;
 
+/* An attempt failed, and it is tried again; or it failed for good, and the result is to come.  Any of SD_MAX_TASKS reports. */
+extern bool sd_online_fails(const SdTaskReport *report);
+extern bool sd_online_any_fails(const SdTaskReport *reports);
+
 /* who: index of the region that failed, or of one that is waited for. */
 extern SdOnlineVerdict sd_online_verdict(const SdOnlineView *view, int *who);
 

@@ -74,7 +74,6 @@ startup(void)
 		{
 			LWLockInitialize(&sd_shared_slot(i)->lock, tranche);
 			ConditionVariableInit(&sd_shared_slot(i)->changed);
-			pg_atomic_init_u64(&sd_shared_slot(i)->history_policy, 0);
 		}
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -129,7 +128,6 @@ slot_reset(SdDatabase *db, Oid database)
 	memset(db, 0, slot_size());
 	db->lock = lock;
 	db->changed = changed;
-	pg_atomic_init_u64(&db->history_policy, 0);
 	db->database = database;
 }
 
@@ -352,6 +350,7 @@ watch_boot_id(const SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, 
 		peer->other_boot_id = 0;
 		peer->both_us = 0;
 		peer->cloned = 0;
+		peer->cloned_at = 0;
 		return;
 	}
 	if (told->state == SD_REGION_VOID || peer->told.boot_id == 0)
@@ -373,7 +372,11 @@ watch_boot_id(const SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, 
 	if (peer->both_us > 0 && told->heard_boot_id == (int64) db->boot_id && told->heard_at >= peer->both_us)
 		peer->lives = true;
 	if (peer->both_us > 0 && peer->lives && peer->other_lives)
+	{
 		peer->cloned = told->incarnation;
+		if (peer->cloned_at == 0)
+			peer->cloned_at = GetCurrentTimestamp();
+	}
 }
 
 bool

@@ -23,7 +23,6 @@
 #include "storage/condition_variable.h"
 #include "storage/dsm.h"
 #include "storage/latch.h"
-#include "port/atomics.h"
 #include "storage/lwlock.h"
 #include "utils/uuid.h"
 
@@ -175,6 +174,8 @@ typedef enum SdWatched
 	SD_WATCH_LAG,				/* more than schemadrift.replication_lag_limit */
 	SD_WATCH_UNVERIFIED,		/* comparing its schema with its digests fails */
 	SD_WATCH_OLDER,				/* speaks an older protocol than we */
+	SD_WATCH_DOWN,				/* has stepped down */
+	SD_WATCH_TASK,				/* cannot do its share of an online version */
 	SD_WATCH_UNDECIDED,			/* of ourselves: a version is accepted here and not decided */
 	SD_WATCHED
 } SdWatched;
@@ -215,6 +216,7 @@ typedef struct SdPeerState
 	bool		lives;			/* who spoke last */
 	bool		other_lives;
 	int32		cloned;			/* the incarnation in whose name two servers speak; 0 none */
+	TimestampTz cloned_at;		/* when that was noticed */
 } SdPeerState;
 
 /* A backend's request to its coordinator, and the result. */
@@ -300,6 +302,7 @@ typedef struct SdDatabase
 	int			verify_pid;		/* compares the whole schema with its digests */
 	bool		told_to_stop;	/* the coordinator's end is no failure */
 	int64		started_us;		/* monotonic time of the coordinator's last start */
+	TimestampTz ended_at;		/* when the last coordinator ended; 0: there was none since the server's start */
 	int64		start_at_us;	/* not before: back-off after failures */
 	int			failures;		/* ends in a row without a good minute between them */
 
@@ -314,7 +317,6 @@ typedef struct SdDatabase
 	int64		applied;
 	int64		heard_head;		/* newest version any peer told us of: we are behind while larger */
 	bool		connected;		/* enough voters heard of to decide, ourselves included */
-	pg_atomic_uint64 history_policy;	/* version of the log that set policy "history_tables"; 0: none.  Written by the coordinator, read without the lock */
 	int64		undecided;		/* version accepted here and not learned; 0 none */
 	int64		foreign_promise_us; /* monotonic time of our newest promise to another region */
 	int64		foreign_promise_for;	/* the version it was for */
@@ -400,6 +402,14 @@ typedef struct SdDatabase
 } SdDatabase;
 
 #define SD_LOOK_AT			16
+#define SD_WAL_MARKS		64
+
+/* Where the end of this server's WAL was, and when. */
+typedef struct SdWalMark
+{
+	int64		at_us;			/* monotonic */
+	int64		position;
+} SdWalMark;
 
 /* The launcher's side; all of it under lock. */
 typedef struct SdShared
@@ -415,6 +425,8 @@ typedef struct SdShared
 	int64		lag_at_us;		/* monotonic: when a coordinator last looked at this server's replication; 0 never */
 	int64		lag_ms;			/* what it saw: as in SdTelemetry */
 	int64		lag_bytes;
+	SdWalMark	lag_marks[SD_WAL_MARKS];	/* where the end of the WAL was, oldest first (worker/lag.c) */
+	int			n_lag_marks;
 	int			n_databases;	/* slots */
 } SdShared;
 
@@ -478,7 +490,7 @@ extern void sd_shared_count(SdPeerState *peer, int32 incarnation, int64 vote_seq
 extern void sd_shared_confirm(SdPeerState *peer, const SdTelemetry *told, int32 incarnation, int64 now_us);
 
 /* A void region's way back, where the coordinator cannot say it better. */
-#define SD_REMEDY_VOID "SELECT schemadrift.rejoin(), when the coordinator runs"
+#define SD_REMEDY_VOID "SELECT schemadrift.rejoin(); -- when the coordinator runs"
 
 extern const char *sd_region_state_text(SdRegionState state);
 extern SdRegionState sd_region_state_parse(const char *text);

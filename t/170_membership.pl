@@ -144,7 +144,7 @@ my $down = $g->sql('eu', 'SELECT schemadrift.step_down()');
 is($down, head($g, 'eu'), 'step_down returns its version');
 role_is('eu', 'observer');
 ok(sees('us', 'eu', 'reason', 'stepped down: it was a voter'), 'and everybody sees why');
-ok($g->wait_until('eu', 'SELECT remedy FROM schemadrift.status', 'SELECT schemadrift.step_up()'), 'status says how it comes back');
+ok($g->wait_until('eu', 'SELECT remedy FROM schemadrift.status', 'SELECT schemadrift.step_up();'), 'status says how it comes back');
 fails('eu', 'SELECT schemadrift.step_down()', '55000', qr/stepped down already/, 'twice');
 fails('us', 'SELECT schemadrift.step_up()', '55000', qr/not stepped down.*It votes/s, 'stepping up without having stepped down');
 my $group = $g->sql('us', 'SELECT group_id FROM schemadrift_store.self');

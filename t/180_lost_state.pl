@@ -108,7 +108,7 @@ ok($g->converged, 'all have it');
 $g->region($eu)->kill9;
 ok($g->region($eu)->fail_over($standby), 'its server is lost, and the standby promoted');
 ok($g->wait_until($eu, 'SELECT state FROM schemadrift.status', 'void'), 'it is void');
-like($g->sql($eu, 'SELECT remedy FROM schemadrift.status'), qr/confirm_failover\(\) if the standby was synchronous/, '... and says how it can go on');
+like($g->sql($eu, 'SELECT remedy FROM schemadrift.status'), qr/confirm_failover\(\); -- if the standby was synchronous/, '... and says how it can go on');
 refused($g->try($eu, 'CREATE TABLE no (a int)'), 'SD002', '... it changes nothing');
 ok(can_change($g, $us, 'CREATE TABLE meanwhile (a int)'), 'the others do');
 ok($g->converged, '... and it follows them');

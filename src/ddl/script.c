@@ -242,21 +242,6 @@ list_concat_unique_strings(List *into, List *strings)
 	return into;
 }
 
-SdScript *
-sd_script_read(const char *text, List **parsed)
-{
-	SdScript   *script = palloc0(sizeof(SdScript));
-	ErrorContextCallback position_callback = {error_context_stack, script_error_position,
-	unconstify(char *, text)};
-
-	script->text = text;
-	error_context_stack = &position_callback;
-	*parsed = sd_parse_quietly(text);
-	error_context_stack = position_callback.previous;
-	find_statements(script, *parsed);
-	return script;
-}
-
 static SdScript *
 parse_script(const char *text, bool online)
 {
@@ -318,12 +303,6 @@ SdScript *
 sd_script_parse_online(const char *text)
 {
 	return parse_script(text, true);
-}
-
-int
-sd_script_line(const SdScript *script, int i)
-{
-	return script->statements[i].line;
 }
 
 char *
@@ -551,8 +530,8 @@ sd_run_as_setting(const char *name)
 	return GetConfigOption(name, true, false) != NULL;
 }
 
-void
-sd_script_work_as(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg), void *arg)
+static void
+execute_as(const char *text, const SdRunAs *run_as, SdExecuting as, bool deferred_triggers)
 {
 	SdExecuting before = executing;
 	int			nest_level = NewGUCNestLevel();
@@ -561,41 +540,29 @@ sd_script_work_as(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg
 
 	GetUserIdAndSecContext(&user, &security);
 	become(run_as, as);
-	executing = as;
-	PG_TRY();
+	if (deferred_triggers)
 	{
-		work(arg);
+		executing = as;
+		PG_TRY();
+		{
+			AfterTriggerFireDeferred();
+		}
+		PG_FINALLY();
+		{
+			executing = before;
+		}
+		PG_END_TRY();
 	}
-	PG_FINALLY();
-	{
-		executing = before;
-	}
-	PG_END_TRY();
+	sd_script_execute(text, as);
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, security);
-}
-
-typedef struct Text
-{
-	const char *text;
-	SdExecuting as;
-	bool		deferred_triggers;	/* first, what waits for the end of the transaction */
-} Text;
-
-static void
-run_text(void *arg)
-{
-	const Text *text = arg;
-
-	if (text->deferred_triggers)
-		AfterTriggerFireDeferred();
-	sd_script_execute(text->text, text->as);
+	Assert(executing == before);
 }
 
 void
 sd_script_execute_as(const char *text, const SdRunAs *run_as, SdExecuting as)
 {
-	sd_script_work_as(run_as, as, run_text, &(Text) {text, as, false});
+	execute_as(text, run_as, as, false);
 }
 
 /*
@@ -605,7 +572,7 @@ sd_script_execute_as(const char *text, const SdRunAs *run_as, SdExecuting as)
 void
 sd_script_settle_as(const SdRunAs *run_as)
 {
-	sd_script_work_as(run_as, SD_EXECUTING_ENTRY, run_text, &(Text) {"CLOSE ALL", SD_EXECUTING_ENTRY, true});
+	execute_as("CLOSE ALL", run_as, SD_EXECUTING_ENTRY, true);
 }
 
 void

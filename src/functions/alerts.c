@@ -2,6 +2,9 @@
  * alerts.c: everything that is wrong now; see alerts.h.
  *
  * Runs in backends.  What needs a memory (since when) is judged by the coordinator, see worker/watch.c; here it gets its words.
+ *
+ * A remedy can be pasted into psql as it is: statements, each with its semicolon, and a comment, which begins with the region where
+ * they belong, if that is another one.  What no SQL can mend is a comment only.
  */
 #include "compat.h"
 
@@ -10,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/timestamp.h"
 
 #include "clock.h"
@@ -23,7 +27,7 @@
 
 PG_FUNCTION_INFO_V1(sd_alert_rows);
 
-/* Every alert that there is.  t/250_monitoring.pl reads this table, to see that each is explained. */
+/* Every alert that there is.  Tests read this table, to see that each is explained, and brought about (t/lib/SchemaDrift/Alerts.pm). */
 static const struct
 {
 	const char *id;
@@ -99,9 +103,9 @@ compare_versions(const SdHere *here)
 {
 	if (here->objects == NULL || strcmp(here->objects, SD_VERSION) == 0)
 		return (SdAlert) {0};
-	return alert("version_mismatch", here->joined ? here->self.region : NULL, 0,
+	return alert("version_mismatch", here->joined ? here->self.region : NULL, PgStartTime,
 				 psprintf("the library of schemadrift is of version %s, the SQL objects in this database of %s", SD_VERSION, here->objects),
-				 "ALTER EXTENSION schemadrift UPDATE; if the library is the older one: restart the server with the newer");
+				 "ALTER EXTENSION schemadrift UPDATE; -- or, if the library is the older one, restart the server with the newer");
 }
 
 /* As the coordinator says. */
@@ -119,6 +123,27 @@ status_told(const SdHere *here)
 	};
 }
 
+/* There is none, or it does nothing. */
+static SdAlert
+no_coordinator(const SdHere *here)
+{
+	bool		workers;
+	char	   *trouble = sd_databases_trouble(&workers);
+	TimestampTz since = here->coordinator_since ? here->coordinator_since : PgStartTime;
+
+	if (here->coordinator)
+		return alert("not_running", here->self.region, sd_here_wall(here->db->turn_us),
+					 psprintf("the coordinator of this database hangs: process %d has done nothing for " INT64_FORMAT " s",
+							  here->coordinator_pid, (sd_monotonic_us() - here->db->turn_us) / SD_US_PER_S),
+					 psprintf("SELECT pg_terminate_backend(%d); -- another one is started", here->coordinator_pid));
+	if (workers)
+		return alert("workers_missing", here->self.region, since, trouble,
+					 "-- raise max_worker_processes and restart the server, or stop what else uses them");
+	return alert("not_running", here->self.region, since,
+				 psprintf("the coordinator of this database is not running%s%s", trouble ? ": " : "", trouble ? trouble : ""),
+				 "-- look for \"schemadrift\" in the server's log");
+}
+
 /*
  * Whatever happens: where the coordinator cannot say how the region is, we can say why it does not.
  */
@@ -129,10 +154,11 @@ sd_status(const SdHere *here)
 	SdStatus	status = {.state = "not_joined"};
 
 	if (here->standby)
-		status.alert = alert("standby", NULL, 0, "this server is a standby: nothing of schemadrift runs here", "look at its primary");
+		status.alert = alert("standby", NULL, PgStartTime, "this server is a standby: nothing of schemadrift runs here",
+							 "-- look at its primary");
 	else if (!here->joined)
 		status.alert = alert("not_joined", NULL, 0, "this database is in no group of regions",
-							 "SELECT schemadrift.init(region, conninfo), or join(via, region, conninfo)");
+							 "-- schemadrift.init(region, conninfo) begins a group, schemadrift.join(via, region, conninfo) joins one");
 	else if (!here->self.valid && sd_here_is_member(here))
 	{
 		bool		told = here->coordinator && here->db->state == SD_REGION_VOID;
@@ -143,24 +169,29 @@ sd_status(const SdHere *here)
 	}
 	else if (!here->coordinator)
 	{
-		char	   *trouble = sd_databases_trouble();
-
 		status.state = sd_region_state_text(SD_REGION_NO_QUORUM);
-		status.alert = alert(trouble ? "workers_missing" : "not_running", region, 0,
-							 trouble ? trouble : "the coordinator of this database is not running",
-							 "look for \"schemadrift\" in the server's log");
-	}
-	else if (sd_here_is_starting(here))
-	{
-		status.state = sd_region_state_text(SD_REGION_NO_QUORUM);
-		status.alert = alert("starting", region, 0, "the coordinator of this database has just started, and looks at its tables",
-							 "wait a moment");
+		status.alert = no_coordinator(here);
 	}
 	else if (sd_shared_waits_for_standby(sd_shared_mine()))
 	{
 		status.state = sd_region_state_text(SD_REGION_NO_QUORUM);
-		status.alert = alert("standby_wait", region, 0, "the coordinator waits for a synchronous standby to confirm a vote",
-							 "bring the standby back, or take it out of synchronous_standby_names and SELECT pg_reload_conf()");
+		status.alert = alert("standby_wait", region, sd_here_wall(here->db->turn_us),
+							 "the coordinator waits for a synchronous standby to confirm a vote",
+							 "SELECT * FROM pg_stat_replication; -- bring the standby back, or take it out of synchronous_standby_names "
+							 "and SELECT pg_reload_conf();");
+	}
+	else if (sd_here_coordinator_hangs(here))
+	{
+		status.state = sd_region_state_text(SD_REGION_NO_QUORUM);
+		status.alert = no_coordinator(here);
+	}
+	else if (sd_here_is_starting(here))
+	{
+		status.state = sd_region_state_text(SD_REGION_NO_QUORUM);
+		status.alert = alert("starting", region, here->coordinator_since,
+							 "the coordinator of this database has just started, and looks at its tables",
+							 "-- this takes a moment; if it stays, look for \"schemadrift\" in the server's log, and for locks on tables "
+							 "of schemadrift_store");
 	}
 	else
 		status = status_told(here);
@@ -189,6 +220,15 @@ time_of(uint64 row, int column)
 	return isnull ? 0 : DatumGetTimestampTz(value);
 }
 
+static char *
+repair_remedy(const char *region, bool own)
+{
+	return own ? psprintf("SELECT * FROM schemadrift.repair_plan(%s); -- or SELECT schemadrift.accept_drift(%s, object);",
+						  quote_literal_cstr(region), quote_literal_cstr(region)) :
+		psprintf("SELECT * FROM schemadrift.repair_plan(%s); -- or in %s: SELECT schemadrift.accept_drift(%s, object);",
+				 quote_literal_cstr(region), region, quote_literal_cstr(region));
+}
+
 /* Changes outside the log that left something. */
 static void
 add_bypass(List **alerts, const char *region)
@@ -206,7 +246,8 @@ add_bypass(List **alerts, const char *region)
 		add(alerts, "bypass", region, time_of(0, 2),
 			psprintf(n == 1 ? INT64_FORMAT " change outside the log is part of this region's schema" :
 					 INT64_FORMAT " changes outside the log are part of this region's schema", n),
-			"SELECT * FROM schemadrift.drift; then take it back, or SELECT schemadrift.accept_drift(region, object)");
+			psprintf("SELECT * FROM schemadrift.drift WHERE region = %s; -- take it back, or SELECT schemadrift.accept_drift(%s, object);",
+					 quote_literal_cstr(region), quote_literal_cstr(region)));
 }
 
 /* Objects that are not what the log says, here and, as they told, elsewhere. */
@@ -234,24 +275,24 @@ add_drift(List **alerts, const SdHere *here)
 		if (unknown > 0)
 			add(alerts, "drift", region, time_of(i, 3),
 				psprintf(INT64_FORMAT " object%s not what the log says", unknown, unknown == 1 ? " is" : "s are"),
-				psprintf("SELECT * FROM schemadrift.repair_plan(%s)", quote_literal_cstr(region)));
+				repair_remedy(region, sd_here_is_own(here, region)));
 		if (adopted > 0)
 			add(alerts, "drift_known", region, time_of(i, 5),
 				psprintf(INT64_FORMAT " object%s otherwise than the log says since the region joined", adopted,
 						 adopted == 1 ? " is" : "s are"),
-				psprintf("SELECT * FROM schemadrift.repair_plan(%s)", quote_literal_cstr(region)));
+				psprintf("SELECT * FROM schemadrift.repair_plan(%s, acknowledged => true);", quote_literal_cstr(region)));
 	}
 }
 
-/* An attempt at an online version failed, and it is tried again; or it failed for good, and the result is to come. */
 static void
-add_tasks(List **alerts, const char *region, const SdTaskReport *tasks)
+add_tasks(List **alerts, const char *region, TimestampTz since, const SdTaskReport *tasks)
 {
-	for (int i = 0; i < SD_MAX_TASKS && tasks[i].version > 0; i++)
-		if (tasks[i].total == 0 && tasks[i].what[0] && strcmp(tasks[i].state, "done") != 0)
-			add(alerts, "task_failing", region, 0,
+	for (int i = 0; i < SD_MAX_TASKS; i++)
+		if (sd_online_fails(&tasks[i]))
+			add(alerts, "task_failing", region, since,
 				psprintf("online version " INT64_FORMAT " (%s): %s", tasks[i].version, tasks[i].state, tasks[i].what),
-				"SELECT * FROM schemadrift.tasks; mend the cause, it is tried again; or SELECT schemadrift.revert(name)");
+				psprintf("SELECT * FROM schemadrift.tasks WHERE version = " INT64_FORMAT "; -- mend the cause: it is tried again; "
+						 "or SELECT schemadrift.revert(name);", tasks[i].version));
 }
 
 static void
@@ -264,24 +305,32 @@ add_from_tables(List **alerts, const SdHere *here)
 	add_drift(alerts, here);
 	add_bypass(alerts, here->self.region);
 	sd_online_own_reports(sd_shared_mine(), tasks);
-	add_tasks(alerts, here->self.region, tasks);
+	add_tasks(alerts, here->self.region, here->db ? here->db->since[SD_WATCH_TASK] : 0, tasks);
 	sd_store_leave(&scope);
 }
 
 /* ---- what the coordinator knows of this region ---- */
 
+#define SD_REMEDY_LAG "SELECT * FROM pg_stat_replication; SELECT * FROM pg_replication_slots;"
+
+static const char *
+lag_text(int64 ms, int64 bytes)
+{
+	return psprintf("replication is " INT64_FORMAT " s behind, " INT64_FORMAT " MB of WAL", ms / 1000, Max(bytes, 0) / (1024 * 1024));
+}
+
 static char *
 hold_remedy(int pid, const char *region, bool own)
 {
-	return own ? psprintf("SELECT pg_terminate_backend(%d)", pid) :
-		psprintf("SELECT pg_terminate_backend(%d) -- in %s", pid, region);
+	return own ? psprintf("SELECT pg_terminate_backend(%d);", pid) :
+		psprintf("SELECT pg_terminate_backend(%d); -- in %s", pid, region);
 }
 
 static void
 add_verification(List **alerts, const SdHere *here)
 {
 	const SdDatabase *db = here->db;
-	const char *remedy = "SELECT * FROM schemadrift.verify()";
+	const char *remedy = "SELECT * FROM schemadrift.verify();";
 
 	if (db->verify_error[0])
 		add(alerts, "unverified", db->region, db->verify_failed_at,
@@ -300,15 +349,15 @@ add_own(List **alerts, const SdHere *here)
 	if (too_long(db->since[SD_WATCH_BEHIND], sd_behind_limit) && db->halted_at == 0)
 		add(alerts, "behind", db->region, db->since[SD_WATCH_BEHIND],
 			psprintf("has applied version " INT64_FORMAT " of " INT64_FORMAT, db->applied, Max(db->head, db->heard_head)),
-			"SELECT * FROM schemadrift.migration_status WHERE state <> 'applied'");
+			"SELECT pid, wait_event, pg_blocking_pids(pid), query FROM pg_stat_activity "
+			"WHERE backend_type = 'schemadrift applier' AND datname = current_database();");
 	if (too_long(db->since[SD_WATCH_UNDECIDED], sd_behind_limit))
 		add(alerts, "undecided", db->region, db->since[SD_WATCH_UNDECIDED],
 			psprintf("version " INT64_FORMAT " is accepted and not decided", db->undecided),
-			"SELECT * FROM schemadrift.regions; bring back a majority of the voters");
+			"SELECT region, state, error FROM schemadrift.regions; -- bring back a majority of the voters");
 	if (db->since[SD_WATCH_LAG])
 		add(alerts, "replication_lag", db->region, db->since[SD_WATCH_LAG],
-			psprintf("replication is " INT64_FORMAT " s behind", db->lag_ms / 1000),
-			"SELECT * FROM pg_stat_replication");
+			lag_text(db->lag_ms, db->lag_bytes), SD_REMEDY_LAG);
 	if (db->ddl_pid != 0 && now - db->ddl_since_us > db->ddl_hold_limit_us)
 		add(alerts, "ddl_hold", db->region, db->ddl_since,
 			psprintf("pid %d has changed the schema and not committed for %ld s", db->ddl_pid, seconds_since(db->ddl_since)),
@@ -321,7 +370,7 @@ add_own(List **alerts, const SdHere *here)
 static const char *
 regions_remedy(const char *region)
 {
-	return psprintf("SELECT * FROM schemadrift.regions WHERE region = %s", quote_literal_cstr(region));
+	return psprintf("SELECT * FROM schemadrift.regions WHERE region = %s; -- mend the network or the server", quote_literal_cstr(region));
 }
 
 /* What a region that cannot be asked told last says little: only that it is away. */
@@ -335,7 +384,7 @@ add_absent(List **alerts, const SdPeerState *peer)
 				 sd_here_is_silent(peer) ? psprintf("not heard of for %ld s", seconds_since(peer->last_heard)) :
 				 "calls us, but cannot be called",
 				 peer->last_error[0] ? psprintf(": %s", peer->last_error) : ""),
-		psprintf("mend the network or the server; %s", regions_remedy(peer->region)));
+		regions_remedy(peer->region));
 	return true;
 }
 
@@ -345,23 +394,23 @@ add_its_state(List **alerts, const SdPeerState *peer)
 	const SdTelemetry *told = &peer->told;
 
 	if (peer->cloned)
-		add(alerts, "cloned", peer->region, peer->doubted_us > 0 ? peer->last_heard : 0,
-			"two servers speak in its name", "stop the one that is a copy; in it: SELECT schemadrift.void_identity()");
+		add(alerts, "cloned", peer->region, peer->cloned_at, "two servers speak in its name",
+			"SELECT schemadrift.void_identity('a copy'); -- in the copy; then stop it, or SELECT schemadrift.leave();");
 	if (peer->since[SD_WATCH_VOID])
 		add(alerts, "void", peer->region, peer->since[SD_WATCH_VOID], "it does not vote: its identity is void",
-			"SELECT schemadrift.rejoin() -- in that region");
+			psprintf("SELECT schemadrift.rejoin(); -- in %s, if it does not by itself", peer->region));
 	if (peer->since[SD_WATCH_HALTED])
 		add(alerts, told->held ? "held" : "halted", peer->region, peer->since[SD_WATCH_HALTED],
 			psprintf("version " INT64_FORMAT " cannot be applied: %s", told->halted_at, told->halt_error),
-			told->held ? "add the role to schemadrift.allowed_roles there, then: SELECT schemadrift.retry() -- in that region" :
-			"SELECT schemadrift.retry() -- in that region, when the cause is mended");
+			psprintf(told->held ? "SELECT schemadrift.retry(); -- in %s, after adding the role to schemadrift.allowed_roles" :
+					 "SELECT schemadrift.retry(); -- in %s, when the cause is mended", peer->region));
 	if (peer->since[SD_WATCH_NO_QUORUM])
 		add(alerts, "no_quorum", peer->region, peer->since[SD_WATCH_NO_QUORUM], "it says that it reaches no majority",
-			"SELECT * FROM schemadrift.status -- in that region");
+			psprintf("SELECT * FROM schemadrift.status; -- in %s", peer->region));
 	if (too_long(peer->since[SD_WATCH_BEHIND], sd_behind_limit) && told->halted_at == 0)
 		add(alerts, "behind", peer->region, peer->since[SD_WATCH_BEHIND],
-			psprintf("has applied version " INT64_FORMAT, told->applied), "SELECT * FROM schemadrift.status -- in that region");
-	add_tasks(alerts, peer->region, told->tasks);
+			psprintf("has applied version " INT64_FORMAT, told->applied), psprintf("SELECT * FROM schemadrift.alerts; -- in %s", peer->region));
+	add_tasks(alerts, peer->region, peer->since[SD_WATCH_TASK], told->tasks);
 	if (told->lease_in_use && told->lease_pid != 0 && told->lease_held_ms > sd_ddl_hold_limit)
 		add(alerts, "ddl_hold", peer->region, peer->last_heard - (TimestampTz) told->lease_held_ms * 1000,
 			psprintf("pid %d has changed the schema and not committed for %d s", told->lease_pid, told->lease_held_ms / 1000),
@@ -389,16 +438,16 @@ add_its_schema(List **alerts, const SdHere *here, const SdPeerState *peer)
 	if (peer->since[SD_WATCH_DIVERGED])
 		add(alerts, "diverged", peer->region, peer->since[SD_WATCH_DIVERGED],
 			psprintf("at version " INT64_FORMAT " the log means another schema there than here", peer->told.standing.version),
-			psprintf("SELECT * FROM schemadrift.diff(%s, %s)", quote_literal_cstr(here->self.region), quote_literal_cstr(peer->region)));
+			psprintf("SELECT * FROM schemadrift.diff(%s, %s);", quote_literal_cstr(here->self.region), quote_literal_cstr(peer->region)));
 	/* it has told so, and which objects these are is not known here yet */
 	if (peer->since[SD_WATCH_DRIFT] && !has_drift(*alerts, peer->region))
 		add(alerts, "drift", peer->region, peer->since[SD_WATCH_DRIFT],
 			psprintf("%d object%s not what the log says", peer->told.standing.drifted, peer->told.standing.drifted == 1 ? " is" : "s are"),
-			psprintf("SELECT * FROM schemadrift.repair_plan(%s)", quote_literal_cstr(peer->region)));
+			repair_remedy(peer->region, false));
 	if (peer->since[SD_WATCH_UNVERIFIED])
 		add(alerts, "unverified", peer->region, peer->since[SD_WATCH_UNVERIFIED],
 			psprintf("comparing the schema with its digests fails: %s", peer->told.verify_error),
-			psprintf("SELECT * FROM schemadrift.verify(%s)", quote_literal_cstr(peer->region)));
+			psprintf("SELECT * FROM schemadrift.verify(%s);", quote_literal_cstr(peer->region)));
 }
 
 static void
@@ -408,28 +457,47 @@ add_its_surroundings(List **alerts, const SdPeerState *peer)
 		add(alerts, "clock_offset", peer->region, peer->since[SD_WATCH_CLOCK],
 			psprintf("its clock is %.0f ms %s ours, give or take %.0f", fabs(peer->clock_offset_us / 1000.0),
 					 peer->clock_offset_us > 0 ? "ahead of" : "behind", peer->clock_error_us / 1000.0),
-			"look at time synchronization on both servers: chronyc tracking");
+			"-- look at time synchronization on both servers: chronyc tracking");
 	if (peer->since[SD_WATCH_LAG])
 		add(alerts, "replication_lag", peer->region, peer->since[SD_WATCH_LAG],
-			psprintf("replication is " INT64_FORMAT " s behind", peer->told.lag_ms / 1000), "SELECT * FROM pg_stat_replication -- in that region");
+			lag_text(peer->told.lag_ms, peer->told.lag_bytes), psprintf(SD_REMEDY_LAG " -- in %s", peer->region));
 	if (peer->since[SD_WATCH_OLDER])
 		add(alerts, "protocol_older", peer->region, peer->since[SD_WATCH_OLDER],
 			psprintf("it speaks protocol %d", Max(peer->told.protocol, SD_PROTOCOL_OLDEST)),
-			"ALTER EXTENSION schemadrift UPDATE -- in that region, with the new library");
+			psprintf("ALTER EXTENSION schemadrift UPDATE; -- in %s, with the new library", peer->region));
+}
+
+/* As suspend_region() writes it.  It comes out of the log: a view must not fail by it. */
+static TimestampTz
+parse_utc(const char *text)
+{
+	struct pg_tm tm = {0};
+	int			utc = 0;
+	TimestampTz time;
+
+	if (text == NULL || sscanf(text, "%4d-%2d-%2d %2d:%2d:%2d UTC", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+							   &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6 ||
+		ValidateDate(DTK_M(YEAR) | DTK_M(MONTH) | DTK_M(DAY), false, false, false, &tm) != 0 ||
+		tm2timestamp(&tm, 0, &utc, &time) != 0)
+		return 0;
+	return time;
 }
 
 /* What people did to it. */
 static void
-add_membership(List **alerts, const SdMembers *members, int i)
+add_membership(List **alerts, const SdMembers *members, int i, const SdPeerState *peer)
 {
 	const char *region = members->config.member[i].region;
 
 	if (members->config.member[i].suspended)
-		add(alerts, "not_serving", region, 0,
+		add(alerts, "not_serving", region, parse_utc(members->suspended_at[i]),
 			psprintf("suspended by %s at %s: %s", members->suspended_by[i], members->suspended_at[i], members->suspended_reason[i]),
-			psprintf("SELECT schemadrift.resume_region(%s)", quote_literal_cstr(region)));
+			psprintf("SELECT schemadrift.resume_region(%s);", quote_literal_cstr(region)));
 	else if (members->stepped_down[i])
-		add(alerts, "not_serving", region, 0, "has stepped down: it does not vote", "SELECT schemadrift.step_up() -- in that region");
+		add(alerts, "not_serving", region, peer ? peer->since[SD_WATCH_DOWN] : 0, "has stepped down: it does not vote",
+			sd_members_is_witness(members, i) ?
+			psprintf("SELECT schemadrift.alter_region(%s, role => 'witness');", quote_literal_cstr(region)) :
+			psprintf("SELECT schemadrift.step_up(); -- in %s", region));
 }
 
 static void
@@ -451,7 +519,7 @@ add_others(List **alerts, const SdHere *here)
 			}
 			add_its_schema(alerts, here, peer);
 		}
-		add_membership(alerts, &here->members, i);
+		add_membership(alerts, &here->members, i, peer);
 	}
 }
 

@@ -43,7 +43,9 @@ sd_here_shared(SdHere *here)
 	if (db == NULL)
 		return;
 	LWLockAcquire(&sd_shared->lock, LW_SHARED);
+	here->coordinator_pid = db->coordinator_pid;
 	here->coordinator = db->coordinator_pid != 0;
+	here->coordinator_since = here->coordinator ? sd_here_wall(db->started_us) : db->ended_at;
 	LWLockRelease(&sd_shared->lock);
 
 	here->db = palloc(size);
@@ -79,6 +81,22 @@ sd_here_peer(const SdHere *here, const char *region)
 		if (strcmp(here->db->peers[i].region, region) == 0)
 			return &here->db->peers[i];
 	return NULL;
+}
+
+TimestampTz
+sd_here_wall(int64 monotonic_us)
+{
+	return GetCurrentTimestamp() - (sd_monotonic_us() - monotonic_us);
+}
+
+/* Where there are others it turns with each heartbeat; alone it may have nothing to do. */
+bool
+sd_here_coordinator_hangs(const SdHere *here)
+{
+	int64		long_us = 5 * (SD_US_PER_S + (int64) sd_heartbeat_interval * SD_US_PER_MS);
+
+	return here->coordinator && here->joined && here->members.config.n > 1 && here->db->turn_us > 0 &&
+		sd_monotonic_us() - here->db->turn_us > long_us;
 }
 
 bool

@@ -26,6 +26,8 @@ typedef struct SdHere
 	SdHead		head;
 	char	   *objects;		/* version of the SQL objects */
 	bool		coordinator;	/* it runs */
+	int			coordinator_pid;
+	TimestampTz coordinator_since;	/* since when it does, or does not; 0: it has not since the server's start */
 	SdDatabase *db;				/* a copy, peers and decisions included; NULL: this database has none */
 } SdHere;
 
@@ -48,6 +50,12 @@ extern bool sd_here_is_silent(const SdPeerState *peer);
 
 /* Is it too long ago that the schema was compared with its digests?  0: it was not since the server's start, which is known of nobody. */
 extern bool sd_here_verify_overdue(TimestampTz verified_at);
+
+/* It runs, and has done nothing for so long that it hangs, or is stopped. */
+extern bool sd_here_coordinator_hangs(const SdHere *here);
+
+/* A time that was measured by this server's monotonic clock. */
+extern TimestampTz sd_here_wall(int64 monotonic_us);
 
 /* A member whose coordinator has not said yet how it is. */
 extern bool sd_here_is_starting(const SdHere *here);

@@ -18,7 +18,7 @@ COMMENT ON COLUMN schemadrift.alerts.severity IS
 COMMENT ON COLUMN schemadrift.alerts.region IS 'the region that it is about; null: this database, which is in no group';
 COMMENT ON COLUMN schemadrift.alerts.what IS 'what is wrong, in words';
 COMMENT ON COLUMN schemadrift.alerts.since IS 'since when, as far as this region knows; null: it does not';
-COMMENT ON COLUMN schemadrift.alerts.remedy IS 'what to type; "-- in eu" says where, if not here';
+COMMENT ON COLUMN schemadrift.alerts.remedy IS 'what to paste: statements, then a comment; "-- in eu" says where, if not here';
 
 CREATE VIEW schemadrift.version_vectors AS
 	SELECT region, relation, vector::schemadrift.version_vector AS vector, applied_version, outside AS outside_changes

@@ -386,8 +386,8 @@ sd_old_prepared(char **remedy)
 
 	if (!sd_store_has("life") || sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) == 0)
 		return NULL;
-	*remedy = psprintf("COMMIT PREPARED %s or ROLLBACK PREPARED, then SELECT * FROM schemadrift.compare(...) with another region",
-					   sd_store_text(0, 1));
+	*remedy = psprintf("-- COMMIT PREPARED %s; or ROLLBACK PREPARED %s; then SELECT * FROM schemadrift.compare(...) with another region",
+					   sd_store_text(0, 1), sd_store_text(0, 1));
 	return psprintf("prepared transaction %.60s of role %.60s, from %s, is older than this region: a schema change in it would be made here alone",
 					sd_store_text(0, 1), sd_store_text(0, 2), sd_store_text(0, 3));
 }

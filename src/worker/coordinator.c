@@ -117,6 +117,8 @@ flush_notices(SdCoordinator *c)
 	c->notices = NIL;
 }
 
+#define LEARN_AGAIN_US	(4 * SD_US_PER_S)
+
 typedef struct Learn
 {
 	List	   *rows;
@@ -158,8 +160,13 @@ sd_coordinator_learn(SdCoordinator *c, List *rows)
 	if (rows == NIL)
 		return;
 	c->learn_error[0] = '\0';
+	c->learn_after_us = 0;
 	if (!sd_coordinator_transaction(c, learn_rows, &learn, true))
+	{
 		strlcpy(c->learn_error, c->step_error, sizeof(c->learn_error));
+		/* it may have waited for a lock as long as it may, and heartbeats waited for it */
+		c->learn_after_us = sd_monotonic_us() + LEARN_AGAIN_US;
+	}
 	else if (learn.moved)
 		c->look = true;
 }
@@ -170,15 +177,12 @@ static void
 look_at_policy(SdCoordinator *c)
 {
 	Jsonb	   *json = sd_policy_read();
-	SdPolicyValue history;
 	MemoryContext old;
 
 	MemoryContextReset(c->policy_context);
 	old = MemoryContextSwitchTo(c->policy_context);
 	sd_policy_parse(json, &c->policy);
 	MemoryContextSwitchTo(old);
-	(void) sd_policy_value(json, sd_policy_key("history_tables"), &history);
-	pg_atomic_write_u64(&c->db->history_policy, (uint64) history.since);
 }
 
 static void
@@ -287,6 +291,7 @@ publish(SdCoordinator *c)
 {
 	bool		moved;
 	bool		drifted;
+	bool		passed;
 	int64		head_before;
 
 	/* the applier and a committing backend write db->applied themselves, so that is not what the others were told */
@@ -304,7 +309,11 @@ publish(SdCoordinator *c)
 	c->db->undecided = c->undecided;
 	c->db->ddl_hold_limit_us = (int64) sd_policy_hold_limit_ms(&c->policy) * SD_US_PER_MS;
 	strlcpy(c->db->region, c->joined ? c->self.region : "", SD_NAME_SIZE);
+	passed = c->db->halted_at > 0 && c->db->halted_at <= c->db->applied;
 	LWLockRelease(&c->db->lock);
+	/* by its own transaction, which stood in the applier's way and has found its version chosen */
+	if (passed)
+		sd_progress_applied(c->db, c->applied.version);
 	if (moved || drifted)
 		sd_heartbeat_hurry(c);		/* others wait for what we have applied, and people for what is wrong */
 	if (moved)
@@ -397,7 +406,7 @@ describe(SdCoordinator *c)
 		alert = "removed";
 		snprintf(reason, sizeof(reason), "region \"%s\" was taken out of its group by version " INT64_FORMAT " or before",
 				 c->self.region, c->members.config.since);
-		strlcpy(remedy, "SELECT schemadrift.leave() forgets the group; schemadrift.join() joins it again", sizeof(remedy));
+		strlcpy(remedy, "SELECT schemadrift.leave(); -- forgets the group; schemadrift.join() joins it again", sizeof(remedy));
 	}
 	else if (!c->self.valid)
 	{
@@ -409,9 +418,9 @@ describe(SdCoordinator *c)
 	{
 		state = SD_REGION_HALTED;
 		alert = held ? "held" : "halted";
-		strlcpy(remedy, held ? "add the role to schemadrift.allowed_roles (ALTER SYSTEM, SELECT pg_reload_conf()), then SELECT schemadrift.retry(); "
-				"or take it back: SELECT schemadrift.revert(name)"
-				: "mend the cause, then SELECT schemadrift.retry(); or take it back: SELECT schemadrift.revert(name)",
+		strlcpy(remedy, held ? "SELECT schemadrift.retry(); -- after adding the role to schemadrift.allowed_roles (ALTER SYSTEM, SELECT pg_reload_conf();); "
+				"or take it back: SELECT schemadrift.revert(name);"
+				: "SELECT schemadrift.retry(); -- when the cause is mended; or take it back: SELECT schemadrift.revert(name);",
 				sizeof(remedy));
 	}
 	else
@@ -425,14 +434,14 @@ describe(SdCoordinator *c)
 			alert = "log_stuck";
 			snprintf(reason, sizeof(reason), "version " INT64_FORMAT " cannot be written to the log here: %.180s",
 					 c->head.version + 1, c->learn_error);
-			strlcpy(remedy, "mend the cause; the server's log has the details", sizeof(remedy));
+			strlcpy(remedy, "SELECT * FROM pg_locks WHERE relation = 'schemadrift_store.log'::regclass; -- the server's log has the details", sizeof(remedy));
 		}
 		else if (sd_lost_no_vote(c) && c->members.config.member[c->me].role != SD_ROLE_OBSERVER)
 		{
 			state = votes < quorum ? SD_REGION_NO_QUORUM : SD_REGION_DEGRADED;
 			alert = votes < quorum ? "no_quorum" : "no_vote";
 			snprintf(reason, sizeof(reason), "this region does not vote: %.220s", sd_lost_no_vote(c));
-			strlcpy(remedy, c->unfit ? "mend that" : "SELECT * FROM schemadrift.regions; mend the network or the regions named",
+			strlcpy(remedy, c->unfit ? "-- mend that" : "SELECT region, state, error FROM schemadrift.regions; -- mend the network or the regions named",
 					sizeof(remedy));
 		}
 		else if (votes < quorum)
@@ -441,14 +450,14 @@ describe(SdCoordinator *c)
 			alert = "no_quorum";
 			snprintf(reason, sizeof(reason), "%d of %d voters are there, %d needed; missing: %.150s",
 					 votes, voters, quorum, missing);
-			strlcpy(remedy, "SELECT * FROM schemadrift.regions; mend the network or the regions named", sizeof(remedy));
+			strlcpy(remedy, "SELECT region, state, error FROM schemadrift.regions; -- mend the network or the regions named", sizeof(remedy));
 		}
 		else if (missing[0])
 		{
 			state = SD_REGION_DEGRADED;
 			alert = "unreachable";
 			snprintf(reason, sizeof(reason), "missing: %.200s", missing);
-			strlcpy(remedy, "SELECT * FROM schemadrift.regions says why", sizeof(remedy));
+			strlcpy(remedy, "SELECT region, state, error FROM schemadrift.regions;", sizeof(remedy));
 		}
 		else if (sd_members_say(c, &state, reason, remedy))
 			alert = "not_serving";
@@ -457,7 +466,7 @@ describe(SdCoordinator *c)
 			state = SD_REGION_DEGRADED;
 			alert = "two_voters";
 			strlcpy(reason, "two voters: the loss of either stops schema changes", sizeof(reason));
-			strlcpy(remedy, "join a third region, or a witness: schemadrift.join(..., role => 'witness')", sizeof(remedy));
+			strlcpy(remedy, "-- join a third region, or a witness: schemadrift.join(..., role => 'witness')", sizeof(remedy));
 		}
 		else if (c->old_prepared)
 		{
@@ -607,7 +616,6 @@ create(SdDatabase *db)
 	c->needs_context = AllocSetContextCreate(c->context, "schemadrift needs", ALLOCSET_SMALL_SIZES);
 	c->db = db;
 	c->me = -1;
-	c->said_version = -1;
 	c->look = true;
 	c->loop = sd_loop_create(c->context);
 	c->tasks = sd_task_drive_create(c->context);

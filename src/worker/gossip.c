@@ -331,7 +331,7 @@ start_fetch(SdCoordinator *c, int64 now)
 			return;
 		if (phase != SD_PEER_READY && phase != SD_PEER_BUSY)
 			continue;
-		if (remote->told.head <= c->head.version || remote->fetch_after_us > now)
+		if (remote->told.head <= c->head.version || Max(remote->fetch_after_us, c->learn_after_us) > now)
 			continue;
 		if (best == NULL || sd_peer_rtt(remote->peer) < sd_peer_rtt(best->peer))
 			best = remote;

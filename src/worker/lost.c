@@ -493,20 +493,20 @@ sd_lost_describe(SdCoordinator *c, char *reason, char *remedy, Size size)
 
 	strlcpy(reason, c->self.mismatch, size);
 	if (c->successor.ours)
-		snprintf(remedy, size, "nothing: it votes again when version " INT64_FORMAT " is applied here", c->successor.version);
+		snprintf(remedy, size, "-- nothing to do: it votes again when version " INT64_FORMAT " is applied here", c->successor.version);
 	else if (strcmp(c->self.cause, SD_VOID_GENERATION) == 0)
-		strlcpy(remedy, "SELECT schemadrift.leave(), then join the group again", size);
+		strlcpy(remedy, "SELECT schemadrift.leave(); -- then join the group again", size);
 	else if (strcmp(c->self.cause, SD_VOID_LOG) == 0)
-		strlcpy(remedy, "SELECT schemadrift.leave(), remove_region() elsewhere, then join the group again", size);
+		strlcpy(remedy, "SELECT schemadrift.leave(); -- remove_region() elsewhere, then join the group again", size);
 	else if (c->me >= 0 && sd_config_voters(&c->members.config) == 1 && sd_member_votes(&c->members.config.member[c->me]))
-		snprintf(remedy, size, "it is the only voter: SELECT schemadrift.confirm_failover() if a synchronous standby was promoted, else force_new_group('%s')",
+		snprintf(remedy, size, "SELECT schemadrift.confirm_failover(); -- if a synchronous standby was promoted; it is the only voter, else force_new_group('%s')",
 				 c->self.region);
 	else if (refused[0])
-		snprintf(remedy, size, "not readmitted yet: %.180s", refused);
+		snprintf(remedy, size, "-- not readmitted yet: %.180s", refused);
 	else if (c->policy.auto_rejoin)
-		strlcpy(remedy, "nothing: it asks to come back as soon as it reaches a majority of the others", size);
+		strlcpy(remedy, "-- nothing to do: it asks to come back as soon as it reaches a majority of the others", size);
 	else
 		strlcpy(remedy, strcmp(c->self.cause, SD_VOID_PROMOTED) == 0 ?
-				"SELECT schemadrift.confirm_failover() if the standby was synchronous, else rejoin()" :
-				"SELECT schemadrift.rejoin()", size);
+				"SELECT schemadrift.confirm_failover(); -- if the standby was synchronous, else SELECT schemadrift.rejoin();" :
+				"SELECT schemadrift.rejoin();", size);
 }

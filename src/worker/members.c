@@ -78,15 +78,15 @@ sd_members_say(const SdCoordinator *c, SdRegionState *state, char *reason, char 
 	{
 		snprintf(reason, SD_TEXT_SIZE, "suspended by %s at %s: %.120s", members->suspended_by[c->me],
 				 members->suspended_at[c->me], members->suspended_reason[c->me]);
-		snprintf(remedy, SD_TEXT_SIZE, "SELECT schemadrift.resume_region('%s'), in any region", me->region);
+		snprintf(remedy, SD_TEXT_SIZE, "SELECT schemadrift.resume_region('%s'); -- anywhere", me->region);
 	}
 	else if (members->stepped_down[c->me])
 	{
 		strlcpy(reason, "this region has stepped down: it does not vote", SD_TEXT_SIZE);
 		if (sd_members_is_witness(members, c->me))
-			snprintf(remedy, SD_TEXT_SIZE, "in another region: SELECT schemadrift.alter_region('%s', role => 'witness')", me->region);
+			snprintf(remedy, SD_TEXT_SIZE, "SELECT schemadrift.alter_region('%s', role => 'witness'); -- elsewhere", me->region);
 		else
-			strlcpy(remedy, "SELECT schemadrift.step_up()", SD_TEXT_SIZE);
+			strlcpy(remedy, "SELECT schemadrift.step_up();", SD_TEXT_SIZE);
 	}
 	else
 		return false;

@@ -8,6 +8,7 @@
 
 #include "utils/timestamp.h"
 
+#include "online_regions.h"
 #include "settings.h"
 #include "store/protocol.h"
 #include "worker/coordinator.h"
@@ -119,6 +120,8 @@ judge(SdRemote *remote, SdPeerState *state)
 	note(s, SD_WATCH_CLOCK, clock_is_off(state));
 	note(s, SD_WATCH_LAG, lags(told->lag_ms));
 	note(s, SD_WATCH_UNVERIFIED, told->verify_error[0] != '\0');
+	note(s, SD_WATCH_DOWN, i >= 0 && c->members.stepped_down[i]);
+	note(s, SD_WATCH_TASK, sd_online_any_fails(told->tasks));
 	note(s, SD_WATCH_OLDER, state->last_heard != 0 && Max(told->protocol, SD_PROTOCOL_OLDEST) < c->protocol);
 }
 
@@ -148,6 +151,8 @@ sd_watch_own(SdCoordinator *c)
 	bool		has_schema = c->me >= 0 && !sd_members_is_witness(&c->members, c->me);
 
 	note(s, SD_WATCH_BEHIND, c->joined && has_schema && c->db->applied < Max(c->db->heard_head, c->head.version));
-	note(s, SD_WATCH_UNDECIDED, c->joined && c->undecided > 0);
+	/* one that another region has in its log is decided: that it is not in ours is another trouble */
+	note(s, SD_WATCH_UNDECIDED, c->joined && c->undecided > c->db->heard_head);
 	note(s, SD_WATCH_LAG, lags(c->db->lag_ms));
+	note(s, SD_WATCH_TASK, c->joined && sd_online_any_fails(c->own.tasks));
 }

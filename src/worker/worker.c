@@ -13,6 +13,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/timeout.h"
+#include "utils/timestamp.h"
 
 #include "worker/worker.h"
 
@@ -101,6 +102,7 @@ leave_slot(int code, Datum arg)
 	if (claimed->coordinator_pid == MyProcPid)
 	{
 		claimed->coordinator_pid = 0;
+		claimed->ended_at = GetCurrentTimestamp();
 		claimed->coordinator_latch = NULL;
 		if (claimed->applier_latch)
 			SetLatch(claimed->applier_latch);
