@@ -6,7 +6,7 @@ MODULE_big  = schemadrift
 PG_CONFIG  ?= pg_config
 
 # Folders are the architecture (docs/architecture.md); every .c below them is part of the library.
-FOLDERS     = consensus causality gate ddl store peer worker functions
+FOLDERS     = consensus causality gate analysis ddl store peer worker functions
 SOURCES     = $(sort $(wildcard src/*.c) $(foreach f,$(FOLDERS),$(wildcard src/$(f)/*.c)))
 OBJS        = $(SOURCES:.c=.o)
 
@@ -17,7 +17,7 @@ SQL_INSTALL = src/sql/build/$(EXTENSION)--$(EXTVERSION).sql
 SQL_UPGRADE = $(patsubst src/sql/upgrade/%,src/sql/build/%,$(wildcard src/sql/upgrade/*.sql))
 DATA        = $(wildcard src/sql/released/*.sql)
 DATA_built  = $(SQL_INSTALL) $(SQL_UPGRADE)
-EXTRA_CLEAN = src/sql/build build
+EXTRA_CLEAN = src/sql/build src/analysis/rules_data.h build
 
 REGRESS      = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
 REGRESS_OPTS = --inputdir=. --load-extension=schemadrift
@@ -43,6 +43,13 @@ override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server
 
 # Every object depends on every header: the tree is small, and a stale object is a bad bug to look for.
 $(OBJS): $(sort $(wildcard src/*.h src/*/*.h)) Makefile
+
+# The compatibility matrix as static data.
+src/analysis/rules_data.h: src/analysis/rules.tsv src/analysis/rules.pl
+	perl src/analysis/rules.pl $< > $@.new
+	mv $@.new $@
+
+src/analysis/rules.o: src/analysis/rules_data.h
 
 $(SQL_INSTALL): $(SQL_PARTS) Makefile schemadrift.control
 	mkdir -p $(@D)

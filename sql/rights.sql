@@ -51,6 +51,7 @@ INSERT INTO decided_call VALUES
 	('schemadrift.wait_for', 'admin migrator monitor'),
 	-- whoever may change the schema by plain DDL may be left with an unknown outcome
 	('schemadrift.outcome', 'all'),
+	('schemadrift.analyze', 'all'),
 	-- decides by itself: below
 	('schemadrift.migration_text', 'all');
 -- the types' own functions, operators and aggregates: they compute
@@ -74,6 +75,7 @@ INSERT INTO decided_view VALUES
 	('schemadrift.version_vectors', 'admin migrator monitor'),
 	('schemadrift.metrics', 'admin migrator monitor'),
 	('schemadrift.policy', 'admin migrator monitor'),
+	('schemadrift.compatibility_matrix', 'admin migrator monitor'),
 	('schemadrift.peer_conninfo', 'admin');
 
 CREATE TEMPORARY TABLE actor (role text, member text);

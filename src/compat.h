@@ -87,6 +87,16 @@ sd_compat_owns_database(Oid database, Oid role)
 #endif
 }
 
+static inline bool
+sd_compat_may_make_temporary(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(DatabaseRelationId, database, role, ACL_CREATE_TEMP) == ACLCHECK_OK;
+#else
+	return pg_database_aclcheck(database, role, ACL_CREATE_TEMP) == ACLCHECK_OK;
+#endif
+}
+
 /* 17: the set belongs to a resource owner, not a memory context.  Ours lives as long as its process wants. */
 #if PG_VERSION_NUM >= 170000
 #define sd_compat_wait_event_set(n_events)	CreateWaitEventSet(NULL, (n_events))
@@ -222,12 +232,56 @@ sd_compat_may_set_role(Oid member, Oid role)
 #endif
 }
 
+/* Number of this backend's transaction; another one says that what was noted in the last is over. */
+#if PG_VERSION_NUM >= 170000
+#define sd_compat_lxid()	(MyProc->vxid.lxid)
+#else
+#define sd_compat_lxid()	(MyProc->lxid)
+#endif
+
+/* Was the table's file replaced in this transaction (a rewrite, TRUNCATE), and the table not made by it? */
+#if PG_VERSION_NUM >= 160000
+#define sd_compat_was_rewritten(rel) \
+	((rel)->rd_createSubid == InvalidSubTransactionId && (rel)->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
+#else
+#define sd_compat_was_rewritten(rel) \
+	((rel)->rd_createSubid == InvalidSubTransactionId && (rel)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
+#endif
+
 /* 16 has soft errors: an input function tells what is wrong to whoever asks for that, and returns.  Before, it raises it. */
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
 #else
 #define ereturn(context, dummy_value, ...) \
 	do { (void) (context); ereport(ERROR, __VA_ARGS__); return (dummy_value); } while (0)
+#endif
+
+/* 18 has virtual generated columns, and its constraints say which kind; 17 has SET EXPRESSION */
+#include "nodes/parsenodes.h"
+#if PG_VERSION_NUM >= 180000
+#define sd_compat_generated_kind(constraint) ((constraint)->generated_kind)
+#else
+#define sd_compat_generated_kind(constraint) ((void) (constraint), ATTRIBUTE_GENERATED_STORED)
+#endif
+#if PG_VERSION_NUM >= 170000
+#define SD_COMPAT_AT_SET_EXPRESSION(subtype) ((subtype) == AT_SetExpression)
+#else
+#define SD_COMPAT_AT_SET_EXPRESSION(subtype) ((void) (subtype), false)
+#endif
+
+/* 18: NOT ENFORCED, also of a constraint that is there; NOT NULL as a constraint of a table; WITHOUT OVERLAPS */
+#if PG_VERSION_NUM >= 180000
+#define sd_compat_asks_enforced(constraint) ((constraint)->is_enforced)
+#define sd_compat_without_overlaps(constraint) ((constraint)->without_overlaps)
+#define sd_compat_alters_enforced(command) (((ATAlterConstraint *) (command)->def)->alterEnforceability)
+#define sd_compat_altered_enforced(command) (((ATAlterConstraint *) (command)->def)->is_enforced)
+#define sd_compat_altered_name(command) (((ATAlterConstraint *) (command)->def)->conname)
+#else
+#define sd_compat_asks_enforced(constraint) ((void) (constraint), true)
+#define sd_compat_without_overlaps(constraint) ((void) (constraint), false)
+#define sd_compat_alters_enforced(command) ((void) (command), false)
+#define sd_compat_altered_enforced(command) ((void) (command), true)
+#define sd_compat_altered_name(command) (((Constraint *) (command)->def)->conname)
 #endif
 
 #endif							/* SD_COMPAT_H */

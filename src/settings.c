@@ -25,6 +25,7 @@ int			sd_ddl_hold_limit;
 int			sd_behind_limit;
 int			sd_clock_offset_limit;
 int			sd_replication_lag_limit;
+int			sd_large_table;
 int			sd_verify_interval;
 int			sd_max_regions;
 #ifdef SD_TESTING
@@ -93,6 +94,8 @@ static const IntSetting int_settings[] = {
 	&sd_clock_offset_limit, 500, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.replication_lag_limit", "How far replication may be behind before that is an alert; 0: never.",
 	&sd_replication_lag_limit, 300000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	{"schemadrift.large_table", "From which size on a table is large, so that analyze() calls it unsafe to rewrite or scan under a lock.",
+	&sd_large_table, 64 * 1024, 0, INT_MAX, PGC_USERSET, GUC_UNIT_KB},
 	{"schemadrift.verify_interval", "Time between two looks at the whole schema for what went past every hook; 0: only when something calls for it.",
 	&sd_verify_interval, 3600, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S},
 	{"schemadrift.max_regions", "Largest number of regions in a group.",

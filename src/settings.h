@@ -32,6 +32,7 @@ extern int	sd_ddl_hold_limit;		/* ms; ask sd_policy_hold_limit_ms() */
 extern int	sd_behind_limit;		/* ms, of alerts; 0: none, as for the next two */
 extern int	sd_clock_offset_limit;	/* ms */
 extern int	sd_replication_lag_limit;	/* ms */
+extern int	sd_large_table;		/* kB; from here on analyze() calls a table large */
 extern int	sd_verify_interval;		/* s; 0: only when something calls for it */
 extern int	sd_max_regions;
 #ifdef SD_TESTING

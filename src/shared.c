@@ -74,6 +74,7 @@ startup(void)
 		{
 			LWLockInitialize(&sd_shared_slot(i)->lock, tranche);
 			ConditionVariableInit(&sd_shared_slot(i)->changed);
+			pg_atomic_init_u64(&sd_shared_slot(i)->history_policy, 0);
 		}
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -128,6 +129,7 @@ slot_reset(SdDatabase *db, Oid database)
 	memset(db, 0, slot_size());
 	db->lock = lock;
 	db->changed = changed;
+	pg_atomic_init_u64(&db->history_policy, 0);
 	db->database = database;
 }
 

@@ -82,6 +82,11 @@ ok($g->wait_until('r3', 'SELECT state FROM schemadrift.status', 'halted'), 'at a
 like($g->sql('r3', q{SELECT halt_error || ' ' || halt_detail FROM (SELECT error AS halt_error, '' AS halt_detail
 	FROM schemadrift.migration_status WHERE name = 'on t' AND region = 'r3') s}), qr/does not leave here what it left at its origin/, 'and says so');
 is($g->sql('r3', 'SELECT count(*) FROM pg_attribute WHERE attrelid = $$t$$::regclass AND attname = $$e$$'), 0, 'nothing of it happened');
+ok($g->wait_until('r3', q{SELECT count(*) FROM schemadrift_store.said WHERE definition IS NOT NULL}, 1), 'another region tells how it should be');
+$g->try('r3', q{SELECT schemadrift.retry()});
+ok($g->wait_until('r3', q{SELECT reason ~ 'table public\.t is defined differently here, column c: at its origin none, here ' FROM schemadrift.status}, 't'),
+	'then the halt says in what it is not') or diag($g->sql('r3', 'SELECT reason FROM schemadrift.status'));
+ok($server->wait_log(qr/HINT: .*schemadrift\.diff\('r3', 'r1'\).*schemadrift\.retry\('on t'\).*schemadrift\.revert\('on t'\)/), 'and what to type');
 
 # policy may say: go on
 is($g->sql('r1', q{SELECT value FROM schemadrift.policy WHERE key = 'on_drift'}), '"halt"', 'by default');
@@ -91,6 +96,7 @@ $g->try('r3', q{SELECT schemadrift.retry()});
 ok($g->wait_until('r3', 'SELECT version FROM schemadrift_store.applied', $g->sql('r1', 'SELECT max(version) FROM schemadrift_store.log')),
 	'with on_drift "warn" it goes on');
 is($g->sql('r3', $rows), 'table public.mine extra bypass, table public.t changed replay', 'and the difference is drift');
+ok($g->wait_until('r3', 'SELECT count(*) FROM schemadrift_store.said', 0), 'what was asked of others is forgotten');
 ok($server->wait_log(qr/WARNING: .*was applied all the same/), 'with a warning in the log');
 $g->sql('r1', q{SELECT schemadrift.set_policy('{"on_drift": null}')});
 
@@ -129,6 +135,26 @@ ok($g->wait_until('r2', $rows, 'index public.other_a extra verify'), 'what commi
 is($g->sql('r2', q{SELECT string_agg(mode, ' ') FROM schemadrift_store.bypass WHERE settled IS NULL}), 'off', 'as what the session had said of it');
 $g->sql('r2', "$off DROP INDEX other_a");
 is($g->sql('r2', "$rows") . $g->sql('r2', $unsettled), '0', 'taken back');
+
+$g->sql('r2', 'INSERT INTO other (a) VALUES (1), (1)');
+$g->try('r2', "$off CREATE UNIQUE INDEX CONCURRENTLY other_a ON other (a)");
+ok($g->wait_until('r2', $rows, 'index public.other_a extra verify'), 'so is an index that a failed build left behind');
+$g->sql('r2', 'DELETE FROM other; REINDEX INDEX other_a');
+ok($g->wait_until('r2', q{SELECT actual_definition !~ 'invalid: yes' FROM schemadrift_store.drift WHERE region = 'r2'}, 't'),
+	'and that REINDEX made it valid');
+$g->sql('r2', "$off DROP INDEX other_a");
+is($g->sql('r2', "$rows") . $g->sql('r2', $unsettled), '0', 'taken back, too');
+
+# a role's other name, given in a database without schemadrift, is in the definitions of all others
+$server->sql('CREATE ROLE mary', dbname => 'postgres');
+$g->sql('r1', 'CREATE TABLE of_mary (a int); ALTER TABLE of_mary OWNER TO mary');
+ok($g->converged(@three), 'a table of mary');
+$server->sql('ALTER ROLE mary RENAME TO marie', dbname => 'postgres');
+ok($g->wait_until($_, $rows, 'table public.of_mary changed verify'), "$_ finds that she has another name") foreach @three;
+is($g->sql('r1', q{SELECT string_agg(region || ' ' || property || ' ' || coalesce(by, '-'), ', ' ORDER BY region) FROM schemadrift.drift WHERE region = 'r1'}),
+	'r1 (not known yet) -', 'nobody knows by whom, and no region has it as it was');
+$server->sql('ALTER ROLE marie RENAME TO mary', dbname => 'postgres');
+ok($g->wait_until($_, $rows, ''), "$_ finds it taken back") foreach @three;
 
 # nothing to see: maintenance, temporary objects
 my $verified = $g->sql('r2', 'SELECT count(*) FROM schemadrift_store.bypass');

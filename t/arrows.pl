@@ -1,10 +1,10 @@
 #!/usr/bin/perl
 # arrows.pl [SRC [INCLUDEDIR-SERVER]]: holds the architecture (docs/architecture.md) to its word.
 #
-#   functions, worker, gate  ->  ddl, store, peer, shared  ->  consensus, causality
+#   functions, worker, gate  ->  analysis  ->  ddl, store, peer, shared  ->  consensus, causality
 #
 # A file may include what lies below it or beside it, never above; folders beside each other may not include each
-# other in a circle; gate never includes peer; consensus and causality include the C11 standard headers and each
+# other in a circle; gate and analysis never include peer; consensus and causality include the C11 standard headers and each
 # other only; every other .c file includes compat.h first; only compat.h and compat_syntax.h mention PG_VERSION_NUM; no folder is named
 # like one of the server's include folders, which -Isrc would put in their place.
 #
@@ -17,10 +17,11 @@ use File::Path 'make_path';
 use File::Temp 'tempdir';
 
 my %layer = (
-	(map { $_ => 3 } qw(functions worker gate)),
+	(map { $_ => 4 } qw(functions worker gate)),
+	(map { $_ => 3 } qw(analysis)),
 	(map { $_ => 2 } qw(ddl store peer .)),
 	(map { $_ => 1 } qw(consensus causality)));
-my %forbidden = ('gate>peer' => 'the gate never talks to a peer');
+my %forbidden = ('gate>peer' => 'the gate never talks to a peer', 'analysis>peer' => 'analysis asks nobody');
 my %standard = map { $_ => 1 } map { "$_.h" } qw(assert complex ctype errno fenv float inttypes iso646 limits locale
   math setjmp signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads
   time uchar wchar wctype);
@@ -108,6 +109,8 @@ my @planted = (
 	[ 'an arrow upwards',        'store/a.c',     qq{#include "compat.h"\n#include "worker/w.h"\n}, qr/lies above/ ],
 	[ 'shared above worker',     'shared.h',      qq{#include "gate/g.h"\n},                        qr/lies above/ ],
 	[ 'gate to peer',            'gate/a.c',      qq{#include "compat.h"\n#include "peer/p.h"\n},   qr/never talks/ ],
+	[ 'analysis to the gate',    'analysis/a.c',  qq{#include "compat.h"\n#include "gate/g.h"\n},   qr/lies above/ ],
+	[ 'analysis to peer',        'analysis/a.c',  qq{#include "compat.h"\n#include "peer/p.h"\n},   qr/asks nobody/ ],
 	[ 'a server header in the core', 'consensus/a.h', qq{#include "postgres.h"\n},                  qr/pure C11/ ],
 	[ 'a system header in the core', 'causality/a.c', qq{#include <unistd.h>\n},                    qr/pure C11/ ],
 	[ 'the store in the core',   'consensus/a.c', qq{#include "store/s.h"\n},                       qr/pure C11/ ],

@@ -659,9 +659,9 @@ sub fingerprint
 		my $region = $g->region($name);
 
 		forget_samples();
-		$region->sql($_) foreach sprintf($many_tables, $n), 'CREATE TABLE t (id int)';
+		$region->sql($_, timeout => 600) foreach sprintf($many_tables, $n), 'CREATE TABLE t (id int)';
 		$g->make_group(mode => 'coordinate');
-		$region->sql('VACUUM ANALYZE');
+		$region->sql('VACUUM ANALYZE', timeout => 600);
 		foreach my $repeat (0 .. $repeats)
 		{
 			my $session = stopwatch($g->session($name));
@@ -715,8 +715,7 @@ sub compare
 		forget_samples();
 		foreach my $name ($here, $there)
 		{
-			$g->sql($name, sprintf($many_tables, $n));
-			$g->sql($name, 'VACUUM ANALYZE');
+			$g->sql($name, $_, timeout => 600) foreach sprintf($many_tables, $n), 'VACUUM ANALYZE';
 		}
 		$g->make_group(mode => 'coordinate');
 		$g->sql($there, "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'bench'; ALTER TABLE app_7 ALTER name SET DEFAULT 'another'");

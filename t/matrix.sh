@@ -73,7 +73,8 @@ sources() # FOLDER
 	for part in "$1"/schemadrift/*; do
 		[ "$part" = "$1/schemadrift/build" ] || rm -rf "$part"
 	done
-	tar -C "$source" --exclude=./build --exclude=./.git --exclude='*.o' --exclude='*.so' -cf - . | tar -C "$1/schemadrift" -xf -
+	# of now: their own times are before those of objects that were made here from another tree
+	tar -C "$source" --exclude=./build --exclude=./.git --exclude='*.o' --exclude='*.so' -cf - . | tar -C "$1/schemadrift" -xmf -
 }
 
 make_folder() # MAJOR SUITE

@@ -197,10 +197,8 @@ sub build
 		$of > build/$kind.new
 		cmp -s build/$kind.new build/$kind.pg || rm -rf build/$kind/src
 		mv build/$kind.new build/$kind.pg
+		perl t/lib/copy.pl build/$kind Makefile META.json schemadrift.control src t
 		cd build/$kind
-		find . -type f ! -name '*.o' -delete
-		tar -C ../.. --exclude='*.o' --exclude=src/sql/build -cf - Makefile META.json schemadrift.control src t |
-			tar -xf -
 		make -s PG_CONFIG='$of' @flags
 		if nm --undefined-only schemadrift.so | grep ' sd_'; then exit 1; fi
 		$sudo make -s PG_CONFIG='$of' @flags install
@@ -329,10 +327,8 @@ sub fuzz
 	my $minutes = $ENV{MINUTES} // 1;
 
 	return if !run('build-fuzz', 'sh', '-e', '-c', <<"SH");
-		mkdir -p build/fuzz
+		perl t/lib/copy.pl build/fuzz Makefile META.json schemadrift.control src t
 		cd build/fuzz
-		find . -type f ! -name '*.o' -delete
-		tar -C ../.. --exclude='*.o' --exclude=src/sql/build -cf - Makefile META.json schemadrift.control src t | tar -xf -
 		make -s PG_CONFIG='$config' SD_TESTING=1 SD_FUZZ=1
 SH
 	prepare();

@@ -55,9 +55,12 @@ sd_write_label(SdWriter *w, const SdNode *value)
 void
 sd_write_field(SdWriter *w, const SdNode *value)
 {
-	SdTreatment	treatment = sd_field_treatment(value);
+	SdTreatment	treatment;
 
-	if (treatment == SD_FIELD_SKIP || says_nothing(value) || (treatment == SD_FIELD_MODIFIER && sd_node_int(value) < 0))
+	if (says_nothing(value))
+		return;
+	treatment = sd_field_treatment(value);
+	if (treatment == SD_FIELD_SKIP || (treatment == SD_FIELD_MODIFIER && sd_node_int(value) < 0))
 		return;
 	sd_write_label(w, value);
 	if (treatment == SD_FIELD_TABLE)
@@ -86,22 +89,29 @@ sd_close_struct(SdWriter *w)
 	appendStringInfoChar(w->out, '}');
 }
 
-/*
- * A constant, by its type's output function.  The server's own reader decodes the bytes.
- */
+/* A field that is true. */
+static bool
+is_true(const SdNode *node, const char *field)
+{
+	const SdNode *value = sd_node_field(node, field);
+
+	return value && sd_node_is_atom(value, "true");
+}
+
+/* A constant, by its type's output function. */
 static void
 write_const(SdWriter *w, const SdNode *node)
 {
-	Const	   *constant = stringToNode(sd_node_text(node));
+	Oid			type = sd_node_oid(sd_node_field(node, "consttype"));
 
 	appendStringInfoString(w->out, "{CONST ");
-	sd_append_type(w->out, constant->consttype, constant->consttypmod);
-	if (constant->constisnull)
+	sd_append_type(w->out, type, sd_node_int(sd_node_field(node, "consttypmod")));
+	if (is_true(node, "constisnull"))
 		appendStringInfoString(w->out, " NULL");
 	else
 	{
 		appendStringInfoChar(w->out, ' ');
-		sd_append_datum(w->out, constant->consttype, constant->constvalue);
+		sd_append_datum(w->out, type, sd_node_datum(sd_node_field(node, "constvalue"), is_true(node, "constbyval")));
 	}
 	sd_close_struct(w);
 }

@@ -14,7 +14,6 @@ typedef struct FieldRule
 	SdTreatment	treatment;
 } FieldRule;
 
-/* In the order of strcmp(), for bsearch(). */
 static const FieldRule field_rules[] = {
 	{"aggargtypes", SD_FIELD_SKIP},
 	{"aggcollid", SD_FIELD_SKIP},
@@ -155,22 +154,46 @@ static const FieldRule field_rules[] = {
 	{"wintype", SD_FIELD_SKIP},
 };
 
-static int
-compare_rule(const void *key, const void *rule)
-{
-	const SdNode *value = key;
-	const char *field = ((const FieldRule *) rule)->field;
-	int			result = strncmp(value->field, field, value->field_length);
+/* Each field of each expression is looked up: a hash of where the rules are, with free places between. */
+#define PLACES	512
 
-	return result != 0 ? result : -(field[value->field_length] != '\0');
+StaticAssertDecl(lengthof(field_rules) < PLACES / 2 && lengthof(field_rules) < PG_UINT8_MAX, "the rules have room");
+
+static unsigned
+place_of(const char *field, int length)
+{
+	return ((unsigned char) field[0] * 31 + (unsigned char) field[length / 2] * 7 + (unsigned char) field[length - 1] + length * 61) %
+		PLACES;
 }
 
 SdTreatment
 sd_field_treatment(const SdNode *value)
 {
-	const FieldRule *rule = bsearch(value, field_rules, lengthof(field_rules), sizeof(FieldRule), compare_rule);
+	static uint8 places[PLACES];	/* number of a rule, from 1; 0: free */
+	static bool filled = false;
 
-	return rule ? rule->treatment : SD_FIELD_COPY;
+	if (!filled)
+	{
+		for (size_t i = 0; i < lengthof(field_rules); i++)
+		{
+			unsigned	at = place_of(field_rules[i].field, strlen(field_rules[i].field));
+
+			while (places[at])
+				at = (at + 1) % PLACES;
+			places[at] = i + 1;
+		}
+		filled = true;
+	}
+	if (value->field_length == 0)
+		return SD_FIELD_COPY;
+	for (unsigned at = place_of(value->field, value->field_length); places[at]; at = (at + 1) % PLACES)
+	{
+		const FieldRule *rule = &field_rules[places[at] - 1];
+
+		if (strncmp(rule->field, value->field, value->field_length) == 0 && rule->field[value->field_length] == '\0')
+			return rule->treatment;
+	}
+	return SD_FIELD_COPY;
 }
 
 static void

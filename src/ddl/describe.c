@@ -49,6 +49,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -67,57 +68,56 @@ typedef struct Catalog
 	Oid			classid;
 	AttrNumber	oid_column;
 	bool		(*describe) (SdDescriber *describer, HeapTuple tuple, SdDescription *description);
-	int			cache;			/* where there is an owner */
 	AttrNumber	owner_column;	/* 0: none */
 	AttrNumber	acl_column;		/* 0: none */
 	ObjectType	acl_type;		/* whose privileges it knows */
 } Catalog;
 
-#define NO_OWNER	0, 0, 0, 0
+#define NO_OWNER	0, 0, 0
 
 /* A new kind of object is a row here. */
 static const Catalog catalogs[] = {
 	{NamespaceRelationId, Anum_pg_namespace_oid, describe_schema,
-	NAMESPACEOID, Anum_pg_namespace_nspowner, Anum_pg_namespace_nspacl, OBJECT_SCHEMA},
+	Anum_pg_namespace_nspowner, Anum_pg_namespace_nspacl, OBJECT_SCHEMA},
 	{RelationRelationId, Anum_pg_class_oid, sd_describe_relation,
-	RELOID, Anum_pg_class_relowner, Anum_pg_class_relacl, OBJECT_TABLE},
+	Anum_pg_class_relowner, Anum_pg_class_relacl, OBJECT_TABLE},
 	{ConstraintRelationId, Anum_pg_constraint_oid, sd_describe_constraint, NO_OWNER},
 	{TriggerRelationId, Anum_pg_trigger_oid, sd_describe_trigger, NO_OWNER},
 	{RewriteRelationId, Anum_pg_rewrite_oid, sd_describe_rule, NO_OWNER},
 	{PolicyRelationId, Anum_pg_policy_oid, sd_describe_policy, NO_OWNER},
 	{StatisticExtRelationId, Anum_pg_statistic_ext_oid, sd_describe_statistics,
-	STATEXTOID, Anum_pg_statistic_ext_stxowner, 0, 0},
+	Anum_pg_statistic_ext_stxowner, 0, 0},
 	{TypeRelationId, Anum_pg_type_oid, sd_describe_type,
-	TYPEOID, Anum_pg_type_typowner, Anum_pg_type_typacl, OBJECT_TYPE},
+	Anum_pg_type_typowner, Anum_pg_type_typacl, OBJECT_TYPE},
 	{ProcedureRelationId, Anum_pg_proc_oid, sd_describe_function,
-	PROCOID, Anum_pg_proc_proowner, Anum_pg_proc_proacl, OBJECT_FUNCTION},
+	Anum_pg_proc_proowner, Anum_pg_proc_proacl, OBJECT_FUNCTION},
 	{OperatorRelationId, Anum_pg_operator_oid, sd_describe_operator,
-	OPEROID, Anum_pg_operator_oprowner, 0, 0},
+	Anum_pg_operator_oprowner, 0, 0},
 	{OperatorClassRelationId, Anum_pg_opclass_oid, sd_describe_opclass,
-	CLAOID, Anum_pg_opclass_opcowner, 0, 0},
+	Anum_pg_opclass_opcowner, 0, 0},
 	{OperatorFamilyRelationId, Anum_pg_opfamily_oid, sd_describe_opfamily,
-	OPFAMILYOID, Anum_pg_opfamily_opfowner, 0, 0},
+	Anum_pg_opfamily_opfowner, 0, 0},
 	{CastRelationId, Anum_pg_cast_oid, sd_describe_cast, NO_OWNER},
 	{AccessMethodRelationId, Anum_pg_am_oid, sd_describe_access_method, NO_OWNER},
 	{CollationRelationId, Anum_pg_collation_oid, sd_describe_collation,
-	COLLOID, Anum_pg_collation_collowner, 0, 0},
+	Anum_pg_collation_collowner, 0, 0},
 	{ConversionRelationId, Anum_pg_conversion_oid, sd_describe_conversion,
-	CONVOID, Anum_pg_conversion_conowner, 0, 0},
+	Anum_pg_conversion_conowner, 0, 0},
 	{TSParserRelationId, Anum_pg_ts_parser_oid, sd_describe_ts_parser, NO_OWNER},
 	{TSTemplateRelationId, Anum_pg_ts_template_oid, sd_describe_ts_template, NO_OWNER},
 	{TSDictionaryRelationId, Anum_pg_ts_dict_oid, sd_describe_ts_dictionary,
-	TSDICTOID, Anum_pg_ts_dict_dictowner, 0, 0},
+	Anum_pg_ts_dict_dictowner, 0, 0},
 	{TSConfigRelationId, Anum_pg_ts_config_oid, sd_describe_ts_configuration,
-	TSCONFIGOID, Anum_pg_ts_config_cfgowner, 0, 0},
+	Anum_pg_ts_config_cfgowner, 0, 0},
 	{LanguageRelationId, Anum_pg_language_oid, sd_describe_language,
-	LANGOID, Anum_pg_language_lanowner, Anum_pg_language_lanacl, OBJECT_LANGUAGE},
+	Anum_pg_language_lanowner, Anum_pg_language_lanacl, OBJECT_LANGUAGE},
 	{TransformRelationId, Anum_pg_transform_oid, sd_describe_transform, NO_OWNER},
 	{ForeignDataWrapperRelationId, Anum_pg_foreign_data_wrapper_oid, sd_describe_foreign_data_wrapper,
-	FOREIGNDATAWRAPPEROID, Anum_pg_foreign_data_wrapper_fdwowner, Anum_pg_foreign_data_wrapper_fdwacl, OBJECT_FDW},
+	Anum_pg_foreign_data_wrapper_fdwowner, Anum_pg_foreign_data_wrapper_fdwacl, OBJECT_FDW},
 	{ForeignServerRelationId, Anum_pg_foreign_server_oid, sd_describe_server,
-	FOREIGNSERVEROID, Anum_pg_foreign_server_srvowner, Anum_pg_foreign_server_srvacl, OBJECT_FOREIGN_SERVER},
+	Anum_pg_foreign_server_srvowner, Anum_pg_foreign_server_srvacl, OBJECT_FOREIGN_SERVER},
 	{EventTriggerRelationId, Anum_pg_event_trigger_oid, sd_describe_event_trigger,
-	EVENTTRIGGEROID, Anum_pg_event_trigger_evtowner, 0, 0},
+	Anum_pg_event_trigger_evtowner, 0, 0},
 	{DefaultAclRelationId, Anum_pg_default_acl_oid, sd_describe_default_privileges, NO_OWNER},
 	/* no ALTER EXTENSION changes its owner, and no dump keeps it */
 	{ExtensionRelationId, Anum_pg_extension_oid, describe_extension, NO_OWNER},
@@ -204,7 +204,7 @@ sd_is_extension_member(SdDescriber *describer, Oid classid, Oid objid)
 	return OidIsValid(getExtensionOfObject(classid, objid));
 }
 
-/* Members of extensions, and what an extension takes with it when it is dropped, in one pass over all dependencies. */
+/* Members of extensions, and what an extension takes with it when it is dropped, by the index of what is depended on. */
 static HTAB *
 read_members(HTAB *notes)
 {
@@ -212,15 +212,16 @@ read_members(HTAB *notes)
 	HTAB	   *members = hash_create("schemadrift extension members", 1024, &control,
 									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	ScanKeyData key;
+	SysScanDesc scan;
 	HeapTuple	tuple;
 
+	ScanKeyInit(&key, Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(ExtensionRelationId));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
 
-		if (depend->refclassid != ExtensionRelationId)
-			continue;
 		if (depend->deptype == DEPENDENCY_EXTENSION)
 		{
 			MemberKey	key = {depend->classid, depend->objid};
@@ -247,6 +248,7 @@ sd_describer_create(bool everything, List *local)
 	{
 		describer->notes = sd_read_notes();
 		describer->members = read_members(describer->notes);
+		describer->arrays = sd_read_array_types();
 	}
 	return describer;
 }
@@ -279,24 +281,26 @@ put_owner_and_privileges(const Catalog *catalog, HeapTuple tuple, SdDescription 
 		if (relkind == RELKIND_SEQUENCE)
 			type = OBJECT_SEQUENCE;
 	}
-	owner = DatumGetObjectId(SysCacheGetAttr(catalog->cache, tuple, catalog->owner_column, &isnull));
+	owner = DatumGetObjectId(heap_getattr(tuple, catalog->owner_column, description->catalog, &isnull));
 	sd_put_name(description, "owner", sd_append_role, owner);
 	if (catalog->acl_column == 0)
 		return;
-	value = SysCacheGetAttr(catalog->cache, tuple, catalog->acl_column, &isnull);
+	value = heap_getattr(tuple, catalog->acl_column, description->catalog, &isnull);
 	if (!isnull)
 		sd_put_privileges(description, "privileges", value, type, acldefault(type, owner));
 }
 
 bool
-sd_describe_tuple(SdDescriber *describer, Oid classid, HeapTuple tuple, SdDescription *description)
+sd_describe_tuple(SdDescriber *describer, Relation relation, HeapTuple tuple, SdDescription *description)
 {
+	Oid			classid = RelationGetRelid(relation);
 	const Catalog *catalog = find_catalog(classid);
 
 	Assert(catalog != NULL);
 	resetStringInfo(&description->identity);
 	resetStringInfo(&description->definition);
 	description->kind = NULL;
+	description->catalog = RelationGetDescr(relation);
 	description->classid = classid;
 	description->objid = InvalidOid;
 	description->names = 0;
@@ -321,7 +325,7 @@ sd_describe_object(SdDescriber *describer, Oid classid, Oid objid, SdDescription
 		return false;
 	relation = table_open(classid, AccessShareLock);
 	tuple = get_catalog_object_by_oid(relation, catalog->oid_column, objid);
-	result = HeapTupleIsValid(tuple) && sd_describe_tuple(describer, classid, tuple, description);
+	result = HeapTupleIsValid(tuple) && sd_describe_tuple(describer, relation, tuple, description);
 	table_close(relation, AccessShareLock);
 	return result;
 }
@@ -535,7 +539,6 @@ static bool
 describe_extension(SdDescriber *describer, HeapTuple tuple, SdDescription *description)
 {
 	Form_pg_extension extension = (Form_pg_extension) GETSTRUCT(tuple);
-	Relation	catalog;
 	Datum		version;
 	bool		isnull;
 
@@ -545,11 +548,9 @@ describe_extension(SdDescriber *describer, HeapTuple tuple, SdDescription *descr
 	description->kind = "extension";
 	description->objid = extension->oid;
 	sd_append_identifier(&description->identity, NameStr(extension->extname));
-	catalog = table_open(ExtensionRelationId, AccessShareLock);
-	version = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(catalog), &isnull);
+	version = heap_getattr(tuple, Anum_pg_extension_extversion, description->catalog, &isnull);
 	if (!isnull)
 		sd_put(description, "version", TextDatumGetCString(version));
-	table_close(catalog, AccessShareLock);
 	sd_put_name(description, "schema", sd_append_namespace, extension->extnamespace);
 	return true;
 }

@@ -10,11 +10,13 @@
 #include "compat.h"
 
 #include "access/htup.h"
+#include "access/tupdesc.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "utils/acl.h"
 #include "utils/hsearch.h"
+#include "utils/relcache.h"
 
 /* What several descriptions share: create one, describe, let its memory context go. */
 typedef struct SdDescriber
@@ -22,12 +24,14 @@ typedef struct SdDescriber
 	HTAB	   *namespaces;		/* by oid: is what lies in it covered? */
 	HTAB	   *members;		/* objects that belong to extensions; NULL: looked up one by one */
 	HTAB	   *notes;			/* comments and labels by object; NULL: looked up one by one */
+	struct SdArrayTypes *arrays;	/* types that are the array type of another; NULL: looked up one by one */
 	List	   *local;			/* the policy's patterns of local objects */
 } SdDescriber;
 
 typedef struct SdDescription
 {
 	const char *kind;
+	TupleDesc	catalog;		/* of the row that is described */
 	Oid			classid;
 	Oid			objid;
 	StringInfoData identity;
@@ -56,7 +60,7 @@ extern SdCoverage sd_coverage_of(Oid classid);
  * Fills *description, whose strings the caller has initialized (and may reset and use again).  Returns false for what is not covered:
  * system, temporary, our own, an extension's member, or no object by itself.
  */
-extern bool sd_describe_tuple(SdDescriber *describer, Oid classid, HeapTuple tuple, SdDescription *description);
+extern bool sd_describe_tuple(SdDescriber *describer, Relation catalog, HeapTuple tuple, SdDescription *description);
 
 /* The same by OID, and false also if there is no such object. */
 extern bool sd_describe_object(SdDescriber *describer, Oid classid, Oid objid, SdDescription *description);
@@ -98,6 +102,9 @@ extern void sd_put_notes(SdDescriber *describer, SdDescription *description, Oid
 extern bool sd_has_notes(SdDescriber *describer, Oid classid, Oid objid);
 extern HTAB *sd_read_notes(void);
 extern void sd_note_extension(HTAB *notes, Oid classid, Oid objid, Oid extension);
+
+/* describe_type.c: all of them. */
+extern struct SdArrayTypes *sd_read_array_types(void);
 
 /* By kind; tuples of the kind's catalog. */
 extern bool sd_describe_relation(SdDescriber *describer, HeapTuple tuple, SdDescription *description);

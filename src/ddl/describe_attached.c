@@ -8,7 +8,6 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -190,8 +189,7 @@ sd_describe_constraint(SdDescriber *describer, HeapTuple tuple, SdDescription *d
 {
 	Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT(tuple);
 	char		type = constraint->contype;
-	Relation	catalog;
-	TupleDesc	descriptor;
+	TupleDesc	descriptor = description->catalog;
 	Datum		value;
 	bool		isnull;
 
@@ -211,8 +209,6 @@ sd_describe_constraint(SdDescriber *describer, HeapTuple tuple, SdDescription *d
 	}
 	description->objid = constraint->oid;
 
-	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	descriptor = RelationGetDescr(catalog);
 	sd_put_char(description, "type", type, '\0');
 	sd_put_flag(description, "deferrable", constraint->condeferrable);
 	sd_put_flag(description, "initially deferred", constraint->condeferred);
@@ -235,7 +231,6 @@ sd_describe_constraint(SdDescriber *describer, HeapTuple tuple, SdDescription *d
 		else if (type != SD_COMPAT_CONSTRAINT_NOTNULL)
 			sd_put_name(description, "index", sd_append_relation, constraint->conindid);
 	}
-	table_close(catalog, AccessShareLock);
 	return true;
 }
 
@@ -245,8 +240,7 @@ bool
 sd_describe_trigger(SdDescriber *describer, HeapTuple tuple, SdDescription *description)
 {
 	Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
-	Relation	catalog;
-	TupleDesc	descriptor;
+	TupleDesc	descriptor = description->catalog;
 	Datum		value;
 	bool		isnull;
 
@@ -256,8 +250,6 @@ sd_describe_trigger(SdDescriber *describer, HeapTuple tuple, SdDescription *desc
 	description->kind = "trigger";
 	description->objid = trigger->oid;
 
-	catalog = table_open(TriggerRelationId, AccessShareLock);
-	descriptor = RelationGetDescr(catalog);
 	sd_put_int(description, "type", trigger->tgtype, 0);
 	sd_put_name(description, "function", sd_append_function, trigger->tgfoid);
 	sd_put_char(description, "enabled", trigger->tgenabled, TRIGGER_FIRES_ON_ORIGIN);
@@ -289,7 +281,6 @@ sd_describe_trigger(SdDescriber *describer, HeapTuple tuple, SdDescription *desc
 	sd_put(description, "new table", isnull ? NULL : NameStr(*DatumGetName(value)));
 	value = heap_getattr(tuple, Anum_pg_trigger_tgqual, descriptor, &isnull);
 	sd_put_expression(description, "when", value, isnull, trigger->tgrelid);
-	table_close(catalog, AccessShareLock);
 	return true;
 }
 
@@ -299,7 +290,6 @@ bool
 sd_describe_rule(SdDescriber *describer, HeapTuple tuple, SdDescription *description)
 {
 	Form_pg_rewrite rule = (Form_pg_rewrite) GETSTRUCT(tuple);
-	Relation	catalog;
 	Datum		value;
 	bool		isnull;
 
@@ -310,15 +300,13 @@ sd_describe_rule(SdDescriber *describer, HeapTuple tuple, SdDescription *descrip
 	description->kind = "rule";
 	description->objid = rule->oid;
 
-	catalog = table_open(RewriteRelationId, AccessShareLock);
 	sd_put_char(description, "event", rule->ev_type, '\0');
 	sd_put_char(description, "enabled", rule->ev_enabled, RULE_FIRES_ON_ORIGIN);
 	sd_put_flag(description, "instead", rule->is_instead);
-	value = heap_getattr(tuple, Anum_pg_rewrite_ev_qual, RelationGetDescr(catalog), &isnull);
+	value = heap_getattr(tuple, Anum_pg_rewrite_ev_qual, description->catalog, &isnull);
 	sd_put_expression(description, "where", value, isnull, rule->ev_class);
-	value = heap_getattr(tuple, Anum_pg_rewrite_ev_action, RelationGetDescr(catalog), &isnull);
+	value = heap_getattr(tuple, Anum_pg_rewrite_ev_action, description->catalog, &isnull);
 	sd_put_expression(description, "do", value, isnull, rule->ev_class);
-	table_close(catalog, AccessShareLock);
 	return true;
 }
 
@@ -328,8 +316,7 @@ bool
 sd_describe_policy(SdDescriber *describer, HeapTuple tuple, SdDescription *description)
 {
 	Form_pg_policy policy = (Form_pg_policy) GETSTRUCT(tuple);
-	Relation	catalog;
-	TupleDesc	descriptor;
+	TupleDesc	descriptor = description->catalog;
 	Datum	   *roles;
 	char	  **names;
 	int			n;
@@ -341,8 +328,6 @@ sd_describe_policy(SdDescriber *describer, HeapTuple tuple, SdDescription *descr
 	description->kind = "policy";
 	description->objid = policy->oid;
 
-	catalog = table_open(PolicyRelationId, AccessShareLock);
-	descriptor = RelationGetDescr(catalog);
 	sd_put_char(description, "command", policy->polcmd, '\0');
 	sd_put_flag(description, "restrictive", !policy->polpermissive);
 	n = get_array(tuple, descriptor, Anum_pg_policy_polroles, OIDOID, 4, &roles);
@@ -362,6 +347,5 @@ sd_describe_policy(SdDescriber *describer, HeapTuple tuple, SdDescription *descr
 	sd_put_expression(description, "using", value, isnull, policy->polrelid);
 	value = heap_getattr(tuple, Anum_pg_policy_polwithcheck, descriptor, &isnull);
 	sd_put_expression(description, "with check", value, isnull, policy->polrelid);
-	table_close(catalog, AccessShareLock);
 	return true;
 }

@@ -9,6 +9,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
@@ -190,12 +191,66 @@ put_base(SdDescription *description, HeapTuple tuple)
 	sd_put(description, "default", isnull ? NULL : TextDatumGetCString(value));
 }
 
-/* Follows from something else. */
+typedef struct SdArrayTypes
+{
+	int			n;
+	Oid		   *oids;			/* sorted */
+} SdArrayTypes;
+
+SdArrayTypes *
+sd_read_array_types(void)
+{
+	SdArrayTypes *arrays = palloc(sizeof(SdArrayTypes));
+	Relation	catalog = table_open(TypeRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	int			size = 1024;
+	HeapTuple	tuple;
+
+	arrays->n = 0;
+	arrays->oids = palloc(size * sizeof(Oid));
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Oid			array = ((Form_pg_type) GETSTRUCT(tuple))->typarray;
+
+		if (array < FirstNormalObjectId)
+			continue;
+		if (arrays->n == size)
+		{
+			size *= 2;
+			arrays->oids = repalloc_huge(arrays->oids, size * sizeof(Oid));
+		}
+		arrays->oids[arrays->n++] = array;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	qsort(arrays->oids, arrays->n, sizeof(Oid), oid_cmp);
+	return arrays;
+}
+
+/* Is it the array type that its elements' type has by itself? */
 static bool
-is_derived(Form_pg_type type)
+is_array_type(SdDescriber *describer, Form_pg_type type)
 {
 	HeapTuple	tuple;
-	bool		is_array;
+	bool		result;
+
+	if (!OidIsValid(type->typelem))
+		return false;
+	if (describer->arrays)
+		return bsearch(&type->oid, describer->arrays->oids, describer->arrays->n, sizeof(Oid), oid_cmp) != NULL;
+	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type->typelem));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_type) GETSTRUCT(tuple))->typarray == type->oid;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Follows from something else. */
+static bool
+is_derived(SdDescriber *describer, Form_pg_type type)
+{
+	HeapTuple	tuple;
 
 	if (type->typtype == TYPTYPE_MULTIRANGE)
 		return true;
@@ -204,14 +259,7 @@ is_derived(Form_pg_type type)
 		tuple = sd_rows_relation(type->typrelid);
 		return !HeapTupleIsValid(tuple) || ((Form_pg_class) GETSTRUCT(tuple))->relkind != RELKIND_COMPOSITE_TYPE;
 	}
-	if (!OidIsValid(type->typelem))
-		return false;
-	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type->typelem));
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	is_array = ((Form_pg_type) GETSTRUCT(tuple))->typarray == type->oid;
-	ReleaseSysCache(tuple);
-	return is_array;
+	return is_array_type(describer, type);
 }
 
 bool
@@ -219,7 +267,7 @@ sd_describe_type(SdDescriber *describer, HeapTuple tuple, SdDescription *descrip
 {
 	Form_pg_type type = (Form_pg_type) GETSTRUCT(tuple);
 
-	if (!sd_name_is_covered(describer, type->typnamespace, NameStr(type->typname)) || is_derived(type) ||
+	if (!sd_name_is_covered(describer, type->typnamespace, NameStr(type->typname)) || is_derived(describer, type) ||
 		sd_is_extension_member(describer, TypeRelationId, type->oid))
 		return false;
 	description->kind = type->typtype == TYPTYPE_DOMAIN ? "domain" : "type";

@@ -291,28 +291,25 @@ add_suspect(SdTouched *set, const SdFrozen *frozen, const SdObjectRow *row, bool
 	(*n)++;
 }
 
-static void
-add_suspects(SdTouched *set, const SdObjectRow *old, int nold, const RowList *now, int *n)
+typedef struct Comparison
 {
-	HTAB	   *located = locate(old, nold);
-	SdFrozen   *frozen = sd_frozen_read();
+	HTAB	   *now;			/* of Located */
+	SdTouched  *set;
+	SdFrozen   *frozen;
+	int			n;				/* suspects */
+} Comparison;
 
-	for (int i = 0; i < now->n; i++)
-	{
-		Located    *entry = find_located(located, &now->rows[i]);
+/* A visitor of sd_objects_each(). */
+static void
+compare_stored(void *arg, const SdObjectRow *stored)
+{
+	Comparison *comparison = arg;
+	Located    *entry = find_located(comparison->now, stored);
 
-		if (entry)
-			entry->seen = true;
-		if (entry == NULL || !same_row(entry->row, &now->rows[i]))
-			add_suspect(set, frozen, &now->rows[i], entry == NULL, n);
-	}
-	for (int i = 0; i < nold; i++)
-	{
-		Located    *entry = find_located(located, &old[i]);
-
-		if (!entry->seen)
-			add_suspect(set, frozen, &old[i], false, n);
-	}
+	if (entry)
+		entry->seen = true;
+	if (entry == NULL || !same_row(entry->row, stored))
+		add_suspect(comparison->set, comparison->frozen, entry ? entry->row : stored, false, &comparison->n);
 }
 
 int64
@@ -320,27 +317,29 @@ sd_digest_suspects(SdTouched *set, int *n)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "schemadrift digest", ALLOCSET_DEFAULT_SIZES);
+	Comparison	comparison = {.set = set};
 	SdScope		scope;
 	int			guc_level;
 	SdHasher   *hasher;
-	SdObjectRow *old;
-	int			nold;
 	RowList		now;
 
-	*n = 0;
 	MemoryContextSwitchTo(context);
 	sd_store_enter(&scope);
 	guc_level = sd_canonical_enter();
 	hasher = sd_hasher_create();
-	old = sd_objects_all(&nold);
-	MemoryContextSwitchTo(context);
 	now = scan_rows(hasher);
-	add_suspects(set, old, nold, &now, n);
+	comparison.now = locate(now.rows, now.n);
+	comparison.frozen = sd_frozen_read();
+	sd_objects_each(compare_stored, &comparison);
+	for (int i = 0; i < now.n; i++)
+		if (!find_located(comparison.now, &now.rows[i])->seen)
+			add_suspect(set, comparison.frozen, &now.rows[i], true, &comparison.n);
 	sd_hasher_free(hasher);
 	sd_canonical_leave(guc_level);
 	sd_store_leave(&scope);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
+	*n = comparison.n;
 	return now.n;
 }
 

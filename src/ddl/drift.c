@@ -14,6 +14,7 @@
 #include "ddl/drift.h"
 #include "ddl/frozen.h"
 #include "ddl/hash.h"
+#include "ddl/properties.h"
 #include "errors.h"
 #include "shared.h"
 #include "store/drift.h"
@@ -21,6 +22,7 @@
 #include "store/state.h"
 
 #define SHOWN_OBJECTS	20
+#define SHOWN_PROPERTIES	3		/* of each */
 
 /* ---- roots ---- */
 
@@ -459,10 +461,36 @@ append_line(StringInfo lines, int *n, const char *kind, const char *identity, co
 		appendStringInfo(lines, "%s%s %s %s", lines->len > 0 ? "\n" : "", kind, identity, how);
 }
 
+/* In what, where a region has told how it is by the entry: nobody is asked now, since an answer may never come. */
 static const char *
-how_not_as_said(const SdSaid *said)
+how_not_as_said(const SdSaid *said, Definer *definer)
 {
-	return !said->exists ? "still exists here" : !said->is_here ? "does not exist here" : "is defined differently here";
+	StringInfoData how;
+	char	   *expected;
+	char	   *here;
+	List	   *differences;
+	ListCell   *cell;
+
+	if (!said->exists || !said->is_here)
+		return said->exists ? "does not exist here" : "still exists here";
+	initStringInfo(&how);
+	appendStringInfoString(&how, "is defined differently here");
+	expected = sd_said_definition(said->here.kind, said->here.identity, said->hash);
+	here = expected ? define(definer, said->here.classid, said->here.objid) : NULL;
+	differences = here ? sd_properties_differ(expected, here) : NIL;
+	foreach(cell, differences)
+	{
+		SdPropertyDifference *d = lfirst(cell);
+
+		if (foreach_current_index(cell) == SHOWN_PROPERTIES)
+		{
+			appendStringInfo(&how, "; and %d more", list_length(differences) - SHOWN_PROPERTIES);
+			break;
+		}
+		appendStringInfo(&how, "%s %s: at its origin %s, here %s", foreach_current_index(cell) > 0 ? ";" : ",", d->property,
+						 d->a ? sd_property_shown(d->a, d->b) : "none", d->b ? sd_property_shown(d->b, d->a) : "none");
+	}
+	return how.data;
 }
 
 /* The row of an object that the entry left otherwise than it says. */
@@ -572,7 +600,7 @@ sd_drift_applied(Jsonb *objects, List *changed, SdDriftExtent extent, bool warn)
 
 		if (!is_as_said(object))
 		{
-			append_line(&lines, &n, object->here.kind, object->here.identity, how_not_as_said(object));
+			append_line(&lines, &n, object->here.kind, object->here.identity, how_not_as_said(object, &definer));
 			if (warn)
 				note_said(object, rows, &definer);
 		}

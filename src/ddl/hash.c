@@ -20,6 +20,8 @@
 #include "store/sql.h"
 #include "store/state.h"
 
+#define SCRATCH_SIZE	(128 * 1024)
+
 struct SdHasher
 {
 	pg_cryptohash_ctx *context;
@@ -182,7 +184,8 @@ sd_scan_objects(SdHasher *hasher, SdScanVisitor visit, void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext rows = AllocSetContextCreate(caller, "schemadrift catalog rows", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext scratch = AllocSetContextCreate(caller, "schemadrift object", ALLOCSET_DEFAULT_SIZES);
+	/* its first block, which a reset keeps, has room for most objects */
+	MemoryContext scratch = AllocSetContextCreate(caller, "schemadrift object", SCRATCH_SIZE, SCRATCH_SIZE, ALLOCSET_DEFAULT_MAXSIZE);
 	SdDescriber *describer = sd_describer_create(true, sd_local_patterns(NULL));
 	SdDescription description;
 	const Oid  *catalogs;
@@ -205,7 +208,7 @@ sd_scan_objects(SdHasher *hasher, SdScanVisitor visit, void *arg)
 
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextSwitchTo(scratch);
-			covered = sd_describe_tuple(describer, catalogs[i], tuple, &description);
+			covered = sd_describe_tuple(describer, catalog, tuple, &description);
 			MemoryContextSwitchTo(caller);
 			if (covered)
 			{

@@ -30,11 +30,20 @@ skip_space(Reader *reader)
 static int
 atom_length(const char *s)
 {
+	static const bool special[256] = {
+		['\0'] = true, [' '] = true, ['\n'] = true, ['\t'] = true, ['('] = true, [')'] = true, ['{'] = true, ['}'] = true,
+		['\\'] = true
+	};
 	const char *start = s;
 
-	while (*s && *s != ' ' && *s != '\n' && *s != '\t' && *s != '(' && *s != ')' && *s != '{' && *s != '}')
-		s += (*s == '\\' && s[1]) ? 2 : 1;
-	return s - start;
+	for (;;)
+	{
+		while (!special[(unsigned char) *s])
+			s++;
+		if (*s != '\\')
+			return s - start;
+		s += s[1] ? 2 : 1;
+	}
 }
 
 static SdNode *
@@ -188,13 +197,6 @@ sd_node_field(const SdNode *node, const char *field)
 }
 
 bool
-sd_node_is(const SdNode *node, const char *tag)
-{
-	return node != NULL && node->kind == SD_NODE_STRUCT &&
-		node->tag_length == (int) strlen(tag) && memcmp(node->tag, tag, node->tag_length) == 0;
-}
-
-bool
 sd_node_is_null(const SdNode *node)
 {
 	if (node == NULL)
@@ -249,15 +251,29 @@ sd_node_string(const SdNode *node)
 	return result;
 }
 
-bool
-sd_node_is_atom(const SdNode *node, const char *text)
+Datum
+sd_node_datum(const SdNode *value, bool by_value)
 {
-	return node->kind == SD_NODE_ATOM && node->length == (int) strlen(text) &&
-		memcmp(node->text, text, node->length) == 0;
-}
+	const char *bracket = value->rest ? memchr(value->rest, '[', value->rest_length) : NULL;
+	Size		length = value->rest ? strtoul(value->rest, NULL, 10) : 0;
+	Datum		datum = (Datum) 0;
+	char	   *bytes = (char *) &datum;
+	char	   *at;
 
-bool
-sd_node_is_field(const SdNode *value, const char *field)
-{
-	return value->field_length == (int) strlen(field) && memcmp(value->field, field, value->field_length) == 0;
+	if (bracket == NULL || (by_value && length > sizeof(Datum)))
+		malformed();
+	if (by_value)
+		length = sizeof(Datum);
+	else
+		datum = PointerGetDatum(bytes = palloc(Max(length, 1)));
+	at = (char *) bracket + 1;
+	for (Size i = 0; i < length; i++)
+	{
+		const char *before = at;
+
+		bytes[i] = (char) strtol(before, &at, 10);
+		if (at == before)
+			malformed();
+	}
+	return datum;
 }

@@ -38,9 +38,27 @@ extern SdNode *sd_node_parse(const char *text);
 /* The value of a field, or NULL. */
 extern SdNode *sd_node_field(const SdNode *node, const char *field);
 
-extern bool sd_node_is(const SdNode *node, const char *tag);
-extern bool sd_node_is_atom(const SdNode *node, const char *text);
-extern bool sd_node_is_field(const SdNode *value, const char *field);	/* is it the value of that field? */
+/* Asked many times of each node, mostly about a literal: here, where its length is known to the compiler. */
+static inline bool
+sd_node_is(const SdNode *node, const char *tag)
+{
+	return node != NULL && node->kind == SD_NODE_STRUCT &&
+		node->tag_length == (int) strlen(tag) && memcmp(node->tag, tag, node->tag_length) == 0;
+}
+
+static inline bool
+sd_node_is_atom(const SdNode *node, const char *text)
+{
+	return node->kind == SD_NODE_ATOM && node->length == (int) strlen(text) && memcmp(node->text, text, node->length) == 0;
+}
+
+/* Is it the value of that field? */
+static inline bool
+sd_node_is_field(const SdNode *value, const char *field)
+{
+	return value->field_length == (int) strlen(field) && memcmp(value->field, field, value->field_length) == 0;
+}
+
 extern bool sd_node_is_null(const SdNode *node);	/* NULL, <> or () */
 extern long sd_node_int(const SdNode *node);	/* of an atom; NULL and <> are 0 */
 extern Oid	sd_node_oid(const SdNode *node);
@@ -50,5 +68,8 @@ extern char *sd_node_text(const SdNode *node);
 
 /* An atom's text without escapes and quotes. */
 extern char *sd_node_string(const SdNode *node);
+
+/* A constant's bytes, "length [ bytes ]", as the value that they are of a type that is passed by value, or is not. */
+extern Datum sd_node_datum(const SdNode *value, bool by_value);
 
 #endif							/* SD_DDL_NODETEXT_H */

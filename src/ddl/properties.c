@@ -5,6 +5,8 @@
  */
 #include "compat.h"
 
+#include "mb/pg_wchar.h"
+
 #include "lib/stringinfo.h"
 
 #include "ddl/properties.h"
@@ -394,4 +396,52 @@ sd_properties_names(List *differences, int most)
 		appendStringInfo(&names, "%s%s", n++ > 0 ? ", " : "", difference->property);
 	}
 	return names.data;
+}
+
+/* ---- values, short ---- */
+
+/* In characters: both sides on one line of a terminal. */
+#define SHOWN_LENGTH	40
+#define SHOWN_BEFORE	10		/* of what both have, before the first difference */
+
+static const char *
+forward(const char *text, int characters)
+{
+	while (*text && characters-- > 0)
+		text += pg_mblen(text);
+	return text;
+}
+
+char *
+sd_property_shown(const char *value, const char *other)
+{
+	const char *from = value;
+	StringInfoData out;
+	const char *end;
+	int			same = 0;
+
+	if (other && pg_mbstrlen(value) > SHOWN_LENGTH)
+	{
+		const char *x = value;
+		const char *y = other;
+
+		while (*x && *y && pg_mblen(x) == pg_mblen(y) && memcmp(x, y, pg_mblen(x)) == 0)
+		{
+			x += pg_mblen(x);
+			y += pg_mblen(y);
+			same++;
+		}
+		from = forward(value, Max(Min(same - SHOWN_BEFORE, pg_mbstrlen(value) - SHOWN_LENGTH), 0));
+	}
+	end = forward(from, SHOWN_LENGTH);
+	initStringInfo(&out);
+	if (from > value)
+		appendStringInfoString(&out, "...");
+	appendBinaryStringInfo(&out, from, end - from);
+	if (*end)
+		appendStringInfoString(&out, "...");
+	for (char *c = out.data; *c; c++)
+		if (*c == '\n' || *c == '\t')
+			*c = ' ';
+	return out.data;
 }

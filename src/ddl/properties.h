@@ -35,6 +35,9 @@ extern List *sd_properties_differ(const char *a, const char *b);
 /* "owner, column x: type", for a message or a view; at most so many, then "and 3 more".  NULL for NIL. */
 extern char *sd_properties_names(List *differences, int most);
 
+/* A value on one line of a terminal: from a little before the place where it differs from the other one, which may be NULL. */
+extern char *sd_property_shown(const char *value, const char *other);
+
 /* List of SdProperty. */
 extern List *sd_properties_parse(const char *definition);
 extern char *sd_properties_get(List *properties, const char *name);	/* the first of that name; NULL: none */

@@ -14,6 +14,7 @@
 #include "ddl/drift.h"
 #include "ddl/frozen.h"
 #include "ddl/hash.h"
+#include "ddl/history_rows.h"
 #include "ddl/online.h"
 #include "ddl/options.h"
 #include "ddl/script.h"
@@ -174,6 +175,14 @@ json_text(Jsonb *json)
 	return JsonbToCString(NULL, &json->root, VARSIZE(json));
 }
 
+/* Rows of tools' histories, after the text. */
+static void
+write_rows(Jsonb *payload)
+{
+	sd_history_write(sd_history_existing(sd_history_from_json(sd_json_object(payload, SD_UNDO_ROWS_KEY))), SD_EXECUTING_ENTRY);
+	sd_history_write(sd_history_from_json(sd_json_object(payload, SD_ROWS_KEY)), SD_EXECUTING_ENTRY);
+}
+
 static void
 run_payload(const SdEntry *entry, Jsonb *payload)
 {
@@ -205,6 +214,8 @@ run_payload(const SdEntry *entry, Jsonb *payload)
 		sd_script_execute_as(up, as, SD_EXECUTING_ENTRY);
 		sd_script_settle_as(as);
 	}
+	else if (sd_json_object(payload, SD_ROWS_KEY))
+		return;					/* nothing but rows */
 	else if (strcmp(entry->kind, SD_KIND_SUPERSEDE) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -345,6 +356,7 @@ run(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 
 	if (!is_already_there(payload))
 		run_payload(plan->entry, payload);
+	write_rows(payload);
 	sd_time_limit_end(&limit);
 
 	sd_store_enter(&scope);
@@ -368,6 +380,9 @@ sd_replay_roles(const SdPlan *plan)
 			all = lappend(all, ((SdCommand *) lfirst(lc))->run_as);
 	else if (run_as)
 		all = lappend(all, sd_run_as_from_json(json_text(run_as)));
+	foreach(lc, list_concat(sd_history_from_json(sd_json_object(payload, SD_UNDO_ROWS_KEY)),
+							sd_history_from_json(sd_json_object(payload, SD_ROWS_KEY))))
+		all = lappend(all, ((SdHistoryRows *) lfirst(lc))->run_as);
 	foreach(lc, all)
 	{
 		roles = lappend(roles, ((SdRunAs *) lfirst(lc))->session_user);
@@ -392,6 +407,9 @@ sd_replay_execute(const SdPlan *plan, const SdApplied *applied, TimestampTz sinc
 	}
 	if (plan->action == SD_REPLAY_RUN)
 		run(plan, &before, &after);
+	/* what it takes back was never run here, but who took it back wrote rows of his own */
+	if (plan->action == SD_REPLAY_SKIP && plan->taken_back_by == 0)
+		sd_history_write(sd_history_from_json(sd_json_object(sd_entry_payload(plan->entry), SD_ROWS_KEY)), SD_EXECUTING_ENTRY);
 	if (plan->action == SD_REPLAY_ONLINE)
 		require_allowed(plan->entry);
 	if (plan->action == SD_REPLAY_RESULT)

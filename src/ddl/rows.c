@@ -15,6 +15,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "utils/fmgroids.h"
@@ -58,9 +59,25 @@ typedef struct Preloaded
 	HeapTuple  *tuple;			/* in the same order */
 	int			n;
 	TupleDesc	desc;
+	int			near;			/* where somebody was found last */
 } Preloaded;
 
 static Preloaded preloaded[SD_ROWS_KINDS];
+
+/* Rows that end together: one after another in big blocks, which is half the memory of a palloc() each. */
+#define BLOCK_SIZE	(256 * 1024)
+
+typedef struct Block
+{
+	char	   *at;
+	Size		left;
+} Block;
+
+static inline bool
+is_before(const Key *key, Oid object, int32 number)
+{
+	return key->object < object || (key->object == object && key->number < number);
+}
 
 static int
 compare_keys(const void *a, const void *b)
@@ -68,42 +85,74 @@ compare_keys(const void *a, const void *b)
 	const Key  *x = a;
 	const Key  *y = b;
 
-	if (x->object != y->object)
-		return x->object < y->object ? -1 : 1;
-	return x->number < y->number ? -1 : x->number > y->number;
+	return is_before(x, y->object, y->number) ? -1 : is_before(y, x->object, x->number);
 }
 
-/* The first key that is not before this one. */
+/*
+ * The first key that is not before this one.  Mostly it is close to where the last one was, because objects are asked for about in the order of
+ * their OIDs: from there in steps that grow, and then by halves.
+ */
 static int
-lower_bound(const Preloaded *p, Oid object, int32 number)
+lower_bound(Preloaded *p, Oid object, int32 number)
 {
-	Key			wanted = {.object = object, .number = number};
-	int			low = 0;
-	int			high = p->n;
+	int			low = 0;		/* all before it are before the wanted key */
+	int			high = p->n;	/* it and all after it are not */
+	int			at = Min(p->near, high);
 
+	if (at < high && is_before(&p->key[at], object, number))
+		for (int step = 1; low = at + 1, at += step, at < high; step *= 2)
+		{
+			if (is_before(&p->key[at], object, number))
+				continue;
+			high = at;
+			break;
+		}
+	else
+		for (int step = 1; high = at, at -= step, at >= 0; step *= 2)
+		{
+			if (!is_before(&p->key[at], object, number))
+				continue;
+			low = at + 1;
+			break;
+		}
 	while (low < high)
 	{
 		int			middle = low + (high - low) / 2;
 
-		if (compare_keys(&p->key[middle], &wanted) < 0)
+		if (is_before(&p->key[middle], object, number))
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low;
+	return p->near = low;
 }
 
-/* Rows of one object, or, with InvalidOid, of all users' objects, in no order. */
-static SdRows
-scan(const Source *source, Oid object)
+static HeapTuple
+copy_row(Block *block, HeapTuple tuple)
 {
-	Relation	catalog = table_open(source->catalog, AccessShareLock);
-	int			size = OidIsValid(object) ? 16 : 65536;
-	SdRows		rows = {.tuple = palloc(size * sizeof(HeapTuple)), .desc = CreateTupleDescCopy(RelationGetDescr(catalog))};
+	Size		size = MAXALIGN(HEAPTUPLESIZE + tuple->t_len);
+	HeapTuple	copy;
+
+	if (size > block->left)
+	{
+		block->left = Max(size, BLOCK_SIZE);
+		block->at = palloc(block->left);
+	}
+	copy = (HeapTuple) block->at;
+	block->at += size;
+	block->left -= size;
+	*copy = *tuple;
+	copy->t_data = (HeapTupleHeader) ((char *) copy + HEAPTUPLESIZE);
+	memcpy(copy->t_data, tuple->t_data, tuple->t_len);
+	return copy;
+}
+
+/* What is read of one object, in the order of the index, or of all users' objects, in no order. */
+static SysScanDesc
+begin_scan(const Source *source, Relation catalog, Oid object)
+{
 	ScanKeyData keys[2];
 	int			nkeys = 0;
-	SysScanDesc systable;
-	HeapTuple	tuple;
 
 	if (OidIsValid(object))
 		ScanKeyInit(&keys[nkeys++], source->object, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
@@ -111,13 +160,24 @@ scan(const Source *source, Oid object)
 		ScanKeyInit(&keys[nkeys++], source->object, BTGreaterEqualStrategyNumber, F_OIDGE, ObjectIdGetDatum(FirstNormalObjectId));
 	if (source->positive)
 		ScanKeyInit(&keys[nkeys++], source->number, BTGreaterStrategyNumber, F_INT2GT, Int16GetDatum(0));
-	systable = systable_beginscan(catalog, source->index, OidIsValid(object), NULL, nkeys, keys);
+	return systable_beginscan(catalog, source->index, OidIsValid(object), NULL, nkeys, keys);
+}
+
+static SdRows
+scan(const Source *source, Oid object)
+{
+	Relation	catalog = table_open(source->catalog, AccessShareLock);
+	int			size = 16;
+	SdRows		rows = {.tuple = palloc(size * sizeof(HeapTuple)), .desc = CreateTupleDescCopy(RelationGetDescr(catalog))};
+	SysScanDesc systable = begin_scan(source, catalog, object);
+	HeapTuple	tuple;
+
 	while (HeapTupleIsValid(tuple = systable_getnext(systable)))
 	{
 		if (rows.n == size)
 		{
 			size *= 2;
-			rows.tuple = repalloc_huge(rows.tuple, size * sizeof(HeapTuple));
+			rows.tuple = repalloc(rows.tuple, size * sizeof(HeapTuple));
 		}
 		rows.tuple[rows.n++] = heap_copytuple(tuple);
 	}
@@ -133,31 +193,72 @@ forget(void *arg)
 	memset(preloaded, 0, sizeof(preloaded));
 }
 
+static Key
+key_of(const Source *source, HeapTuple tuple, TupleDesc desc)
+{
+	Key			key = {.tuple = tuple};
+	bool		isnull;
+
+	key.object = DatumGetObjectId(heap_getattr(tuple, source->object, desc, &isnull));
+	if (source->number == 0)
+		key.number = 0;
+	else if (TupleDescAttr(desc, source->number - 1)->atttypid == INT2OID)
+		key.number = DatumGetInt16(heap_getattr(tuple, source->number, desc, &isnull));
+	else
+		key.number = DatumGetInt32(heap_getattr(tuple, source->number, desc, &isnull));
+	return key;
+}
+
+/* A third of all columns are those of TOAST tables and their indexes. */
+static bool
+is_needed(const Source *source, HeapTuple tuple, Oid object)
+{
+	HeapTuple	relation = tuple;
+	Form_pg_class class;
+
+	if (source->catalog == AttributeRelationId || source->catalog == IndexRelationId)
+		relation = sd_rows_relation(object);
+	else if (source->catalog != RelationRelationId)
+		return true;
+	if (!HeapTupleIsValid(relation))
+		return false;
+	class = (Form_pg_class) GETSTRUCT(relation);
+	return class->relnamespace != PG_TOAST_NAMESPACE || (relation == tuple && class->relkind != RELKIND_INDEX);
+}
+
 static void
 preload(Preloaded *p, const Source *source)
 {
-	SdRows		rows = scan(source, InvalidOid);
+	Relation	catalog = table_open(source->catalog, AccessShareLock);
+	TupleDesc	desc = CreateTupleDescCopy(RelationGetDescr(catalog));
+	SysScanDesc systable = begin_scan(source, catalog, InvalidOid);
+	Block		block = {0};
+	int			size = 1024;
+	HeapTuple	tuple;
 
-	p->desc = rows.desc;
-	p->n = rows.n;
-	p->tuple = rows.tuple;
-	p->key = MemoryContextAllocHuge(CurrentMemoryContext, Max(rows.n, 1) * sizeof(Key));
-	for (int i = 0; i < rows.n; i++)
+	p->key = palloc(size * sizeof(Key));
+	while (HeapTupleIsValid(tuple = systable_getnext(systable)))
 	{
-		bool		isnull;
+		Key			key = key_of(source, tuple, desc);
 
-		p->key[i].object = DatumGetObjectId(heap_getattr(rows.tuple[i], source->object, rows.desc, &isnull));
-		if (source->number == 0)
-			p->key[i].number = 0;
-		else if (TupleDescAttr(rows.desc, source->number - 1)->atttypid == INT2OID)
-			p->key[i].number = DatumGetInt16(heap_getattr(rows.tuple[i], source->number, rows.desc, &isnull));
-		else
-			p->key[i].number = DatumGetInt32(heap_getattr(rows.tuple[i], source->number, rows.desc, &isnull));
-		p->key[i].tuple = rows.tuple[i];
+		if (!is_needed(source, tuple, key.object))
+			continue;
+		if (p->n == size)
+		{
+			size *= 2;
+			p->key = repalloc_huge(p->key, size * sizeof(Key));
+		}
+		key.tuple = copy_row(&block, tuple);
+		p->key[p->n++] = key;
 	}
+	systable_endscan(systable);
+	table_close(catalog, AccessShareLock);
 	qsort(p->key, p->n, sizeof(Key), compare_keys);
-	for (int i = 0; i < rows.n; i++)
+	p->tuple = MemoryContextAllocHuge(CurrentMemoryContext, Max(p->n, 1) * sizeof(HeapTuple));
+	for (int i = 0; i < p->n; i++)
 		p->tuple[i] = p->key[i].tuple;
+	/* from now on it is looked at */
+	p->desc = desc;
 }
 
 void
@@ -174,7 +275,7 @@ sd_rows_preload(void)
 SdRows
 sd_rows_find(SdRowsOf kind, Oid object)
 {
-	const Preloaded *p = &preloaded[kind];
+	Preloaded  *p = &preloaded[kind];
 	SdRows		rows = {.desc = p->desc};
 	int			first;
 
@@ -213,7 +314,7 @@ sd_rows_index(Oid index)
 const char *
 sd_rows_column_name(Oid relation, AttrNumber number)
 {
-	const Preloaded *p = &preloaded[SD_ROWS_COLUMN];
+	Preloaded  *p = &preloaded[SD_ROWS_COLUMN];
 	int			at;
 	Form_pg_attribute column;
 

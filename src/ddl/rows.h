@@ -15,14 +15,14 @@
 /* In the order in which the catalog's index has them. */
 typedef enum SdRowsOf
 {
+	SD_ROWS_RELATION,			/* pg_class, its only row; read first, because it says which others are needed */
+	SD_ROWS_INDEX,				/* pg_index, its only row */
 	SD_ROWS_COLUMN,				/* pg_attribute, without system columns, with dropped ones */
 	SD_ROWS_DEFAULT,			/* pg_attrdef */
 	SD_ROWS_PARENT,				/* pg_inherits */
-	SD_ROWS_CONSTRAINT_TRIGGER,	/* pg_trigger, of a constraint */
-	SD_ROWS_RELATION,			/* pg_class, its only row */
-	SD_ROWS_INDEX				/* pg_index, its only row */
+	SD_ROWS_CONSTRAINT_TRIGGER	/* pg_trigger, of a constraint */
 } SdRowsOf;
-#define SD_ROWS_KINDS	(SD_ROWS_INDEX + 1)
+#define SD_ROWS_KINDS	(SD_ROWS_CONSTRAINT_TRIGGER + 1)
 
 typedef struct SdRows
 {
@@ -38,7 +38,10 @@ extern SdRows sd_rows_find(SdRowsOf kind, Oid object);
 extern HeapTuple sd_rows_relation(Oid relation);
 extern HeapTuple sd_rows_index(Oid index);
 
-/* Reads all rows of all user objects to the current memory context; it ends with that context. */
+/*
+ * Reads all rows of all user objects to the current memory context; it ends with that context.  Of TOAST tables only pg_class is
+ * read, of their indexes nothing: no description needs more.
+ */
 extern void sd_rows_preload(void);
 
 /* Name of a column, if it was preloaded; else NULL, which says nothing. */

@@ -242,6 +242,21 @@ list_concat_unique_strings(List *into, List *strings)
 	return into;
 }
 
+SdScript *
+sd_script_read(const char *text, List **parsed)
+{
+	SdScript   *script = palloc0(sizeof(SdScript));
+	ErrorContextCallback position_callback = {error_context_stack, script_error_position,
+	unconstify(char *, text)};
+
+	script->text = text;
+	error_context_stack = &position_callback;
+	*parsed = sd_parse_quietly(text);
+	error_context_stack = position_callback.previous;
+	find_statements(script, *parsed);
+	return script;
+}
+
 static SdScript *
 parse_script(const char *text, bool online)
 {
@@ -303,6 +318,12 @@ SdScript *
 sd_script_parse_online(const char *text)
 {
 	return parse_script(text, true);
+}
+
+int
+sd_script_line(const SdScript *script, int i)
+{
+	return script->statements[i].line;
 }
 
 char *
@@ -530,8 +551,8 @@ sd_run_as_setting(const char *name)
 	return GetConfigOption(name, true, false) != NULL;
 }
 
-static void
-execute_as(const char *text, const SdRunAs *run_as, SdExecuting as, bool deferred_triggers)
+void
+sd_script_work_as(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg), void *arg)
 {
 	SdExecuting before = executing;
 	int			nest_level = NewGUCNestLevel();
@@ -540,29 +561,41 @@ execute_as(const char *text, const SdRunAs *run_as, SdExecuting as, bool deferre
 
 	GetUserIdAndSecContext(&user, &security);
 	become(run_as, as);
-	if (deferred_triggers)
+	executing = as;
+	PG_TRY();
 	{
-		executing = as;
-		PG_TRY();
-		{
-			AfterTriggerFireDeferred();
-		}
-		PG_FINALLY();
-		{
-			executing = before;
-		}
-		PG_END_TRY();
+		work(arg);
 	}
-	sd_script_execute(text, as);
+	PG_FINALLY();
+	{
+		executing = before;
+	}
+	PG_END_TRY();
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, security);
-	Assert(executing == before);
+}
+
+typedef struct Text
+{
+	const char *text;
+	SdExecuting as;
+	bool		deferred_triggers;	/* first, what waits for the end of the transaction */
+} Text;
+
+static void
+run_text(void *arg)
+{
+	const Text *text = arg;
+
+	if (text->deferred_triggers)
+		AfterTriggerFireDeferred();
+	sd_script_execute(text->text, text->as);
 }
 
 void
 sd_script_execute_as(const char *text, const SdRunAs *run_as, SdExecuting as)
 {
-	execute_as(text, run_as, as, false);
+	sd_script_work_as(run_as, as, run_text, &(Text) {text, as, false});
 }
 
 /*
@@ -572,7 +605,7 @@ sd_script_execute_as(const char *text, const SdRunAs *run_as, SdExecuting as)
 void
 sd_script_settle_as(const SdRunAs *run_as)
 {
-	execute_as("CLOSE ALL", run_as, SD_EXECUTING_ENTRY, true);
+	sd_script_work_as(run_as, SD_EXECUTING_ENTRY, run_text, &(Text) {"CLOSE ALL", SD_EXECUTING_ENTRY, true});
 }
 
 void

@@ -29,6 +29,11 @@ extern SdScript *sd_script_parse(const char *text);
 
 /* The same for a text whose statements run one by one, so that those which commit by themselves may be among them. */
 extern SdScript *sd_script_parse_online(const char *text);
+
+/* Only parse: nothing is refused but what is no SQL; *parsed: of RawStmt, one for each statement. */
+extern SdScript *sd_script_read(const char *text, List **parsed);
+extern int	sd_script_line(const SdScript *script, int i);	/* where statement i begins, from 1 */
+
 extern char *sd_script_statement(const SdScript *script, int i);	/* text of statement i, from 0; a copy */
 extern List *sd_script_needs(const SdScript *script);	/* as sd_classify_needs(), of all its statements */
 extern int	sd_script_statements(const SdScript *script);
@@ -60,6 +65,9 @@ extern void sd_script_execute_as(const char *text, const SdRunAs *run_as, SdExec
  * the session's user, who may have more rights (deferred triggers, cursors WITH HOLD).  Not inside a query.
  */
 extern void sd_script_settle_as(const SdRunAs *run_as);
+
+/* The same for work of ours that is no text. */
+extern void sd_script_work_as(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg), void *arg);
 
 /* Is this setting of an entry to be set here?  Error: no entry may. */
 extern bool sd_run_as_setting(const char *name);

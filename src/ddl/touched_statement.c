@@ -280,6 +280,9 @@ sd_touched_statement(SdTouched *set, Node *parsetree)
 		case T_AlterExtensionContentsStmt:
 			sd_touched_everything(set);
 			break;
+		case T_ReindexStmt:
+			note_range(set, ((ReindexStmt *) parsetree)->relation);
+			break;
 		case T_CommentStmt:
 			note_named(set, ((CommentStmt *) parsetree)->objtype, ((CommentStmt *) parsetree)->object);
 			break;

@@ -18,12 +18,14 @@
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaddress.h"
+#include "catalog/partition.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_opfamily.h"
@@ -215,7 +217,8 @@ add_dependents(Update *u, Oid classid, Oid objid, bool all)
 				(void) add(u, depend->classid, depend->objid, true);
 		}
 		else if (all || is_part(depend->classid, depend->objid, depend->deptype))
-			(void) add(u, depend->classid, depend->objid, false);
+			/* of a schema: what is in it has another name now, and what is an extension's has no row that would tell so */
+			(void) add(u, depend->classid, depend->objid, all && classid == NamespaceRelationId);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -232,6 +235,16 @@ add_not_null(Update *u, Oid constraint)
 
 	if (OidIsValid(of.objectId))
 		(void) add(u, of.classId, of.objectId, false);
+}
+
+/* An index of partitions that became valid may make the one that it is attached to valid, and so on: nothing is announced of these. */
+static void
+add_whole_index(Update *u, const Work *work)
+{
+	bool		same = work->old && work->exists && memcmp(work->old->hash, work->now.hash, SD_OBJECT_HASH_SIZE) == 0;
+
+	if (!same && get_rel_relkind(work->key.objid) == RELKIND_PARTITIONED_INDEX && get_rel_relispartition(work->key.objid))
+		(void) add(u, RelationRelationId, get_partition_parent(work->key.objid, true), false);
 }
 
 /* Operators tell each other's names, and the making of one changes the other; a class brings members for its family. */
@@ -277,9 +290,13 @@ follow(Update *u, Work *work, bool renamed)
 	{
 		/* who uses a composite type's columns depends on the relation behind it */
 		Oid			relation = get_typ_typrelid(objid);
+		Oid			range = get_multirange_range(objid);
 
 		if (OidIsValid(relation))
 			add_dependents(u, RelationRelationId, relation, true);
+		/* a range names its multirange, and depends on nothing of it */
+		if (OidIsValid(range))
+			(void) add(u, TypeRelationId, range, false);
 	}
 	if (classid == ConstraintRelationId)
 		add_not_null(u, objid);
@@ -289,6 +306,7 @@ follow(Update *u, Work *work, bool renamed)
 		/* an index and its constraint are renamed together, and announced as one */
 		Oid			constraint = get_index_constraint(objid);
 
+		add_whole_index(u, work);
 		if (OidIsValid(constraint))
 			(void) add(u, ConstraintRelationId, constraint, false);
 	}

@@ -5,6 +5,8 @@
  */
 #include "compat.h"
 
+#include "utils/builtins.h"
+
 #include "ddl/drift.h"
 #include "ddl/verify.h"
 #include "errors.h"
@@ -54,6 +56,27 @@ warn(int64 version, const char *differ)
 			 errhint("SELECT * FROM schemadrift.drift; SELECT * FROM schemadrift.repair_plan().")));
 }
 
+/* With what to type, as far as it is known here. */
+static void
+pg_attribute_noreturn()
+halt(int64 version, const char *differ)
+{
+	SdEntry    *entry = sd_log_entry(version);
+	const char *name = quote_literal_cstr(entry && entry->name ? entry->name : "");
+	SdSelf		self;
+
+	if (!sd_self_read(&self) || entry == NULL)
+		elog(ERROR, "version " INT64_FORMAT " is not in the log", version);
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_DIVERGED),
+			 errmsg("version " INT64_FORMAT " does not leave here what it left at its origin", version),
+			 errdetail_internal("%s", differ),
+			 errhint("Compare: SELECT * FROM schemadrift.diff(%s, %s); and the data that the migration depends on. Mend it here with schemadrift.ddl_mode = off, then "
+					 "SELECT schemadrift.retry(%s); or take it back: SELECT schemadrift.revert(%s); "
+					 "or go on with the difference: SELECT schemadrift.set_policy('{\"on_drift\": \"warn\"}').",
+					 quote_literal_cstr(self.region), quote_literal_cstr(entry->origin), name, name)));
+}
+
 void
 sd_verify_entry(int64 version, Jsonb *payload, const SdDigest *before, List *changed, const SdDigest *after)
 {
@@ -90,11 +113,5 @@ sd_verify_entry(int64 version, Jsonb *payload, const SdDigest *before, List *cha
 		warn(version, differ);
 		return;
 	}
-	ereport(ERROR,
-			(errcode(SD_ERRCODE_DIVERGED),
-			 errmsg("version " INT64_FORMAT " does not leave here what it left at its origin", version),
-			 errdetail_internal("%s", differ),
-			 errhint("Compare these objects with the origin's, and the data they depend on: SELECT * FROM schemadrift.drift. "
-					 "Then SELECT schemadrift.retry(), or revert() the migration; "
-					 "or go on with the difference: set_policy('{\"on_drift\": \"warn\"}').")));
+	halt(version, differ);
 }

@@ -7,6 +7,7 @@
 #include "compat.h"
 
 #include "utils/builtins.h"
+#include "utils/json.h"
 
 #include "ddl/capture.h"
 #include "ddl/properties.h"
@@ -103,6 +104,37 @@ with_parts(List *rows, SdDriftRow *object)
 	return wanted;
 }
 
+/*
+ * Whatever it names must be in the other regions as it is here, or the statements fail there, and halt them: what has drifted itself is
+ * to be accepted with it, or before.
+ */
+static void
+require_needs(List *rows)
+{
+	List	   *kinds = NIL;
+	List	   *identities = NIL;
+	List	   *needed;
+	SdScope		scope;
+	ListCell   *cell;
+
+	foreach(cell, rows)
+	{
+		SdDriftRow *row = lfirst(cell);
+
+		kinds = lappend(kinds, row->kind);
+		identities = lappend(identities, row->identity);
+	}
+	sd_store_enter(&scope);
+	needed = sd_drift_needed(kinds, identities);
+	sd_store_leave(&scope);
+	if (needed != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("what is to be accepted depends on what has drifted itself"),
+				 errdetail_internal("In the other regions this is otherwise: %s.", object_lines(needed)),
+				 errhint("Accept that first, such as '%s', or all of it: '" EVERYTHING "'.", object_lines(list_make1(linitial(needed))))));
+}
+
 /* ---- the text ---- */
 
 static List *
@@ -138,8 +170,8 @@ refuse_step(const SdRepairStep *step)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_CANNOT_COORDINATE),
 				 errmsg("to accept %s %s would destroy data in the other regions", step->kind, step->identity),
-				 errdetail_internal("It takes: %s%s%s", step->statement, step->note ? ": " : "", step->note ? step->note : ""),
-				 errhint("If that is wanted, apply() it in another region, with IF EXISTS: then it does nothing here.")));
+				 errdetail_internal("It takes: %s%s%s", step->statement, step->note ? ": it " : "", step->note ? step->note : ""),
+				 errhint("If that is wanted, say why: accept_drift(region, object, loss => 'reason').")));
 	ereport(ERROR,
 			(errcode(SD_ERRCODE_CANNOT_COORDINATE),
 			 errmsg("there is no statement that makes %s %s in the other regions what it is here", step->kind, step->identity),
@@ -147,8 +179,41 @@ refuse_step(const SdRepairStep *step)
 			 errhint("Make it equal by hand, here or there: SELECT * FROM schemadrift.repair_plan().")));
 }
 
+/*
+ * New labels of enums cannot be used in the transaction that adds them: where there are any, only their types are accepted now.
+ */
+static List *
+with_labels_first(List *steps, List *rows, List **now)
+{
+	List	   *labelled = NIL;
+	ListCell   *cell;
+	ListCell   *other;
+
+	foreach(cell, rows)
+		foreach(other, steps)
+		{
+			SdRepairStep *step = lfirst(other);
+			SdDriftRow *row = lfirst(cell);
+
+			if (step->phase == SD_REPAIR_LABELS && strcmp(step->kind, row->kind) == 0 && strcmp(step->identity, row->identity) == 0)
+			{
+				labelled = lappend(labelled, row);
+				break;
+			}
+		}
+	*now = rows;
+	if (labelled == NIL || list_length(labelled) == list_length(rows))
+		return steps;
+	ereport(NOTICE,
+			(errmsg("only new labels of enums are accepted now"),
+			 errdetail("They cannot be used in the transaction that adds them. It is: %s.", object_lines(labelled)),
+			 errhint("When this is committed, accept the rest by the same call.")));
+	*now = labelled;
+	return steps_for(labelled);
+}
+
 static char *
-text_of(List *steps, const SdDriftRow *object)
+text_of(List *steps, const SdDriftRow *object, bool loses)
 {
 	StringInfoData text;
 	ListCell   *cell;
@@ -158,7 +223,7 @@ text_of(List *steps, const SdDriftRow *object)
 	{
 		SdRepairStep *step = lfirst(cell);
 
-		if (step->phase == SD_REPAIR_LOSE || step->phase == SD_REPAIR_CANNOT)
+		if ((step->phase == SD_REPAIR_LOSE && !loses) || step->phase == SD_REPAIR_CANNOT)
 			refuse_step(step);
 		appendStringInfo(&text, "%s;\n", step->statement);
 	}
@@ -195,20 +260,32 @@ sd_accept_drift(PG_FUNCTION_ARGS)
 {
 	char	   *region = sd_group_text_arg(fcinfo, 0, "region");
 	char	   *name = sd_group_text_arg(fcinfo, 1, "object");
+	char	   *down = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	char	   *loss = PG_ARGISNULL(3) ? NULL : sd_group_text_arg(fcinfo, 3, "loss");
 	SdDriftRow *object;
+	List	   *steps;
+	StringInfoData payload;
 	List	   *rows;
 	SdScript   *script;
 	SdRunAs    *run_as;
 	char	   *text;
 
+	if (loss && loss[strspn(loss, " \t\r\n")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a loss needs a reason")));
 	sd_change_require("accept_drift");
 	rows = read_rows(region);
 	object = find_object(rows, name);
 	if (strcmp(name, EVERYTHING) != 0)
 		rows = with_parts(rows, object);
-	text = text_of(steps_for(rows), object);
+	steps = with_labels_first(steps_for(rows), rows, &rows);
+	require_needs(rows);
+	text = text_of(steps, object, loss != NULL);
 
 	script = sd_script_parse(text);
+	if (down)
+		(void) sd_script_parse(down);
 	run_as = sd_capture_run_as();
 	sd_gate_require_allowed_run_as(run_as);
 	sd_gate_check_text(text);
@@ -217,8 +294,14 @@ sd_accept_drift(PG_FUNCTION_ARGS)
 	sd_change_begin(sd_change_needs(sd_script_needs(script), run_as));
 	sd_change_require("accept_drift");
 	sd_change_notice();
-	sd_change_describe(SD_KIND_MIGRATION, psprintf("accept-%.8s", sd_uuid_text(sd_change_entry_id())), 0,
-					   psprintf("%s" SD_ENTRY_ACCEPTS, sd_script_to_json(text, NULL, NULL, run_as)), true);
+	initStringInfo(&payload);
+	appendStringInfo(&payload, "%s" SD_ENTRY_ACCEPTS, sd_script_to_json(text, down, NULL, run_as));
+	if (loss)
+	{
+		appendStringInfoString(&payload, ",\"loss\":");
+		escape_json(&payload, loss);
+	}
+	sd_change_describe(SD_KIND_MIGRATION, psprintf("accept-%.8s", sd_uuid_text(sd_change_entry_id())), 0, payload.data, true);
 	sd_change_accept(rows);
 	PG_RETURN_INT64(sd_change_version());
 }

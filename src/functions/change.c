@@ -11,6 +11,7 @@
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 
+#include "ddl/history_rows.h"
 #include "ddl/options.h"
 #include "ddl/script.h"
 #include "errors.h"
@@ -206,6 +207,7 @@ sd_apply(PG_FUNCTION_ARGS)
 	SdScript   *script;
 	SdRunAs    *run_as;
 	SdTimeLimit limit;
+	CommandId	from;
 	int64		version;
 
 	sd_change_script_args(fcinfo, name, &args);
@@ -237,7 +239,9 @@ sd_apply(PG_FUNCTION_ARGS)
 	sd_change_notice();
 
 	limit = sd_time_limit_start(sd_options_timeout_ms(args.options));
+	from = sd_history_text_begin();
 	sd_script_run(script, SD_EXECUTING_SCRIPT);
+	sd_history_text_end(from);
 	sd_time_limit_end(&limit);
 
 	sd_change_describe(SD_KIND_MIGRATION, name, 0,

@@ -19,10 +19,6 @@
 PG_FUNCTION_INFO_V1(sd_diff);
 PG_FUNCTION_INFO_V1(sd_differing);
 
-/* Of a value, in characters: both sides on one line of a terminal. */
-#define SHOWN_LENGTH	40
-#define SHOWN_BEFORE	10		/* of what both have, before the first difference */
-
 #define NAMED_MOST		3		/* properties in a row of view drift */
 
 typedef struct Diff
@@ -52,52 +48,11 @@ tell_versions(const Diff *diff)
 						   diff->a->region, diff->a->version, diff->b->region, diff->b->version)));
 }
 
-/* ---- values, short ---- */
-
-static const char *
-forward(const char *text, int characters)
-{
-	while (*text && characters-- > 0)
-		text += pg_mblen(text);
-	return text;
-}
-
-/* From a little before the place where they differ; one line. */
 static Datum
 shown(const char *value, const char *other, bool *isnull)
 {
-	const char *from = value;
-	StringInfoData out;
-	const char *end;
-	int			same = 0;
-
 	*isnull = value == NULL;
-	if (value == NULL)
-		return (Datum) 0;
-	if (other && pg_mbstrlen(value) > SHOWN_LENGTH)
-	{
-		const char *x = value;
-		const char *y = other;
-
-		while (*x && *y && pg_mblen(x) == pg_mblen(y) && memcmp(x, y, pg_mblen(x)) == 0)
-		{
-			x += pg_mblen(x);
-			y += pg_mblen(y);
-			same++;
-		}
-		from = forward(value, Max(Min(same - SHOWN_BEFORE, pg_mbstrlen(value) - SHOWN_LENGTH), 0));
-	}
-	end = forward(from, SHOWN_LENGTH);
-	initStringInfo(&out);
-	if (from > value)
-		appendStringInfoString(&out, "...");
-	appendBinaryStringInfo(&out, from, end - from);
-	if (*end)
-		appendStringInfoString(&out, "...");
-	for (char *c = out.data; *c; c++)
-		if (*c == '\n' || *c == '\t')
-			*c = ' ';
-	return CStringGetTextDatum(out.data);
+	return value ? CStringGetTextDatum(sd_property_shown(value, other)) : (Datum) 0;
 }
 
 /* ---- rows ---- */

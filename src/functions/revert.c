@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
+#include "ddl/history_rows.h"
 #include "ddl/online.h"
 #include "ddl/options.h"
 #include "ddl/script.h"
@@ -37,6 +38,8 @@ typedef struct Target
 	SdRunAs    *run_as;
 	Jsonb	   *options;
 	Jsonb	   *objects;		/* that it changed; NULL: not known */
+	List	   *rows;			/* of tools' histories (SdHistoryRows), that take back those which came with it */
+	const char *emptied;		/* table of which it removed rows that are not recorded; NULL: none */
 	bool		online;			/* it is an online entry */
 	bool		open;			/* ... which has no result yet */
 	bool		alone;			/* ... and whose way back commits by itself in the middle */
@@ -254,6 +257,8 @@ find_target(Target *target)
 	target->down = sd_json_text(payload, "down");
 	target->options = sd_json_object(payload, "options");
 	target->objects = sd_json_object(payload, "objects");
+	/* those that were written beside it go, those that were deleted come back */
+	target->rows = sd_history_inverse(sd_history_from_json(sd_json_object(payload, SD_ROWS_KEY)), &target->emptied);
 	if (strcmp(entry->kind, SD_KIND_ONLINE) == 0)
 		look_at_online(target, payload);
 	if (!target->open)
@@ -298,13 +303,17 @@ run_down(Target *target)
 	ErrorContextCallback whose = {error_context_stack, say_whose, target};
 	SdScope		scope;
 	SdTimeLimit limit;
+	CommandId	from = sd_history_text_begin();
 
 	sd_script_execute("SET CONSTRAINTS ALL IMMEDIATE", SD_EXECUTING_SCRIPT);
 	limit = sd_time_limit_start(sd_options_timeout_ms(target->options));
 	error_context_stack = &whose;
 	sd_script_execute_as(target->down, target->run_as, SD_EXECUTING_SCRIPT);
 	error_context_stack = whose.previous;
+	target->rows = sd_history_existing(target->rows);
+	sd_history_write(target->rows, SD_EXECUTING_SCRIPT);
 	sd_time_limit_end(&limit);
+	sd_history_text_end(from);
 	sd_store_enter(&scope);
 	refuse_later(target, &gone, target->objects);
 	sd_store_leave(&scope);
@@ -323,6 +332,8 @@ make_payload(const Target *target)
 		escape_json(&out, target->down);
 		appendStringInfo(&out, ",\"run_as\":%s", sd_run_as_to_json(target->run_as));
 	}
+	if (target->down && target->rows != NIL)
+		appendStringInfo(&out, ",\"" SD_UNDO_ROWS_KEY "\":%s", sd_history_to_json(target->rows));
 	if (target->options)
 		appendStringInfo(&out, ",\"options\":%s", json_text(target->options));
 	return out.data;
@@ -410,6 +421,10 @@ sd_revert(PG_FUNCTION_ARGS)
 	if (target.online && (target.open || target.alone))
 		PG_RETURN_INT64(revert_online(&target));
 	sd_change_notice();
+	if (target.emptied)
+		ereport(WARNING,
+				(errmsg("rows that migration \"%s\" removed from %s do not come back", target.name, target.emptied),
+				 errdetail("It emptied that table, and what was in it is not recorded.")));
 	if (target.applied_here)
 		run_down(&target);
 	sd_change_describe(target.applied_everywhere ? SD_KIND_REVERT : SD_KIND_SUPERSEDE, target.name, target.version,

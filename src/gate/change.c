@@ -17,6 +17,7 @@
 #include "ddl/lock.h"
 #include "errors.h"
 #include "gate/change.h"
+#include "gate/history.h"
 #include "gate/internal.h"
 #include "settings.h"
 #include "store/drift.h"
@@ -121,8 +122,15 @@ wait_applied(int64 version, int64 deadline)
 	ConditionVariableCancelSleep();
 }
 
+/* Of an entry that is described already: would regions write rows that come with it? */
+static bool
+takes_rows(void)
+{
+	return strcmp(sd_change.kind, SD_KIND_MIGRATION) == 0 || strcmp(sd_change.kind, SD_KIND_REVERT) == 0;
+}
+
 static void
-begin(List *needs, bool supersedes)
+begin(List *needs, bool supersedes, bool rows)
 {
 	SdDatabase *db = sd_shared_mine();
 	int64		deadline;
@@ -135,7 +143,7 @@ begin(List *needs, bool supersedes)
 	{
 		refuse_doomed();
 		/* what it is has been said, and this would not be part of it: happen here, and nowhere else */
-		if (sd_change.kind != NULL)
+		if (sd_change.kind != NULL && !(rows && takes_rows()))
 			ereport(ERROR,
 					(errcode(SD_ERRCODE_CANNOT_COORDINATE),
 					 errmsg("cannot change the schema again in this transaction"),
@@ -207,13 +215,19 @@ begin(List *needs, bool supersedes)
 void
 sd_change_begin(List *needs)
 {
-	begin(needs, false);
+	begin(needs, false, false);
+}
+
+void
+sd_change_begin_rows(List *needs)
+{
+	begin(needs, false, true);
 }
 
 void
 sd_change_begin_supersede(List *needs)
 {
-	begin(needs, true);
+	begin(needs, true, false);
 }
 
 void
@@ -227,7 +241,7 @@ void
 sd_change_begin_config(void)
 {
 	sd_change.config = true;
-	begin(NIL, false);
+	begin(NIL, false, false);
 }
 
 bool
@@ -323,24 +337,43 @@ forget(void)
 	memset(&sd_change, 0, sizeof(sd_change));
 }
 
+/* Written before it was said what the entry is: one that regions do not run, or not all of them. */
+static void
+refuse_rows(List *rows)
+{
+	if (rows == NIL || sd_change.kind == NULL || takes_rows())
+		return;
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+			 errmsg("rows of a migration tool's history cannot be part of this transaction"),
+			 errdetail("It makes an entry of kind \"%s\", with which rows do not go to other regions.", sd_change.kind),
+			 errhint("Nothing happened. COMMIT between the two.")));
+}
+
 static void
 pre_commit(void)
 {
 	List	   *commands;
 	List	   *observed;
 	List	   *bypassed;
+	List	   *rows;
 
 	commands = sd_capture_commands(SD_DISPOSE_COORDINATE);
 	observed = sd_capture_commands(SD_DISPOSE_OBSERVE);
 	bypassed = sd_capture_commands(SD_DISPOSE_BYPASS);
-	if (observed == NIL && bypassed == NIL && sd_change.stage == SD_STAGE_NONE)
+	if (observed == NIL && bypassed == NIL && sd_change.stage == SD_STAGE_NONE && !sd_history_noted)
 		return;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
+	rows = sd_history_rows();
 	if (bypassed != NIL || observed != NIL)
 		sd_commit_outside(bypassed, observed);
-	if (sd_change.stage == SD_STAGE_GRANTED && (commands != NIL || sd_change.kind != NULL))
-		sd_commit_entry(commands);
+	if (sd_change.stage == SD_STAGE_GRANTED && (commands != NIL || sd_change.kind != NULL || rows != NIL))
+	{
+		refuse_rows(rows);
+		sd_history_tell_others();
+		sd_commit_entry(commands, rows);
+	}
 	PopActiveSnapshot();
 }
 
@@ -385,7 +418,8 @@ static void
 at_transaction_event(XactEvent event, void *arg)
 {
 	(void) arg;
-	if (unlikely(sd_change.db != NULL || sd_change.subject[0] != '\0' || sd_change.barrier != 0 || !sd_capture_is_empty()))
+	if (unlikely(sd_change.db != NULL || sd_change.subject[0] != '\0' || sd_change.barrier != 0 || !sd_capture_is_empty() ||
+				 sd_history_noted))
 		end_of_change(event);
 }
 

@@ -32,6 +32,12 @@ extern void sd_change_begin_supersede(List *needs);
  */
 extern void sd_change_begin_config(void);
 
+/*
+ * As sd_change_begin, for rows of a migration tool's history, which go with whatever the entry is: also after it was described, if
+ * it is one that regions run.
+ */
+extern void sd_change_begin_rows(List *needs);
+
 /* The entry's barrier, a version of the log. */
 extern void sd_change_set_barrier(int64 version);
 

@@ -19,6 +19,7 @@
 #include "ddl/capture.h"
 #include "ddl/digest.h"
 #include "ddl/drift.h"
+#include "ddl/history_rows.h"
 #include "ddl/online.h"
 #include "errors.h"
 #include "gate/change.h"
@@ -75,7 +76,7 @@ refuse_drifted_relations(void)
 
 /* The entry's bytes; *after is this region's digest once it is applied. */
 static SdEntry
-build_entry(List *commands, const SdApplied *applied, SdDigest *after)
+build_entry(List *commands, List *rows, const SdApplied *applied, SdDigest *after)
 {
 	SdEntry		entry = {0};
 	StringInfoData payload;
@@ -110,8 +111,10 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 	appendStringInfoChar(&payload, '{');
 	if (sd_change.kind)
 		appendStringInfoString(&payload, sd_change.payload);
-	else
+	else if (commands != NIL)
 		appendStringInfo(&payload, "\"commands\":%s", sd_commands_to_json(commands));
+	if (rows != NIL)
+		appendStringInfo(&payload, "%s\"" SD_ROWS_KEY "\":%s", sd_change.kind || commands != NIL ? "," : "", sd_history_to_json(rows));
 	append_hash(&payload, "before", before.byte);
 	append_hash(&payload, "after", logged.byte);
 	appendStringInfo(&payload, ",\"form\":%d,\"objects\":[", SD_DIGEST_FORM);
@@ -141,7 +144,7 @@ build_entry(List *commands, const SdApplied *applied, SdDigest *after)
 	entry.n = sd_log_next_dot(self.region, self.incarnation);
 	entry.hlc = sd_shared_next_hlc(sd_change.db, sd_log_newest_hlc());
 	entry.author = GetUserNameFromId(GetSessionUserId(), false);
-	entry.protocol = sd_change.kind ? sd_change.protocol : SD_PROTOCOL_OLDEST;
+	entry.protocol = rows != NIL ? 2 : sd_change.kind ? sd_change.protocol : SD_PROTOCOL_OLDEST;
 	entry.target = sd_change.target;
 	entry.barrier = sd_change.barrier;
 	sd_entry_encode(&entry, payload.data);
@@ -359,7 +362,7 @@ trust_lease(void)
 #endif
 
 void
-sd_commit_entry(List *commands)
+sd_commit_entry(List *commands, List *rows)
 {
 	SdScope		scope;
 	SdApplied	applied;
@@ -375,7 +378,7 @@ sd_commit_entry(List *commands)
 	sd_store_enter(&scope);
 	sd_digest_row_lock();
 	sd_applied_read(&applied);
-	entry = build_entry(commands, &applied, &after);
+	entry = build_entry(commands, rows, &applied, &after);
 
 	trust_lease();
 	sd_waitpoint("before-accept");

@@ -38,6 +38,7 @@
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 
+#include "analysis/probe.h"
 #include "databases.h"
 #include "ddl/capture.h"
 #include "ddl/classify.h"
@@ -46,7 +47,9 @@
 #include "ddl/script.h"
 #include "ddl/touched.h"
 #include "errors.h"
+#include "ddl/history_rows.h"
 #include "gate/change.h"
+#include "gate/history.h"
 #include "gate/hooks.h"
 #include "gate/internal.h"
 #include "gate/mode.h"
@@ -76,6 +79,12 @@ typedef struct SdRunning
 } SdRunning;
 
 static SdRunning *running = NULL;
+
+bool
+sd_hooks_in_statement(void)
+{
+	return running != NULL;
+}
 
 /* Under a statement that changes no schema, whatever it does to catalogs. */
 static bool passing = false;
@@ -228,6 +237,9 @@ object_accessed(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id
 		previous_access(access, class_id, object_id, sub_id, arg);
 	if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP)
 		return;
+	/* of a copy that is rolled back */
+	if (sd_probing)
+		return;
 	sd_databases_object_access(access, class_id, object_id);
 	object_touched(access, class_id, object_id, sub_id, arg);
 }
@@ -341,7 +353,16 @@ run_alone(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 {
 	sd_capture_require_outside();
 	sd_capture_add(sd_capture_make(u->pstmt, u->query_string, disposition_of(mode), verdict->class));
-	pass_by(u);
+	PG_TRY();
+	{
+		pass_by(u);
+	}
+	PG_CATCH();
+	{
+		sd_suspect_note_failed();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	sd_suspect_note();			/* what it did is found by looking */
 }
 
@@ -430,6 +451,7 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	bool		script = sd_executing() == SD_EXECUTING_SCRIPT;
 	SdCommand  *command = NULL;
 	SdNoop		noop;
+	CommandId	from;
 
 	if (!script)
 	{
@@ -465,7 +487,9 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	statement.watches_made = statement.watches_lock ||
 		((script || refuses(mode)) && OidIsValid(LookupNamespaceNoError("pg_temp")));
 
+	from = sd_history_text_begin();
 	run_watched(u, &statement);
+	sd_history_text_end(from);
 
 	if (statement.watches_lock)
 		sd_gate_check_made(statement.made, statement.tag);
@@ -476,9 +500,8 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	sd_capture_add(command);
 }
 
-/* is the gate for this process at all? */
-static bool
-gate_applies(void)
+bool
+sd_hooks_apply(void)
 {
 	return IsUnderPostmaster && !IsBinaryUpgrade && OidIsValid(MyDatabaseId) &&
 		!IsParallelWorker() && !IsLogicalWorker() && MyBackendType != B_AUTOVAC_WORKER &&
@@ -546,6 +569,11 @@ gate_statement(const SdUtility *u)
 	SdVerdict	verdict;
 	SdDdlMode	mode;
 
+	if (sd_probing)
+	{
+		pass_on(u);
+		return;
+	}
 	/* parts of a statement that this hook has already seen */
 	if (u->context == PROCESS_UTILITY_SUBCOMMAND || (running && running->owns_inner))
 	{
@@ -565,7 +593,7 @@ gate_statement(const SdUtility *u)
 		pass_by(u);
 		return;
 	}
-	if (!gate_applies() || XactReadOnly || is_in_no_group(stmt))
+	if (!sd_hooks_apply() || XactReadOnly || is_in_no_group(stmt))
 	{
 		pass_on(u);
 		return;
@@ -611,6 +639,15 @@ gate_statement(const SdUtility *u)
 	}
 }
 
+/* Of a script this database's digests follow by themselves. */
+static void
+note_renamed_role(void)
+{
+	if (sd_executing() == SD_EXECUTING_NOTHING)
+		sd_suspect_note();
+	sd_suspect_note_elsewhere();
+}
+
 static void
 sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 				   ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
@@ -625,7 +662,6 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 		case T_VariableShowStmt:
 		case T_DoStmt:
 		case T_CallStmt:
-		case T_CopyStmt:
 		case T_PrepareStmt:
 		case T_ExecuteStmt:
 		case T_DeallocateStmt:
@@ -641,15 +677,25 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 		case T_LoadStmt:
 			/* maintenance: local, and nothing has to be known about it */
 		case T_LockStmt:
+			break;
+
+			/* the executor does not tell of them */
+		case T_CopyStmt:
+			sd_history_before_copy((CopyStmt *) pstmt->utilityStmt);
+			break;
 		case T_TruncateStmt:
+			sd_history_before_truncate((TruncateStmt *) pstmt->utilityStmt);
 			break;
 		case T_VacuumStmt:
 			pass_by(&u);
 			return;
 		case T_ReindexStmt:
+			/* of an invalid index it makes a valid one; in a script, everywhere */
+			if (sd_executing() != SD_EXECUTING_NOTHING)
+				sd_touched_statement(sd_capture_touched(), pstmt->utilityStmt);
 			pass_by(&u);
-			/* CONCURRENTLY gives indexes other OIDs: best written down before the next change meets one and looks at everything */
-			if (!IsTransactionBlock())
+			/* and CONCURRENTLY gives indexes other OIDs: best written down before the next change meets one and looks at everything */
+			if (sd_executing() == SD_EXECUTING_NOTHING)
 				sd_suspect_note();
 			return;
 
@@ -665,9 +711,8 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 			sd_databases_before(pstmt->utilityStmt, context);
 			gate_statement(&u);
 			/* roles are local, but definitions name them: owners, privileges, policies */
-			if (IsA(pstmt->utilityStmt, RenameStmt) && ((RenameStmt *) pstmt->utilityStmt)->renameType == OBJECT_ROLE &&
-				sd_executing() == SD_EXECUTING_NOTHING)
-				sd_suspect_note();
+			if (IsA(pstmt->utilityStmt, RenameStmt) && ((RenameStmt *) pstmt->utilityStmt)->renameType == OBJECT_ROLE)
+				note_renamed_role();
 			return;
 
 		default:

@@ -93,7 +93,8 @@ extern void sd_doomed_leave(const ErrorContextCallback *callback);
 
 /* ---- commit.c ---- */
 
-extern void sd_commit_entry(List *commands);
+/* commands: of SdCommand; rows: of SdHistoryRows, which go with it */
+extern void sd_commit_entry(List *commands, List *rows);
 
 /* The commit record of what sd_commit_entry() voted for is written. */
 extern void sd_commit_done(void);

@@ -282,6 +282,18 @@ sd_gate_check_statement(Node *stmt, CommandTag tag)
 }
 
 void
+sd_gate_check_rows(const char *schema, const char *name)
+{
+	sd_gate_check_scope(CMDTAG_INSERT);
+	if (!sd_gate_watches_lock())
+		return;
+	if (sd_gate_policy()->lock.all)
+		refuse_locked(CMDTAG_INSERT, NULL, NULL);
+	if (is_locked_name(schema, name))
+		refuse_locked(CMDTAG_INSERT, met_schema, met_name);
+}
+
+void
 sd_gate_check_text(const char *text)
 {
 	ListCell   *lc;

@@ -21,6 +21,9 @@ extern void sd_gate_check_scope(CommandTag tag);
  */
 extern void sd_gate_check_statement(Node *stmt, CommandTag tag);
 
+/* Rows of a migration tool's history, before they are written: scope and lock of their table. */
+extern void sd_gate_check_rows(const char *schema, const char *name);
+
 /* The same for all statements of a text, as far as their names tell it now. */
 extern void sd_gate_check_text(const char *text);
 

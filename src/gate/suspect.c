@@ -18,40 +18,73 @@
 #include "ddl/describe.h"
 #include "ddl/place.h"
 #include "ddl/script.h"
+#include "gate/history.h"
 #include "gate/suspect.h"
 #include "shared.h"
 
 static ExecutorStart_hook_type previous_start = NULL;
 static bool noted = false;
+static bool noted_elsewhere = false;
+static bool noted_failed = false;
 
-/* Nothing here can fail: it runs in the commit callback. */
 static void
-at_end(XactEvent event, void *arg)
+have_looked_at(SdDatabase *db)
 {
-	SdDatabase *db;
-
-	(void) arg;
-	if (!noted || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
-		return;
-	noted = false;
-	db = event == XACT_EVENT_COMMIT ? sd_shared_mine() : NULL;
-	if (db == NULL)
-		return;
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
 	db->verify_now = true;
 	LWLockRelease(&db->lock);
 	sd_shared_wake(db);
 }
 
-void
-sd_suspect_note(void)
+/* Nothing here can fail: it runs in the commit callback.  A slot that no database has is made anew when one takes it. */
+static void
+at_end(XactEvent event, void *arg)
+{
+	SdDatabase *mine;
+	bool		here = event == XACT_EVENT_ABORT ? noted_failed : noted;
+	bool		elsewhere = noted_elsewhere && event == XACT_EVENT_COMMIT;
+
+	(void) arg;
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	noted = noted_elsewhere = noted_failed = false;
+	if ((!here && !elsewhere) || event == XACT_EVENT_PREPARE)
+		return;
+	mine = sd_shared_mine();
+	if (here && mine)
+		have_looked_at(mine);
+	for (int i = 0; elsewhere && i < sd_shared->n_databases; i++)
+		if (sd_shared_slot(i) != mine)
+			have_looked_at(sd_shared_slot(i));
+}
+
+static void
+note(bool *what)
 {
 	static bool registered = false;
 
 	if (!registered)
 		RegisterXactCallback(at_end, NULL);
 	registered = true;
-	noted = true;
+	*what = true;
+}
+
+void
+sd_suspect_note(void)
+{
+	note(&noted);
+}
+
+void
+sd_suspect_note_failed(void)
+{
+	note(&noted_failed);
+}
+
+void
+sd_suspect_note_elsewhere(void)
+{
+	note(&noted_elsewhere);
 }
 
 void
@@ -89,8 +122,13 @@ look_at_targets(const QueryDesc *query)
 
 	foreach(cell, query->plannedstmt->resultRelations)
 	{
-		if (rt_fetch(lfirst_int(cell), query->plannedstmt->rtable)->relid >= FirstNormalObjectId)
+		Oid			relation = rt_fetch(lfirst_int(cell), query->plannedstmt->rtable)->relid;
+
+		if (relation >= FirstNormalObjectId)
+		{
+			sd_history_before_write(relation);
 			continue;
+		}
 		/* of a script it is what all regions do, but nobody can tell what it is about */
 		if (sd_executing() != SD_EXECUTING_NOTHING)
 			sd_touched_everything(sd_capture_touched());
@@ -102,7 +140,7 @@ look_at_targets(const QueryDesc *query)
 static void
 start(QueryDesc *query, int flags)
 {
-	if (unlikely(query->plannedstmt->resultRelations != NIL))
+	if (unlikely(query->plannedstmt->resultRelations != NIL && (flags & EXEC_FLAG_EXPLAIN_ONLY) == 0))
 		look_at_targets(query);
 	if (previous_start)
 		previous_start(query, flags);

@@ -14,6 +14,12 @@ extern void sd_suspect_init(void);
 /* This transaction did so. */
 extern void sd_suspect_note(void);
 
+/* It fails, and left something all the same: it has committed in between. */
+extern void sd_suspect_note_failed(void);
+
+/* It changed what the schemas of this server's other databases name: a role. */
+extern void sd_suspect_note_elsewhere(void);
+
 /* An access to an object outside of any statement that the gate looks at. */
 extern void sd_suspect_object(Oid class_id, Oid object_id);
 

@@ -29,6 +29,18 @@ COMMENT ON COLUMN schemadrift_store.drift.found IS
 COMMENT ON COLUMN schemadrift_store.drift.acknowledged IS 'of differences that join() adopted: why';
 COMMENT ON COLUMN schemadrift_store.drift.author IS 'in a copy: who made that change, as the region told; of this region bypass says it';
 
+CREATE TABLE schemadrift_store.said
+(
+	kind text COLLATE "C" NOT NULL,
+	identity text COLLATE "C" NOT NULL,
+	hash bytea NOT NULL,
+	definition text,
+	PRIMARY KEY (kind, identity)
+);
+COMMENT ON TABLE schemadrift_store.said IS
+	'objects of the version at which this region is halted with SD008, as the entry says they are; else empty';
+COMMENT ON COLUMN schemadrift_store.said.definition IS 'canonical definition, as a region that has it so told; null: none has yet';
+
 -- table bypass is of the first released version
 ALTER TABLE schemadrift_store.bypass ADD COLUMN settled timestamptz;
 COMMENT ON COLUMN schemadrift_store.bypass.settled IS

@@ -9,9 +9,11 @@
 #include "utils/timestamp.h"
 
 #include "store/drift.h"
+#include "store/entry.h"
 #include "store/protocol.h"
 #include "store/rows.h"
 #include "store/sql.h"
+#include "store/state.h"
 
 #define COLUMNS "kind, identity, expected, actual, expected_definition, actual_definition, since, change, found, acknowledged"
 #define AUTHOR	", CASE region WHEN (SELECT region FROM schemadrift_store.self) THEN " \
@@ -102,6 +104,29 @@ sd_drift_find(const char *region, List *kinds, List *identities)
 	values[1] = sd_row_texts(kinds);
 	values[2] = sd_row_texts(identities);
 	return read_rows(sd_store_run(&statement, values, nulls, SD_ANY_ROWS));
+}
+
+/*
+ * With an object counts what hangs on it in pg_depend: a view's rule, a default.  Of what these refer to, a row type is its table's, an array
+ * its element's.  What is otherwise in a schema, or in a function, keeps nobody from making what names it.
+ */
+List *
+sd_drift_needed(List *kinds, List *identities)
+{
+	static SdStatement statement = {
+		.sql = "WITH RECURSIVE part AS (SELECT classid, objid FROM schemadrift_store.object WHERE (kind, identity) IN (SELECT * FROM unnest($1, $2)) "
+		"UNION SELECT d.classid, d.objid FROM part p JOIN pg_depend d ON d.refclassid = p.classid AND d.refobjid = p.objid "
+		"WHERE d.deptype IN ('a', 'i', 'P', 'S')), "
+		"used (classid, objid) AS (SELECT d.refclassid, d.refobjid FROM part p JOIN pg_depend d ON d.classid = p.classid AND d.objid = p.objid "
+		"UNION SELECT d.refclassid, d.refobjid FROM used u JOIN pg_depend d ON d.classid = u.classid AND d.objid = u.objid WHERE d.deptype = 'i') "
+		"SELECT " COLUMNS AUTHOR " FROM schemadrift_store.drift WHERE region = (SELECT region FROM schemadrift_store.self) "
+		"AND (expected IS NULL OR kind IN ('table', 'foreign table', 'view', 'materialized view', 'type', 'domain')) "
+		"AND (kind, identity) IN (SELECT o.kind, o.identity FROM used JOIN schemadrift_store.object o USING (classid, objid)) "
+		"AND (kind, identity) NOT IN (SELECT * FROM unnest($1, $2)) ORDER BY kind, identity",
+		.nargs = 2, .types = {TEXTARRAYOID, TEXTARRAYOID}
+	};
+
+	return read_rows(sd_store_run(&statement, (Datum[]) {sd_row_texts(kinds), sd_row_texts(identities)}, NULL, SD_ANY_ROWS));
 }
 
 void
@@ -275,6 +300,93 @@ sd_drift_said(Jsonb *objects)
 	}
 	MemoryContextSwitchTo(old);
 	return list;
+}
+
+/* ---- what is asked of others ---- */
+
+void
+sd_said_replace(int64 version)
+{
+	static SdStatement forget = {.sql = "DELETE FROM schemadrift_store.said"};
+	static SdStatement fill = {
+		.sql = "INSERT INTO schemadrift_store.said (kind, identity, hash) "
+		"SELECT DISTINCT ON (kind, identity) kind, identity, decode(hash, 'hex') FROM jsonb_to_recordset($1) AS e (kind text, identity text, hash text) "
+		"WHERE kind IS NOT NULL AND identity IS NOT NULL AND hash ~ '^[0-9a-f]{64}$'",
+		.nargs = 1, .types = {JSONBOID}
+	};
+	SdEntry    *entry;
+	Jsonb	   *objects;
+
+	if (!sd_store_has("said"))
+		return;
+	sd_store_run(&forget, NULL, NULL, SD_ANY_ROWS);
+	entry = version > 0 ? sd_log_entry(version) : NULL;
+	objects = entry ? sd_json_object(sd_entry_payload(entry), "objects") : NULL;
+	if (objects && JB_ROOT_IS_ARRAY(objects))
+		sd_store_run(&fill, (Datum[]) {JsonbPGetDatum(objects)}, NULL, SD_ANY_ROWS);
+}
+
+List *
+sd_said_undefined(int most)
+{
+	static SdStatement statement = {
+		.sql = "SELECT kind, identity FROM schemadrift_store.said WHERE definition IS NULL ORDER BY random() LIMIT $1",
+		.nargs = 1, .types = {INT4OID}
+	};
+	List	   *rows = NIL;
+	SdDriftRow *row;
+	uint64		n;
+	MemoryContext old;
+
+	if (!sd_store_has("said"))
+		return NIL;
+	n = sd_store_run(&statement, (Datum[]) {Int32GetDatum(most)}, NULL, SD_ANY_ROWS);
+	row = SPI_palloc(Max(n, 1) * sizeof(SdDriftRow));
+	old = MemoryContextSwitchTo(GetMemoryChunkContext(row));
+	memset(row, 0, Max(n, 1) * sizeof(SdDriftRow));
+	for (uint64 i = 0; i < n; i++, row++)
+	{
+		row->kind = sd_store_text(i, 1);
+		row->identity = sd_store_text(i, 2);
+		rows = lappend(rows, row);
+	}
+	MemoryContextSwitchTo(old);
+	return rows;
+}
+
+bool
+sd_said_learn_definition(const char *kind, const char *identity, const uint8 *hash, const char *definition)
+{
+	static SdStatement statement = {
+		.sql = "UPDATE schemadrift_store.said SET definition = $4 WHERE kind = $1 AND identity = $2 AND hash = $3 AND definition IS NULL",
+		.nargs = 4, .types = {TEXTOID, TEXTOID, BYTEAOID, TEXTOID}
+	};
+	Datum		values[4];
+
+	if (!sd_store_has("said"))
+		return false;
+	values[0] = CStringGetTextDatum(kind);
+	values[1] = CStringGetTextDatum(identity);
+	values[2] = sd_row_hash_datum(hash);
+	values[3] = CStringGetTextDatum(definition);
+	return sd_store_run(&statement, values, NULL, SD_ANY_ROWS) > 0;
+}
+
+char *
+sd_said_definition(const char *kind, const char *identity, const uint8 *hash)
+{
+	static SdStatement statement = {
+		.sql = "SELECT definition FROM schemadrift_store.said WHERE kind = $1 AND identity = $2 AND hash = $3 AND definition IS NOT NULL",
+		.nargs = 3, .types = {TEXTOID, TEXTOID, BYTEAOID}
+	};
+	Datum		values[3];
+
+	if (!sd_store_has("said"))
+		return NULL;
+	values[0] = CStringGetTextDatum(kind);
+	values[1] = CStringGetTextDatum(identity);
+	values[2] = sd_row_hash_datum(hash);
+	return sd_store_run(&statement, values, NULL, SD_ANY_ROWS) > 0 ? sd_store_text(0, 1) : NULL;
 }
 
 /* ---- changes outside the log ---- */

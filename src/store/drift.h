@@ -48,6 +48,9 @@ extern List *sd_drift_rows(const char *region);
 /* Of these objects, as far as there are rows: lists of char *, equally long. */
 extern List *sd_drift_find(const char *region, List *kinds, List *identities);
 
+/* Rows of this region that these objects depend on, themselves or by what hangs on them, and that are not among them. */
+extern List *sd_drift_needed(List *kinds, List *identities);
+
 /* Inserts or overwrites. */
 extern void sd_drift_put(const char *region, const SdDriftRow *row);
 extern void sd_drift_delete(const char *region, const char *kind, const char *identity);
@@ -78,6 +81,18 @@ typedef struct SdSaid
 
 /* objects: the array of an entry's payload.  Of SdSaid *, by kind and identity; reads table object as a whole. */
 extern List *sd_drift_said(Jsonb *objects);
+
+/* ---- what is asked of others, to say in what a replay differs: table said ---- */
+
+/* The objects of that version's entry, instead of what is there; version 0: none. */
+extern void sd_said_replace(int64 version);
+
+/* As sd_drift_undefined() and sd_drift_learn_definition(); only kind and identity of the rows are set. */
+extern List *sd_said_undefined(int most);
+extern bool sd_said_learn_definition(const char *kind, const char *identity, const uint8 *hash, const char *definition);
+
+/* NULL: no region has told it. */
+extern char *sd_said_definition(const char *kind, const char *identity, const uint8 *hash);
 
 /* ---- changes outside the log, in table bypass ---- */
 

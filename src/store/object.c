@@ -23,6 +23,17 @@ oid_array(const Oid *oids, int n)
 	return PointerGetDatum(construct_array(elements, n, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
 }
 
+static void
+read_hash(SdObjectRow *row, const bytea *hash)
+{
+	if (VARSIZE_ANY_EXHDR(hash) != SD_OBJECT_HASH_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the digest of %s \"%s\" is damaged", row->kind, row->identity),
+				 errhint("Somebody changed the tables of schema schemadrift_store by hand.")));
+	memcpy(row->hash, VARDATA_ANY(hash), SD_OBJECT_HASH_SIZE);
+}
+
 static SdObjectRow *
 read_rows(uint64 n)
 {
@@ -37,12 +48,7 @@ read_rows(uint64 n)
 		rows[i].objid = DatumGetObjectId(sd_store_value(i, 2, &isnull));
 		rows[i].kind = sd_store_text(i, 3);
 		rows[i].identity = sd_store_text(i, 4);
-		if (VARSIZE_ANY_EXHDR(hash) != SD_OBJECT_HASH_SIZE)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("the digest of %s \"%s\" is damaged", rows[i].kind, rows[i].identity),
-					 errhint("Somebody changed the tables of schema schemadrift_store by hand.")));
-		memcpy(rows[i].hash, VARDATA_ANY(hash), SD_OBJECT_HASH_SIZE);
+		read_hash(&rows[i], hash);
 		pfree(hash);
 		rows[i].names = sd_store_int64(i, 6);
 	}
@@ -80,15 +86,85 @@ sd_objects_named(List *kinds, List *identities, int *n_found)
 	return read_rows(*n_found);
 }
 
-SdObjectRow *
-sd_objects_all(int *n_found)
+typedef struct Visit
+{
+	SdObjectVisitor visit;
+	void	   *arg;
+	StringInfoData kind;
+	StringInfoData identity;
+} Visit;
+
+static char *
+terminated(StringInfo buffer, Datum value)
+{
+	text	   *string = DatumGetTextPP(value);
+
+	resetStringInfo(buffer);
+	appendBinaryStringInfo(buffer, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+	return buffer->data;
+}
+
+static void
+visit_slot(void *arg, TupleTableSlot *slot)
+{
+	Visit	   *visit = arg;
+	SdObjectRow row;
+
+	row.classid = DatumGetObjectId(slot->tts_values[0]);
+	row.objid = DatumGetObjectId(slot->tts_values[1]);
+	row.kind = terminated(&visit->kind, slot->tts_values[2]);
+	row.identity = terminated(&visit->identity, slot->tts_values[3]);
+	read_hash(&row, DatumGetByteaPP(slot->tts_values[4]));
+	row.names = DatumGetInt64(slot->tts_values[5]);
+	visit->visit(visit->arg, &row);
+}
+
+void
+sd_objects_each(SdObjectVisitor visitor, void *arg)
 {
 	static SdStatement statement = {
 		.sql = "SELECT classid, objid, kind, identity, hash, names FROM schemadrift_store.object"
 	};
+	Visit		visit = {.visit = visitor, .arg = arg};
 
-	*n_found = sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS);
-	return read_rows(*n_found);
+	initStringInfo(&visit.kind);
+	initStringInfo(&visit.identity);
+	sd_store_each(&statement, visit_slot, &visit);
+	pfree(visit.kind.data);
+	pfree(visit.identity.data);
+}
+
+typedef struct RowArray
+{
+	SdObjectRow *rows;
+	int			n;
+	int			size;
+} RowArray;
+
+static void
+keep_row(void *arg, const SdObjectRow *row)
+{
+	RowArray   *array = arg;
+
+	if (array->n == array->size)
+	{
+		array->size *= 2;
+		array->rows = repalloc_huge(array->rows, array->size * sizeof(SdObjectRow));
+	}
+	array->rows[array->n] = *row;
+	array->rows[array->n].kind = pstrdup(row->kind);
+	array->rows[array->n++].identity = pstrdup(row->identity);
+}
+
+SdObjectRow *
+sd_objects_all(int *n_found)
+{
+	RowArray	array = {.size = 1024};
+
+	array.rows = palloc(array.size * sizeof(SdObjectRow));
+	sd_objects_each(keep_row, &array);
+	*n_found = array.n;
+	return array.rows;
 }
 
 int64

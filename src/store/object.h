@@ -26,6 +26,10 @@ typedef struct SdObjectRow
 extern SdObjectRow *sd_objects_find(const Oid *classids, const Oid *objids, int n, int *n_found);
 extern SdObjectRow *sd_objects_named(List *kinds, List *identities, int *n_found);	/* lists of char *, equally long */
 extern SdObjectRow *sd_objects_all(int *n_found);
+
+/* Each row, which is valid during the call; no statement may be run in it. */
+typedef void (*SdObjectVisitor) (void *arg, const SdObjectRow *row);
+extern void sd_objects_each(SdObjectVisitor visit, void *arg);
 extern int64 sd_objects_count(void);
 
 extern void sd_objects_delete(const Oid *classids, const Oid *objids, int n);

@@ -228,6 +228,12 @@ take_local(Jsonb *value, SdPolicy *policy)
 }
 
 static bool
+take_history_tables(Jsonb *value, SdPolicy *policy)
+{
+	return parse_texts(value, true, &policy->history_tables);
+}
+
+static bool
 take_quorum(Jsonb *value, SdPolicy *policy)
 {
 	return sd_required_parse(value, &policy->quorum);
@@ -288,6 +294,13 @@ const SdPolicyKey sd_policy_keys[] = {
 		"not set: each region's setting schemadrift.ddl_hold_limit.",
 		"an interval such as \"5 min\", or a number of milliseconds, from 1 ms to 24 days",
 		take_hold_limit
+	},
+	{
+		"history_tables", "[]",
+		"Tables besides those of known tools in which a migration tool writes down what it has done, so that their rows go to all "
+		"regions: patterns as in local; with - in front tables that are none.",
+		"an array of patterns, such as [\"ops.deployments\", \"-public.schema_migrations\"]",
+		take_history_tables
 	},
 	{
 		"leadership", "\"work\"",

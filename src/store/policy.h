@@ -47,6 +47,7 @@ typedef struct SdPolicy
 {
 	SdDdlMode	mode;
 	List	   *local;			/* patterns, of char * */
+	List	   *history_tables; /* patterns, of char *; with "-" in front: not these */
 	SdRequired	quorum;
 	SdPolicyLock lock;
 	bool		require_down;

@@ -141,6 +141,8 @@ sd_protocol_needed(const char *kind, Jsonb *payload, const char **what)
 		if (key)
 			*what = psprintf("policy \"%s\"", key);
 	}
+	else if (sd_json_object(payload, "rows") || sd_json_object(payload, "undo_rows"))
+		*what = "rows of a migration tool's history";
 	return *what ? 2 : SD_PROTOCOL_OLDEST;
 }
 

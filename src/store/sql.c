@@ -57,6 +57,21 @@ sd_store_commit(void)
 	SPI_finish();
 }
 
+static void
+prepare(SdStatement *statement)
+{
+	SPIPlanPtr	plan;
+
+	if (statement->plan)
+		return;
+	/* parameters pick rows by key: to plan five times for them is five times for nothing, in a short session all of it */
+	plan = SPI_prepare_cursor(statement->sql, statement->nargs, statement->types, CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", statement->sql, SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	statement->plan = plan;
+}
+
 uint64
 sd_store_run(SdStatement *statement, const Datum *values, const bool *nulls, int rows)
 {
@@ -64,16 +79,7 @@ sd_store_run(SdStatement *statement, const Datum *values, const bool *nulls, int
 	char		flags[SD_STATEMENT_MAX_ARGS];
 	int			result;
 
-	if (statement->plan == NULL)
-	{
-		/* parameters pick rows by key: to plan five times for them is five times for nothing, in a short session all of it */
-		SPIPlanPtr	plan = SPI_prepare_cursor(statement->sql, statement->nargs, statement->types, CURSOR_OPT_GENERIC_PLAN);
-
-		if (plan == NULL)
-			elog(ERROR, "could not prepare \"%s\": %s", statement->sql, SPI_result_code_string(SPI_result));
-		SPI_keepplan(plan);
-		statement->plan = plan;
-	}
+	prepare(statement);
 	for (int i = 0; i < statement->nargs; i++)
 		flags[i] = nulls && nulls[i] ? 'n' : ' ';
 
@@ -89,6 +95,57 @@ sd_store_run(SdStatement *statement, const Datum *values, const bool *nulls, int
 				 errdetail("Expected %d rows, found " UINT64_FORMAT ": %s", rows, SPI_processed, statement->sql),
 				 errhint("Somebody changed the tables of schema schemadrift_store by hand.")));
 	return SPI_processed;
+}
+
+typedef struct Receiver
+{
+	DestReceiver receiver;
+	SdStoreVisitor visit;
+	void	   *arg;
+	MemoryContext context;
+} Receiver;
+
+static bool
+receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	Receiver   *receiver = (Receiver *) self;
+	MemoryContext executor = MemoryContextSwitchTo(receiver->context);
+
+	slot_getallattrs(slot);
+	receiver->visit(receiver->arg, slot);
+	MemoryContextSwitchTo(executor);
+	return true;
+}
+
+static void
+receive_nothing(DestReceiver *self, int operation, TupleDesc type)
+{
+	(void) self;
+	(void) operation;
+	(void) type;
+}
+
+static void
+stop_receiving(DestReceiver *self)
+{
+	(void) self;
+}
+
+void
+sd_store_each(SdStatement *statement, SdStoreVisitor visit, void *arg)
+{
+	Receiver	receiver = {
+		.receiver = {receive, receive_nothing, stop_receiving, stop_receiving, DestNone},
+		.visit = visit, .arg = arg, .context = CurrentMemoryContext
+	};
+	SPIExecuteOptions options = {.dest = &receiver.receiver};
+	int			result;
+
+	prepare(statement);
+	result = SPI_execute_plan_extended(statement->plan, &options);
+	MemoryContextSwitchTo(receiver.context);
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s", statement->sql, SPI_result_code_string(result));
 }
 
 uint64

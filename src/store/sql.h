@@ -56,6 +56,13 @@ typedef struct SdStatement
 extern uint64 sd_store_run(SdStatement *statement, const Datum *values, const bool *nulls, int rows);
 
 /*
+ * Run a statement without arguments, and hand over each row as it is found, instead of keeping them all: the slot is valid during the
+ * call, which is made in the current memory context and may run no statement.
+ */
+typedef void (*SdStoreVisitor) (void *arg, TupleTableSlot *slot);
+extern void sd_store_each(SdStatement *statement, SdStoreVisitor visit, void *arg);
+
+/*
  * A number that is another one whenever a statement that is run now might find other rows than before; 0: nothing is certain,
  * because this transaction has written something.  PostgreSQL counts the transactions that wrote and have ended, in any
  * database, to know whether it can use a snapshot again.  Needs a transaction, no scope.

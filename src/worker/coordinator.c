@@ -177,12 +177,15 @@ static void
 look_at_policy(SdCoordinator *c)
 {
 	Jsonb	   *json = sd_policy_read();
+	SdPolicyValue history;
 	MemoryContext old;
 
 	MemoryContextReset(c->policy_context);
 	old = MemoryContextSwitchTo(c->policy_context);
 	sd_policy_parse(json, &c->policy);
 	MemoryContextSwitchTo(old);
+	(void) sd_policy_value(json, sd_policy_key("history_tables"), &history);
+	pg_atomic_write_u64(&c->db->history_policy, (uint64) history.since);
 }
 
 static void
@@ -616,6 +619,7 @@ create(SdDatabase *db)
 	c->needs_context = AllocSetContextCreate(c->context, "schemadrift needs", ALLOCSET_SMALL_SIZES);
 	c->db = db;
 	c->me = -1;
+	c->said_version = -1;
 	c->look = true;
 	c->loop = sd_loop_create(c->context);
 	c->tasks = sd_task_drive_create(c->context);

@@ -201,6 +201,9 @@ struct SdCoordinator
 	/* drift.c */
 	bool		drift_look;		/* remotes came or went: look what table drift has of them */
 	int64		drift_after_us;	/* not before */
+	int64		said_version;	/* table said has what this version says, because we are halted there; 0: nothing; -1: not looked at */
+	bool		said_wanted;	/* and lacks definitions */
+	int64		said_after_us;	/* not to be written before */
 	int64		defined_tag;	/* of our own drift when all was defined by the log */
 	bool		defining;		/* another region was asked */
 	int			define_turn;	/* so many of them were, in vain */

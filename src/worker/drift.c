@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "ddl/define.h"
 #include "ddl/drift.h"
+#include "errors.h"
 #include "store/drift.h"
 #include "worker/coordinator.h"
 
@@ -218,7 +219,7 @@ static void
 read_unknown(SdCoordinator *c, void *arg)
 {
 	Unknown    *unknown = arg;
-	List	   *rows = sd_drift_undefined(DEFINED_AT_ONCE);
+	List	   *rows = list_concat(sd_said_undefined(DEFINED_AT_ONCE / 2), sd_drift_undefined(DEFINED_AT_ONCE / 2));
 	List	   *kinds = NIL;
 	List	   *identities = NIL;
 	MemoryContext old = MemoryContextSwitchTo(c->turn);
@@ -243,7 +244,7 @@ typedef struct Told
 	int			learned;
 } Told;
 
-/* Only an own row that has the digest takes it. */
+/* Only an own row, or an object of the entry, that has the digest takes it. */
 static void
 learn_definitions(SdCoordinator *c, void *arg)
 {
@@ -255,8 +256,11 @@ learn_definitions(SdCoordinator *c, void *arg)
 	{
 		SdDefinition *d = lfirst(lc);
 
-		if (d->definition && sd_define_matches(d->definition, &d->hash) &&
-			sd_drift_learn_definition(d->kind, d->identity, d->hash.byte, d->definition))
+		if (d->definition == NULL || !sd_define_matches(d->definition, &d->hash))
+			continue;
+		if (sd_drift_learn_definition(d->kind, d->identity, d->hash.byte, d->definition))
+			told->learned++;
+		if (sd_said_learn_definition(d->kind, d->identity, d->hash.byte, d->definition))
 			told->learned++;
 	}
 }
@@ -306,7 +310,7 @@ drive_definitions(SdCoordinator *c, int64 now)
 	SdCallHead	head;
 	int			able;
 
-	if (tag == c->defined_tag || c->defining || c->define_after_us > now)
+	if ((tag == c->defined_tag && !c->said_wanted) || c->defining || c->define_after_us > now)
 		return;
 	remote = whom_to_ask(c, &able);
 	if (remote == NULL)
@@ -326,12 +330,54 @@ drive_definitions(SdCoordinator *c, int64 now)
 	if (unknown.n == 0)
 	{
 		c->defined_tag = tag;
+		c->said_wanted = false;
 		c->define_turn = c->define_failures = 0;
 		return;
 	}
 	head = sd_gossip_head(c, remote);
 	c->defining = true;
 	sd_call_definitions(remote->peer, &head, unknown.kinds, unknown.identities, now + CALL_TIMEOUT_US, definitions_done, c);
+}
+
+/* ---- in what a replay differs ---- */
+
+/* 0: we are not halted over what an entry left. */
+static int64
+differs_at(SdCoordinator *c)
+{
+	int64		version;
+
+	LWLockAcquire(&c->db->lock, LW_SHARED);
+	version = c->db->halt_sqlstate == SD_ERRCODE_DIVERGED ? c->db->halted_at : 0;
+	LWLockRelease(&c->db->lock);
+	return version;
+}
+
+static void
+replace_said(SdCoordinator *c, void *arg)
+{
+	(void) c;
+	sd_said_replace(*(int64 *) arg);
+}
+
+/* The next attempt says in what, if another region has told meanwhile how the objects should be. */
+static void
+drive_said(SdCoordinator *c, int64 now)
+{
+	int64		version = differs_at(c);
+
+	if (version == c->said_version || c->said_after_us > now)
+		return;
+	if (!sd_coordinator_transaction(c, replace_said, &version, false))
+	{
+		c->said_after_us = now + RETRY_MIN_US;
+		return;
+	}
+	c->said_version = version;
+	c->said_wanted = version > 0;
+	/* those who had nothing to tell so far may have this */
+	c->define_turn = c->define_failures = 0;
+	c->define_after_us = 0;
 }
 
 /* ---- one turn ---- */
@@ -350,6 +396,7 @@ sd_drift_drive(SdCoordinator *c, int64 now)
 	}
 	foreach(lc, c->remotes)
 		drive_copy(c, lfirst(lc), now);
+	drive_said(c, now);
 	drive_definitions(c, now);
 }
 
@@ -366,7 +413,7 @@ sd_drift_deadline(const SdCoordinator *c, int64 now)
 		if (is_stale(remote) && !remote->drift_asking && remote->drift_after_us > now)
 			deadline = Min(deadline, remote->drift_after_us);
 	}
-	if (c->db->standing.drift_tag != c->defined_tag && !c->defining && c->define_after_us > now)
+	if ((c->db->standing.drift_tag != c->defined_tag || c->said_wanted) && !c->defining && c->define_after_us > now)
 		deadline = Min(deadline, c->define_after_us);
 	return deadline;
 }

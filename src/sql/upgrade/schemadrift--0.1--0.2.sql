@@ -23,5 +23,7 @@ DROP FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadri
 -- include 61-drift.sql
 -- include 62-watch.sql
 -- include 65-text.sql
+-- include 70-matrix.sql
+-- include 71-analyze.sql
 -- include 90-guards.sql
 -- include 95-rights.sql

@@ -1,0 +1,183 @@
+/*
+ * analyze.c: what a script would do, statement by statement; see analyze.h.
+ *
+ * Runs in a backend.  The script's own SET of search_path and TimeZone count for what follows it, as when it runs, and end
+ * with the analysis.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "tcop/utility.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "analysis/analyze.h"
+#include "analysis/verdict.h"
+#include "ddl/script.h"
+
+const char *
+sd_step_verdict_name(SdStepVerdict verdict)
+{
+	switch (verdict)
+	{
+		case SD_STEP_SAFE:
+			return "safe";
+		case SD_STEP_CAUTION:
+			return "caution";
+		case SD_STEP_UNSAFE:
+			return "unsafe";
+	}
+	elog(ERROR, "unrecognized verdict: %d", (int) verdict);
+}
+
+static void
+find_forms(SdForm *form)
+{
+	switch (nodeTag(form->stmt))
+	{
+		case T_AlterTableStmt:
+			sd_form_alter_table(form, (AlterTableStmt *) form->stmt);
+			break;
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+			sd_form_create_table(form, (CreateStmt *) form->stmt);
+			break;
+		case T_IndexStmt:
+			sd_form_index(form, (IndexStmt *) form->stmt);
+			break;
+		case T_ReindexStmt:
+			sd_form_reindex(form, (ReindexStmt *) form->stmt);
+			break;
+		case T_DropStmt:
+			sd_form_drop(form, (DropStmt *) form->stmt);
+			break;
+		case T_RenameStmt:
+			sd_form_rename(form, (RenameStmt *) form->stmt);
+			break;
+		case T_AlterObjectSchemaStmt:
+			sd_form_set_schema(form, (AlterObjectSchemaStmt *) form->stmt);
+			break;
+		default:
+			sd_form_other(form);
+			break;
+	}
+}
+
+/* ---- settings that the script changes ---- */
+
+static bool
+counts(const char *name)
+{
+	return pg_strcasecmp(name, "search_path") == 0 || pg_strcasecmp(name, "timezone") == 0;
+}
+
+static void
+follow_setting(const char *name, const char *value)
+{
+	/* a wrong value is the statement's own failure */
+	if (counts(name))
+		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, WARNING, false);
+}
+
+static const char *
+text_constant(Node *node)
+{
+	if (node && IsA(node, A_Const) && !((A_Const *) node)->isnull && IsA(&((A_Const *) node)->val, String))
+		return strVal(&((A_Const *) node)->val);
+	return NULL;
+}
+
+/* SELECT set_config('search_path', '', false), as pg_dump writes it */
+static void
+follow_set_config(SelectStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->targetList)
+	{
+		FuncCall   *call = (FuncCall *) lfirst_node(ResTarget, cell)->val;
+
+		if (!IsA(call, FuncCall) || strcmp(strVal(llast(call->funcname)), "set_config") != 0 || list_length(call->args) != 3)
+			continue;
+		if (text_constant(linitial(call->args)) && text_constant(lsecond(call->args)))
+			follow_setting(text_constant(linitial(call->args)), text_constant(lsecond(call->args)));
+	}
+}
+
+static void
+follow_settings(Node *stmt)
+{
+	if (IsA(stmt, SelectStmt))
+		follow_set_config((SelectStmt *) stmt);
+	else if (IsA(stmt, VariableSetStmt))
+	{
+		VariableSetStmt *set = (VariableSetStmt *) stmt;
+
+		if (set->kind == VAR_SET_VALUE && counts(set->name))
+			follow_setting(set->name, ExtractSetVariableArgs(set));
+		else if ((set->kind == VAR_SET_DEFAULT || set->kind == VAR_RESET) && counts(set->name))
+			follow_setting(set->name, NULL);
+	}
+}
+
+/* ---- one statement ---- */
+
+/* what is scratch goes with the context; the step is made in the caller's */
+static SdStep *
+look(SdWorld *world, Node *stmt, const char *text, SdIsLocalName is_local, MemoryContext scratch)
+{
+	MemoryContext result = MemoryContextSwitchTo(scratch);
+	SdForm		form = {.world = world,.stmt = stmt,.text = text};
+	SdVerdict	class;
+	SdStep	   *step;
+
+	sd_classify(stmt, is_local, &class);
+	find_forms(&form);
+	follow_settings(stmt);
+	MemoryContextSwitchTo(result);
+	step = palloc0(sizeof(SdStep));
+	step->command = GetCommandTagName(CreateCommandTag(stmt));
+	sd_verdict(&form, &class, step);
+	return step;
+}
+
+SdStep *
+sd_analyze_statement(Node *stmt, const char *text, SdIsLocalName is_local)
+{
+	int			nest_level = NewGUCNestLevel();
+	SdStep	   *step = look(sd_world_create(), stmt, text, is_local, CurrentMemoryContext);
+
+	AtEOXact_GUC(false, nest_level);
+	step->number = step->line = 1;
+	return step;
+}
+
+List *
+sd_analyze(const char *text, SdIsLocalName is_local)
+{
+	int			nest_level = NewGUCNestLevel();
+	List	   *parsed;
+	SdScript   *script = sd_script_read(text, &parsed);
+	MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "schemadrift analysis", ALLOCSET_DEFAULT_SIZES);
+	SdWorld    *world = sd_world_create();
+	List	   *steps = NIL;
+	ListCell   *cell;
+
+	foreach(cell, parsed)
+	{
+		int			i = foreach_current_index(cell);
+		SdStep	   *step;
+
+		CHECK_FOR_INTERRUPTS();
+		step = look(world, lfirst_node(RawStmt, cell)->stmt, sd_script_statement(script, i), is_local, each);
+		step->number = i + 1;
+		step->line = sd_script_line(script, i);
+		steps = lappend(steps, step);
+		MemoryContextReset(each);
+	}
+	MemoryContextDelete(each);
+	AtEOXact_GUC(false, nest_level);
+	return steps;
+}

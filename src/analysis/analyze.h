@@ -1,0 +1,63 @@
+/*
+ * analyze.h: what a script would do, statement by statement, found without doing it.
+ *
+ * Changes nothing, asks no other region, needs no group.  Takes at most ACCESS SHARE on users' relations, and never waits for a
+ * lock on them.  Errors only for what is no SQL.
+ */
+#ifndef SD_ANALYSIS_ANALYZE_H
+#define SD_ANALYSIS_ANALYZE_H
+
+#include "compat.h"
+
+#include "nodes/parsenodes.h"
+
+#include "analysis/rules.h"
+#include "ddl/classify.h"
+
+/* Defined in docs/analysis.md. */
+typedef enum SdStepVerdict
+{
+	SD_STEP_SAFE,
+	SD_STEP_CAUTION,
+	SD_STEP_UNSAFE
+} SdStepVerdict;
+
+/* Rules that are no row of the matrix. */
+#define SD_RULE_REFUSED		"SD004"	/* cannot be coordinated */
+#define SD_RULE_LOCAL		"local"	/* stays in this region */
+#define SD_RULE_FAILS		"fails"	/* the server would refuse it */
+#define SD_RULE_CODE		"code"	/* runs code that was not looked at */
+#define SD_RULE_OTHER		"other"	/* changes the schema in a form of which the matrix has no row */
+#define SD_RULE_NONE		"none"	/* changes no schema and no rows */
+
+typedef struct SdStep
+{
+	int			number;			/* from 1 */
+	int			line;
+	const char *command;		/* its tag */
+	List	   *objects;		/* of char * */
+	char	   *lock;			/* "public.t: ACCESS EXCLUSIVE, ...", strongest first; "none" */
+	LOCKMODE	strongest;
+	List	   *rewrites;		/* of char *: relations */
+	List	   *scans;
+	SdRuleAnswer backward;		/* does the old application go on to work */
+	SdRuleAnswer forward;		/* does the new one work where the change is not yet */
+	const char *gate;
+	SdRuleGate	gate_class;
+	const char *reversible;
+	SdStepVerdict verdict;
+	const char *rule;			/* the worst */
+	List	   *rules;			/* of char *: all of them */
+	char	   *why;			/* NULL: nothing to say */
+	char	   *safer;			/* statements to run instead; NULL: it needs none, or there are none */
+} SdStep;
+
+extern const char *sd_step_verdict_name(SdStepVerdict verdict);
+
+/* Of SdStep.  is_local: as for sd_classify(). */
+extern List *sd_analyze(const char *script, SdIsLocalName is_local);
+
+/* One raw statement, by itself. */
+extern SdStep *sd_analyze_statement(Node *stmt, const char *text, SdIsLocalName is_local);
+
+#endif							/* SD_ANALYSIS_ANALYZE_H */

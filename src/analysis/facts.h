@@ -1,0 +1,115 @@
+/*
+ * facts.h: questions to the live catalogs.
+ *
+ * Without a lock on anybody's relation, unless said otherwise; what is gone meanwhile is simply not there.
+ */
+#ifndef SD_ANALYSIS_FACTS_H
+#define SD_ANALYSIS_FACTS_H
+
+#include "compat.h"
+
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+#include "catalog/dependency.h"
+
+/* Bytes of a relation with its TOAST table; of a partitioned one, of all partitions.  Looks at the files if it can at once. */
+extern int64 sd_fact_bytes(Oid relation);
+
+typedef struct SdForeignKey
+{
+	Oid			constraint;
+	char	   *name;
+	Oid			from;			/* the referencing table */
+	Oid			to;
+	Bitmapset  *columns;		/* of the table that was asked for; attribute numbers */
+	bool		valid;
+} SdForeignKey;
+
+extern List *sd_fact_foreign_keys(Oid table);	/* its own */
+extern List *sd_fact_referencing(Oid table);	/* those of others that refer to it */
+
+typedef struct SdIndex
+{
+	Oid			oid;
+	bool		unique;
+	bool		primary;
+	bool		exclusion;
+	bool		valid;
+	bool		identity;		/* REPLICA IDENTITY */
+	bool		immediate;
+	Bitmapset  *keys;			/* plain columns, included ones too */
+	Bitmapset  *expressions;	/* columns in expressions */
+	Bitmapset  *predicate;		/* columns in the predicate */
+} SdIndex;
+
+extern List *sd_fact_indexes(Oid table);
+
+/* The index by which updates and deletes are published: its OID; InvalidOid: none. */
+extern Oid	sd_fact_replica_index(Oid table);
+
+typedef struct SdTableConstraint
+{
+	Oid			oid;
+	char	   *name;
+	char		type;			/* CONSTRAINT_... */
+	bool		valid;
+	bool		local;			/* not only inherited */
+	Oid			index;
+	Oid			other;			/* referenced table */
+	Bitmapset  *columns;
+} SdTableConstraint;
+
+extern List *sd_fact_constraints(Oid table);
+extern SdTableConstraint *sd_fact_constraint(Oid table, const char *name);	/* NULL: none */
+extern List *sd_fact_domain_constraints(Oid domain);
+
+/* Does a CHECK that is nothing but "column IS NOT NULL" say so?  By its name, if there is one. */
+extern bool sd_fact_is_not_null_check(Oid constraint, AttrNumber column);
+
+typedef struct SdDependent
+{
+	ObjectAddress object;		/* what depends */
+	AttrNumber	column;			/* on which column; 0: on all of it */
+	char		type;			/* DEPENDENCY_... */
+} SdDependent;
+
+/* What depends on a relation, or on one column of it (number > 0). */
+extern List *sd_fact_dependents(Oid class_id, Oid object, AttrNumber column);
+
+/* The view or table that a rewrite rule, default, policy or trigger belongs to; InvalidOid: of another kind. */
+extern Oid	sd_fact_owner_of(const ObjectAddress *object);
+
+/* Sequences that columns of the table own; of Oid. */
+extern List *sd_fact_owned_sequences(Oid table);
+
+/* Tables with a column of this type, also of a domain over it or an array of it; of Oid. */
+extern List *sd_fact_type_users(Oid type);
+
+/* Partitions and children by inheritance, at any depth, without itself; of Oid. */
+extern List *sd_fact_descendants(Oid table);
+extern Oid	sd_fact_partition_parent(Oid table);	/* InvalidOid: no partition */
+
+/* How rows of a table go to other servers, or come from them. */
+typedef struct SdReplicated
+{
+	bool		published;
+	bool		subscribed;
+	bool		listed;			/* by each publication only with a list of columns */
+	Bitmapset  *columns;		/* those of any of the lists; by attribute number */
+	List	   *publications;	/* of char * */
+	List	   *subscriptions;	/* of char * */
+} SdReplicated;
+
+/* schema: where a table that is not there yet will be; its Oid, or InvalidOid. */
+extern void sd_fact_replicated(Oid table, Oid schema, SdReplicated *replicated);
+
+/* Do the statistics, as far as this user may see them, say that the column has nulls? */
+extern bool sd_fact_has_nulls(Oid table, AttrNumber column);
+
+/*
+ * Do the constraints of a table prove that a column has no nulls?  Takes ACCESS SHARE for a moment, if it can at once;
+ * otherwise *unknown.
+ */
+extern bool sd_fact_proves_not_null(Oid table, AttrNumber column, bool *unknown);
+
+#endif							/* SD_ANALYSIS_FACTS_H */

@@ -1,0 +1,119 @@
+/*
+ * form.h: which forms of the compatibility matrix a statement has, and on which relations.
+ *
+ * One file a family of statements (form_*.c); each says what it found by sd_form_match(), and changes the world as the
+ * statement would.  Nothing is judged here: verdict.h.
+ */
+#ifndef SD_ANALYSIS_FORM_H
+#define SD_ANALYSIS_FORM_H
+
+#include "compat.h"
+
+#include "nodes/parsenodes.h"
+
+#include "analysis/rules.h"
+#include "analysis/world.h"
+
+/* A relation in its role. */
+typedef struct SdCast
+{
+	SdRuleRole	role;
+	SdThing    *thing;
+} SdCast;
+
+/* What was found out about files and scans, instead of what the rule says. */
+typedef enum SdProbed
+{
+	SD_PROBED_NOT,				/* the rule counts */
+	SD_PROBED_NOTHING,			/* neither rewritten nor scanned */
+	SD_PROBED_SCAN,
+	SD_PROBED_INDEXES,			/* indexes built again, and scanned for that */
+	SD_PROBED_REWRITE
+} SdProbed;
+
+/* A form that the statement has. */
+typedef struct SdMatch
+{
+	const char *rule;
+	List	   *casts;			/* SdCast */
+	SdColumn   *column;			/* NULL: it is about none */
+	SdProbed	probed;
+	bool		lossless;		/* whatever the rule says: nothing is lost */
+	bool		harmless;		/* whatever the rule says: does nothing */
+	bool		deterministic;	/* whatever the rule says: the same rows in every region */
+	SdRuleAnswer backward;		/* SD_ANSWER_NONE: as the rule says */
+	List	   *why;			/* of char *: sentences, what was found */
+	List	   *safer;			/* of char *: statements instead, in order; NIL: as the rule says */
+} SdMatch;
+
+typedef struct SdForm
+{
+	SdWorld    *world;
+	Node	   *stmt;
+	const char *text;			/* of the statement */
+	List	   *matches;		/* SdMatch */
+	List	   *objects;		/* of char *: what it is about */
+	char	   *fails;			/* the server's message where it will fail; NULL: it will not, as far as is known */
+	List	   *takes;			/* of char *: what goes with it that it does not name */
+} SdForm;
+
+/* The first word decides which is the primary form; the same rule again adds to the match that is there. */
+extern SdMatch *sd_form_match(SdForm *form, const char *rule);
+extern void sd_match_cast(SdMatch *match, SdRuleRole role, SdThing *thing);
+extern void sd_match_cast_oids(SdForm *form, SdMatch *match, SdRuleRole role, List *oids);
+extern void sd_match_why(SdMatch *match, const char *format,...) pg_attribute_printf(2, 3);
+extern void sd_match_safer(SdMatch *match, const char *format,...) pg_attribute_printf(2, 3);
+
+/*
+ * A match on a table: itself, and where the statement goes on to them its partitions or children.  Those of a partitioned
+ * table, many of them, are one cast.
+ */
+extern SdMatch *sd_form_match_table(SdForm *form, const char *rule, SdThing *table, bool recurse);
+
+extern void sd_form_object(SdForm *form, const char *name);
+extern void sd_form_fails(SdForm *form, const char *format,...) pg_attribute_printf(2, 3);
+
+/* NULL: there is none, which sd_form_fails() was told unless missing_ok. */
+extern SdThing *sd_form_relation(SdForm *form, const RangeVar *name, bool missing_ok);
+extern SdColumn *sd_form_column(SdForm *form, SdThing *table, const char *name, bool missing_ok);
+
+/* ---- the families ---- */
+
+extern void sd_form_alter_table(SdForm *form, AlterTableStmt *stmt);
+extern void sd_form_create_table(SdForm *form, CreateStmt *stmt);
+extern void sd_form_create_table_as(SdForm *form, IntoClause *into, Node *query, ObjectType type, bool if_not_exists);
+extern void sd_form_index(SdForm *form, IndexStmt *stmt);
+extern void sd_form_reindex(SdForm *form, ReindexStmt *stmt);
+extern void sd_form_drop(SdForm *form, DropStmt *stmt);
+extern void sd_form_rename(SdForm *form, RenameStmt *stmt);
+extern void sd_form_set_schema(SdForm *form, AlterObjectSchemaStmt *stmt);
+extern void sd_form_other(SdForm *form);	/* everything else */
+
+/* parts of ALTER TABLE */
+extern void sd_form_add_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, ColumnDef *column, bool if_not_exists);
+extern void sd_form_drop_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command);
+extern void sd_form_alter_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command);
+extern void sd_form_alter_type(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command);
+extern void sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Constraint *constraint);
+extern void sd_form_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command);
+extern void sd_form_attach(SdForm *form, SdThing *parent, AlterTableCmd *command);
+extern void sd_form_detach(SdForm *form, SdThing *parent, AlterTableCmd *command);
+
+/* How far the values of an expression can differ: from row to row, from run to run. */
+typedef enum SdVolatility
+{
+	SD_VALUES_CONSTANT,
+	SD_VALUES_STABLE,			/* one for all rows, another for each run */
+	SD_VALUES_VOLATILE			/* or not known */
+} SdVolatility;
+
+/* Of a raw DEFAULT of a column of this type; *note: why it is not known, NULL otherwise. */
+extern SdVolatility sd_form_volatility(SdForm *form, Node *expression, Oid type, int32 typmod, char **note);
+
+/* Of functions in a query, by their names alone. */
+extern SdVolatility sd_form_query_volatility(Node *query);
+
+/* "app.t" quoted where needed; a column */
+#define sd_quoted(name) quote_identifier(name)
+
+#endif							/* SD_ANALYSIS_FORM_H */

@@ -1,0 +1,730 @@
+/*
+ * form_constraint.c: ALTER TABLE ... ADD, DROP, ALTER and VALIDATE CONSTRAINT; ATTACH and DETACH PARTITION.
+ *
+ * Runs in a backend.  For ATTACH takes ACCESS SHARE on the parent and the table for a moment, if it can at once.
+ */
+#include "compat.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_constraint.h"
+#include "commands/defrem.h"
+#include "commands/tablecmds.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_node.h"
+#include "parser/parse_utilcmd.h"
+#include "optimizer/optimizer.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/partcache.h"
+#include "utils/memutils.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+
+#include "analysis/facts.h"
+#include "analysis/form.h"
+
+/* ---- ADD ---- */
+
+static char *
+column_list(List *names)
+{
+	StringInfoData out;
+	ListCell   *cell;
+
+	initStringInfo(&out);
+	foreach(cell, names)
+		appendStringInfo(&out, "%s%s", out.len ? ", " : "", sd_quoted(strVal(lfirst(cell))));
+	return out.data;
+}
+
+static const char *
+constraint_name(const SdThing *table, const Constraint *constraint, List *columns, const char *label)
+{
+	if (constraint->conname)
+		return sd_quoted(constraint->conname);
+	return sd_quoted(makeObjectName(table->name, columns ? strVal(linitial(columns)) : NULL, label));
+}
+
+/* CHECK (column IS NOT NULL): the column */
+static char *
+not_null_column(Node *expression)
+{
+	NullTest   *test = (NullTest *) expression;
+	ColumnRef  *reference;
+
+	if (expression == NULL || !IsA(test, NullTest) || test->nulltesttype != IS_NOT_NULL || !IsA(test->arg, ColumnRef))
+		return NULL;
+	reference = (ColumnRef *) test->arg;
+	if (list_length(reference->fields) != 1 || !IsA(linitial(reference->fields), String))
+		return NULL;
+	return strVal(linitial(reference->fields));
+}
+
+static void
+remember(SdThing *table, const Constraint *constraint, char type, bool valid, SdThing *other)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(table));
+	SdConstraint *made = palloc0(sizeof(SdConstraint));
+	char	   *column = type == CONSTRAINT_CHECK ? not_null_column(constraint->raw_expr) : NULL;
+
+	made->name = constraint->conname ? pstrdup(constraint->conname) : NULL;
+	made->type = type;
+	made->valid = valid;
+	made->not_null = column ? pstrdup(column) : NULL;
+	made->other = other;
+	table->constraints = lappend(table->constraints, made);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+require_columns(SdForm *form, SdThing *table, List *names)
+{
+	ListCell   *cell;
+
+	foreach(cell, names)
+	{
+		char	   *name = strVal(lfirst(cell));
+
+		if (!table->made && sd_thing_column(table, name) == NULL)
+			sd_form_fails(form, "column \"%s\" named in key does not exist", name);
+	}
+}
+
+static void
+add_check(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
+{
+	SdMatch    *match;
+	const char *rule = constraint->skip_validation ? "E2" : table->kind == RELKIND_PARTITIONED_TABLE ? "H14" : "E1";
+	const char *name = constraint_name(table, constraint, NIL, "check");
+
+	if (!sd_compat_asks_enforced(constraint))
+		rule = "E3";
+	match = sd_form_match_table(form, rule, table, recurse);
+	if (rule[0] == 'H' || strcmp(rule, "E1") == 0)
+	{
+		char	   *column = not_null_column(constraint->raw_expr);
+
+		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s) NOT VALID", table->shown, name,
+					   column ? psprintf("%s IS NOT NULL", sd_quoted(column)) : "<the condition>");
+		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
+	}
+	remember(table, constraint, CONSTRAINT_CHECK, !constraint->skip_validation && sd_compat_asks_enforced(constraint), NULL);
+}
+
+static void
+add_foreign_key(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
+{
+	SdThing    *other = sd_form_relation(form, constraint->pktable, false);
+	bool		partitioned = table->kind == RELKIND_PARTITIONED_TABLE;
+	bool		valid = !constraint->skip_validation;
+	const char *rule = partitioned ? (valid ? "E14" : "E15") : valid ? "E8" : "E9";
+	const char *name = constraint_name(table, constraint, constraint->fk_attrs, "fkey");
+	char	   *keys = column_list(constraint->pk_attrs);
+	SdMatch    *match;
+
+	if (!sd_compat_asks_enforced(constraint))
+		rule = "E10";
+	match = sd_form_match_table(form, rule, table, recurse);
+	sd_match_cast(match, SD_ROLE_REFERENCED, other);
+	require_columns(form, table, constraint->fk_attrs);
+	if (valid && rule[1] != '1')
+	{
+		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s%s NOT VALID", table->shown, name,
+					   column_list(constraint->fk_attrs), other ? other->shown : sd_quoted(constraint->pktable->relname),
+					   keys[0] ? psprintf(" (%s)", keys) : "");
+		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
+	}
+	remember(table, constraint, CONSTRAINT_FOREIGN, valid, other);
+}
+
+static SdColumn *
+first_nullable(SdThing *table, List *names)
+{
+	ListCell   *cell;
+
+	foreach(cell, names)
+	{
+		SdColumn   *column = sd_thing_column(table, strVal(lfirst(cell)));
+
+		if (column && !column->not_null)
+			return column;
+	}
+	return NULL;
+}
+
+/* the columns of an index that is there; of char * as String nodes */
+static List *
+index_columns(SdThing *index)
+{
+	List	   *names = NIL;
+	Relation	relation;
+
+	if (!OidIsValid(index->oid) || !ConditionalLockRelationOid(index->oid, AccessShareLock))
+		return NIL;
+	relation = try_relation_open(index->oid, NoLock);
+	if (relation == NULL)
+		return NIL;
+	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(relation); i++)
+	{
+		AttrNumber	number = relation->rd_index->indkey.values[i];
+		char	   *name = number > 0 ? get_attname(relation->rd_index->indrelid, number, true) : NULL;
+
+		if (name)
+			names = lappend(names, makeString(name));
+	}
+	relation_close(relation, AccessShareLock);
+	return names;
+}
+
+static void
+drop_swapped(SdForm *form, SdThing *table, AlterTableStmt *stmt, bool recurse)
+{
+	SdConstraint *constraint;
+	ListCell   *cell;
+
+	foreach(cell, table->constraints)
+	{
+		constraint = lfirst(cell);
+		if (constraint->gone && constraint->type == CONSTRAINT_PRIMARY)
+		{
+			sd_form_match_table(form, "E26", table, recurse);
+			return;
+		}
+	}
+	/* or by a later part of the same statement: the server drops first */
+	foreach(cell, stmt->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+		SdTableConstraint *known;
+
+		if (command->subtype != AT_DropConstraint || (known = sd_fact_constraint(table->oid, command->name)) == NULL)
+			continue;
+		if (known->type == CONSTRAINT_PRIMARY)
+			sd_form_match_table(form, "E26", table, recurse);
+	}
+}
+
+static bool
+has_primary_key(SdThing *table)
+{
+	ListCell   *cell;
+
+	if (table->has_primary)
+		return true;
+	foreach(cell, sd_fact_constraints(table->oid))
+	{
+		SdTableConstraint *constraint = lfirst(cell);
+		SdConstraint *changed = sd_thing_constraint(table, constraint->name);
+
+		if (constraint->type == CONSTRAINT_PRIMARY && !(changed && changed->gone))
+			return true;
+	}
+	return false;
+}
+
+static void
+advise_unique(SdThing *table, Constraint *constraint, SdColumn *nullable, SdMatch *match)
+{
+	bool		primary = constraint->contype == CONSTR_PRIMARY;
+	const char *name = constraint_name(table, constraint, constraint->keys, primary ? "pkey" : "key");
+	const char *check;
+
+	if (nullable)
+	{
+		check = sd_quoted(makeObjectName(table->name, nullable->name, "not_null"));
+		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", table->shown, check,
+					   sd_quoted(nullable->name));
+		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, check);
+		sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table->shown, sd_quoted(nullable->name));
+		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, check);
+	}
+	if (constraint->indexname == NULL)
+		sd_match_safer(match, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s)%s  -- by itself, or in schemadrift.apply_online()", name,
+					   table->shown, column_list(constraint->keys), constraint->nulls_not_distinct ? " NULLS NOT DISTINCT" : "");
+	sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s", table->shown, name, primary ? "PRIMARY KEY" : "UNIQUE",
+				   constraint->indexname ? sd_quoted(constraint->indexname) : name);
+}
+
+static void
+add_unique(SdForm *form, SdThing *table, AlterTableStmt *stmt, Constraint *constraint, bool recurse)
+{
+	bool		primary = constraint->contype == CONSTR_PRIMARY;
+	List	   *keys = constraint->keys;
+	SdColumn   *nullable = NULL;
+	const char *rule;
+	SdMatch    *match;
+
+	if (constraint->indexname)
+	{
+		RangeVar   *name = makeRangeVar(table->schema, constraint->indexname, -1);
+		SdThing    *index = sd_world_find(form->world, name);
+
+		if (index == NULL)
+			sd_form_fails(form, "index \"%s\" does not exist", constraint->indexname);
+		else
+			keys = index_columns(index);
+	}
+	else
+		require_columns(form, table, keys);
+	if (primary)
+	{
+		nullable = first_nullable(table, keys);
+		drop_swapped(form, table, stmt, recurse);
+		if (!table->made && has_primary_key(table) && list_length(form->matches) == 0)
+			sd_form_fails(form, "multiple primary keys for table \"%s\" are not allowed", table->name);
+	}
+	if (constraint->indexname)
+		rule = !primary ? "E19" : nullable ? "E24" : "E23";
+	else if (table->kind == RELKIND_PARTITIONED_TABLE)
+		rule = "H13";
+	else if (sd_compat_without_overlaps(constraint))
+		rule = "E29";
+	else if (primary)
+		rule = nullable ? "E22" : "E21";
+	else
+		rule = constraint->nulls_not_distinct ? "E20" : "E18";
+	match = sd_form_match_table(form, rule, table, recurse);
+	if (sd_rule(rule) && sd_rule(rule)->scanned && rule[0] == 'E' && !sd_compat_without_overlaps(constraint))
+		advise_unique(table, constraint, nullable, match);
+	if (rule[0] == 'H')
+	{
+		sd_match_safer(match, "-- on each partition: CREATE UNIQUE INDEX CONCURRENTLY <name> ON <partition> (%s), then\n"
+					   "-- ALTER TABLE <partition> ADD CONSTRAINT <name> %s USING INDEX <name>, then on the parent, which finds them:\n%s",
+					   column_list(constraint->keys), primary ? "PRIMARY KEY" : "UNIQUE", form->text);
+	}
+	if (primary)
+		table->has_primary = true;
+	remember(table, constraint, primary ? CONSTRAINT_PRIMARY : CONSTRAINT_UNIQUE, true, NULL);
+}
+
+static void
+add_not_null(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
+{
+	const char *rule = constraint->skip_validation ? "D6" : "D8";
+	SdMatch    *match = sd_form_match_table(form, rule, table, recurse);
+	const char *column = constraint->keys ? strVal(linitial(constraint->keys)) : "?";
+	const char *name = constraint_name(table, constraint, constraint->keys, "not_null");
+
+	if (!constraint->skip_validation)
+	{
+		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s NOT VALID", table->shown, name, sd_quoted(column));
+		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
+	}
+	remember(table, constraint, SD_COMPAT_CONSTRAINT_NOTNULL, !constraint->skip_validation, NULL);
+}
+
+void
+sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Constraint *constraint)
+{
+	bool		recurse = stmt->relation->inh;
+	SdTableConstraint *known = constraint->conname && !table->made ? sd_fact_constraint(table->oid, constraint->conname) : NULL;
+	SdConstraint *changed = constraint->conname ? sd_thing_constraint(table, constraint->conname) : NULL;
+
+	if ((known && !(changed && changed->gone)) || (!known && changed && !changed->gone))
+		sd_form_fails(form, "constraint \"%s\" for relation \"%s\" already exists", constraint->conname, table->name);
+	switch (constraint->contype)
+	{
+		case CONSTR_CHECK:
+			add_check(form, table, constraint, recurse);
+			break;
+		case CONSTR_FOREIGN:
+			add_foreign_key(form, table, constraint, recurse);
+			break;
+		case CONSTR_UNIQUE:
+		case CONSTR_PRIMARY:
+			add_unique(form, table, stmt, constraint, recurse);
+			break;
+		case CONSTR_EXCLUSION:
+			sd_form_match_table(form, "E28", table, recurse);
+			remember(table, constraint, CONSTRAINT_EXCLUSION, true, NULL);
+			break;
+		case CONSTR_NOTNULL:
+			add_not_null(form, table, constraint, recurse);
+			break;
+		default:
+			break;
+	}
+}
+
+/* ---- DROP, ALTER, VALIDATE ---- */
+
+/* What the script knows of a constraint before what the catalog does.  type 0: there is none. */
+typedef struct Known
+{
+	char		type;
+	bool		valid;
+	SdThing    *other;
+	Oid			index;
+	SdTableConstraint *catalog;
+} Known;
+
+static Known
+known_constraint(SdForm *form, SdThing *table, const char *name)
+{
+	SdConstraint *changed = sd_thing_constraint(table, name);
+	SdTableConstraint *catalog = sd_fact_constraint(table->oid, name);
+	Known		known = {0};
+
+	if (changed && changed->gone)
+		return known;
+	if (catalog)
+	{
+		known.catalog = catalog;
+		known.type = catalog->type;
+		known.valid = catalog->valid || (changed && changed->valid);
+		known.index = catalog->index;
+		if (OidIsValid(catalog->other))
+			known.other = sd_world_of(form->world, catalog->other);
+	}
+	else if (changed)
+	{
+		known.type = changed->type;
+		known.valid = changed->valid;
+		known.other = changed->other;
+	}
+	return known;
+}
+
+static SdConstraint *
+change_constraint(SdThing *table, const char *name, char type)
+{
+	SdConstraint *changed = sd_thing_constraint(table, name);
+	MemoryContext old;
+
+	if (changed)
+		return changed;
+	old = MemoryContextSwitchTo(GetMemoryChunkContext(table));
+	changed = palloc0(sizeof(SdConstraint));
+	changed->name = pstrdup(name);
+	changed->type = type;
+	table->constraints = lappend(table->constraints, changed);
+	MemoryContextSwitchTo(old);
+	return changed;
+}
+
+/* foreign keys that need the key go with it */
+static void
+look_at_referencing(SdForm *form, SdThing *table, const Known *known, bool cascade, const char *name, SdMatch *match)
+{
+	ListCell   *cell;
+
+	foreach(cell, sd_fact_referencing(table->oid))
+	{
+		SdForeignKey *key = lfirst(cell);
+		SdThing    *from = sd_world_of(form->world, key->from);
+
+		if (from == NULL || from->gone || !bms_equal(key->columns, known->catalog->columns))
+			continue;
+		sd_match_cast(match, SD_ROLE_REFERENCING, from);
+		form->takes = lappend(form->takes, psprintf("foreign key %s of %s", sd_quoted(key->name), from->shown));
+		if (!cascade)
+			sd_form_fails(form, "cannot drop constraint %s on table %s because other objects depend on it", name, table->name);
+	}
+}
+
+static void
+drop_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recurse)
+{
+	Known		known = known_constraint(form, table, command->name);
+	SdMatch    *match;
+	SdConstraint *changed;
+
+	if (known.type == 0 && !table->made)
+	{
+		if (command->missing_ok)
+			sd_form_match_table(form, "E31", table, recurse)->harmless = true;
+		else
+			sd_form_fails(form, "constraint \"%s\" of relation \"%s\" does not exist", command->name, table->name);
+		return;
+	}
+	switch (known.type)
+	{
+		case CONSTRAINT_FOREIGN:
+			match = sd_form_match_table(form, "E16", table, recurse);
+			sd_match_cast(match, SD_ROLE_REFERENCED, known.other);
+			break;
+		case CONSTRAINT_PRIMARY:
+			match = sd_form_match_table(form, "E25", table, recurse);
+			sd_match_safer(match, "ALTER TABLE %s REPLICA IDENTITY FULL  -- in all regions first, where it is published", table->shown);
+			sd_match_safer(match, "%s", form->text);
+			break;
+		case CONSTRAINT_UNIQUE:
+		case CONSTRAINT_EXCLUSION:
+			match = sd_form_match_table(form, "E27", table, recurse);
+			break;
+		case SD_COMPAT_CONSTRAINT_NOTNULL:
+			match = sd_form_match_table(form, "D12", table, recurse);
+			break;
+		default:
+			match = sd_form_match_table(form, "E7", table, recurse);
+			break;
+	}
+	if (known.catalog && OidIsValid(known.index) && known.type != CONSTRAINT_FOREIGN)
+	{
+		look_at_referencing(form, table, &known, command->behavior == DROP_CASCADE, command->name, match);
+		if (known.type != CONSTRAINT_PRIMARY && known.index == sd_fact_replica_index(table->oid))
+			sd_form_match_table(form, "F12", table, recurse);
+	}
+	changed = change_constraint(table, command->name, known.type);
+	changed->type = known.type;
+	changed->gone = true;
+	if (known.type == CONSTRAINT_PRIMARY)
+		table->has_primary = false;
+}
+
+static void
+validate_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recurse)
+{
+	Known		known = known_constraint(form, table, command->name);
+	SdMatch    *match;
+	SdConstraint *changed;
+
+	if (known.type == 0)
+	{
+		if (!table->made)
+			sd_form_fails(form, "constraint \"%s\" of relation \"%s\" does not exist", command->name, table->name);
+		return;
+	}
+	match = sd_form_match_table(form, known.type == CONSTRAINT_FOREIGN ? "E11" :
+								known.type == SD_COMPAT_CONSTRAINT_NOTNULL ? "D7" : "E4", table, recurse);
+	sd_match_cast(match, SD_ROLE_REFERENCED, known.other);
+	if (known.valid)
+	{
+		match->probed = SD_PROBED_NOTHING;
+		sd_match_why(match, "It is valid already.");
+	}
+	changed = change_constraint(table, command->name, known.type);
+	changed->valid = true;
+}
+
+static void
+alter_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recurse)
+{
+	const char *name = sd_compat_altered_name(command);
+	Known		known = known_constraint(form, table, name);
+	const char *rule = "E17";
+
+	if (known.type == 0 && !table->made)
+		sd_form_fails(form, "constraint \"%s\" of relation \"%s\" does not exist", name, table->name);
+	if (sd_compat_alters_enforced(command))
+		rule = known.type == CONSTRAINT_CHECK ? (sd_compat_altered_enforced(command) ? "E5" : "E6") :
+			sd_compat_altered_enforced(command) ? "E13" : "E12";
+	sd_match_cast(sd_form_match_table(form, rule, table, recurse), SD_ROLE_REFERENCED, known.other);
+}
+
+void
+sd_form_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command)
+{
+	bool		recurse = stmt->relation->inh;
+
+	switch (command->subtype)
+	{
+		case AT_AddConstraint:
+		case AT_AddIndexConstraint:
+			sd_form_add_constraint(form, table, stmt, castNode(Constraint, command->def));
+			break;
+		case AT_DropConstraint:
+			drop_constraint(form, table, command, recurse);
+			break;
+		case AT_ValidateConstraint:
+			validate_constraint(form, table, command, recurse);
+			break;
+		default:
+			alter_constraint(form, table, command, recurse);
+			break;
+	}
+}
+
+/* ---- partitions ---- */
+
+typedef struct Proof
+{
+	bool		partition;		/* its constraints say that all of its rows belong there */
+	bool		whole_default;	/* those of the default partition say that none of its rows do */
+	bool		check_but_null;	/* but for nulls in the key */
+} Proof;
+
+static Relation
+open_briefly(Oid oid)
+{
+	Relation	relation;
+
+	if (!ConditionalLockRelationOid(oid, AccessShareLock))
+		return NULL;
+	relation = try_relation_open(oid, NoLock);
+	if (relation == NULL)
+		UnlockRelationOid(oid, AccessShareLock);
+	return relation;
+}
+
+/* in a subtransaction: bounds may be wrong in many ways */
+static void
+look_for_proof(Oid parent_oid, Oid partition_oid, Oid default_oid, PartitionBoundSpec *bound, Proof *proof)
+{
+	Relation	parent = open_briefly(parent_oid);
+	Relation	partition = open_briefly(partition_oid);
+	ParseState *pstate = make_parsestate(NULL);
+	List	   *constraint;
+
+	if (parent && partition && RelationGetPartitionKey(parent))
+	{
+		pstate->p_sourcetext = "";
+		bound = transformPartitionBound(pstate, parent, copyObject(bound));
+		constraint = list_concat(get_qual_from_partbound(parent, bound), RelationGetPartitionQual(parent));
+		constraint = (List *) eval_const_expressions(NULL, (Node *) constraint);
+		constraint = (List *) canonicalize_qual((Expr *) constraint, false);
+		constraint = list_make1(make_ands_explicit(constraint));
+		proof->partition = PartConstraintImpliedByRelConstraint(partition,
+																map_partition_varattnos(copyObject(constraint), 1, partition, parent));
+		if (!proof->partition)
+		{
+			List	   *without_nulls = NIL;
+			ListCell   *cell;
+
+			/* would it, if the key could not be null? */
+			foreach(cell, make_ands_implicit(linitial(constraint)))
+			{
+				if (!IsA(lfirst(cell), NullTest))
+					without_nulls = lappend(without_nulls, lfirst(cell));
+			}
+			proof->check_but_null = without_nulls != NIL &&
+				PartConstraintImpliedByRelConstraint(partition, map_partition_varattnos(without_nulls, 1, partition, parent));
+		}
+		if (OidIsValid(default_oid))
+		{
+			Relation	other = open_briefly(default_oid);
+
+			if (other)
+			{
+				proof->whole_default = PartConstraintImpliedByRelConstraint(other,
+																			map_partition_varattnos(get_proposed_default_constraint(constraint), 1, other, parent));
+				relation_close(other, AccessShareLock);
+			}
+		}
+	}
+	if (partition)
+		relation_close(partition, AccessShareLock);
+	if (parent)
+		relation_close(parent, AccessShareLock);
+	free_parsestate(pstate);
+}
+
+/* What is wrong with it: the message; NULL: nothing. */
+static char *
+try_proof(Oid parent, Oid partition, Oid default_oid, PartitionBoundSpec *bound, Proof *proof)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	char	   *volatile message = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		look_for_proof(parent, partition, default_oid, bound, proof);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		message = pstrdup(error->message);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return message;
+}
+
+void
+sd_form_attach(SdForm *form, SdThing *parent, AlterTableCmd *command)
+{
+	PartitionCmd *cmd = castNode(PartitionCmd, command->def);
+	SdThing    *partition = sd_form_relation(form, cmd->name, false);
+	Oid			default_oid = parent->made ? InvalidOid : get_default_partition_oid(parent->oid);
+	SdThing    *other = OidIsValid(default_oid) ? sd_world_of(form->world, default_oid) : NULL;
+	Proof		proof = {0};
+	SdMatch    *match;
+	const char *rule;
+
+	if (partition == NULL)
+		return;
+	if (cmd->bound->is_default)
+		rule = "H7";
+	else
+	{
+		if (!parent->made && !partition->made)
+		{
+			char	   *message = try_proof(parent->oid, partition->oid, default_oid, cmd->bound, &proof);
+
+			if (message)
+				sd_form_fails(form, "%s", message);
+		}
+		rule = other && !other->gone ? "H6" : proof.partition ? "H4" : proof.check_but_null ? "H5" : "H3";
+	}
+	match = sd_form_match(form, rule);
+	sd_match_cast(match, SD_ROLE_PARENT, parent);
+	sd_match_cast(match, SD_ROLE_PARTITION, partition);
+	if (other && !other->gone)
+	{
+		sd_match_cast(match, SD_ROLE_DEFAULT, other);
+		if (proof.whole_default)
+		{
+			match->probed = proof.partition || partition->made ? SD_PROBED_NOTHING : SD_PROBED_SCAN;
+			sd_match_why(match, "A constraint of the default partition %s proves that none of its rows belong there: it is locked, not scanned.",
+						 other->shown);
+		}
+	}
+	if (strcmp(rule, "H3") == 0 || strcmp(rule, "H5") == 0)
+	{
+		const char *name = sd_quoted(makeObjectName(partition->name, "bounds", "check"));
+
+		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (<the key> IS NOT NULL AND <within its bounds>) NOT VALID",
+					   partition->shown, name);
+		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", partition->shown, name);
+		sd_match_safer(match, "%s", form->text);
+		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", partition->shown, name);
+	}
+	partition->parent = parent;
+}
+
+void
+sd_form_detach(SdForm *form, SdThing *parent, AlterTableCmd *command)
+{
+	PartitionCmd *cmd = castNode(PartitionCmd, command->def);
+	SdThing    *partition = sd_form_relation(form, cmd->name, false);
+	const char *rule = command->subtype == AT_DetachPartitionFinalize ? "H10" : cmd->concurrent ? "H9" : "H8";
+	SdMatch    *match;
+	Oid			default_oid;
+
+	if (partition == NULL)
+		return;
+	match = sd_form_match(form, rule);
+	sd_match_cast(match, SD_ROLE_PARENT, parent);
+	sd_match_cast(match, SD_ROLE_PARTITION, partition);
+	if (!partition->made && !parent->made && partition->parent != parent &&
+		sd_fact_partition_parent(partition->oid) != parent->oid)
+		sd_form_fails(form, "relation \"%s\" is not a partition of relation \"%s\"", partition->name, parent->name);
+	default_oid = parent->made ? InvalidOid : get_default_partition_oid(parent->oid);
+	if (rule[1] == '8')
+		sd_match_safer(match, "ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY  -- by itself, or in schemadrift.apply_online()%s",
+					   parent->shown, partition->shown, OidIsValid(default_oid) ? "; not while it has a default partition" : "");
+	else if (rule[1] == '9' && OidIsValid(default_oid))
+		sd_form_fails(form, "cannot detach partitions concurrently when a default partition exists");
+	partition->parent = NULL;
+}

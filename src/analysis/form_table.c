@@ -1,0 +1,477 @@
+/*
+ * form_table.c: CREATE TABLE and ALTER TABLE, of which other files have the parts.
+ *
+ * Runs in a backend; no locking of its own.
+ */
+#include "compat.h"
+
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "commands/tablespace.h"
+#include "catalog/index.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "analysis/facts.h"
+#include "analysis/form.h"
+
+/* ---- ALTER TABLE ---- */
+
+static bool
+names_option(AlterTableCmd *command, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, (List *) command->def)
+	{
+		if (strcmp(lfirst_node(DefElem, cell)->defname, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static char
+persistence_of(Oid oid)
+{
+	return OidIsValid(oid) ? get_rel_persistence(oid) : RELPERSISTENCE_PERMANENT;
+}
+
+static void
+set_persistence(SdForm *form, SdThing *table, char wanted)
+{
+	SdMatch    *match = sd_form_match_table(form, wanted == RELPERSISTENCE_UNLOGGED ? "G8" : "G9", table, false);
+
+	if (!table->made && persistence_of(table->oid) == wanted)
+	{
+		match->probed = SD_PROBED_NOTHING;
+		sd_match_why(match, "It is so already.");
+	}
+}
+
+static Oid
+column_of_class(Oid oid, bool tablespace)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	Oid			value = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		value = tablespace ? form->reltablespace : form->relam;
+		ReleaseSysCache(tuple);
+	}
+	return value;
+}
+
+static void
+set_access_method(SdForm *form, SdThing *table, AlterTableCmd *command)
+{
+	SdMatch    *match = sd_form_match_table(form, "G10", table, false);
+	Oid			wanted = command->name ? get_table_am_oid(command->name, true) : InvalidOid;
+
+	if (command->name && !OidIsValid(wanted))
+		sd_form_fails(form, "access method \"%s\" does not exist", command->name);
+	match->probed = !table->made && column_of_class(table->oid, false) == wanted ? SD_PROBED_NOTHING : SD_PROBED_REWRITE;
+}
+
+static void
+set_tablespace(SdForm *form, SdThing *table, AlterTableCmd *command)
+{
+	SdMatch    *match = sd_form_match_table(form, "G11", table, false);
+
+	Oid			wanted = get_tablespace_oid(command->name, true);
+
+	if (!OidIsValid(wanted))
+		sd_form_fails(form, "tablespace \"%s\" does not exist", command->name);
+	/* none is written for the database's own */
+	if (!table->made && column_of_class(table->oid, true) == (wanted == MyDatabaseTableSpace ? InvalidOid : wanted))
+		match->probed = SD_PROBED_NOTHING;
+}
+
+static void
+set_identity(SdForm *form, SdThing *table, AlterTableCmd *command)
+{
+	ReplicaIdentityStmt *identity = castNode(ReplicaIdentityStmt, command->def);
+	SdMatch    *match;
+
+	switch (identity->identity_type)
+	{
+		case REPLICA_IDENTITY_FULL:
+			sd_form_match_table(form, "G15", table, false);
+			break;
+		case REPLICA_IDENTITY_NOTHING:
+			sd_form_match_table(form, "G17", table, false);
+			break;
+		default:
+			match = sd_form_match_table(form, "G16", table, false);
+			sd_match_safer(match, "ALTER TABLE %s REPLICA IDENTITY FULL  -- in all regions first, and until rows under way have arrived",
+						   table->shown);
+			sd_match_safer(match, "%s", form->text);
+			break;
+	}
+}
+
+static void
+inherit(SdForm *form, SdThing *table, AlterTableCmd *command)
+{
+	SdThing    *parent = sd_form_relation(form, castNode(RangeVar, command->def), false);
+	SdMatch    *match = sd_form_match(form, "G19");
+
+	sd_match_cast(match, SD_ROLE_CHILD, table);
+	sd_match_cast(match, SD_ROLE_PARENT, parent);
+}
+
+/* relations other than tables go through ALTER TABLE, too */
+static bool
+alter_other(SdForm *form, SdThing *thing, AlterTableCmd *command)
+{
+	SdMatch    *match;
+
+	switch (thing->kind)
+	{
+		case RELKIND_INDEX:
+		case RELKIND_PARTITIONED_INDEX:
+			if (command->subtype == AT_AttachPartition)
+				match = sd_form_match(form, "F8");
+			else
+				match = sd_form_match(form, command->subtype == AT_SetTableSpace ? "G11" : "F17");
+			sd_match_cast(match, SD_ROLE_INDEX, thing);
+			if (command->subtype == AT_SetTableSpace)
+				sd_match_cast(match, SD_ROLE_TABLE, thing);
+			if (command->subtype == AT_AttachPartition && OidIsValid(thing->oid))
+				sd_match_cast_oids(form, match, SD_ROLE_PARENT, list_make1_oid(IndexGetRelation(thing->oid, true)));
+			return true;
+		case RELKIND_VIEW:
+			sd_match_cast(sd_form_match(form, "J5"), SD_ROLE_VIEW, thing);
+			return true;
+		case RELKIND_SEQUENCE:
+			match = sd_form_match(form, command->subtype == AT_ChangeOwner ? "G14" : "K2");
+			sd_match_cast(match, SD_ROLE_SEQUENCE, thing);
+			return true;
+		case RELKIND_COMPOSITE_TYPE:
+			if (command->subtype == AT_AlterColumnType && sd_fact_type_users(get_rel_type_id(thing->oid)) != NIL)
+			{
+				sd_form_match(form, "I8");
+				sd_form_fails(form, "cannot alter type \"%s\" because column of a table uses it", thing->name);
+			}
+			else
+			{
+				match = sd_form_match(form, "I7");
+				if (thing->made || sd_fact_type_users(get_rel_type_id(thing->oid)) == NIL)
+					match->harmless = true;
+				sd_match_cast_oids(form, match, SD_ROLE_TABLE, thing->made ? NIL : sd_fact_type_users(get_rel_type_id(thing->oid)));
+			}
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+alter(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command)
+{
+	bool		recurse = stmt->relation->inh;
+
+	if (alter_other(form, table, command))
+		return;
+	switch (command->subtype)
+	{
+		case AT_AddColumn:
+			sd_form_add_column(form, table, stmt, castNode(ColumnDef, command->def), command->missing_ok);
+			break;
+		case AT_DropColumn:
+			sd_form_drop_column(form, table, stmt, command);
+			break;
+		case AT_AlterColumnType:
+			sd_form_alter_type(form, table, stmt, command);
+			break;
+		case AT_ColumnDefault:
+		case AT_SetNotNull:
+		case AT_DropNotNull:
+		case AT_SetStatistics:
+		case AT_SetOptions:
+		case AT_ResetOptions:
+		case AT_SetStorage:
+		case AT_SetCompression:
+		case AT_AddIdentity:
+		case AT_SetIdentity:
+		case AT_DropIdentity:
+		case AT_DropExpression:
+			sd_form_alter_column(form, table, stmt, command);
+			break;
+		case AT_AddConstraint:
+		case AT_AddIndexConstraint:
+		case AT_DropConstraint:
+		case AT_ValidateConstraint:
+		case AT_AlterConstraint:
+			sd_form_constraint(form, table, stmt, command);
+			break;
+		case AT_AttachPartition:
+			sd_form_attach(form, table, command);
+			break;
+		case AT_DetachPartition:
+		case AT_DetachPartitionFinalize:
+			sd_form_detach(form, table, command);
+			break;
+		case AT_SetLogged:
+			set_persistence(form, table, RELPERSISTENCE_PERMANENT);
+			break;
+		case AT_SetUnLogged:
+			set_persistence(form, table, RELPERSISTENCE_UNLOGGED);
+			break;
+		case AT_SetAccessMethod:
+			set_access_method(form, table, command);
+			break;
+		case AT_SetTableSpace:
+			set_tablespace(form, table, command);
+			break;
+		case AT_SetRelOptions:
+		case AT_ResetRelOptions:
+		case AT_ReplaceRelOptions:
+			sd_form_match_table(form, names_option(command, "user_catalog_table") ? "G13" : "G12", table, false);
+			break;
+		case AT_ChangeOwner:
+			sd_form_match_table(form, "G14", table, false);
+			break;
+		case AT_ReplicaIdentity:
+			set_identity(form, table, command);
+			break;
+		case AT_ClusterOn:
+		case AT_DropCluster:
+			sd_form_match_table(form, "G18", table, false);
+			break;
+		case AT_AddInherit:
+		case AT_DropInherit:
+			inherit(form, table, command);
+			break;
+		case AT_AddOf:
+		case AT_DropOf:
+			sd_form_match_table(form, "G20", table, false);
+			break;
+		case AT_EnableAlwaysTrig:
+		case AT_EnableReplicaTrig:
+			sd_form_match_table(form, "J13", table, recurse);
+			break;
+		case AT_EnableTrig:
+		case AT_DisableTrig:
+		case AT_EnableTrigAll:
+		case AT_DisableTrigAll:
+		case AT_EnableTrigUser:
+		case AT_DisableTrigUser:
+			sd_form_match_table(form, "J17", table, recurse);
+			break;
+		case AT_EnableRule:
+		case AT_EnableAlwaysRule:
+		case AT_EnableReplicaRule:
+		case AT_DisableRule:
+			sd_form_match_table(form, "J18", table, false);
+			break;
+		case AT_EnableRowSecurity:
+		case AT_DisableRowSecurity:
+			sd_form_match_table(form, "J19", table, false);
+			break;
+		case AT_ForceRowSecurity:
+		case AT_NoForceRowSecurity:
+			sd_form_match_table(form, "J20", table, false);
+			break;
+		default:
+			if (SD_COMPAT_AT_SET_EXPRESSION(command->subtype))
+				sd_form_alter_column(form, table, stmt, command);
+			break;
+	}
+}
+
+void
+sd_form_alter_table(SdForm *form, AlterTableStmt *stmt)
+{
+	SdThing    *table = sd_form_relation(form, stmt->relation, stmt->missing_ok);
+	ListCell   *cell;
+
+	if (table == NULL)
+	{
+		if (stmt->missing_ok)
+			sd_form_match(form, "B20")->harmless = true;
+		return;
+	}
+	foreach(cell, stmt->cmds)
+		alter(form, table, stmt, lfirst_node(AlterTableCmd, cell));
+}
+
+/* ---- CREATE TABLE ---- */
+
+static void
+reference(SdForm *form, SdThing *made, Constraint *constraint)
+{
+	SdThing    *other;
+
+	if (constraint->contype == CONSTR_PRIMARY)
+		made->has_primary = true;
+	if (constraint->contype != CONSTR_FOREIGN || constraint->pktable == NULL)
+		return;
+	other = sd_world_find(form->world, constraint->pktable);
+	if (other == NULL)
+		sd_form_fails(form, "relation \"%s\" does not exist", constraint->pktable->relname);
+	else if (other != made)
+	{
+		SdMatch    *match = sd_form_match(form, "G2");
+
+		sd_match_cast(match, SD_ROLE_TABLE, made);
+		sd_match_cast(match, SD_ROLE_REFERENCED, other);
+	}
+}
+
+static void
+elements(SdForm *form, SdThing *made, List *table_elements)
+{
+	ListCell   *cell;
+	ListCell   *inner;
+
+	foreach(cell, table_elements)
+	{
+		Node	   *element = lfirst(cell);
+
+		if (IsA(element, Constraint))
+			reference(form, made, (Constraint *) element);
+		else if (IsA(element, ColumnDef))
+		{
+			foreach(inner, ((ColumnDef *) element)->constraints)
+				reference(form, made, lfirst_node(Constraint, inner));
+		}
+	}
+}
+
+static void
+partition_of(SdForm *form, SdThing *made, CreateStmt *stmt)
+{
+	SdThing    *parent = sd_form_relation(form, linitial_node(RangeVar, stmt->inhRelations), false);
+	SdMatch    *match;
+	Oid			default_oid;
+
+	if (parent == NULL)
+		return;
+	if (parent->kind != RELKIND_PARTITIONED_TABLE)
+		sd_form_fails(form, "\"%s\" is not partitioned", parent->name);
+	made->parent = parent;
+	default_oid = parent->made ? InvalidOid : get_default_partition_oid(parent->oid);
+	match = sd_form_match(form, OidIsValid(default_oid) ? "H2" : "H1");
+	sd_match_cast(match, SD_ROLE_PARENT, parent);
+	sd_match_cast(match, SD_ROLE_PARTITION, made);
+	if (OidIsValid(default_oid))
+		sd_match_cast(match, SD_ROLE_DEFAULT, sd_world_of(form->world, default_oid));
+	sd_match_safer(match, "CREATE TABLE %s (LIKE %s INCLUDING ALL)", made->shown, parent->shown);
+	if (OidIsValid(default_oid))
+		sd_match_safer(match, "-- a CHECK on the default partition that excludes these bounds, NOT VALID, then VALIDATE: it is not scanned then");
+	sd_match_safer(match, "ALTER TABLE %s ATTACH PARTITION %s <the bounds>", parent->shown, made->shown);
+}
+
+void
+sd_form_create_table(SdForm *form, CreateStmt *stmt)
+{
+	RangeVar   *name = stmt->relation;
+	RangeVar   *there = makeRangeVar(name->schemaname, name->relname, -1);
+	SdThing    *known;
+	SdThing    *made;
+	ListCell   *cell;
+	char	   *shown = sd_world_shown(form->world, name);
+
+	sd_form_object(form, shown);
+	/* not anywhere in search_path: where it would be made */
+	known = sd_world_find(form->world, there);
+	if (known && strcmp(known->shown, shown) == 0)
+	{
+		if (stmt->if_not_exists)
+		{
+			SdMatch    *match = sd_form_match(form, "G3");
+
+			sd_match_cast(match, SD_ROLE_TABLE, known);
+			match->harmless = true;
+		}
+		else
+			sd_form_fails(form, "relation \"%s\" already exists", name->relname);
+		return;
+	}
+	if (name->schemaname && !sd_world_has_schema(form->world, name->schemaname))
+		sd_form_fails(form, "schema \"%s\" does not exist", name->schemaname);
+	made = sd_world_make(form->world, name, IsA(stmt, CreateForeignTableStmt) ? RELKIND_FOREIGN_TABLE :
+						 stmt->partspec ? RELKIND_PARTITIONED_TABLE : RELKIND_RELATION);
+	elements(form, made, stmt->tableElts);
+	if (stmt->partbound)
+		partition_of(form, made, stmt);
+	else
+	{
+		foreach(cell, stmt->inhRelations)
+		{
+			SdThing    *parent = sd_form_relation(form, lfirst_node(RangeVar, cell), false);
+			SdMatch    *match = sd_form_match(form, "G5");
+
+			sd_match_cast(match, SD_ROLE_TABLE, made);
+			sd_match_cast(match, SD_ROLE_PARENT, parent);
+		}
+	}
+	if (form->matches == NIL)
+		sd_match_cast(sd_form_match(form, "G1"), SD_ROLE_TABLE, made);
+}
+
+/* relations that a query names; of RangeVar */
+static bool
+find_relations(Node *node, List **found)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeVar))
+	{
+		*found = lappend(*found, node);
+		return false;
+	}
+	return raw_expression_tree_walker(node, find_relations, found);
+}
+
+void
+sd_form_create_table_as(SdForm *form, IntoClause *into, Node *query, ObjectType type, bool if_not_exists)
+{
+	RangeVar   *name = into->rel;
+	char	   *shown = sd_world_shown(form->world, name);
+	SdThing    *known = sd_world_find(form->world, makeRangeVar(name->schemaname, name->relname, -1));
+	SdMatch    *match;
+	SdThing    *made;
+	List	   *relations = NIL;
+	ListCell   *cell;
+
+	sd_form_object(form, shown);
+	if (known && strcmp(known->shown, shown) == 0)
+	{
+		if (if_not_exists)
+			sd_form_match(form, "G3")->harmless = true;
+		else
+			sd_form_fails(form, "relation \"%s\" already exists", name->relname);
+		return;
+	}
+	match = sd_form_match(form, type == OBJECT_MATVIEW ? "J6" : into->skipData ? "G1" : "G4");
+	find_relations(query, &relations);
+	foreach(cell, relations)
+	{
+		SdThing    *source = sd_world_find(form->world, lfirst_node(RangeVar, cell));
+
+		if (source && match->rule[0] != 'G')
+			sd_match_cast(match, SD_ROLE_TABLE, source);
+		else if (source && match->rule[1] == '4')
+			sd_match_cast(match, SD_ROLE_TABLE, source);
+	}
+	if (into->skipData)
+		match->probed = SD_PROBED_NOTHING;
+	made = sd_world_make(form->world, name, type == OBJECT_MATVIEW ? RELKIND_MATVIEW : RELKIND_RELATION);
+	made->filled = !into->skipData;
+	if (match->rule[0] == 'G' && match->rule[1] == '4')
+	{
+		sd_match_safer(match, "CREATE TABLE %s AS <the query> WITH NO DATA", shown);
+		sd_match_safer(match, "-- then fill it in ONE region, if replication takes its rows to the others; else in each\n"
+					   "INSERT INTO %s <the query>", shown);
+	}
+}

@@ -1,0 +1,207 @@
+/*
+ * probe.c: what an ALTER COLUMN TYPE does to files, tried on an empty copy; see probe.h.
+ *
+ * Runs in a backend, in a subtransaction that is always rolled back: with it go the copy, a temporary schema that was made
+ * for it, and its locks.  The statements do not go through the utility hook, and count as parts of another statement, so that
+ * no event trigger runs; the gate passes by what it sees of them while sd_probing.
+ */
+#include "compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "pgstat.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/relcache.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+
+#include "analysis/probe.h"
+
+#define COPY_NAME "schemadrift probe"
+
+bool		sd_probing = false;
+
+static void
+run(Node *stmt)
+{
+	PlannedStmt *wrapper = makeNode(PlannedStmt);
+
+	wrapper->commandType = CMD_UTILITY;
+	wrapper->canSetTag = false;
+	wrapper->utilityStmt = stmt;
+	wrapper->stmt_location = -1;
+	standard_ProcessUtility(wrapper, "schemadrift probe", false, PROCESS_UTILITY_SUBCOMMAND, NULL, NULL, None_Receiver, NULL);
+	CommandCounterIncrement();
+}
+
+static RangeVar *
+copy_name(void)
+{
+	RangeVar   *name = makeRangeVar("pg_temp", COPY_NAME, -1);
+
+	name->relpersistence = RELPERSISTENCE_TEMP;
+	return name;
+}
+
+static void
+make_copy(Oid table)
+{
+	CreateStmt *create = makeNode(CreateStmt);
+	TableLikeClause *like = makeNode(TableLikeClause);
+
+	like->relation = makeRangeVar(get_namespace_name(get_rel_namespace(table)), get_rel_name(table), -1);
+	/* nothing that no ALTER COLUMN TYPE looks at */
+	like->options = CREATE_TABLE_LIKE_ALL & ~(CREATE_TABLE_LIKE_COMMENTS | CREATE_TABLE_LIKE_STATISTICS | CREATE_TABLE_LIKE_IDENTITY);
+	create->relation = copy_name();
+	create->tableElts = list_make1(like);
+	create->oncommit = ONCOMMIT_NOOP;
+	run((Node *) create);
+}
+
+typedef struct Files
+{
+	Oid			table;
+	List	   *indexes;		/* of Oid */
+	int64		scans;
+} Files;
+
+static Oid
+file_of(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			file = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+		ReleaseSysCache(tuple);
+	}
+	return file;
+}
+
+static void
+look_at_files(Oid copy, Files *files)
+{
+	Relation	relation = table_open(copy, NoLock);
+	ListCell   *cell;
+
+	files->table = file_of(copy);
+	files->indexes = NIL;
+	foreach(cell, RelationGetIndexList(relation))
+		files->indexes = lappend_oid(files->indexes, file_of(lfirst_oid(cell)));
+	table_close(relation, NoLock);
+	files->scans = DatumGetInt64(DirectFunctionCall1(pg_stat_get_xact_numscans, ObjectIdGetDatum(copy)));
+}
+
+static SdProbed
+try_it(AlterTableCmd *command)
+{
+	AlterTableStmt *alter = makeNode(AlterTableStmt);
+	Oid			copy = RangeVarGetRelid(copy_name(), NoLock, false);
+	Files		before;
+	Files		after;
+
+	look_at_files(copy, &before);
+	alter->relation = copy_name();
+	alter->cmds = list_make1(copyObject(command));
+	alter->objtype = OBJECT_TABLE;
+	run((Node *) alter);
+	look_at_files(copy, &after);
+	if (after.table != before.table)
+		return SD_PROBED_REWRITE;
+	if (list_difference_oid(after.indexes, before.indexes) != NIL)
+		return SD_PROBED_INDEXES;
+	return after.scans > before.scans ? SD_PROBED_SCAN : SD_PROBED_NOTHING;
+}
+
+/* NULL: it can be made */
+static char *
+why_not(SdThing *table)
+{
+	if (RecoveryInProgress())
+		return "this server is a standby";
+	if (XactReadOnly)
+		return "the transaction is read-only";
+	if (InSecurityRestrictedOperation())
+		return "no temporary table can be made here";
+	if (!sd_compat_may_make_temporary(MyDatabaseId, GetUserId()))
+		return "you may not make temporary tables";
+	if (pg_class_aclcheck(table->oid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		return "you may not read the table";
+	if (!pgstat_track_counts)
+		return "track_counts is off";
+	if (table->temporary || (table->kind != RELKIND_RELATION && table->kind != RELKIND_PARTITIONED_TABLE))
+		return "it is no ordinary table";
+	return NULL;
+}
+
+/* Returns in a subtransaction that is still to be ended. */
+static void
+probe_in_subtransaction(SdThing *table, AlterTableCmd *command, SdProbe *probe, volatile bool *copied)
+{
+	if (!ConditionalLockRelationOid(table->oid, AccessShareLock))
+	{
+		probe->not_made = "somebody holds the table exclusively";
+		return;
+	}
+	make_copy(table->oid);
+	*copied = true;
+	probe->seen = try_it(command);
+}
+
+void
+sd_probe(SdThing *table, AlterTableCmd *command, SdProbe *probe)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool		had_temporary = (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0;
+	volatile bool copied = false;
+	ErrorData  *volatile error = NULL;
+
+	memset(probe, 0, sizeof(*probe));
+	probe->not_made = why_not(table);
+	if (probe->not_made)
+		return;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	sd_probing = true;
+	PG_TRY();
+	{
+		probe_in_subtransaction(table, command, probe, &copied);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	sd_probing = false;
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	/* nothing temporary was left, so that the transaction may still be prepared */
+	if (!had_temporary)
+		MyXactFlags &= ~XACT_FLAGS_ACCESSEDTEMPNAMESPACE;
+	if (error == NULL)
+		return;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	if (copied)
+		probe->error = pstrdup(error->message);
+	else
+		probe->not_made = pstrdup(error->message);
+	FreeErrorData(error);
+}

@@ -1,0 +1,880 @@
+/*
+ * verdict.c: from the forms that a statement has, and the live facts, to a verdict and advice; see docs/analysis.md.
+ *
+ * Runs in a backend; no locking of its own.  The rules of the matrix say what a form does; which relations those are, how
+ * large, and whether their rows go to other servers is asked here.
+ */
+#include "compat.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_publication.h"
+#include "lib/stringinfo.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
+#include "access/htup_details.h"
+#include "utils/lsyscache.h"
+
+#include "analysis/facts.h"
+#include "analysis/verdict.h"
+#include "settings.h"
+
+/* What the statement does to one relation. */
+typedef struct Effect
+{
+	SdThing    *thing;
+	LOCKMODE	lock;
+	bool		rewritten;
+	bool		indexes;
+	bool		scanned;
+} Effect;
+
+typedef struct Judgement
+{
+	const SdForm *form;
+	SdStep	   *step;
+	List	   *effects;		/* Effect */
+	List	   *reasons;		/* of char * */
+	const SdMatch *worst;
+	const SdRule *worst_rule;
+	SdStepVerdict worst_verdict;
+} Judgement;
+
+static const char *
+mode_name(LOCKMODE mode)
+{
+	switch (mode)
+	{
+		case AccessShareLock:
+			return "ACCESS SHARE";
+		case RowShareLock:
+			return "ROW SHARE";
+		case RowExclusiveLock:
+			return "ROW EXCLUSIVE";
+		case ShareUpdateExclusiveLock:
+			return "SHARE UPDATE EXCLUSIVE";
+		case ShareLock:
+			return "SHARE";
+		case ShareRowExclusiveLock:
+			return "SHARE ROW EXCLUSIVE";
+		case ExclusiveLock:
+			return "EXCLUSIVE";
+		default:
+			return "ACCESS EXCLUSIVE";
+	}
+}
+
+static const char *
+waits(LOCKMODE mode)
+{
+	return mode == AccessExclusiveLock ? "reads and writes wait" : "writes wait";
+}
+
+/* ---- facts about things ---- */
+
+static int64
+bytes_of(SdThing *thing)
+{
+	if (thing->bytes < 0)
+		thing->bytes = thing->made ? 0 : sd_fact_bytes(thing->oid);
+	return thing->bytes;
+}
+
+static bool
+is_large(SdThing *thing)
+{
+	return !thing->made && bytes_of(thing) >= (int64) sd_large_table * 1024;
+}
+
+static char *
+size_text(SdThing *thing)
+{
+	return text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty, Int64GetDatum(bytes_of(thing)))));
+}
+
+static bool
+has_role(const SdMatch *match, SdRuleRole role)
+{
+	ListCell   *cell;
+
+	foreach(cell, match->casts)
+	{
+		if (((SdCast *) lfirst(cell))->role == role)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_subject(SdRuleRole role)
+{
+	return role != SD_ROLE_REFERENCED && role != SD_ROLE_REFERENCING;
+}
+
+/* Is everything that it is about made by the script itself?  Nobody knows that yet. */
+static bool
+is_fresh(const SdMatch *match)
+{
+	bool		any = false;
+	ListCell   *cell;
+
+	foreach(cell, match->casts)
+	{
+		SdCast	   *cast = lfirst(cell);
+
+		if (!is_subject(cast->role))
+			continue;
+		if (!cast->thing->made && !cast->thing->temporary)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+/* ---- locks, rewrites, scans ---- */
+
+static Effect *
+effect_on(Judgement *j, SdThing *thing)
+{
+	Effect	   *effect;
+	ListCell   *cell;
+
+	foreach(cell, j->effects)
+	{
+		effect = lfirst(cell);
+		if (effect->thing == thing)
+			return effect;
+	}
+	effect = palloc0(sizeof(Effect));
+	effect->thing = thing;
+	j->effects = lappend(j->effects, effect);
+	return effect;
+}
+
+static bool
+rule_locks(const SdRule *rule, SdRuleRole role, LOCKMODE *mode)
+{
+	for (int i = 0; i < rule->n_locks; i++)
+	{
+		if (rule->locks[i].role != role)
+			continue;
+		*mode = rule->locks[i].mode;
+		return true;
+	}
+	return false;
+}
+
+/* The lock that a rule means for a relation in this role; NoLock: none. */
+static LOCKMODE
+lock_of(const SdRule *rule, const SdMatch *match, SdRuleRole role)
+{
+	LOCKMODE	mode = NoLock;
+
+	if (rule_locks(rule, role, &mode))
+		return mode;
+	switch (role)
+	{
+		case SD_ROLE_PARTITIONS:
+		case SD_ROLE_CHILD:
+			/* what is done to a table is done to those below it */
+			if (!rule_locks(rule, SD_ROLE_PARTITIONS, &mode) && !rule_locks(rule, SD_ROLE_CHILD, &mode))
+				(void) rule_locks(rule, SD_ROLE_TABLE, &mode);
+			return mode;
+		case SD_ROLE_PARENT:
+			return mode;
+		case SD_ROLE_TABLE:
+			if (has_role(match, SD_ROLE_PARENT))
+				(void) rule_locks(rule, SD_ROLE_PARENT, &mode);
+			return mode;
+		case SD_ROLE_REFERENCED:
+			return mode;
+		case SD_ROLE_REFERENCING:
+		case SD_ROLE_VIEW:
+		case SD_ROLE_MATVIEW:
+			/* they go, or are made anew, with it */
+			(void) rule_locks(rule, SD_ROLE_TABLE, &mode);
+			if (mode == NoLock)
+				(void) rule_locks(rule, SD_ROLE_VIEW, &mode);
+			return mode == AccessExclusiveLock ? mode : NoLock;
+		default:
+			return mode;
+	}
+}
+
+/* Does one of these bits mean the relation in this role? */
+static bool
+means(uint32 bits, const SdMatch *match, SdRuleRole role)
+{
+	if (bits & SD_ROLE_BIT(role))
+		return true;
+	if ((role == SD_ROLE_PARTITIONS || role == SD_ROLE_CHILD) && (bits & SD_ROLE_BIT(SD_ROLE_TABLE)))
+		return true;
+	return role == SD_ROLE_TABLE && has_role(match, SD_ROLE_PARENT) && (bits & SD_ROLE_BIT(SD_ROLE_PARENT));
+}
+
+static bool
+has_files(const SdThing *thing)
+{
+	return thing->many || RELKIND_HAS_STORAGE(thing->kind);
+}
+
+static void
+probed_effect(Effect *effect, const SdMatch *match, SdRuleRole role)
+{
+	if (role != SD_ROLE_TABLE && role != SD_ROLE_PARTITIONS && role != SD_ROLE_CHILD)
+		return;
+	effect->rewritten |= match->probed == SD_PROBED_REWRITE;
+	effect->indexes |= match->probed == SD_PROBED_INDEXES;
+	effect->scanned |= match->probed == SD_PROBED_SCAN || match->probed == SD_PROBED_INDEXES;
+}
+
+static void
+ruled_effect(Effect *effect, const SdRule *rule, const SdMatch *match, SdRuleRole role)
+{
+	if (means(rule->rewritten, match, role))
+	{
+		effect->rewritten |= rule->rewrites == SD_REWRITE_ALL || rule->rewrites == SD_REWRITE_RELATION;
+		effect->indexes |= rule->rewrites == SD_REWRITE_INDEXES;
+	}
+	effect->scanned |= means(rule->scanned, match, role);
+}
+
+static void
+collect_effects(Judgement *j, const SdRule *rule, const SdMatch *match)
+{
+	ListCell   *cell;
+
+	foreach(cell, match->casts)
+	{
+		SdCast	   *cast = lfirst(cell);
+		Effect	   *effect;
+
+		if (cast->thing->made)
+			continue;
+		effect = effect_on(j, cast->thing);
+		effect->lock = Max(effect->lock, lock_of(rule, match, cast->role));
+		if (!has_files(cast->thing) || match->harmless)
+			continue;
+		if (match->probed == SD_PROBED_NOT)
+			ruled_effect(effect, rule, match, cast->role);
+		else
+			probed_effect(effect, match, cast->role);
+	}
+}
+
+static int
+stronger_first(const ListCell *a, const ListCell *b)
+{
+	const Effect *x = lfirst(a);
+	const Effect *y = lfirst(b);
+
+	return y->lock != x->lock ? y->lock - x->lock : strcmp(x->thing->shown, y->thing->shown);
+}
+
+static void
+tell_effects(Judgement *j)
+{
+	SdStep	   *step = j->step;
+	StringInfoData lock;
+	ListCell   *cell;
+
+	initStringInfo(&lock);
+	list_sort(j->effects, stronger_first);
+	foreach(cell, j->effects)
+	{
+		Effect	   *effect = lfirst(cell);
+
+		if (effect->lock != NoLock)
+			appendStringInfo(&lock, "%s%s: %s", lock.len ? ", " : "", effect->thing->shown, mode_name(effect->lock));
+		step->strongest = Max(step->strongest, effect->lock);
+		if (effect->rewritten)
+			step->rewrites = lappend(step->rewrites, pstrdup(effect->thing->shown));
+		else if (effect->indexes)
+			step->rewrites = lappend(step->rewrites, psprintf("indexes of %s", effect->thing->shown));
+		if (effect->scanned && !effect->rewritten)
+			step->scans = lappend(step->scans, pstrdup(effect->thing->shown));
+	}
+	step->lock = lock.len ? lock.data : pstrdup("none");
+}
+
+/* ---- reasons ---- */
+
+static void
+reason(Judgement *j, SdStepVerdict *verdict, SdStepVerdict level, char *text)
+{
+	ListCell   *cell;
+
+	*verdict = Max(*verdict, level);
+	foreach(cell, j->reasons)
+	{
+		if (strcmp(lfirst(cell), text) == 0)
+			return;
+	}
+	j->reasons = lappend(j->reasons, text);
+}
+
+/* Long work under a lock that others wait for. */
+static void
+judge_work(Judgement *j, const SdMatch *match, SdStepVerdict *verdict)
+{
+	ListCell   *cell;
+
+	foreach(cell, match->casts)
+	{
+		SdThing    *thing = ((SdCast *) lfirst(cell))->thing;
+		Effect	   *effect;
+		const char *what;
+
+		if (thing->made)
+			continue;
+		effect = effect_on(j, thing);
+		if ((!effect->rewritten && !effect->indexes && !effect->scanned) || effect->lock < ShareLock || bytes_of(thing) == 0)
+			continue;
+		what = effect->rewritten ? "is rewritten with its indexes" : effect->indexes ? "has indexes built again" : "is read from end to end";
+		if (is_large(thing))
+			reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s (%s, large) %s under %s: %s for as long as that takes.", thing->shown,
+														size_text(thing), what, mode_name(effect->lock), waits(effect->lock)));
+		else
+			reason(j, verdict, SD_STEP_CAUTION, psprintf("%s (%s) %s under %s: %s meanwhile.", thing->shown, size_text(thing), what,
+														 mode_name(effect->lock), waits(effect->lock)));
+	}
+}
+
+/* Locks alone. */
+static void
+judge_locks(Judgement *j, const SdRule *rule, const SdMatch *match, SdStepVerdict *verdict)
+{
+	ListCell   *cell;
+
+	foreach(cell, match->casts)
+	{
+		SdCast	   *cast = lfirst(cell);
+		LOCKMODE	mode = lock_of(rule, match, cast->role);
+
+		if (cast->thing->made || mode < ShareLock)
+			continue;
+		if (!is_subject(cast->role))
+			reason(j, verdict, SD_STEP_CAUTION, psprintf("The other table, %s, is locked with %s: %s, and it waits for those under way.",
+														 cast->thing->shown, mode_name(mode), waits(mode)));
+		else if (mode == AccessExclusiveLock && is_large(cast->thing))
+			reason(j, verdict, SD_STEP_CAUTION, psprintf("ACCESS EXCLUSIVE on %s (%s): short, but it waits for every transaction that uses it, and all others wait behind it.",
+														 cast->thing->shown, size_text(cast->thing)));
+	}
+}
+
+/* Is it about a column that no publication of the table takes? */
+static bool
+column_is_left_out(const SdRule *rule, const SdMatch *match, const SdReplicated *replicated)
+{
+	if (!replicated->published || !replicated->listed || replicated->subscribed)
+		return false;
+	if (rule->gate_class == SD_GATE_NARROW_FIRST)
+		return true;
+	return match->column && match->column->number > 0 && !bms_is_member(match->column->number, replicated->columns);
+}
+
+static const char *
+replication_does(SdRuleReplication what)
+{
+	switch (what)
+	{
+		case SD_REPLICATION_STALLS:
+			return "stops until the other region has the change, too";
+		case SD_REPLICATION_WRITER_FAILS:
+			return "makes UPDATE and DELETE fail where the change is";
+		case SD_REPLICATION_WEDGES:
+			return "stops, and the change in the other region does not mend it";
+		default:
+			return "leaves rows that differ, and nothing says so";
+	}
+}
+
+static char *
+joined(List *names)
+{
+	StringInfoData out;
+	ListCell   *cell;
+
+	initStringInfo(&out);
+	foreach(cell, names)
+		appendStringInfo(&out, "%s%s", out.len ? ", " : "", (char *) lfirst(cell));
+	return out.data;
+}
+
+static char *
+replicated_by(const SdReplicated *replicated)
+{
+	if (replicated->published && replicated->subscribed)
+		return psprintf("is published by %s and subscribed by %s", joined(replicated->publications), joined(replicated->subscriptions));
+	return replicated->published ? psprintf("is published by %s", joined(replicated->publications)) :
+		psprintf("is subscribed by %s", joined(replicated->subscriptions));
+}
+
+static bool
+is_bad(SdRuleReplication what)
+{
+	return what >= SD_REPLICATION_STALLS;
+}
+
+static bool
+is_replicated(const SdThing *thing, SdReplicated *replicated)
+{
+	Oid			schema = OidIsValid(thing->oid) ? InvalidOid : get_namespace_oid(thing->schema, true);
+
+	sd_fact_replicated(thing->oid, schema, replicated);
+	return replicated->published || replicated->subscribed;
+}
+
+/* What is done to a new table matters only where publications take new tables by themselves. */
+static void
+judge_new_replication(Judgement *j, const SdRule *rule, const SdMatch *match, SdStepVerdict *verdict)
+{
+	ListCell   *cell;
+	SdReplicated replicated;
+
+	if (!rule->needs_refresh)
+		return;
+	foreach(cell, match->casts)
+	{
+		SdThing    *thing = ((SdCast *) lfirst(cell))->thing;
+
+		if (thing->made && !thing->temporary && is_replicated(thing, &replicated))
+		{
+			reason(j, verdict, SD_STEP_CAUTION,
+				   psprintf("%s %s: rows written before every region has it and ran ALTER SUBSCRIPTION ... REFRESH PUBLICATION are lost without a word.",
+							thing->shown, replicated_by(&replicated)));
+			return;
+		}
+	}
+}
+
+static void
+judge_replication(Judgement *j, const SdRule *rule, const SdMatch *match, SdStepVerdict *verdict)
+{
+	ListCell   *cell;
+
+	if (rule->gate_class == SD_GATE_ANY || (!is_bad(rule->receiving) && !is_bad(rule->sending)))
+		return;
+	foreach(cell, match->casts)
+	{
+		SdCast	   *cast = lfirst(cell);
+		SdReplicated replicated;
+
+		if (cast->thing->made || cast->thing->temporary || cast->thing->many || !is_subject(cast->role) ||
+			cast->role == SD_ROLE_VIEW || cast->role == SD_ROLE_INDEX || cast->role == SD_ROLE_DEFAULT)
+			continue;
+		if (!is_replicated(cast->thing, &replicated) || column_is_left_out(rule, match, &replicated))
+			continue;
+		if (is_bad(rule->receiving))
+			reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s %s: applying rows of a region without the change in one that has it %s.",
+														cast->thing->shown, replicated_by(&replicated), replication_does(rule->receiving)));
+		if (is_bad(rule->sending))
+			reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s %s: sending rows from a region with the change to one without %s.",
+														cast->thing->shown, replicated_by(&replicated), replication_does(rule->sending)));
+		return;
+	}
+}
+
+static bool
+may_have_rows(const SdMatch *match)
+{
+	ListCell   *cell;
+
+	foreach(cell, match->casts)
+	{
+		SdCast	   *cast = lfirst(cell);
+
+		if (cast->role == SD_ROLE_TABLE && (!cast->thing->made || cast->thing->filled))
+			return true;
+	}
+	return match->casts == NIL;
+}
+
+/* Rows of tables in a script. */
+static void
+judge_rows(Judgement *j, const SdRule *rule, const SdMatch *match, SdStepVerdict *verdict)
+{
+	const SdCast *cast = match->casts ? linitial(match->casts) : NULL;
+	SdReplicated replicated;
+
+	if (rule->gate_class != SD_GATE_NONDETERMINISTIC)
+		return;
+	if (cast && !cast->thing->made && is_replicated(cast->thing, &replicated))
+		reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s %s: run in every region its rows meet those that replication brings. Run it in one region, outside of the migration.",
+													cast->thing->shown, replicated_by(&replicated)));
+	else if (match->why != NIL)
+		reason(j, verdict, SD_STEP_UNSAFE, "Each region would write other rows.");
+	else
+		reason(j, verdict, SD_STEP_CAUTION, "As part of apply() it runs in every region, on that region's own rows; as plain SQL beside DDL its rows stay in this region.");
+}
+
+static bool
+loses_data(const SdRule *rule)
+{
+	return (rule->undoes == SD_UNDO_LOSSY || rule->undoes == SD_UNDO_IMPOSSIBLE) && rule->forward != SD_ANSWER_NO &&
+		rule->gate_class != SD_GATE_ANY;
+}
+
+static SdRuleAnswer
+backward_of(const SdRule *rule, const SdMatch *match)
+{
+	if (match->harmless || is_fresh(match))
+		return SD_ANSWER_YES;
+	return match->backward != SD_ANSWER_NONE ? match->backward : rule->backward;
+}
+
+static SdStepVerdict
+judge_match(Judgement *j, const SdRule *rule, const SdMatch *match)
+{
+	SdStepVerdict verdict = SD_STEP_SAFE;
+	bool		rows = rule->id[0] == 'N' || strcmp(rule->id, "K5") == 0;
+
+	if (rule->fails && j->form->fails == NULL)
+		reason(j, &verdict, SD_STEP_UNSAFE, psprintf("It always fails: %s.", rule->form));
+	judge_work(j, match, &verdict);
+	judge_locks(j, rule, match, &verdict);
+	if (match->harmless)
+		return verdict;
+	if (rows)
+		judge_rows(j, rule, match, &verdict);
+	else if (rule->gate_class == SD_GATE_NONDETERMINISTIC && !match->deterministic && may_have_rows(match))
+		reason(j, &verdict, SD_STEP_UNSAFE, "The result differs from region to region.");
+	judge_new_replication(j, rule, match, &verdict);
+	if (is_fresh(match))
+		return verdict;
+	if (!rows)
+		judge_replication(j, rule, match, &verdict);
+	if (backward_of(rule, match) == SD_ANSWER_NO && !rows)
+		reason(j, &verdict, SD_STEP_CAUTION, "The application of today does not work with it, or only if it already does without.");
+	if (loses_data(rule) && !match->lossless && !rows)
+		reason(j, &verdict, SD_STEP_CAUTION, psprintf("What it takes away, taking it back does not bring back (undo: %s).", rule->undo));
+	return verdict;
+}
+
+/* ---- the step ---- */
+
+static void
+merge_answers(SdStep *step, const SdRule *rule, const SdMatch *match)
+{
+	static const int order[] = {
+		[SD_ANSWER_NONE] = 0,[SD_ANSWER_YES] = 1,[SD_ANSWER_DEPENDS] = 2,[SD_ANSWER_NO] = 3
+	};
+	SdRuleAnswer backward = backward_of(rule, match);
+	SdRuleAnswer forward = match->harmless ? SD_ANSWER_YES : rule->forward;
+	SdRuleGate	class;
+	bool		fresh;
+
+	if (order[backward] > order[step->backward])
+		step->backward = backward;
+	if (order[forward] > order[step->forward])
+		step->forward = forward;
+	if (match->harmless)
+		return;
+	/* what is done to a relation that comes with the same change is done where it is made */
+	fresh = is_fresh(match) && rule->gate_class > SD_GATE_ALL_THEN_USE &&
+		(rule->gate_class != SD_GATE_NONDETERMINISTIC || !may_have_rows(match));
+	class = fresh ? SD_GATE_ALL_THEN_USE : rule->gate_class;
+	if (step->gate == NULL || class > step->gate_class)
+	{
+		step->gate = fresh ? "G1" : rule->gate;
+		step->gate_class = class;
+	}
+}
+
+static void
+merge_undo(SdStep *step, const SdRule *rule, const SdMatch *match, SdRuleUndo *worst)
+{
+	SdRuleUndo	undo = match->harmless ? SD_UNDO_NOTHING : match->lossless ? SD_UNDO_LOSSLESS : rule->undoes;
+	static const int order[] = {
+		[SD_UNDO_NOTHING] = 0,[SD_UNDO_LOSSLESS] = 1,[SD_UNDO_DEPENDS] = 2,[SD_UNDO_LOSSY] = 3,[SD_UNDO_IMPOSSIBLE] = 4
+	};
+
+	if (step->reversible && order[undo] <= order[*worst])
+		return;
+	*worst = undo;
+	step->reversible = match->harmless ? "nothing to undo" : match->lossless ? "lossless" : rule->undo;
+}
+
+static void
+judge_matches(Judgement *j)
+{
+	SdRuleUndo	undo = SD_UNDO_NOTHING;
+	ListCell   *cell;
+
+	/* all effects first: what one part scans another one may have locked */
+	foreach(cell, j->form->matches)
+	{
+		const SdRule *rule = sd_rule(((SdMatch *) lfirst(cell))->rule);
+
+		if (rule)
+			collect_effects(j, rule, lfirst(cell));
+	}
+	foreach(cell, j->form->matches)
+	{
+		SdMatch    *match = lfirst(cell);
+		const SdRule *rule = sd_rule(match->rule);
+		SdStepVerdict verdict;
+
+		if (rule == NULL)
+			continue;
+		j->step->rules = lappend(j->step->rules, unconstify(char *, rule->id));
+		merge_answers(j->step, rule, match);
+		merge_undo(j->step, rule, match, &undo);
+		verdict = judge_match(j, rule, match);
+		if (j->worst == NULL || verdict > j->worst_verdict)
+		{
+			j->worst = match;
+			j->worst_rule = rule;
+			j->worst_verdict = verdict;
+		}
+	}
+}
+
+/* A statement of advice, ended by a semicolon that does not fall into a comment. */
+static void
+append_advice(StringInfo out, const char *text)
+{
+	const char *last = strrchr(text, '\n');
+	const char *comment;
+
+	last = last ? last + 1 : text;
+	if (out->len)
+		appendStringInfoChar(out, '\n');
+	comment = strstr(last, "  -- ");
+	if (strncmp(last, "--", 2) == 0)
+		appendStringInfoString(out, text);
+	else if (comment)
+		appendStringInfo(out, "%.*s;%s", (int) (comment - text), text, comment);
+	else
+		appendStringInfo(out, "%s%s", text, text[strlen(text) - 1] == ';' ? "" : ";");
+}
+
+/* Columns that are there now, as a publication would list them. */
+static char *
+present_columns(const SdThing *table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table->oid));
+	int			n = 0;
+	StringInfoData out;
+
+	initStringInfo(&out);
+	if (HeapTupleIsValid(tuple))
+	{
+		n = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
+		ReleaseSysCache(tuple);
+	}
+	for (AttrNumber number = 1; number <= n; number++)
+	{
+		Form_pg_attribute form;
+
+		/* not one that was dropped */
+		tuple = SearchSysCacheAttNum(table->oid, number);
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		form = (Form_pg_attribute) GETSTRUCT(tuple);
+		if (!form->attgenerated)
+			appendStringInfo(&out, "%s%s", out.len ? ", " : "", quote_identifier(NameStr(form->attname)));
+		ReleaseSysCache(tuple);
+	}
+	return out.data;
+}
+
+/* Before a column is added to a published table its publications must list the old ones. */
+static void
+advise_narrowing(Judgement *j, StringInfo out)
+{
+	const SdCast *cast = j->worst->casts ? linitial(j->worst->casts) : NULL;
+	SdReplicated replicated;
+	ListCell   *cell;
+
+	if (cast == NULL || cast->thing->made || j->worst_rule->gate_class != SD_GATE_NARROW_FIRST ||
+		!is_replicated(cast->thing, &replicated) || replicated.listed)
+		return;
+	foreach(cell, replicated.publications)
+	{
+		Publication *publication = GetPublicationByName(lfirst(cell), true);
+		const char *name = quote_identifier(lfirst(cell));
+
+		if (publication == NULL)
+			continue;
+		if (publication->alltables || !SearchSysCacheExists2(PUBLICATIONRELMAP, ObjectIdGetDatum(cast->thing->oid),
+															 ObjectIdGetDatum(publication->oid)))
+			append_advice(out, psprintf("-- publication %s takes whole schemas or all tables, and so cannot list columns: make it name its tables first", name));
+		else
+			append_advice(out, psprintf("BEGIN; ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s (%s); COMMIT  -- in every region first",
+										name, cast->thing->shown, name, cast->thing->shown, present_columns(cast->thing)));
+	}
+	append_advice(out, j->form->text);
+	append_advice(out, "-- when every region has it: the same again with the new column in the list, and only then write it");
+}
+
+static void
+advise(Judgement *j)
+{
+	StringInfoData out;
+	ListCell   *cell;
+
+	if (j->worst == NULL || (j->worst_verdict == SD_STEP_SAFE && j->worst->safer == NIL) || j->worst->harmless || is_fresh(j->worst))
+		return;
+	/* nothing to win */
+	if (j->worst_verdict == SD_STEP_SAFE)
+		return;
+	initStringInfo(&out);
+	advise_narrowing(j, &out);
+	if (out.len == 0)
+	{
+		foreach(cell, j->worst->safer)
+			append_advice(&out, lfirst(cell));
+	}
+	if (out.len == 0 && j->worst_rule->safer[0])
+		append_advice(&out, j->worst_rule->safer);
+	if (out.len)
+		j->step->safer = out.data;
+}
+
+static void
+append_sentence(StringInfo out, const char *text)
+{
+	if (text == NULL || text[0] == '\0')
+		return;
+	if (out->len)
+		appendStringInfoChar(out, '\n');
+	appendStringInfoString(out, text);
+}
+
+static void
+explain(Judgement *j, const SdVerdict *class)
+{
+	StringInfoData out;
+	ListCell   *cell;
+	ListCell   *inner;
+
+	initStringInfo(&out);
+	if (j->form->fails)
+		append_sentence(&out, psprintf("It will fail: %s.", j->form->fails));
+	append_sentence(&out, class->reason);
+	/* what it would do matters little then */
+	if (j->form->fails)
+		j->reasons = NIL;
+	foreach(cell, j->reasons)
+		append_sentence(&out, lfirst(cell));
+	if (j->form->takes)
+		append_sentence(&out, psprintf("It takes more than it names: %s.", joined(j->form->takes)));
+	foreach(cell, j->form->matches)
+	{
+		foreach(inner, ((SdMatch *) lfirst(cell))->why)
+			append_sentence(&out, lfirst(inner));
+	}
+	if (j->step->verdict != SD_STEP_SAFE && j->worst_rule && j->worst_rule->note[0] && (!j->form->fails || j->worst_rule->fails))
+		append_sentence(&out, psprintf("%s: %s", j->worst_rule->id, j->worst_rule->note));
+	if (out.len)
+		j->step->why = out.data;
+}
+
+/* What the statement's class says, beside the matrix. */
+static void
+apply_class(Judgement *j, const SdVerdict *class)
+{
+	SdStep	   *step = j->step;
+	Node	   *stmt = j->form->stmt;
+
+	switch (class->class)
+	{
+		case SD_CLASS_REFUSED:
+			step->verdict = SD_STEP_UNSAFE;
+			step->rule = SD_RULE_REFUSED;
+			step->rules = lcons(SD_RULE_REFUSED, step->rules);
+			if (class->hint && step->safer == NULL)
+				step->safer = psprintf("-- %s", class->hint);
+			break;
+		case SD_CLASS_LOCAL:
+			step->rules = lappend(step->rules, SD_RULE_LOCAL);
+			step->gate = "local";
+			step->gate_class = SD_GATE_ANY;
+			j->reasons = lappend(j->reasons, "It stays in this region: the others do not run it.");
+			break;
+		case SD_CLASS_TEMPORARY:
+			step->rules = lappend(step->rules, SD_RULE_LOCAL);
+			step->gate = "local";
+			step->gate_class = SD_GATE_ANY;
+			break;
+		case SD_CLASS_ALONE:
+			if (class->hint && step->safer == NULL)
+				step->safer = psprintf("-- %s", class->hint);
+			break;
+		case SD_CLASS_COORDINATED:
+			if (step->rules == NIL && j->form->fails == NULL)
+			{
+				step->verdict = Max(step->verdict, SD_STEP_CAUTION);
+				step->rule = SD_RULE_OTHER;
+				step->rules = list_make1(SD_RULE_OTHER);
+				step->gate = "G1";
+				step->gate_class = SD_GATE_ALL_THEN_USE;
+				step->backward = step->forward = SD_ANSWER_DEPENDS;
+				step->reversible = "depends";
+				j->reasons = lappend(j->reasons, "The matrix has no row for this form.");
+			}
+			break;
+		case SD_CLASS_NOT_DDL:
+			if (step->rules != NIL)
+				break;
+			if (IsA(stmt, DoStmt) || IsA(stmt, CallStmt) || IsA(stmt, ExecuteStmt))
+			{
+				step->verdict = Max(step->verdict, SD_STEP_CAUTION);
+				step->rule = SD_RULE_CODE;
+				step->backward = step->forward = SD_ANSWER_DEPENDS;
+				step->reversible = "depends";
+				j->reasons = lappend(j->reasons, "It runs code, which was not looked at: each statement in it is a change, if it is DDL.");
+			}
+			else
+				step->rule = SD_RULE_NONE;
+			step->rules = list_make1(unconstify(char *, step->rule));
+			break;
+	}
+}
+
+static List *
+copied(List *texts)
+{
+	List	   *copy = NIL;
+	ListCell   *cell;
+
+	foreach(cell, texts)
+		copy = lappend(copy, pstrdup(lfirst(cell)));
+	return copy;
+}
+
+void
+sd_verdict(const SdForm *form, const SdVerdict *class, SdStep *step)
+{
+	Judgement	j = {.form = form,.step = step};
+
+	step->backward = step->forward = SD_ANSWER_NONE;
+	step->objects = copied(form->objects);
+	judge_matches(&j);
+	step->verdict = j.worst_verdict;
+	step->rule = j.worst_rule ? j.worst_rule->id : SD_RULE_NONE;
+	if (form->takes)
+		step->verdict = Max(step->verdict, SD_STEP_CAUTION);
+	apply_class(&j, class);
+	tell_effects(&j);
+	if (form->fails)
+	{
+		step->verdict = SD_STEP_UNSAFE;
+		/* a row of the matrix says it better, if it is one that always fails */
+		if (j.worst_rule == NULL || !j.worst_rule->fails)
+			step->rule = SD_RULE_FAILS;
+		step->rules = lcons(SD_RULE_FAILS, step->rules);
+	}
+	if (step->backward == SD_ANSWER_NONE)
+		step->backward = form->fails ? SD_ANSWER_NONE : SD_ANSWER_YES;
+	if (step->forward == SD_ANSWER_NONE)
+		step->forward = form->fails ? SD_ANSWER_NONE : SD_ANSWER_YES;
+	if (step->gate == NULL)
+		step->gate = "G0";
+	if (step->reversible == NULL)
+		step->reversible = "nothing to undo";
+	advise(&j);
+	explain(&j, class);
+}

@@ -1,0 +1,110 @@
+/*
+ * world.h: the relations that a script names, as they are when it gets there.
+ *
+ * The catalogs, and over them what earlier statements of the same script made, dropped, renamed and altered.  Read without a
+ * lock on anybody's object.  Lives in the memory context in which it was made.
+ */
+#ifndef SD_ANALYSIS_WORLD_H
+#define SD_ANALYSIS_WORLD_H
+
+#include "compat.h"
+
+#include "nodes/parsenodes.h"
+
+typedef struct SdWorld SdWorld;
+
+/* A column; found by name, so that a script's ADD, DROP and RENAME are seen by what follows. */
+typedef struct SdColumn
+{
+	char	   *name;
+	AttrNumber	number;			/* in the catalog; 0: made by the script, and what follows is not known */
+	bool		gone;			/* dropped or renamed by the script */
+	bool		altered;		/* the script gave it another type */
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	bool		not_null;
+	bool		has_default;
+	char		identity;
+	char		generated;
+} SdColumn;
+
+/* A constraint that the script made, validated or dropped. */
+typedef struct SdConstraint
+{
+	char	   *name;			/* NULL: the server would choose one */
+	bool		gone;
+	char		type;			/* CONSTRAINT_...; 0: one of the catalog, of which only its name is known */
+	bool		valid;
+	char	   *not_null;		/* CHECK (column IS NOT NULL): the column */
+	struct SdThing *other;		/* foreign key: the referenced table */
+} SdConstraint;
+
+/* A relation of any kind. */
+typedef struct SdThing
+{
+	Oid			oid;			/* InvalidOid: the script made it */
+	char	   *schema;			/* as named at this point of the script */
+	char	   *name;
+	char	   *shown;			/* for people, quoted where needed */
+	char		kind;			/* RELKIND_... */
+	bool		made;			/* by the script: nobody else knows it yet */
+	bool		gone;			/* dropped by the script */
+	bool		temporary;
+	bool		filled;			/* made, and may have rows by now */
+	bool		vague;			/* made, and not all of its columns are known */
+	bool		many;			/* stands for several, of which shown is the number */
+	bool		has_primary;	/* made, with a primary key */
+	struct SdThing *table;		/* of an index that the script made */
+	struct SdThing *parent;		/* of a partition that the script made or attached */
+	List	   *columns;		/* SdColumn, as far as the script changed them */
+	List	   *constraints;	/* SdConstraint */
+	List	   *altered_by;		/* of char *: ALTER TABLE statements of the script so far */
+	int64		bytes;			/* -1: not asked yet */
+} SdThing;
+
+extern SdWorld *sd_world_create(void);
+
+/* NULL: there is no such relation.  Later ones in the script see the same SdThing, whatever its name then is. */
+extern SdThing *sd_world_find(SdWorld *world, const RangeVar *name);
+extern SdThing *sd_world_find_names(SdWorld *world, List *names);
+extern SdThing *sd_world_of(SdWorld *world, Oid relation);
+
+/* "public.t", of a name that need not be anything's; where a new one would be made */
+extern char *sd_world_shown(SdWorld *world, const RangeVar *name);
+
+/* What the script does.  make: one of that name must not be there. */
+extern SdThing *sd_world_make(SdWorld *world, const RangeVar *name, char kind);
+extern SdThing *sd_world_make_beside(SdWorld *world, const SdThing *table, const char *name, char kind);
+extern void sd_world_drop(SdWorld *world, SdThing *thing);
+extern void sd_world_rename(SdWorld *world, SdThing *thing, const char *name);
+extern void sd_world_move(SdWorld *world, SdThing *thing, const char *schema);
+
+/* The relation of the catalog that had this name before the script dropped or renamed it; NULL: there was none. */
+extern SdThing *sd_world_was(SdWorld *world, const char *schema, const char *name);
+
+/* Schemas. */
+extern bool sd_world_has_schema(SdWorld *world, const char *name);
+extern bool sd_world_made_schema(SdWorld *world, const char *name);
+extern void sd_world_make_schema(SdWorld *world, const char *name);
+extern void sd_world_drop_schema(SdWorld *world, const char *name);
+extern void sd_world_rename_schema(SdWorld *world, const char *name, const char *to);
+extern List *sd_world_in_schema(SdWorld *world, const char *name);	/* of SdThing, without indexes and sequences */
+
+/* Objects that are no relations, by kind and last name: did the script make one so called? */
+extern void sd_world_note(SdWorld *world, const char *kind, const char *name);
+extern bool sd_world_noted(SdWorld *world, const char *kind, const char *name);
+
+/* Something ran that may have put rows anywhere. */
+extern void sd_world_filled(SdWorld *world);
+
+/* NULL: no such column.  Of a table that the script made: always one, number 0. */
+extern SdColumn *sd_thing_column(SdThing *thing, const char *name);
+extern SdColumn *sd_thing_change_column(SdThing *thing, const SdColumn *column);	/* a copy that may be written to */
+extern void sd_thing_add_column(SdThing *thing, const char *name);
+extern void sd_thing_rename_column(SdThing *thing, const SdColumn *column, const char *name);
+
+/* One of the script's, NULL: none of this name. */
+extern SdConstraint *sd_thing_constraint(const SdThing *thing, const char *name);
+
+#endif							/* SD_ANALYSIS_WORLD_H */
