@@ -264,21 +264,25 @@ mkdir $_ or die "$_: $!" foreach $tree, "$tree/src";
 sub copied
 {
 	my ($contents, $time) = @_;
+	my @files = ('src/a.h', 'Makefile');
 
-	PostgreSQL::Test::Utils::append_to_file("$tree/new", $contents);
-	rename "$tree/new", "$tree/src/a.h" or die $!;
-	utime $time, $time, "$tree/src/a.h" or die $!;
-	system('sh', '-c', 'cd "$0" && exec "$@"', $tree, $^X, $copy, 'copy', 'src') == 0 or die 'copy.pl failed';
-	return (stat "$tree/copy/src/a.h")[9];
+	foreach my $file (@files)
+	{
+		PostgreSQL::Test::Utils::append_to_file("$tree/new", $contents);
+		rename "$tree/new", "$tree/$file" or die $!;
+		utime $time, $time, "$tree/$file" or die $!;
+	}
+	system('sh', '-c', 'cd "$0" && exec "$@"', $tree, $^X, $copy, 'copy', 'src', 'Makefile') == 0 or die 'copy.pl failed';
+	return join ' ', map { (stat "$tree/copy/$_")[9] } @files;
 }
 my $hour_ago = int(time()) - 3600;
 copied("one\n", $hour_ago);
 PostgreSQL::Test::Utils::append_to_file("$tree/copy/$_", 'x') foreach 'src/a.o', 'src/gone.h';
-utime $hour_ago, $hour_ago, "$tree/copy/src/a.h" or die $!;
+utime $hour_ago, $hour_ago, map { "$tree/copy/$_" } 'src/a.h', 'Makefile' or die $!;
 utime $hour_ago + 60, $hour_ago + 60, "$tree/copy/src/a.o" or die $!;
-is(copied("one\n", $hour_ago + 120), $hour_ago, 'a file with the same contents is as old as it was: nothing is built again');
+is(copied("one\n", $hour_ago + 120), "$hour_ago $hour_ago", 'a file with the same contents is as old as it was: nothing is built again');
 ok(-e "$tree/copy/src/a.o" && !-e "$tree/copy/src/gone.h", 'objects stay, what was removed goes');
-cmp_ok(copied("two\n", $hour_ago - 60), '>', $hour_ago + 60, 'one with others is newer than its objects, also if it is older in the tree that it comes from');
+is(scalar(grep { $_ > $hour_ago + 60 } split ' ', copied("two\n", $hour_ago - 60)), 2, 'one with others is newer than its objects, also if it is older in the tree that it comes from');
 is(PostgreSQL::Test::Utils::slurp_file("$tree/copy/src/a.h"), "two\n", 'and is that file');
 
 done_testing();

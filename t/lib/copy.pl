@@ -15,7 +15,8 @@ use File::Path 'make_path';
 my ($to, @what) = @ARGV;
 my (%wanted, @old);
 
-find({ no_chdir => 1, wanted => sub { $wanted{$_} = 1 if -f && !/\.o\z/ } }, @what);
+# what is no directory it calls ./Makefile
+find({ no_chdir => 1, wanted => sub { $wanted{ s{^\./}{}r } = 1 if -f && !/\.o\z/ } }, @what);
 delete @wanted{ grep { m{^src/sql/build/} } keys %wanted };    # what make has made of fragments
 make_path($to);
 find({ no_chdir => 1, wanted => sub { push @old, $_ if -f && !/\.o\z/ } }, $to);
