@@ -171,13 +171,6 @@ sd_compat_may_make_temporary(Oid database, Oid role)
 #define SD_VIEW_PLACEHOLDERS 0
 #endif
 
-/* In which form MERGE is stored, in a function's SQL body: by the first major that has it. */
-#if PG_VERSION_NUM >= 170000
-#define SD_COMPAT_MERGE_FORM	17
-#else
-#define SD_COMPAT_MERGE_FORM	15
-#endif
-
 /* 18 puts the expressions of GROUP BY into a table of their own, after all others.  Never the kind of one before. */
 #if PG_VERSION_NUM >= 180000
 #define SD_COMPAT_RTE_GROUP RTE_GROUP

@@ -125,6 +125,74 @@ ok($g->try($_, "CREATE INDEX CONCURRENTLY online_" . substr($_, 0, 2) . " ON x.o
   foreach $g->names;
 same_schema('online builds');
 
+# --- drift, in the oldest and in the newest, seen and taken back from the other one
+sub by_hand
+{
+	my ($where, $sql) = @_;
+
+	$g->sql($where, "SET client_min_messages = error; SET schemadrift.bypass_reason = 'test'; SET schemadrift.ddl_mode = off; $sql");
+	return;
+}
+
+sub drift_in
+{
+	my ($where, $of) = @_;
+
+	return $g->sql($where, "SELECT string_agg(format('%s %s: %s: %s', object_type, identity, difference, property), E'\n' ORDER BY object_type, identity) FROM schemadrift.drift WHERE region = '$of'");
+}
+
+sub difference
+{
+	my ($where, $of_a, $of_b) = @_;
+
+	return $g->sql($where, "SET client_min_messages = error; SELECT string_agg(format('%s %s: %s: %s', object_type, identity, difference, property), E'\n' ORDER BY object_type, identity) FROM schemadrift.diff('$of_a', '$of_b')");
+}
+
+sub repaired
+{
+	my ($where, $of) = @_;
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/repair_$of.sql";
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	unlink $file;
+	append_to_file($file, $g->sql($where, "SELECT statement FROM schemadrift.repair_plan('$of') WHERE statement IS NOT NULL") =~ s/^-- //mgr);
+	my $r = $g->try($of, "\\set ON_ERROR_STOP on\n\\i $file\n");
+	ok($r->{ok}, "the plan of $where runs in $of") or diag($r->{err}, slurp_file($file));
+	ok($g->wait_until($_, "SELECT count(*) FROM schemadrift.drift WHERE region = '$of'", 0), "... and $_ knows of no drift any more") or diag($g->sql($_, 'TABLE schemadrift.drift'))
+	  foreach $where, $of;
+	return;
+}
+
+foreach my $case ([ $us, $ap ], [ $ap, $us ])
+{
+	my ($where, $of) = @$case;
+	my $expected = "function x.merge1(): changed: body\ntable x.oc: changed: column extra\nview x.w7: missing: ";
+
+	by_hand($of, 'ALTER TABLE x.oc ADD extra int; DROP VIEW x.w7 CASCADE; CREATE OR REPLACE FUNCTION x.merge1() RETURNS void LANGUAGE sql BEGIN ATOMIC
+		MERGE INTO x.oc USING (VALUES (1, 2)) AS s (k, v) ON oc.k = s.k WHEN NOT MATCHED THEN INSERT (k, v) VALUES (s.k, s.v); END');
+	ok($g->wait_until($where, "SELECT count(*) FILTER (WHERE property IS DISTINCT FROM '(not known yet)') FROM schemadrift.drift WHERE region = '$of'", 3), "$where hears of drift in $of");
+	is(drift_in($where, $of), $expected, '... by object and property');
+	is($g->sql($where, "SELECT count(DISTINCT identity) FROM schemadrift.verify('$of')"), 3, '... verify() agrees');
+	is(difference($where, $of, $where), $expected , '... and so does diff()');
+	repaired($where, $of);
+	is(difference($where, $of, $where), '', '... and nothing differs');
+}
+
+# what 15 and 16 do not have is compared among those that have it, and not with the others; ALL is ALL
+SKIP:
+{
+	skip 'no major before 17, or none after', 8 if $old->[0] >= 17 || $new->[0] < 17;
+
+	ok($g->try($us, 'GRANT ALL ON x.ci TO PUBLIC')->{ok} && $g->try($ap, 'GRANT ALL ON x.e3 TO PUBLIC; REVOKE TRIGGER ON x.ci FROM PUBLIC')->{ok}, 'GRANT ALL, in either');
+	same_schema('ALL');
+	by_hand($us, 'GRANT MAINTAIN ON x.oc TO PUBLIC');
+	is(drift_in($us, $us), 'table x.oc: changed: privileges', 'MAINTAIN is seen where it is');
+	is(difference($ap, $us, $ap), 'table x.oc: unverified: privileges', '... and nothing is said of a region that does not have it');
+	is(difference($ap, $us, $eu), 'table x.oc: ' . ($major{$eu}[0] >= 17 ? 'changed' : 'unverified') . ': privileges', '... or of one that may');
+	by_hand($us, 'REVOKE MAINTAIN ON x.oc FROM PUBLIC');
+	is(drift_in($us, $us), '', '... and it is taken back');
+}
+
 # --- what only a newer one understands is refused before it halts the older ones; nothing has happened
 my %newer = (
 	16 => [ 'CREATE TABLE newer (a text STORAGE external)', 'CREATE VIEW newer AS SELECT * FROM (SELECT 1 AS a)',
@@ -160,24 +228,6 @@ foreach my $major (grep { $_ > $old->[0] && $_ <= $new->[0] } sort keys %newer)
 	like($r->{hint}, qr/^Write it so that PostgreSQL $major{$who}[0] understands it, or upgrade/, '... what to do');
 }
 
-# --- 17 stores MERGE in another form
-SKIP:
-{
-	skip 'no major before 17, or none after', 8 if $old->[0] >= 17 || $new->[0] < 17;
-	my $merge = q{FUNCTION merges() RETURNS void LANGUAGE sql %s MERGE INTO x.oc USING (VALUES (1)) AS s (a) ON k = a WHEN MATCHED THEN DELETE; %s};
-	my $body = sprintf $merge, 'BEGIN ATOMIC', 'END';
-
-	foreach my $name ($us, $ap)
-	{
-		my $r = $g->try($name, "CREATE $body");
-
-		refused($r, 'SD004', "$name: MERGE in an SQL body");
-		like($r->{message}, qr/^region \S+ runs PostgreSQL \d+, which stores MERGE in an SQL body in another form$/, '... is stored in another form elsewhere');
-		ok($g->try($name, 'CREATE OR REPLACE ' . sprintf $merge, 'AS $$', '$$')->{ok}, '... as a string it is the same everywhere');
-		ok($g->converged, '... and all are equal');
-	}
-	$head += 2;
-}
 is(head($g, $us), $head, 'nothing of what was refused is in the log');
 
 # --- what cannot be told beforehand halts the older one; it is taken back, and others are not held up meanwhile

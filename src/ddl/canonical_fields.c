@@ -91,6 +91,8 @@ static const FieldRule field_rules[] = {
 	{"list_end", SD_FIELD_SKIP},
 	{"list_start", SD_FIELD_SKIP},
 	{"location", SD_FIELD_SKIP},
+	{"matchKind", SD_FIELD_SKIP},
+	{"matched", SD_FIELD_SKIP},
 	{"minmaxcollid", SD_FIELD_SKIP},
 	{"minmaxtype", SD_FIELD_SKIP},
 	{"negfuncid", SD_FIELD_SKIP},

@@ -52,10 +52,6 @@ write_targets(SdWriter *w, const SdNode *list, Oid target, bool names)
 static void
 write_with_targets(SdWriter *w, const SdNode *node, Oid target)
 {
-	long		command = sd_node_int(sd_node_field(node, "commandType"));
-
-	if (sd_node_is(node, "MERGEACTION") && command != CMD_UPDATE && command != CMD_INSERT)
-		target = InvalidOid;
 	sd_open_struct(w, node);
 	for (int i = 0; i < node->nitems; i++)
 	{
@@ -69,6 +65,60 @@ write_with_targets(SdWriter *w, const SdNode *node, Oid target)
 		else
 			sd_write_field(w, value);
 	}
+	sd_close_struct(w);
+}
+
+/* 17 has three kinds of WHEN; before there were two, and "matched" said which. */
+#define NOT_MATCHED_BY_TARGET	2
+
+static void
+write_merge_action(SdWriter *w, const SdNode *action, Oid target)
+{
+	long		command = sd_node_int(sd_node_field(action, "commandType"));
+	const SdNode *matched = sd_node_field(action, "matched");
+	long		kind = matched == NULL ? sd_node_int(sd_node_field(action, "matchKind")) :
+		sd_node_is_atom(matched, "true") ? 0 : NOT_MATCHED_BY_TARGET;
+
+	appendStringInfo(w->out, " %ld ", kind);
+	write_with_targets(w, action, command == CMD_UPDATE || command == CMD_INSERT ? target : InvalidOid);
+}
+
+/* The rest of a MERGE.  Until 16 its condition stands where WHERE does, and in another place the whole of it. */
+static void
+write_merge(SdWriter *w, const SdNode *query, Oid target)
+{
+	const SdNode *condition = sd_node_field(query, "mergeJoinCondition");
+	const SdNode *actions = sd_node_field(query, "mergeActionList");
+	const SdNode *relation = sd_node_field(query, "mergeTargetRelation");
+
+	if (condition == NULL)
+		condition = sd_node_field(sd_node_field(query, "jointree"), "quals");
+	appendStringInfoString(w->out, " :on ");
+	sd_write_node(w, condition);
+	if (relation && sd_node_int(relation) != sd_node_int(sd_node_field(query, "resultRelation")))
+		sd_write_field(w, relation);
+	appendStringInfoString(w->out, " :when (");
+	for (int i = 0; actions && i < actions->nitems; i++)
+		write_merge_action(w, &actions->items[i], target);
+	appendStringInfoChar(w->out, ')');
+}
+
+static bool
+is_of_merge(const SdNode *value)
+{
+	return sd_node_is_field(value, "mergeActionList") || sd_node_is_field(value, "mergeTargetRelation") ||
+		sd_node_is_field(value, "mergeJoinCondition") || sd_node_is_field(value, "mergeUseOuterJoin");
+}
+
+/* What a MERGE takes its rows from. */
+static void
+write_merge_source(SdWriter *w, const SdNode *jointree)
+{
+	sd_write_label(w, jointree);
+	sd_open_struct(w, jointree);
+	for (int i = 0; i < jointree->nitems; i++)
+		if (!sd_node_is_field(&jointree->items[i], "quals"))
+			sd_write_field(w, &jointree->items[i]);
 	sd_close_struct(w);
 }
 
@@ -169,9 +219,11 @@ sd_write_query(SdWriter *w, const SdNode *node, bool names, int placeholders)
 	{
 		const SdNode *value = &node->items[i];
 
-		if (sd_node_is_null(value))
+		if (sd_node_is_null(value) || is_of_merge(value))
 			continue;
-		if (sd_node_is_field(value, "targetList"))
+		if (command == CMD_MERGE && sd_node_is_field(value, "jointree"))
+			write_merge_source(w, value);
+		else if (sd_node_is_field(value, "targetList"))
 		{
 			sd_write_label(w, value);
 			write_targets(w, value, command == CMD_INSERT || command == CMD_UPDATE ? target : InvalidOid, names);
@@ -186,12 +238,6 @@ sd_write_query(SdWriter *w, const SdNode *node, bool names, int placeholders)
 			sd_write_label(w, value);
 			write_with_targets(w, value, target);
 		}
-		else if (sd_node_is_field(value, "mergeActionList"))
-		{
-			sd_write_label(w, value);
-			for (int j = 0; j < value->nitems; j++)
-				write_with_targets(w, &value->items[j], target);
-		}
 		else if (sd_node_is_field(value, "rtable"))
 		{
 			if (!any_table_counts(value, placeholders))
@@ -203,6 +249,8 @@ sd_write_query(SdWriter *w, const SdNode *node, bool names, int placeholders)
 		else
 			sd_write_field(w, value);
 	}
+	if (command == CMD_MERGE)
+		write_merge(w, node, target);
 	sd_close_struct(w);
 	w->frame = frame.parent;
 	w->element = saved;

@@ -202,7 +202,5 @@ sd_classify_needs(Node *stmt)
 
 	if (major > SD_COMPAT_OLDEST)
 		needs = add_need(needs, "postgres", psprintf("%d", major));
-	if (sd_newer_stores_merge(stmt))
-		needs = add_need(needs, "merge", psprintf("%d", SD_COMPAT_MERGE_FORM));
 	return needs;
 }

@@ -1,5 +1,5 @@
 /*
- * newer.c: what a statement says that other majors of PostgreSQL do not understand, or store in another form; see newer.h.
+ * newer.c: what a statement says that other majors of PostgreSQL do not understand; see newer.h.
  *
  * Runs in a backend, before the statement; reads the catalog, takes no lock.  Regions announce which majors' language they
  * understand (store/names.c), so in a group of several majors such a statement is refused before it halts the older ones.
@@ -263,32 +263,4 @@ sd_newer_major(Node *stmt)
 			break;
 	}
 	return major;
-}
-
-static bool
-is_merge(Node *node, void *context)
-{
-	return node != NULL && (IsA(node, MergeStmt) || raw_expression_tree_walker(node, is_merge, context));
-}
-
-/* Only an SQL body is stored as it was understood; its statements may be nested in lists. */
-static bool
-body_has_merge(Node *body)
-{
-	ListCell   *cell;
-
-	if (body == NULL)
-		return false;
-	if (!IsA(body, List))
-		return IsA(body, MergeStmt) || (IsA(body, SelectStmt) && is_merge(body, NULL));
-	foreach(cell, (List *) body)
-		if (body_has_merge(lfirst(cell)))
-			return true;
-	return false;
-}
-
-bool
-sd_newer_stores_merge(Node *stmt)
-{
-	return IsA(stmt, CreateFunctionStmt) && body_has_merge(((CreateFunctionStmt *) stmt)->sql_body);
 }

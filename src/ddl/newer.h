@@ -1,5 +1,5 @@
 /*
- * newer.h: what a statement says that other majors of PostgreSQL do not understand, or store in another form.
+ * newer.h: what a statement says that other majors of PostgreSQL do not understand.
  */
 #ifndef SD_DDL_NEWER_H
 #define SD_DDL_NEWER_H
@@ -8,8 +8,5 @@
 
 /* The oldest major that understands this raw statement; 0: each that schemadrift supports, as far as is known. */
 extern int	sd_newer_major(Node *stmt);
-
-/* Is there a MERGE in what is stored? */
-extern bool sd_newer_stores_merge(Node *stmt);
 
 #endif							/* SD_DDL_NEWER_H */

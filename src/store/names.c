@@ -86,9 +86,8 @@ sd_names_own(int64 *version)
 		"UNION SELECT 'tablespace:' || spcname FROM pg_tablespace "
 		"UNION SELECT 'collation:' || collname FROM pg_collation "
 		"UNION SELECT 'extension:' || name FROM pg_available_extensions "
-		"UNION SELECT 'postgres:' || n FROM generate_series($1, $2) n "
-		"UNION SELECT 'merge:' || $3) l",
-		.nargs = 3, .types = {INT4OID, INT4OID, INT4OID}
+		"UNION SELECT 'postgres:' || n FROM generate_series($1, $2) n) l",
+		.nargs = 2, .types = {INT4OID, INT4OID}
 	};
 	static bool registered = false;
 
@@ -106,8 +105,7 @@ sd_names_own(int64 *version)
 		char	   *fresh;
 
 		names_stale = false;	/* before reading: a change meanwhile sets it again */
-		sd_store_run(&statement, (Datum[]) {Int32GetDatum(SD_COMPAT_OLDEST), Int32GetDatum(SD_COMPAT_MAJOR),
-				Int32GetDatum(SD_COMPAT_MERGE_FORM)}, NULL, 1);
+		sd_store_run(&statement, (Datum[]) {Int32GetDatum(SD_COMPAT_OLDEST), Int32GetDatum(SD_COMPAT_MAJOR)}, NULL, 1);
 		fresh = MemoryContextStrdup(TopMemoryContext, sd_store_text(0, 1));
 		if (names)
 			pfree(names);
@@ -144,8 +142,7 @@ sd_names_missing(const char *where, List *needs)
 		size_t		length = strlen(need);
 		const char *at = where;
 		/* schemadrift 0.1 does not tell what its server understands */
-		bool		found = (strncmp(need, "postgres:", 9) == 0 || strncmp(need, "merge:", 6) == 0) &&
-			sd_names_major(where) == 0;
+		bool		found = strncmp(need, "postgres:", 9) == 0 && sd_names_major(where) == 0;
 
 		while (!found && (at = strstr(at, need)) != NULL)
 		{

@@ -1,6 +1,6 @@
 /*
  * names.h: the names an entry may need in a region: roles, collations, extensions that can be created, and the majors of
- * PostgreSQL whose language its server understands, and in which form that stores MERGE.
+ * PostgreSQL whose language its server understands.
  *
  * Travels as text, a line each ("role:alice", "postgres:17"), in the exchange, and only when it changed.
  */

@@ -69,12 +69,6 @@ missing_name(const SdRemote *remote, const char *need, const char **hint)
 		return psprintf("region %s runs PostgreSQL %d, and this statement is understood from PostgreSQL %s on",
 						remote->region, sd_names_major(remote->names), name);
 	}
-	if (strncmp(need, "merge:", name - need) == 0)
-	{
-		*hint = "Write the function's body as a string, in which MERGE may stand, or bring the servers to the same side of PostgreSQL 17 first.";
-		return psprintf("region %s runs PostgreSQL %d, which stores MERGE in an SQL body in another form",
-						remote->region, sd_names_major(remote->names));
-	}
 	*hint = "Create it there first, then run the change again.";
 	return psprintf("%.*s \"%s\" does not exist in region %s", (int) (name - need - 1), need, name, remote->region);
 }
