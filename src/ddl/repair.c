@@ -474,7 +474,13 @@ repair_item(SdRepairItem *item)
 {
 	if (item->implied || sd_repair_is_again(item->plan, item))
 		return;
-	if (strcmp(item->kind, "default privileges") == 0)
+	if (item->here_text == NULL && sd_repair_is_not_null(item))
+	{
+		sd_repair_plain_not_null(item);
+		if (item->here_text)
+			repair_changed(item);
+	}
+	else if (strcmp(item->kind, "default privileges") == 0)
 		sd_repair_rights(item);		/* there is nothing else to it */
 	else if (item->here_text && item->there_text)
 	{

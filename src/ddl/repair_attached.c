@@ -221,6 +221,7 @@ sd_repair_alter_constraint(SdRepairItem *item)
 {
 	static const char *const validity[] = {"not valid", "trigger state", NULL};
 	static const char *const timing[] = {"deferrable", "initially deferred", "trigger state", NULL};
+	static const char *const inheritance[] = {"no inherit", NULL};
 
 	if (sd_repair_only(item, validity) && *sd_repair_here(item, "not valid") == '\0')
 	{
@@ -236,8 +237,58 @@ sd_repair_alter_constraint(SdRepairItem *item)
 					 *sd_repair_here(item, "initially deferred") ? "INITIALLY DEFERRED" : "INITIALLY IMMEDIATE");
 		put_trigger_states(item);
 	}
+	else if (constraint_type(item) == SD_COMPAT_CONSTRAINT_NOTNULL && sd_repair_only(item, inheritance))
+		sd_repair_do(item, SD_REPAIR_MAKE, NULL, "ALTER TABLE %s ALTER CONSTRAINT %s %s", base(item), last(item),
+					 *sd_repair_here(item, "no inherit") ? "NO INHERIT" : "INHERIT");
 	else
 		sd_repair_replace(item, NULL);
+}
+
+bool
+sd_repair_is_not_null(const SdRepairItem *item)
+{
+	return (strcmp(item->kind, "constraint") == 0 || is_of_domain(item)) &&
+		*sd_repair_there(item, "type") == SD_COMPAT_CONSTRAINT_NOTNULL;
+}
+
+/* Its table's, or domain's, own statement takes it away. */
+static bool
+goes_with_not_null(const SdRepairItem *item)
+{
+	static const char *const kinds[] = {"table", "foreign table", "domain"};
+	char	   *owner = sd_repair_owner_of(item->identity);
+
+	for (size_t i = 0; i < lengthof(kinds); i++)
+	{
+		SdRepairItem *whole = sd_repair_find(item->plan, kinds[i], owner);
+		ListCell   *lc;
+
+		foreach(lc, whole ? whole->differences : NIL)
+		{
+			SdPropertyDifference *difference = lfirst(lc);
+			size_t		length = strlen(difference->property);
+
+			if (difference->a == NULL && length >= 8 && strcmp(difference->property + length - 8, "not null") == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Extra is not the constraint, but that there is something to say of it.  To drop it would let nulls in, which the column's own line
+ * forbids here as there.
+ */
+void
+sd_repair_plain_not_null(SdRepairItem *item)
+{
+	const char *columns = sd_repair_there(item, "columns");	/* a domain's has none */
+
+	if (goes_with_not_null(item))
+		return;
+	item->here_text = psprintf("type: %c\n%s", SD_COMPAT_CONSTRAINT_NOTNULL, *columns ? psprintf("columns: %s\n", columns) : "");
+	item->here = sd_properties_parse(item->here_text);
+	item->differences = sd_properties_differ(item->here_text, item->there_text);
 }
 
 /* --- triggers --- */

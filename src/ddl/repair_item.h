@@ -167,6 +167,8 @@ extern void sd_repair_create_index(SdRepairItem *item);
 extern void sd_repair_alter_index(SdRepairItem *item);
 extern void sd_repair_create_constraint(SdRepairItem *item);
 extern void sd_repair_alter_constraint(SdRepairItem *item);
+extern bool sd_repair_is_not_null(const SdRepairItem *item);	/* there */
+extern void sd_repair_plain_not_null(SdRepairItem *item);	/* it is extra there: here it becomes what its column alone says, unless that takes it away */
 extern void sd_repair_create_trigger(SdRepairItem *item);
 extern void sd_repair_alter_trigger(SdRepairItem *item);
 extern void sd_repair_create_rule(SdRepairItem *item);
