@@ -159,7 +159,7 @@ is($g->sql($us, "SELECT string_agg(identity, ' ') FROM schemadrift.diff('$eu')")
 # what one region told is known when it is gone, and after a restart, without being told again
 ok($g->reached, 'all regions hear each other');
 my $rows = drift_of($us, $ap);
-$server->restart('fast');
+$server->restart;
 ok($g->reached, 'all regions have been started anew');
 is(drift_of($us, $ap), $rows, '... and know what they knew');
 

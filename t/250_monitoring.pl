@@ -59,9 +59,12 @@ sub start_exporter
 {
 	my $server = $g->region($us);
 
+	# what it collects by itself differs from version to version, and so do the flags that turn it off
+	my @off = map { "--no-collector.$_" } qx{prometheus-postgres-exporter --help 2>&1} =~ /^\s*--(?:\[no-\])?collector\.(\w+)(?![\w.=])/mg;
+
 	local $ENV{DATA_SOURCE_NAME} = sprintf 'host=%s port=%d user=watcher dbname=postgres sslmode=disable', $server->host, $server->port;
 	$exporter = IPC::Run::start(['prometheus-postgres-exporter', '--disable-default-metrics', '--disable-settings-metrics',
-			'--no-collector.database', '--no-collector.bgwriter', "--extend.query-path=$docs/postgres_exporter.yml",
+			@off, "--extend.query-path=$docs/postgres_exporter.yml",
 			"--web.listen-address=127.0.0.1:$port"], '<', '/dev/null', '>&', "$PostgreSQL::Test::Utils::log_path/exporter.log");
 	return;
 }
