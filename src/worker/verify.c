@@ -149,7 +149,9 @@ is_called_for(SdCoordinator *c)
 static int64
 due_us(SdCoordinator *c)
 {
-	int64		due = sd_verify_interval > 0 ? c->verified_us + c->verify_pause_us : SD_NEVER;
+	/* a shorter interval is one from now on, and not when the pause by the longer one has ended */
+	int64		longest_us = (int64) (1.1 * sd_verify_interval * SD_US_PER_S);
+	int64		due = sd_verify_interval > 0 ? c->verified_us + Min(c->verify_pause_us, longest_us) : SD_NEVER;
 
 	return Max(is_called_for(c) ? 0 : due, c->verify_after_us);
 }
