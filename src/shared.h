@@ -318,7 +318,8 @@ typedef struct SdDatabase
 	int64		applied;
 	int64		heard_head;		/* newest version any peer told us of: we are behind while larger */
 	bool		connected;		/* enough voters heard of to decide, ourselves included */
-	pg_atomic_uint64 history_policy;	/* version of the log that set policy "history_tables"; 0: none.  Written by the coordinator, read without the lock */
+	pg_atomic_uint64 history_policy;	/* another number when policy "history_tables" may say something else, 0: it says nothing;
+										 * by who puts a policy into force, and the coordinator; read without the lock */
 	int64		undecided;		/* version accepted here and not learned; 0 none */
 	int64		foreign_promise_us; /* monotonic time of our newest promise to another region */
 	int64		foreign_promise_for;	/* the version it was for */

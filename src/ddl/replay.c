@@ -22,6 +22,7 @@
 #include "store/history.h"
 #include "store/protocol.h"
 #include "ddl/replay.h"
+#include "shared.h"
 #include "store/task.h"
 
 typedef enum KindAction
@@ -422,7 +423,12 @@ sd_replay_execute(const SdPlan *plan, const SdApplied *applied, TimestampTz sinc
 	sd_execution_insert(plan->version, plan->action == SD_REPLAY_SKIP ? "skipped" : "applied", since, attempts,
 						plan->reason);
 	if (strcmp(plan->entry->kind, SD_KIND_POLICY) == 0)
+	{
 		(void) sd_drift_rebase(&after);
+		/* it is in the log, so it is in force: sessions shall look at it */
+		if (sd_shared_mine())
+			pg_atomic_write_u64(&sd_shared_mine()->history_policy, (uint64) plan->version);
+	}
 	sd_store_leave(&scope);
 }
 

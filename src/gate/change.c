@@ -389,6 +389,8 @@ end_of_change(XactEvent event)
 			if (sd_change.stage == SD_STAGE_VOTED)
 			{
 				sd_waitpoint("after-commit");
+				if (sd_change.kind && strcmp(sd_change.kind, SD_KIND_POLICY) == 0)
+					pg_atomic_write_u64(&sd_change.db->history_policy, (uint64) sd_change.version);
 				sd_ask_tell_end(SD_REQUEST_COMMITTED);
 				sd_commit_done();
 			}
