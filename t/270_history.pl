@@ -268,6 +268,36 @@ everywhere('SELECT count(*) FROM flyway_schema_history WHERE installed_rank > 10
 	is($g->sql('r2', 'SELECT count(*) FROM users'), 0, 'they did stay');
 }
 
+# ---- what tools' sessions do ----
+
+works('r1', q{BEGIN\; CREATE TABLE batch_1 ()\; INSERT INTO knex_migrations (name) VALUES ('batch')\; CREATE TABLE batch_2 ()\; COMMIT}, 'several statements in one query');
+works('r1', q{CREATE TABLE batch_3 ()\; INSERT INTO knex_migrations (name) VALUES ('implicit')}, 'without BEGIN');
+is($g->try('r1', q{INSERT INTO knex_migrations (name) VALUES ('fails')\; SELECT 1/0})->{sqlstate}, '22012', 'an error among them');
+works('r1', q{SELECT pg_advisory_lock(4711); BEGIN; SET LOCAL ROLE alice; SET LOCAL search_path = public; CREATE TABLE hers ();
+	RESET ROLE; INSERT INTO knex_migrations (name) VALUES ('roles'); COMMIT; SELECT pg_advisory_unlock(4711)}, 'advisory locks, roles and paths');
+everywhere(q{SELECT string_agg(name, ' ' ORDER BY id) || ' ' || (SELECT tableowner FROM pg_tables WHERE tablename = 'hers') FROM knex_migrations WHERE name IN ('batch', 'implicit', 'fails', 'roles')},
+	'batch implicit roles alice', 'all that was committed');
+foreach my $protocol (qw(extended prepared))
+{
+	my $before = head();
+	my $file = "$ENV{HOME}/$protocol.sql";
+
+	PostgreSQL::Test::Utils::append_to_file($file, "BEGIN;\nCREATE TABLE by_$protocol (a int);\nINSERT INTO knex_migrations (name) VALUES ('$protocol');\nCOMMIT;\n");
+	PostgreSQL::Test::Utils::command_ok([ 'pgbench', '-n', '-t', '1', '-M', $protocol, '-f', $file, '-h', $g->region('r1')->host, '-p', $g->region('r1')->port, 'r1' ],
+		"$protocol protocol");
+	is(head(), $before + 1, '... is a version');
+	everywhere(qq{SELECT count(*) || (to_regclass('by_$protocol') IS NOT NULL)::text FROM knex_migrations WHERE name = '$protocol'}, '1true', '... and everywhere');
+}
+{
+	my $s = $g->session('r1');
+
+	ok($s->query('BEGIN; LOCK TABLE sqitch.changes IN EXCLUSIVE MODE;')->{ok}, 'a registry that is locked');
+	works('r1', 'CREATE TABLE by_psql ()', 'while another connection runs the script');
+	ok($s->query(q{INSERT INTO sqitch.changes VALUES ('c9', 'nine', 'p', 'a@b'); COMMIT;})->{ok}, 'is written afterwards');
+	$s->quit;
+	everywhere(q{SELECT count(*) FROM sqitch.changes WHERE change_id = 'c9'}, 1, 'and everywhere');
+}
+
 # ---- refused ----
 
 {

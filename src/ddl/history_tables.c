@@ -82,17 +82,6 @@ static const struct
 	{"Ragtime", "ragtime_migrations", "id,created_at"},
 };
 
-bool
-sd_history_known(int i, const char **tool, const char **table, const char **columns)
-{
-	if (i < 0 || i >= (int) lengthof(known))
-		return false;
-	*tool = known[i].tool;
-	*table = known[i].table;
-	*columns = known[i].columns;
-	return true;
-}
-
 static bool
 has_columns(Oid relation, const char *columns)
 {
@@ -169,6 +158,18 @@ sd_history_root(Oid relation)
 	return ancestors == NIL ? relation : llast_oid(ancestors);
 }
 
+/* By what the row says alone: most tables are none. */
+static bool
+may_be_one(Form_pg_class class, List *patterns)
+{
+	if (patterns != NIL || class->relispartition)
+		return true;
+	for (size_t i = 0; i < lengthof(known); i++)
+		if (strcmp(known[i].table, NameStr(class->relname)) == 0)
+			return true;
+	return false;
+}
+
 List *
 sd_history_all(List *patterns)
 {
@@ -181,7 +182,7 @@ sd_history_all(List *patterns)
 	{
 		Form_pg_class class = (Form_pg_class) GETSTRUCT(tuple);
 
-		if (class->relkind == RELKIND_RELATION && sd_history_is(sd_history_root(class->oid), patterns))
+		if (class->relkind == RELKIND_RELATION && may_be_one(class, patterns) && sd_history_is(sd_history_root(class->oid), patterns))
 			all = lappend_oid(all, class->oid);
 	}
 	systable_endscan(scan);

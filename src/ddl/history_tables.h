@@ -22,7 +22,4 @@ extern Oid	sd_history_root(Oid relation);
 /* All of this database, of Oid, by name; of those with partitions the partitions. */
 extern List *sd_history_all(List *patterns);
 
-/* For people: known tools and their tables, row by row; false: there is no such row. */
-extern bool sd_history_known(int i, const char **tool, const char **table, const char **columns);
-
 #endif							/* SD_DDL_HISTORY_TABLES_H */

@@ -6,6 +6,9 @@
  */
 #include "compat.h"
 
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "ddl/allowed.h"
@@ -178,10 +181,10 @@ json_text(Jsonb *json)
 
 /* Rows of tools' histories, after the text. */
 static void
-write_rows(Jsonb *payload)
+write_rows(Jsonb *payload, SdExecuting as)
 {
-	sd_history_write(sd_history_existing(sd_history_from_json(sd_json_object(payload, SD_UNDO_ROWS_KEY))), SD_EXECUTING_ENTRY);
-	sd_history_write(sd_history_from_json(sd_json_object(payload, SD_ROWS_KEY)), SD_EXECUTING_ENTRY);
+	sd_history_write(sd_history_existing(sd_history_from_json(sd_json_object(payload, SD_UNDO_ROWS_KEY))), as);
+	sd_history_write(sd_history_from_json(sd_json_object(payload, SD_ROWS_KEY)), as);
 }
 
 static void
@@ -357,7 +360,7 @@ run(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 
 	if (!is_already_there(payload))
 		run_payload(plan->entry, payload);
-	write_rows(payload);
+	write_rows(payload, SD_EXECUTING_ENTRY);
 	sd_time_limit_end(&limit);
 
 	sd_store_enter(&scope);
@@ -432,6 +435,42 @@ sd_replay_execute(const SdPlan *plan, const SdApplied *applied, TimestampTz sinc
 	sd_store_leave(&scope);
 }
 
+/*
+ * What was done by hand was the schema: without the row the tool would do it again.  Where that cannot be written the caller, who is
+ * past what halted this region, is told.
+ */
+static void
+try_rows(const SdPlan *plan)
+{
+	Jsonb	   *payload = sd_entry_payload(plan->entry);
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		write_rows(payload, SD_EXECUTING_SCRIPT);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("rows of a migration tool's history were not written: %s", error->message),
+				 errdetail("They came with version " INT64_FORMAT "; %s.", plan->version, error->context ? error->context : "")));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
 void
 sd_replay_mark(const SdPlan *plan, TimestampTz since, int attempts, const char *reason)
 {
@@ -439,6 +478,8 @@ sd_replay_mark(const SdPlan *plan, TimestampTz since, int attempts, const char *
 	SdDigest	after;
 	List	   *changed;
 
+	if (plan->action == SD_REPLAY_RUN)
+		try_rows(plan);
 	sd_store_enter(&scope);
 	if (plan->action == SD_REPLAY_ONLINE)
 		record_intent(plan->version, plan->entry, false);

@@ -18,11 +18,13 @@
 
 #include "clock.h"
 #include "databases.h"
+#include "ddl/history_tables.h"
 #include "functions/alerts.h"
 #include "online_regions.h"
 #include "progress.h"
 #include "settings.h"
 #include "store/drift.h"
+#include "store/policy.h"
 #include "store/protocol.h"
 
 PG_FUNCTION_INFO_V1(sd_alert_rows);
@@ -56,6 +58,7 @@ static const struct
 	{"replication_lag", SD_WARNING},
 	{"ddl_hold", SD_WARNING},
 	{"task_failing", SD_WARNING},
+	{"history_replicated", SD_WARNING},
 	{"two_voters", SD_WARNING},
 	{"prepared", SD_WARNING},
 	{"version_mismatch", SD_WARNING},
@@ -295,6 +298,58 @@ add_tasks(List **alerts, const char *region, TimestampTz since, const SdTaskRepo
 						 "or SELECT schemadrift.revert(name);", tasks[i].version));
 }
 
+/* Tables of one subscription; none: nothing is the matter. */
+static void
+add_subscription(List **alerts, const char *region, const char *subscription, const char *publication, const StringInfoData *tables)
+{
+	if (tables->len > 0)
+		add(alerts, "history_replicated", region, 0,
+			psprintf("rows of %s come by subscription %s, and with changes of the schema, too", tables->data, quote_identifier(subscription)),
+			psprintf("ALTER PUBLICATION %s DROP TABLE %s; -- in the region that publishes; then here: ALTER SUBSCRIPTION %s REFRESH PUBLICATION",
+					 quote_identifier(publication), tables->data, quote_identifier(subscription)));
+}
+
+/*
+ * Both replication and the log bring these rows: the second to come meets the first.  What a publication gives away is seen where it
+ * is subscribed to.
+ */
+static void
+add_history(List **alerts, const char *region)
+{
+	static SdStatement statement = {
+		.sql = "SELECT r.srrelid, s.subname::text, s.subpublications[1], quote_ident(n.nspname) || '.' || quote_ident(c.relname) "
+		"FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid JOIN pg_class c ON c.oid = r.srrelid "
+		"JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY s.subname, n.nspname, c.relname"
+	};
+	uint64		n = sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS);
+	Oid		   *tables = palloc(sizeof(Oid) * Max(n, 1));
+	char	 *(*texts)[3] = palloc(sizeof(*texts) * Max(n, 1));
+	SdPolicy	policy;
+	StringInfoData found;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		tables[i] = DatumGetObjectId(sd_store_value(i, 1, &isnull));
+		for (int column = 0; column < 3; column++)
+			texts[i][column] = sd_store_text(i, column + 2);
+	}
+	if (n == 0)
+		return;
+	sd_policy_parse(sd_policy_read(), &policy);
+	initStringInfo(&found);
+	for (uint64 i = 0; i < n; i++)
+	{
+		if (sd_history_is(sd_history_root(tables[i]), policy.history_tables))
+			appendStringInfo(&found, "%s%s", found.len > 0 ? ", " : "", texts[i][2]);
+		if (i + 1 < n && strcmp(texts[i][0], texts[i + 1][0]) == 0)
+			continue;
+		add_subscription(alerts, region, texts[i][0], texts[i][1], &found);
+		resetStringInfo(&found);
+	}
+}
+
 static void
 add_from_tables(List **alerts, const SdHere *here)
 {
@@ -304,6 +359,7 @@ add_from_tables(List **alerts, const SdHere *here)
 	sd_store_enter(&scope);
 	add_drift(alerts, here);
 	add_bypass(alerts, here->self.region);
+	add_history(alerts, here->self.region);
 	sd_online_own_reports(sd_shared_mine(), tasks);
 	add_tasks(alerts, here->self.region, here->db ? here->db->since[SD_WATCH_TASK] : 0, tasks);
 	sd_store_leave(&scope);

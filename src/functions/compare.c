@@ -5,10 +5,15 @@
  */
 #include "compat.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 
+#include "ddl/history_rows.h"
 #include "errors.h"
 #include "functions/compare.h"
 #include "functions/group.h"
@@ -104,13 +109,110 @@ sd_compare_differences(SdClient *client, const char *region)
 	return sd_sides_differ(sd_side_here(NULL), sd_side_there(client, region));
 }
 
+/* An older region lacks the call. */
+static const PGresult *
+ask_history(SdClient *client)
+{
+	const char *values[] = {protocol_text()};
+	const PGresult *volatile result = NULL;
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		result = sd_client_query(client, "SELECT schema_name, table_name, hash FROM schemadrift_rpc.history_rows($1)", 1, NULL, values, true);
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_UNDEFINED_FUNCTION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return result;
+}
+
+static Oid
+find_table(const SdHistoryTable *table)
+{
+	Oid			schema = get_namespace_oid(table->schema, true);
+	Oid			relation = OidIsValid(schema) ? get_relname_relid(table->table, schema) : InvalidOid;
+
+	return OidIsValid(relation) && get_rel_relkind(relation) == RELKIND_RELATION ? relation : InvalidOid;
+}
+
+static char *
+name_cell(const PGresult *result, int row, int column)
+{
+	if (PQgetisnull(result, row, column) || !pg_verifymbstr(PQgetvalue(result, row, column), PQgetlength(result, row, column), true))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("the other region answered with nonsense")));
+	return pnstrdup(PQgetvalue(result, row, column), PQgetlength(result, row, column));
+}
+
+List *
+sd_compare_history(SdClient *client)
+{
+	const PGresult *result = ask_history(client);
+	List	   *tables = NIL;
+	SdScope		scope;
+
+	if (result == NULL || PQnfields(result) != 3)
+		return NIL;
+	sd_store_enter(&scope);
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		SdHistoryTable *table = palloc0(sizeof(SdHistoryTable));
+		Oid			relation;
+		SdDigest	digest;
+
+		table->schema = name_cell(result, i, 0);
+		table->table = name_cell(result, i, 1);
+		relation = find_table(table);
+		table->here = OidIsValid(relation);
+		if (table->here)
+		{
+			digest = sd_history_digest(relation);
+			table->equal = PQgetlength(result, i, 2) == SD_DIGEST_LENGTH &&
+				memcmp(digest.byte, PQgetvalue(result, i, 2), SD_DIGEST_LENGTH) == 0;
+		}
+		tables = lappend(tables, table);
+	}
+	sd_store_leave(&scope);
+	return tables;
+}
+
+/* Rows are no part of the schema, but a tool that finds others here begins from another point. */
+static List *
+history_differences(SdClient *client)
+{
+	List	   *differences = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sd_compare_history(client))
+	{
+		SdHistoryTable *table = lfirst(lc);
+		SdDifference *d;
+
+		if (!table->here || table->equal)
+			continue;
+		d = palloc(sizeof(SdDifference));
+		d->kind = "history rows";
+		d->identity = quote_qualified_identifier(table->schema, table->table);
+		d->difference = SD_CHANGED;
+		differences = lappend(differences, d);
+	}
+	return differences;
+}
+
 Datum
 sd_compare(PG_FUNCTION_ARGS)
 {
 	char	   *via = sd_group_text_arg(fcinfo, 0, "via");
 	SdGroupInfo info;
 	SdClient   *client = sd_compare_connect(via, &info);
-	List	   *differences = sd_compare_differences(client, info.region);
+	List	   *differences = list_concat(sd_compare_differences(client, info.region), history_differences(client));
 	ReturnSetInfo *result;
 	ListCell   *lc;
 

@@ -27,6 +27,20 @@ typedef struct SdGroupInfo
 /* Connects; the client is the caller's to close. */
 extern SdClient *sd_compare_connect(const char *via, SdGroupInfo *info);
 
+/*
+ * Tables in which migration tools write down what they have done, as that region has them: list of SdHistoryTable.  NIL of a region
+ * that is too old to say.
+ */
+typedef struct SdHistoryTable
+{
+	char	   *schema;
+	char	   *table;
+	bool		equal;			/* it is here, too, with the same rows */
+	bool		here;
+} SdHistoryTable;
+
+extern List *sd_compare_history(SdClient *client);
+
 /* List of SdDifference, ordered by kind and identity.  Needs no scope. */
 extern List *sd_compare_differences(SdClient *client, const char *region);
 

@@ -243,18 +243,55 @@ shell_quoted(const char *text)
 	return out.data;
 }
 
+/* Names of these tables: those with other rows here than in that region, or all that it has.  NIL: there are none. */
+static List *
+history_names(const Joining *join, bool all)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sd_compare_history(join->client))
+	{
+		SdHistoryTable *table = lfirst(lc);
+
+		if (all || (table->here && !table->equal))
+			names = lappend(names, quote_qualified_identifier(table->schema, table->table));
+	}
+	return names;
+}
+
+/* The command that copies what is in them, run with these options. */
+static char *
+copy_rows(const Joining *join, List *names, const char *options)
+{
+	StringInfoData out;
+	ListCell   *lc;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "pg_dump --data-only");
+	foreach(lc, names)
+		appendStringInfo(&out, " --table=%s", shell_quoted(lfirst(lc)));
+	appendStringInfo(&out, " -d %s | %spsql -v ON_ERROR_STOP=1 -1 -d %s", shell_quoted(sd_group_show_conninfo(join->via)), options,
+					 shell_quoted(psprintf("dbname=%s", get_database_name(MyDatabaseId))));
+	return out.data;
+}
+
 static void
 pg_attribute_noreturn()
 refuse_dump_first(const Joining *join)
 {
+	List	   *tables = history_names(join, true);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the group began with a schema that its log does not have"),
 			 errdetail("Load the schema as it is now, as a role that may read the one and create in the other:\n"
 					   "pg_dump --schema-only --exclude-schema=schemadrift --exclude-schema='schemadrift_*' -d %s | "
-					   "psql -v ON_ERROR_STOP=1 -1 -d %s",
+					   "psql -v ON_ERROR_STOP=1 -1 -d %s%s%s",
 					   shell_quoted(sd_group_show_conninfo(join->via)),
-					   shell_quoted(psprintf("dbname=%s", get_database_name(MyDatabaseId)))),
+					   shell_quoted(psprintf("dbname=%s", get_database_name(MyDatabaseId))),
+					   tables != NIL ? "\nand what migration tools wrote down there:\n" : "",
+					   tables != NIL ? copy_rows(join, tables, "") : ""),
 			 errhint("Then call schemadrift.join() again, with options '{\"schema\": \"equal\"}'; what changes meanwhile is replayed.")));
 }
 
@@ -445,6 +482,29 @@ become_member(Joining *join, SdMembers *members)
 	PG_END_TRY();
 }
 
+/* Of who joins at the head of the log: what is yet to be applied would bring rows, too. */
+static void
+tell_history(const Joining *join)
+{
+	static const char *const options = "PGOPTIONS='-c schemadrift.ddl_mode=off -c schemadrift.bypass_reason=history' ";
+	List	   *tables;
+	StringInfoData names;
+	ListCell   *lc;
+
+	if (join->wants == SD_ROLE_WITNESS || join->match.version < join->info.head)
+		return;
+	tables = history_names(join, false);
+	if (tables == NIL)
+		return;
+	initStringInfo(&names);
+	foreach(lc, tables)
+		appendStringInfo(&names, "%s%s", foreach_current_index(lc) > 0 ? ", " : "", (char *) lfirst(lc));
+	ereport(WARNING,
+			(errmsg("migration tools have other histories here than in region \"%s\"", join->info.region),
+			 errdetail("The schema is the same, but rows of these tables are not, so that a tool begins from another point here: %s.", names.data),
+			 errhint("Delete the rows of these tables here with %s, then run:\n%s", options, copy_rows(join, tables, options))));
+}
+
 static void
 tell(const Joining *join, const SdMembers *members)
 {
@@ -511,6 +571,7 @@ sd_join(PG_FUNCTION_ARGS)
 	ask_admission(&join);
 	sd_waitpoint("join-admitted");
 	become_member(&join, &members);
+	tell_history(&join);
 	sd_client_close(join.client);
 	tell(&join, &members);
 	PG_RETURN_VOID();

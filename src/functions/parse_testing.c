@@ -26,6 +26,7 @@
 #include "causality/vector.h"
 #include "ddl/capture.h"
 #include "ddl/classify.h"
+#include "ddl/history_rows.h"
 #include "ddl/moment.h"
 #include "ddl/nodetext.h"
 #include "ddl/online.h"
@@ -120,6 +121,28 @@ parse_commands(const char *data, size_t size)
 		check_run_as(command->run_as);
 		must_be_text(command->tag);
 		must_be_text(command->text);
+	}
+}
+
+static void
+parse_rows(const char *data, size_t size)
+{
+	Jsonb	   *json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text_of(data, size))));
+	ListCell   *lc;
+	ListCell   *image;
+
+	foreach(lc, sd_history_from_json(json))
+	{
+		const SdHistoryRows *rows = lfirst(lc);
+
+		must_be_text(rows->schema);
+		must_be_text(rows->table);
+		check_run_as(rows->run_as);
+		must_be_texts(rows->columns);
+		must_be_texts(rows->key);
+		foreach(image, list_concat_copy(rows->deleted, rows->inserted))
+			for (int i = 0; i < list_length(rows->columns); i++)
+				must_be_text(((char **) lfirst(image))[i]);
 	}
 }
 
@@ -505,6 +528,7 @@ static const struct
 	{"policy", parse_policy},
 	{"properties", parse_properties},
 	{"reason", parse_reason},
+	{"rows", parse_rows},
 	{"run_as", parse_run_as},
 	{"script", parse_script},
 	{"steps", parse_steps},

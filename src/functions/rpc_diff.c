@@ -11,22 +11,27 @@
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "ddl/define.h"
 #include "ddl/digest.h"
 #include "ddl/drift.h"
+#include "ddl/history_rows.h"
+#include "ddl/history_tables.h"
 #include "ddl/repair.h"
 #include "errors.h"
 #include "functions/group.h"
 #include "functions/rpc.h"
 #include "functions/verify.h"
 #include "store/drift.h"
+#include "store/policy.h"
 
 PG_FUNCTION_INFO_V1(sd_rpc_buckets);
 PG_FUNCTION_INFO_V1(sd_rpc_bucket_objects);
 PG_FUNCTION_INFO_V1(sd_rpc_definitions);
 PG_FUNCTION_INFO_V1(sd_rpc_drift);
+PG_FUNCTION_INFO_V1(sd_rpc_history_rows);
 PG_FUNCTION_INFO_V1(sd_rpc_repair);
 PG_FUNCTION_INFO_V1(sd_rpc_verify);
 
@@ -168,6 +173,44 @@ sd_rpc_bucket_objects(PG_FUNCTION_ARGS)
 		Datum		values[] = {
 			CStringGetTextDatum(object->kind), CStringGetTextDatum(object->identity),
 			sd_rpc_bytea(object->hash.byte, SD_DIGEST_LENGTH)
+		};
+		bool		nulls[lengthof(values)] = {false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* Needs no scope. */
+static List *
+history_tables(void)
+{
+	SdScope		scope;
+	SdPolicy	policy;
+	List	   *tables;
+
+	sd_store_enter(&scope);
+	sd_policy_parse(sd_policy_read(), &policy);
+	tables = sd_history_all(policy.history_tables);
+	sd_store_leave(&scope);
+	return tables;
+}
+
+Datum
+sd_rpc_history_rows(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result;
+	ListCell   *lc;
+
+	(void) begin(fcinfo);
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+	foreach(lc, history_tables())
+	{
+		SdDigest	digest = sd_history_digest(lfirst_oid(lc));
+		Datum		values[] = {
+			CStringGetTextDatum(get_namespace_name(get_rel_namespace(lfirst_oid(lc)))), CStringGetTextDatum(get_rel_name(lfirst_oid(lc))),
+			sd_rpc_bytea(digest.byte, SD_DIGEST_LENGTH)
 		};
 		bool		nulls[lengthof(values)] = {false};
 

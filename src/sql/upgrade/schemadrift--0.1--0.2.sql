@@ -15,6 +15,7 @@ DROP FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadri
 -- include 36-diff.sql
 -- include 37-repair.sql
 -- include 38-accept.sql
+-- include 39-history.sql
 -- include 41-members.sql
 -- include 42-lease.sql
 -- include 45-lost.sql
