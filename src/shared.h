@@ -171,6 +171,7 @@ typedef enum SdWatched
 	SD_WATCH_BEHIND,			/* has not applied what is in our log */
 	SD_WATCH_DIVERGED,			/* says that the log means something else at the version where we are, too */
 	SD_WATCH_DRIFT,
+	SD_WATCH_UNCOPIED,			/* what is kept here of its drift is not what it has, and it does not tell */
 	SD_WATCH_CLOCK,				/* further from ours than schemadrift.clock_offset_limit, whatever the error */
 	SD_WATCH_LAG,				/* more than schemadrift.replication_lag_limit */
 	SD_WATCH_UNVERIFIED,		/* comparing its schema with its digests fails */

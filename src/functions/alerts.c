@@ -51,6 +51,7 @@ static const struct
 	{"behind", SD_WARNING},
 	{"undecided", SD_WARNING},
 	{"drift", SD_WARNING},
+	{"drift_stale", SD_WARNING},
 	{"bypass", SD_WARNING},
 	{"unverified", SD_WARNING},
 	{"verify_overdue", SD_WARNING},
@@ -500,6 +501,10 @@ add_its_schema(List **alerts, const SdHere *here, const SdPeerState *peer)
 		add(alerts, "drift", peer->region, peer->since[SD_WATCH_DRIFT],
 			psprintf("%d object%s not what the log says", peer->told.standing.drifted, peer->told.standing.drifted == 1 ? " is" : "s are"),
 			repair_remedy(peer->region, false));
+	if (peer->since[SD_WATCH_UNCOPIED])
+		add(alerts, "drift_stale", peer->region, peer->since[SD_WATCH_UNCOPIED],
+			"what is shown of its drift is old: what it has now cannot be copied; the server's log here says why",
+			psprintf("SELECT * FROM schemadrift.verify(%s);", quote_literal_cstr(peer->region)));
 	if (peer->since[SD_WATCH_UNVERIFIED])
 		add(alerts, "unverified", peer->region, peer->since[SD_WATCH_UNVERIFIED],
 			psprintf("comparing the schema with its digests fails: %s", peer->told.verify_error),

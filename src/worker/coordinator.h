@@ -372,6 +372,8 @@ extern void sd_settle_done(SdRound *round, SdOutcome outcome);
 
 /* drift.c */
 extern void sd_drift_drive(SdCoordinator *c, int64 now);
+/* Our copy of its drift is old, and fetching it fails. */
+extern bool sd_drift_uncopied(const SdRemote *remote);
 extern int64 sd_drift_deadline(const SdCoordinator *c, int64 now);
 
 /* members.c */

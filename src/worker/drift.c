@@ -180,6 +180,12 @@ is_stale(const SdRemote *remote)
 		(told == 0 || told != remote->drift_seen);
 }
 
+bool
+sd_drift_uncopied(const SdRemote *remote)
+{
+	return remote->drift_failures > 0 && is_stale(remote);
+}
+
 static void
 drive_copy(SdCoordinator *c, SdRemote *remote, int64 now)
 {

@@ -117,6 +117,7 @@ judge(SdRemote *remote, SdPeerState *state)
 	if (comparable(&told->standing, &c->db->standing))
 		note(s, SD_WATCH_DIVERGED, memcmp(told->standing.logged, c->db->standing.logged, SD_SHA_SIZE) != 0);
 	note(s, SD_WATCH_DRIFT, told->standing.drifted > 0);
+	note(s, SD_WATCH_UNCOPIED, !remote->missed && sd_drift_uncopied(remote));
 	note(s, SD_WATCH_CLOCK, clock_is_off(state));
 	note(s, SD_WATCH_LAG, lags(told->lag_ms));
 	note(s, SD_WATCH_UNVERIFIED, told->verify_error[0] != '\0');

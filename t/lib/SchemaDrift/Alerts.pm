@@ -27,6 +27,7 @@ our @EXPORT = qw(known_alerts covered_alerts fires was_seen only paste gone no_a
 
 # Which test brings about what.
 my %brought_about_by = (
+	'246_hostile_answers.pl' => [qw(drift_stale)],
 	'250_monitoring.pl' => [qw(bypass clock_offset drift halted no_quorum unreachable)],
 	'251_alerts.pl' => [
 		qw(behind bypass ddl_hold diverged drift drift_known halted log_stuck not_joined not_running not_serving
