@@ -8,6 +8,7 @@
 #   sqlstate the error that it must end with
 #   setup    statements to run before it; committed, as their locks are not the example's
 #   holder   what another session does and leaves open while it runs outside of a transaction, "|" between several
+# $m->load($dbname) puts the schema, h, into another database.
 # $m->database($e) is one to run it in: that of all, or, with a setup, a copy in which that was run.
 package SchemaDrift::Matrix;
 
@@ -26,9 +27,16 @@ sub new
 
 	$server->sql(q{SET allow_in_place_tablespaces = on; CREATE TABLESPACE hts LOCATION ''}, dbname => 'postgres');
 	$server->sql('CREATE DATABASE fixture', dbname => 'postgres');
-	$server->sql("\\i $folder/schema.sql\nSELECT 1", dbname => 'fixture');
-	$server->sql('ALTER DATABASE fixture SET search_path = h', dbname => 'postgres');
+	$self->load('fixture');
 	return $self;
+}
+
+sub load
+{
+	my ($self, $dbname) = @_;
+
+	$self->{server}->sql("\\i $folder/schema.sql\nSELECT 1", dbname => $dbname);
+	return;
 }
 
 sub examples
