@@ -9,18 +9,20 @@
 #   make torture MISTAKE=ACK_EARLY [SITUATIONS=...]     t/910_planted.pl: what was made to provoke that mistake
 #   make bench [PARTS="network loopback idle gate fingerprint"] [BLOCKS=30] [IDLE=60]     what it costs (docs/performance.md)
 #   make schemas DIR=/path [CHANGES=20] [SEED=1]     t/schemas.pl: drift in schemas of your own, a file of SQL each
+#   make replay DIR=/path [VIA=mixed] [SEED=1] [FAULTS=10] [REVERTS=20]     t/replay.pl: a history of migrations, with cuts and restarts
 
 # When make is killed, t/run.pl goes with it, and with that everything in the sandbox.  The caller's locale may be one that
 # is not installed: perl and others complain of that in the middle of what they say.
 RUN = LANG=C LC_ALL=C exec setpriv --pdeathsig KILL perl t/run.pl
 
-.PHONY: test matrix demo bench torture schemas arrows
+.PHONY: test matrix demo bench torture schemas replay arrows
 test:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh promtool prometheus-postgres-exporter
 	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" $(RUN) $(ONLY)
 
 matrix:
-	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" ONLY="$(ONLY)" t/matrix.sh $(MAJORS)
+	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" ONLY="$(ONLY)" DIR="$(if $(DIR),$(abspath $(DIR)))" VIA="$(VIA)" SEED="$(SEED)" \
+		FAULTS="$(FAULTS)" REVERTS="$(REVERTS)" t/matrix.sh $(MAJORS)
 
 demo:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
@@ -48,6 +50,12 @@ endif
 schemas:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
 	@PG_CONFIG="$(PG_CONFIG)" SCHEMAS="$(abspath $(DIR))" CHANGES="$(CHANGES)" SEED="$(SEED)" SD_TEST_FILE_TIMEOUT=1800 $(RUN) t/schemas.pl
+
+replay:
+	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
+	@(PG_CONFIG="$(PG_CONFIG)" HISTORY="$(abspath $(DIR))" VIA="$(VIA)" SEED="$(or $(SEED),1)" FAULTS="$(or $(FAULTS),10)" \
+		REVERTS="$(or $(REVERTS),20)" FIRST="$(or $(FIRST),1)" $(if $(LAST),LAST="$(LAST)") SD_TEST_FILE_TIMEOUT=3600 $(RUN) t/replay.pl); \
+		status=$$?; sed -n 's/^# replay: //p' build/log/tap/replay.tap; exit $$status
 
 arrows:
 	@perl t/arrows.pl src

@@ -326,6 +326,25 @@ sd_script_line(const SdScript *script, int i)
 	return script->statements[i].line;
 }
 
+static void
+down_error_context(void *arg)
+{
+	(void) arg;
+	errcontext("text \"down\" of the migration");
+}
+
+void
+sd_script_check_down(const char *down, bool online)
+{
+	ErrorContextCallback callback = {.callback = down_error_context,.previous = error_context_stack};
+
+	if (down == NULL)
+		return;
+	error_context_stack = &callback;
+	(void) (online ? sd_script_parse_online(down) : sd_script_parse(down));
+	error_context_stack = callback.previous;
+}
+
 char *
 sd_script_statement(const SdScript *script, int i)
 {

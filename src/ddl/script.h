@@ -34,6 +34,9 @@ extern SdScript *sd_script_parse_online(const char *text);
 extern SdScript *sd_script_read(const char *text, List **parsed);
 extern int	sd_script_line(const SdScript *script, int i);	/* where statement i begins, from 1 */
 
+/* The same checks for a way back, whose text is kept and not run now; errors say that it is that text.  NULL: there is none. */
+extern void sd_script_check_down(const char *down, bool online);
+
 extern char *sd_script_statement(const SdScript *script, int i);	/* text of statement i, from 0; a copy */
 extern List *sd_script_needs(const SdScript *script);	/* as sd_classify_needs(), of all its statements */
 extern int	sd_script_statements(const SdScript *script);

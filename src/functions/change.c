@@ -219,8 +219,7 @@ sd_apply(PG_FUNCTION_ARGS)
 	sd_gate_require_down(args.down, false);
 
 	script = sd_script_parse(args.up);
-	if (args.down)
-		(void) sd_script_parse(args.down);
+	sd_script_check_down(args.down, false);
 	run_as = sd_capture_run_as();
 	sd_gate_require_allowed_run_as(run_as);
 	sd_gate_check_text(args.up);

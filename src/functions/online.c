@@ -63,8 +63,7 @@ sd_apply_online(PG_FUNCTION_ARGS)
 	{
 		sd_gate_require_down(args.down, false);
 		script = sd_script_parse_online(args.up);
-		if (args.down)
-			(void) sd_script_parse_online(args.down);
+		sd_script_check_down(args.down, true);
 		run_as = sd_capture_run_as();
 		sd_gate_require_allowed_run_as(run_as);
 		sd_gate_check_text(args.up);

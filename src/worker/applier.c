@@ -260,9 +260,8 @@ show(const SdPlan *plan)
 {
 	char	   *what = psprintf("version " INT64_FORMAT "%s%s", plan->version,
 								plan->entry->name ? " " : "", plan->entry->name ? plan->entry->name : "");
-	char	   *application = psprintf("schemadrift applier: %s", what);
 
-	SetConfigOption("application_name", application, PGC_USERSET, PGC_S_OVERRIDE);
+	sd_worker_set_name(psprintf("schemadrift applier: %s", what));
 	pgstat_report_activity(STATE_RUNNING, psprintf("%s %s (%s by %s of %s)",
 												   plan->action == SD_REPLAY_SKIP ? "skipping" : "applying", what,
 												   plan->entry->kind, plan->entry->author, plan->entry->origin));
@@ -537,7 +536,7 @@ linger(SdDatabase *db, int64 head)
 	int64		until = sd_monotonic_us() + LINGER_US;
 
 	sd_progress_stop(db);
-	SetConfigOption("application_name", "schemadrift applier", PGC_USERSET, PGC_S_OVERRIDE);
+	sd_worker_set_name("schemadrift applier");
 	pgstat_report_activity(STATE_IDLE, NULL);
 	for (;;)
 	{

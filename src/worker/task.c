@@ -344,7 +344,7 @@ show(Work *work, const char *what, int n)
 {
 	char	   *text = psprintf("schemadrift task: version " INT64_FORMAT " %s", work->task.version, work->task.name);
 
-	SetConfigOption("application_name", text, PGC_USERSET, PGC_S_OVERRIDE);
+	sd_worker_set_name(text);
 	pgstat_report_activity(STATE_RUNNING, psprintf("%s: %s of statement %d", text, what, n));
 }
 

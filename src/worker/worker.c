@@ -8,6 +8,7 @@
 #include "access/xact.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "parser/scansup.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
@@ -225,6 +226,17 @@ sd_worker_pin_settings(void)
 	for (size_t i = 0; i < lengthof(pinned); i++)
 		if (GetConfigOption(pinned[i].name, true, false) != NULL)
 			SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void
+sd_worker_set_name(const char *name)
+{
+	char	   *fitting = pstrdup(name);
+
+	/* a longer one would be cut too, with a NOTICE in the log */
+	truncate_identifier(fitting, strlen(fitting), false);
+	SetConfigOption("application_name", fitting, PGC_USERSET, PGC_S_OVERRIDE);
+	pfree(fitting);
 }
 
 void

@@ -49,6 +49,9 @@ extern SdDatabase *sd_worker_claim(SdWorkerKind kind, Oid database);
  */
 extern void sd_worker_pin_settings(void);
 
+/* What pg_stat_activity calls this process; cut to what fits there. */
+extern void sd_worker_set_name(const char *name);
+
 /* Once connected: is the extension here?  If not, the launcher is told, and the process shall end. */
 extern bool sd_worker_has_extension(SdDatabase *db);
 

@@ -1,0 +1,348 @@
+# A history of migrations, replayed in a group with cuts and restarts, is the schema that a single server gets from the same files.
+#
+#   make replay DIR=/path [VIA=apply|plain|mixed] [SEED=1] [FAULTS=10] [REVERTS=20] [FIRST=n] [LAST=n]
+#
+# DIR: see t/lib/SchemaDrift/History.pm.  VIA: by apply(), as plain DDL in a transaction, or one or the other at random.  FAULTS and
+# REVERTS are percentages: how often a migration is preceded, or hit, by a fault, and how often it is taken back and done again.
+#
+# At most one region is away at a time, for some migrations; the change is tried in a region at random, also in one
+# that is cut off, where it has to be refused.  A client whose migration fails for a reason that may pass asks
+# outcome() and tries again elsewhere, as a tool would.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use SchemaDrift::History;
+use SchemaDrift::Scenario;
+
+my $seed = $ENV{SEED} // 1;
+my $via  = $ENV{VIA} || 'mixed';
+my %percent = (faults => $ENV{FAULTS} // 10, reverts => $ENV{REVERTS} // 20);
+my @history = history($ENV{HISTORY} || die "HISTORY is not set: make replay DIR=...\n");
+my ($first, $last) = ($ENV{FIRST} // 1, $ENV{LAST} // scalar @history);
+
+die "VIA is apply, plain or mixed\n" if $via !~ /^(?:apply|plain|mixed)$/;
+srand $seed;
+note("seed $seed, $via, ", scalar @history, ' migrations');
+
+my %count = map { $_ => 0 } qw(migrations apply plain online adapted refused alike faults hits retried reverted downs restoring differing failing);
+my @differing;
+my @refused;
+
+my $g = SchemaDrift::Group->new(regions => [qw(us-east ap-south eu-west alone)], conf => <<'CONF');
+schemadrift.heartbeat_interval = 250ms
+schemadrift.connect_timeout = 1s
+schemadrift.quorum_timeout = 3s
+schemadrift.lease_duration = 1s
+schemadrift.lock_timeout = 1s
+schemadrift.retry_max_interval = 2s
+max_locks_per_transaction = 1000
+CONF
+my @regions = qw(us-east ap-south eu-west);
+$g->make_group(names => \@regions, mode => 'coordinate');
+my $alone = $g->session('alone');
+
+sub by_chance { my ($n) = @_; return rand(100) < $n; }
+
+sub quoted { my ($text) = @_; return $text =~ s/'/''/gr; }
+
+# ---- the single server ----
+
+# The digest of what is there now.  Inside of a transaction, too.
+sub digest_alone
+{
+	my $r = $alone->query('SELECT schemadrift_store.digest_rebuild();');
+
+	die "digest: $r->{err}" if !$r->{ok};
+	return $r->{out};
+}
+
+# Run it there as a tool does.  With a down that is in a transaction, it is rehearsed: does it restore the schema?
+sub run_alone
+{
+	my ($m) = @_;
+
+	return $alone->query("$m->{up};") if $m->{alone};
+	my $before = defined $m->{down} ? digest_alone() : undef;
+	my $r = $alone->query("BEGIN; $m->{up}\n;");
+	if ($r->{ok} && defined $m->{down})
+	{
+		my $d = $alone->query("SAVEPOINT done; $m->{down}\n;");
+
+		$count{downs}++;
+		$m->{restores} = $d->{ok} && digest_alone() eq $before;
+		$count{ $m->{restores} ? 'restoring' : $d->{ok} ? 'differing' : 'failing' }++;
+		push @differing, "$m->{name}: " . ($d->{ok} ? 'its down leaves another schema' : "its down fails: $d->{message}") if !$m->{restores};
+		$alone->query('ROLLBACK TO SAVEPOINT done;');
+	}
+	$alone->query($r->{ok} ? 'COMMIT;' : 'ROLLBACK;');
+	return $r;
+}
+
+# ---- faults ----
+
+my ($away, $back, $healed_in);    # the region, how it comes back, after how many migrations
+
+sub bring_back
+{
+	return if !$away;
+	$back->();
+	($away, $back) = ();
+	$g->reached(@regions) or die 'the regions do not reach each other again';
+	return;
+}
+
+sub break_one
+{
+	my ($which) = @_;
+	my $name = $which // $regions[ rand @regions ];
+	my $region = $g->region($name);
+	my @kinds = (
+		[ sub { $g->isolate($name) }, sub { $g->rejoin($name) } ],
+		[ sub { $region->kill9 }, sub { $region->start } ],
+		[ sub { $region->pause }, sub { $region->resume } ]);
+	my $kind = $kinds[ rand @kinds ];
+
+	$kind->[0]->();
+	($away, $back, $healed_in) = ($name, $kind->[1], 1 + int rand 5);
+	$count{faults}++;
+	return;
+}
+
+# ---- the group ----
+
+sub statement_of
+{
+	my ($m, $how) = @_;
+	my $down = defined $m->{down} ? "'" . quoted($m->{down}) . "'" : 'NULL';
+
+	return sprintf "SELECT schemadrift.apply('%s', '%s', %s);", quoted($m->{name}), quoted($m->{up}), $down if $how eq 'apply';
+	return sprintf "CALL schemadrift.apply_online('%s', '%s', %s);", quoted($m->{name}), quoted($m->{up}), $down if $how eq 'online';
+	# psql goes on after an error, and COMMIT is a rollback then
+	return sprintf "BEGIN; SET LOCAL schemadrift.migration_name = '%s'; %s\n; COMMIT;", quoted($m->{name}), $m->{up};
+}
+
+# What became of it, asked until it is definite; '' if nobody knows it.
+sub outcome_of
+{
+	my ($m) = @_;
+	my $end = time() + $SchemaDrift::Session::timeout;
+
+	while (time() < $end)
+	{
+		my @said = map { $g->try($_, sprintf q{SELECT schemadrift.outcome('%s')}, quoted($m->{name}))->{out} }
+		  grep { !$away || $_ ne $away } @regions;
+
+		return 'chosen' if grep { /^(?:applied|chosen)$/ } @said;
+		return '' if !grep { $_ eq 'undecided' } @said;
+		sleep 0.1;
+	}
+	die "$m->{name} stays undecided\n";
+}
+
+# Does its text change rows itself?  Rows of a transaction with plain DDL stay in their region, where data replication would
+# fetch them; there is none here, so such a migration goes by apply(), which runs its text everywhere.
+sub changes_rows
+{
+	my ($m) = @_;
+	my $text = $m->{up} =~ s/--[^\n]*//gr;
+
+	$text =~ s/\bAS\s+(\$\w*\$).*?\1//gsi;    # of functions
+	return scalar($text =~ /\b(?:INSERT\s+INTO|DELETE\s+FROM|TRUNCATE)\b|\bUPDATE\b[^;]*?\bSET\b/si);
+}
+
+# What the HINT of a refusal says to write instead.
+sub adapted
+{
+	my ($m, $r) = @_;
+	my $up = $m->{up};
+
+	$up =~ s/^(CREATE\s+TABLE\s+(\S+)\s+AS\s+)([^;]*);/$1$3 WITH NO DATA; INSERT INTO $2 $3;/gim if $r->{hint} =~ /WITH NO DATA/;
+	$up =~ s/'now'::(?:text::)?/now()::/gi if $r->{hint} =~ /now\(\)/;
+	return $up eq $m->{up} ? undef : { %$m, up => $up };
+}
+
+# SQLSTATEs of what another attempt may not meet.
+my $passing = qr/^(?:40001|40003|40P01|SD001|SD003|SD009|08006|57P0.|55P03|25006)$/;
+
+# Run it in one region, perhaps with a fault in the midst.  Returns the result.
+sub attempt
+{
+	my ($m, $how) = @_;
+	my $where = $regions[ rand @regions ];
+
+	# a paused server answers nobody
+	return { ok => 0, sqlstate => '08006', message => 'nobody answers' } if $away && $where eq $away && $g->region($where)->{sd_paused};
+	my $session = $g->session($where);
+	$session->send(statement_of($m, $how));
+	if (!$away && by_chance($percent{faults} / 3))
+	{
+		sleep rand 0.1;
+		$count{hits}++ if $session->is_busy;
+		break_one(by_chance(50) ? $where : undef);
+		bring_back() if $g->region($where)->{sd_paused};
+	}
+	my $r = $session->result(timeout => 3 * $SchemaDrift::Session::timeout);
+	$session->quit;
+	return $r;
+}
+
+# Until it is in the log, or is refused for good; returns the last result.
+sub run_in_group
+{
+	my ($m, $how) = @_;
+	my $r;
+
+	foreach my $try (1 .. 20)
+	{
+		$r = attempt($m, $how);
+		return $r if $r->{ok} && (!$away || outcome_of($m));
+		if (!$r->{ok} && $r->{sqlstate} !~ $passing)
+		{
+			# words of an attempt that nobody had heard of may have been on their way
+			return $try > 1 && outcome_of($m) ? { ok => 1 } : $r;
+		}
+		$count{retried}++;
+		return { ok => 1 } if outcome_of($m);
+		bring_back() if $try % 5 == 0;
+	}
+	return $r;
+}
+
+# What is built by each region at its own pace is in the digest when all have it.
+sub settled
+{
+	bring_back();
+	$g->wait_until($regions[0], q{SELECT count(*) FILTER (WHERE kind = 'online') - count(*) FILTER (WHERE kind = 'result') FROM schemadrift.migrations}, 0)
+	  or return 0;
+	return $g->converged(@regions);
+}
+
+sub is_equal
+{
+	my ($what) = @_;
+	my $end = digest_alone();
+
+	ok(settled(), "$what: all regions are equal") or return 0;
+	return is('\x' . $g->sql($regions[0], q{SELECT encode(digest, 'hex') FROM schemadrift_store.applied}), $end,
+		"$what: ... and equal to the single server");
+}
+
+# What the single server has without this migration, and what the group has now, where they differ.
+sub without
+{
+	my ($m) = @_;
+	my $scan = q{SELECT kind || ' ' || identity || E'\n' || definition FROM schemadrift_store.digest_scan()};
+	my %side = (group => { map { $_ => 1 } split /\x01/, $g->sql($regions[0], "SELECT string_agg(d, E'\\x01') FROM ($scan) x (d)") });
+
+	$alone->query("BEGIN; $m->{down}\n;");
+	$side{alone} = { map { $_ => 1 } split /\x01/, $alone->query("SELECT string_agg(d, E'\\x01') FROM ($scan) x (d);")->{out} };
+	$alone->query('ROLLBACK;');
+	return join "\n", map { my ($here, $there) = @$_; map { "only in $here: $_" } grep { !$side{$there}{$_} } sort keys %{ $side{$here} } }
+	  [ 'group', 'alone' ], [ 'alone', 'group' ];
+}
+
+# Taken back and done again.
+sub take_back
+{
+	my ($m, $how, $before) = @_;
+	my $there = sub { grep { !$away || $_ ne $away } @regions };
+	my $session = $g->session(($there->())[0]);
+	my $r = $session->query(sprintf q{SELECT schemadrift.revert('%s');}, quoted($m->{name}));
+
+	$session->quit;
+	ok($r->{ok}, "$m->{name} is taken back") or diag($r->{err});
+	ok(settled(), '... everywhere');
+	is('\x' . $g->sql($regions[0], q{SELECT encode(digest, 'hex') FROM schemadrift_store.applied}), $before, '... and the schema is what it was')
+	  or diag(without($m));
+	$r = run_in_group($m, $how);
+	ok($r->{ok}, '... and can be done again') or diag($r->{err});
+	$count{reverted}++;
+	return;
+}
+
+my $begun = time();
+foreach my $i ($first - 1 .. $last - 1)
+{
+	my $m = $history[$i];
+	my $how = $m->{alone} ? 'online' : $via eq 'mixed' ? (by_chance(50) ? 'apply' : 'plain') : $via;
+	my $before = digest_alone();
+
+	$how = 'apply' if $how eq 'plain' && changes_rows($m);
+	break_one() if !$away && by_chance($percent{faults});
+	my $r = run_in_group($m, $how);
+	if (!$r->{ok} && $r->{sqlstate} eq 'SD004' && ($r->{hint} // '') =~ /apply_online/)
+	{
+		$how = 'online';
+		$r = run_in_group($m, $how);
+	}
+	# apply() reads a way back before it goes there
+	if (!$r->{ok} && $r->{sqlstate} eq '42601' && ($r->{context} // '') =~ /"down"/)
+	{
+		push @differing, "$m->{name}: its down is refused: $r->{message}";
+		$m = { %$m, down => undef };
+		$r = run_in_group($m, $how);
+	}
+	for (1 .. 2)
+	{
+		my $other = !$r->{ok} && $r->{sqlstate} eq 'SD004' ? adapted($m, $r) : undef;
+
+		last if !$other;
+		push @refused, "$m->{name}: $r->{message}; replayed in the form of the hint: $r->{hint}";
+		$count{adapted}++;
+		$m = $other;
+		$how = 'apply';
+		$r = run_in_group($m, $how);
+	}
+	$count{migrations}++;
+	if ($r->{ok})
+	{
+		my $a = run_alone($m);
+
+		$count{$how}++;
+		if (!$a->{ok})
+		{
+			fail("$m->{name}: the group ran what a single server does not");
+			diag($a->{err});
+			last;
+		}
+		take_back($m, $how, $before) if $how eq 'apply' && $m->{restores} && by_chance($percent{reverts});
+	}
+	elsif ($r->{sqlstate} eq 'SD004')
+	{
+		$count{refused}++;
+		push @refused, "$m->{name}: $r->{message}" . ($r->{detail} ? " ($r->{detail})" : '');
+	}
+	else
+	{
+		my $a = $alone->query("BEGIN; $m->{up}\n;");
+		my $same = !$a->{ok} && $a->{sqlstate} eq $r->{sqlstate};
+
+		$alone->query('ROLLBACK;');
+		$count{alike}++ if $same;
+		diag("$m->{name}: left out, a single server refuses it, too: $r->{message}") if $same;
+		ok($same, "$m->{name} ($how)") or diag($r->{err}), last;
+	}
+	bring_back() if $away && --$healed_in <= 0;
+	is_equal("after $m->{name} (" . ($i + 1) . ')') or last if ($i + 1) % 25 == 0;
+}
+is_equal('at the end');
+foreach my $name (@regions)
+{
+	is($g->sql($name, q{SELECT count(*) FROM (SELECT name FROM schemadrift.migrations WHERE kind = 'migration' AND name IS NOT NULL
+		AND state = 'applied' GROUP BY name HAVING count(*) > 1) x}), 0, "$name: each exactly once");
+}
+
+# for the screen: make shows these lines
+sub summary { my ($line) = @_; return diag("replay: $line"); }
+
+summary(sprintf 'seed %s: %d migrations in %.0f s: %d by apply(), %d as plain DDL, %d by apply_online(), %d in another form, as the hint says, %d refused, %d that a single server refuses, too',
+	$seed, $count{migrations}, time() - $begun, @count{qw(apply plain online adapted refused alike)});
+summary(sprintf '%d faults (%d of them during a migration), %d attempts that had to be repeated, %d taken back and done again', @count{qw(faults hits retried reverted)});
+summary(sprintf '%d downs: %d restore the schema exactly, %d leave another one, %d fail', @count{qw(downs restoring differing failing)});
+summary("refused: $_") foreach @refused;
+summary("down: $_") foreach @differing;
+done_testing();
