@@ -166,7 +166,7 @@ sub adapted
 }
 
 # SQLSTATEs of what another attempt may not meet.
-my $passing = qr/^(?:40001|40003|40P01|SD001|SD003|SD009|08006|57P0.|55P03|25006)$/;
+my $passing = qr/^(?:40001|40003|40P01|55006|SD001|SD003|SD009|08006|57P0.|55P03|25006)$/;
 
 # Run it in one region, perhaps with a fault in the midst.  Returns the result.
 sub attempt
@@ -207,7 +207,8 @@ sub run_in_group
 		}
 		$count{retried}++;
 		return { ok => 1 } if outcome_of($m);
-		bring_back() if $try % 5 == 0;
+		# a table that is being worked on waits for all regions
+		settled() if $try % 5 == 0 || ($r->{sqlstate} // '') eq '55006';
 	}
 	return $r;
 }
