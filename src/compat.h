@@ -120,11 +120,15 @@ sd_compat_may_make_temporary(Oid database, Oid role)
 #define SD_COMPAT_RUN_ARGUMENTS		count, once
 #endif
 
-/* pg_attribute.attstattarget became nullable and narrower in 17 */
+/* pg_attribute.attstattarget became nullable and narrower in 17, and is no more among the first columns, which are read like a struct */
 #if PG_VERSION_NUM < 170000
 #define sd_statistics_target(datum) ((int) DatumGetInt32(datum))
+#define sd_column_statistics(tuple, descriptor, isnull) \
+	(*(isnull) = false, Int32GetDatum(((Form_pg_attribute) GETSTRUCT(tuple))->attstattarget))
 #else
 #define sd_statistics_target(datum) ((int) DatumGetInt16(datum))
+#define sd_column_statistics(tuple, descriptor, isnull) \
+	heap_getattr(tuple, Anum_pg_attribute_attstattarget, descriptor, isnull)
 #endif
 
 /* 17 has a privilege for maintenance */

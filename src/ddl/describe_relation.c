@@ -98,7 +98,7 @@ read_columns(Oid relation, int natts, int *n)
 		column->options = sd_join_options(value, isnull);
 		value = heap_getattr(rows.tuple[row], Anum_pg_attribute_attfdwoptions, rows.desc, &isnull);
 		column->fdw_options = sd_join_options(value, isnull);
-		value = heap_getattr(rows.tuple[row], Anum_pg_attribute_attstattarget, rows.desc, &isnull);
+		value = sd_column_statistics(rows.tuple[row], rows.desc, &isnull);
 		column->statistics = isnull ? -1 : sd_statistics_target(value);
 		value = heap_getattr(rows.tuple[row], Anum_pg_attribute_attacl, rows.desc, &isnull);
 		column->has_acl = !isnull;

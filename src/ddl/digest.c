@@ -293,7 +293,9 @@ add_suspect(SdTouched *set, const SdFrozen *frozen, const SdObjectRow *row, bool
 
 typedef struct Comparison
 {
-	HTAB	   *now;			/* of Located */
+	const RowList *objects;
+	HTAB	   *now;			/* of Located, the same by OID */
+	bool	   *seen;			/* by number of the object: there is a row for it */
 	SdTouched  *set;
 	SdFrozen   *frozen;
 	int			n;				/* suspects */
@@ -307,7 +309,7 @@ compare_stored(void *arg, const SdObjectRow *stored)
 	Located    *entry = find_located(comparison->now, stored);
 
 	if (entry)
-		entry->seen = true;
+		comparison->seen[entry->row - comparison->objects->rows] = true;
 	if (entry == NULL || !same_row(entry->row, stored))
 		add_suspect(comparison->set, comparison->frozen, entry ? entry->row : stored, false, &comparison->n);
 }
@@ -328,11 +330,13 @@ sd_digest_suspects(SdTouched *set, int *n)
 	guc_level = sd_canonical_enter();
 	hasher = sd_hasher_create();
 	now = scan_rows(hasher);
+	comparison.objects = &now;
 	comparison.now = locate(now.rows, now.n);
+	comparison.seen = palloc0(Max(now.n, 1) * sizeof(bool));
 	comparison.frozen = sd_frozen_read();
 	sd_objects_each(compare_stored, &comparison);
 	for (int i = 0; i < now.n; i++)
-		if (!find_located(comparison.now, &now.rows[i])->seen)
+		if (!comparison.seen[i])
 			add_suspect(set, comparison.frozen, &now.rows[i], true, &comparison.n);
 	sd_hasher_free(hasher);
 	sd_canonical_leave(guc_level);

@@ -20,17 +20,17 @@ typedef enum SdNodeKind
 typedef struct SdNode
 {
 	SdNodeKind	kind;
-	const char *text;			/* where it stands in the source: of a struct or list with its brackets */
 	int			length;
+	const char *text;			/* where it stands in the source: of a struct or list with its brackets */
 	const char *tag;			/* of a struct */
-	int			tag_length;
 	const char *field;			/* of a field's value: the field's name, without the colon */
+	int			tag_length;
 	int			field_length;
-	int			nitems;
-	struct SdNode *items;
 	const char *rest;			/* of a field's value with more than one item: all of them, else NULL */
 	int			rest_length;
-} SdNode;
+	int			nitems;
+	struct SdNode *items;
+} SdNode;						/* a line of the processor's cache */
 
 /* Allocates in the current memory context; text must outlive the tree. */
 extern SdNode *sd_node_parse(const char *text);
