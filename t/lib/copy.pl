@@ -17,7 +17,7 @@ my (%wanted, @old);
 
 # what is no directory it calls ./Makefile
 find({ no_chdir => 1, wanted => sub { $wanted{ s{^\./}{}r } = 1 if -f && !/\.o\z/ } }, @what);
-delete @wanted{ grep { m{^src/sql/build/} } keys %wanted };    # what make has made of fragments
+delete @wanted{ grep { m{^src/(?:sql/build/|analysis/rules_data\.h$)} } keys %wanted };    # what make has made
 make_path($to);
 find({ no_chdir => 1, wanted => sub { push @old, $_ if -f && !/\.o\z/ } }, $to);
 foreach my $path (@old)
