@@ -1,0 +1,259 @@
+# PostgreSQL's own regression scripts, run in one region of a group of three: no crash, no region that ends up with another schema,
+# and no statement refused that the list of refusals does not explain.
+#
+#   make coverage PGSRC=/path/to/postgresql-15.18 [ONLY="create_table alter_table"]
+#
+# The regions are databases of one server, because the scripts make roles and tablespaces, which are shared, and load a
+# library. They run one after another, in the order of parallel_schedule, through psql as pg_regress does it; the same on a
+# database that is in no group, to tell what the group refuses from what PostgreSQL refuses. Rows stay in the first region.
+#
+# First the suite as it is, by pg_regress, twice: on a server without schemadrift and on one that has it loaded and has no group: the
+# same scripts must pass.
+#
+# make writes what was refused to build/coverage.md: the table of docs/coverage.md.
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd 'abs_path';
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes 'time';
+
+use SchemaDrift::Group;
+
+my $src = ($ENV{PGSRC} || die "PGSRC is not set: make coverage PGSRC=...\n") . '/src/test/regress';
+my @wanted = split ' ', $ENV{COVER} // '';
+my $tmp = abs_path($PostgreSQL::Test::Utils::tmp_check);
+my ($version) = qx{pg_config --version} =~ /([0-9]+)/;
+
+die "no regression scripts in $src\n" if !-e "$src/parallel_schedule";
+
+sub contents
+{
+	my ($path) = @_;
+
+	open my $file, '<:raw', $path or die "$path: $!\n";
+	local $/;
+	return scalar readline $file;
+}
+
+# The scripts write into their own directory, and read what is in it.
+my $dir = "$tmp/regress";
+mkdir $dir or die "$dir: $!";
+system_or_bail('cp', '-R', "$src/.", $dir);
+system_or_bail('cc', '-shared', '-fPIC', '-O1', '-o', "$dir/regress.so", "$src/regress.c", '-I' . qx{pg_config --includedir-server} =~ s/\s+\z//r);
+mkdir "$dir/results";
+mkdir "$dir/testtablespace";
+
+my @schedule = map { /^test:\s*(.*?)\s*$/ ? split ' ', $1 : () } split /\n/, contents("$dir/parallel_schedule");
+
+$ENV{PGTZ} = 'PST8PDT';
+$ENV{PGDATESTYLE} = 'Postgres, MDY';
+$ENV{PG_ABS_SRCDIR} = $ENV{PG_ABS_BUILDDIR} = $ENV{PG_LIBDIR} = $dir;
+$ENV{PG_DLSUFFIX} = '.so';
+
+# ---- the suite as it is ----
+
+# Scripts that fail, as pg_regress sees it.
+sub regress
+{
+	my ($name, $preload) = @_;
+	my $out = "$tmp/$name";
+	mkdir $out;
+	append_to_file("$out.conf", "max_prepared_transactions = 10\nmax_worker_processes = 20\n"
+		. ($preload ? "shared_preload_libraries = 'schemadrift'\n" : ''));
+	my $log = qx{$ENV{PG_REGRESS} --temp-instance=$out/instance --temp-config=$out.conf --inputdir=$dir --outputdir=$out --dlpath=$dir --no-locale --encoding=UTF8 --bindir=@{[ qx{pg_config --bindir} =~ s/\s+\z//r ]} --schedule=$dir/parallel_schedule 2>&1};
+	my @failed = $log =~ /^not ok/m ? ($log =~ /^not ok \d+\s+[-+]\s+(\S+)/mg) : ($log =~ /^(?:test)?\s+(\S+)\s+\.\.\. FAILED/mg);
+	my $ran = () = $log =~ /\.\.\. (?:ok|FAILED)|^(?:not )?ok \d+/mg;
+
+	note($log) if !$ran;
+	return ($ran, sort @failed);
+}
+
+if (!@wanted)
+{
+	my ($n, @without) = regress('plain', 0);
+	my ($m, @with) = regress('loaded', 1);
+	my %also = map { $_ => 1 } @without;
+	my @only = grep { !$also{$_} } @with;
+
+	cmp_ok($n, '>', 150, "pg_regress runs $n scripts without schemadrift, of which " . @without . " fail: @without");
+	is($m, $n, '... and as many with it');
+	is("@only", '', 'schemadrift loaded, no group: what passed without it passes with it');
+	diag("coverage: suite as it is: $n scripts; " . @without . " fail without schemadrift (@without), and with it " . @with);
+}
+
+# ---- in a group ----
+
+my $g = SchemaDrift::Group->new(regions => [qw(first second third regression)], databases => 1, extension => 0, conf => <<'CONF');
+schemadrift.heartbeat_interval = 250ms
+max_prepared_transactions = 10
+max_locks_per_transaction = 500
+max_worker_processes = 30
+logging_collector = on
+log_destination = jsonlog
+log_directory = 'said'
+log_filename = 'all'
+log_rotation_size = 0
+log_rotation_age = 0
+log_min_error_statement = error
+lc_messages = 'C'
+CONF
+my $server = $g->region('first');
+my @regions = qw(first second third);
+foreach my $name (@regions, 'regression')
+{
+	$g->sql($name, qq{ALTER DATABASE "$name" SET $_}) foreach "lc_messages TO 'C'", "lc_monetary TO 'C'", "lc_numeric TO 'C'", "lc_time TO 'C'",
+	  "bytea_output TO 'hex'", "timezone_abbreviations TO 'Default'", "intervalstyle TO 'postgres_verbose'";
+}
+$g->sql($_, 'CREATE EXTENSION schemadrift') foreach @regions;
+$g->sql('first', 'GRANT schemadrift_peer TO region_peer');
+$g->make_group(names => \@regions, mode => 'coordinate');
+
+# What a hint says to write instead of CREATE TABLE AS, so that the rest of the script has its tables.
+sub in_two_steps
+{
+	my ($text) = @_;
+
+	$text =~ s/^(CREATE\s+(?:UNLOGGED\s+)?TABLE\s+(\w+)\s+AS\s+)((?:SELECT|VALUES|TABLE)\b[^;]*?);/$1$3 WITH NO DATA; INSERT INTO $2 $3;/gim;
+	return $text;
+}
+
+# Roles are the server's, so they go from all regions at once: a server for each region would still have them while it is behind.
+sub roles_last
+{
+	my ($text) = @_;
+
+	$text =~ s/^(?=DROP\s+(?:ROLE|USER|GROUP)\s+\w)/SELECT max(version) AS sd_newest FROM schemadrift.migrations \\gset\nCALL schemadrift.wait_for(:sd_newest);\n/gim;
+	return $text;
+}
+
+# Run one script; undef, or what went wrong with psql itself.
+sub run_script
+{
+	my ($script, $database) = @_;
+	my $file = "$tmp/script.sql";
+	unlink $file;
+	my $text = in_two_steps(contents("$dir/sql/$script.sql"));
+	append_to_file($file, $database eq 'regression' ? $text : roles_last($text));
+	local $ENV{PGAPPNAME} = "coverage/$script";
+	my @command = ('psql', '-X', '-q', '-v', 'HIDE_TABLEAM=on', '-v', 'HIDE_TOAST_COMPRESSION=on', '-d', $server->connstr($database), '-f', $file);
+	my $pid = fork() // die "fork: $!";
+
+	if (!$pid)
+	{
+		open STDOUT, '>', "$tmp/out.$database.$script";
+		open STDERR, '>&', \*STDOUT;
+		chdir $dir;
+		exec @command;
+	}
+	my $end = time() + 900;
+	my $done = 0;
+	while (!$done && time() < $end)
+	{
+		$done = waitpid($pid, 1);
+		Time::HiRes::sleep(0.05) if !$done;
+	}
+	return if $done && $? == 0;
+	kill 'KILL', $pid;
+	return $done ? 'psql ends with status ' . ($? >> 8) : 'takes longer than 15 minutes';
+}
+
+# Errors of each script and database since the last call: { database => [ { state, message, detail, hint, statement } ] }.
+my $read = 0;
+sub errors
+{
+	my %found;
+
+	open my $log, '<:raw', $server->data_dir . '/said/all.json' or die "log: $!";
+	seek $log, $read, 0;
+	while (my $line = <$log>)
+	{
+		last if $line !~ /\n\z/;
+		$read += length $line;
+		my $entry = eval { decode_json($line) } or next;
+		next if ($entry->{error_severity} // '') !~ /^(?:ERROR|FATAL|PANIC)$/ || ($entry->{application_name} // '') !~ m{^coverage/};
+		push @{ $found{ $entry->{dbname} } }, $entry;
+	}
+	return \%found;
+}
+
+sub crashed { return contents($server->data_dir . '/said/all.json') =~ /was terminated by signal/; }
+
+sub reasons
+{
+	return join '; ', map { my $why = $g->sql($_, q{SELECT reason FROM schemadrift.status WHERE state = 'halted'}); $why eq '' ? () : "$_: $why" } @regions;
+}
+
+my (%refused, %other, @halts);
+my ($scripts, $begun) = (0, time());
+foreach my $script (@schedule)
+{
+	next if @wanted && !grep { $_ eq $script } @wanted, 'test_setup';
+	my $bad = run_script($script, 'first');
+
+	ok(!$bad, "$script: runs to its end") or diag($bad);
+	ok(!crashed(), "$script: no process crashed") or last;
+	run_script($script, 'regression');
+	my $errors = errors();
+	my %plain;
+	$plain{"$_->{state_code} $_->{message}"}++ foreach @{ $errors->{regression} // [] };
+	foreach my $e (@{ $errors->{first} // [] })
+	{
+		my $same = "$e->{state_code} $e->{message}";
+
+		if (($plain{$same} // 0) > 0)
+		{
+			$plain{$same}--;
+			next;
+		}
+		if ($e->{state_code} =~ /^(?:SD|40001|40003)/)
+		{
+			my $kind = "$e->{state_code}\t" . ($e->{message} =~ s/"[^"]*"/.../gr) . "\t" . ($e->{detail} // '') . "\t" . ($e->{hint} // '');
+			push @{ $refused{$kind} }, [ $script, $e->{statement} // '' ];
+		}
+		else
+		{
+			push @{ $other{$script} }, "$e->{state_code} $e->{message}: " . (($e->{statement} // '') =~ s/\s+/ /gr);
+		}
+	}
+	my $equal = $g->converged(@regions);
+	if (!ok($equal, "$script: all regions are equal"))
+	{
+		push @halts, "$script: " . reasons();
+		diag($halts[-1]);
+		last;
+	}
+	$scripts++;
+}
+
+foreach my $name (@regions)
+{
+	is($g->sql($name, q{SELECT count(*) FROM schemadrift.verify()}), 0, "$name: nothing differs from the log that went past the hooks");
+}
+is(scalar(keys %{ { map { $_ => 1 } map { $g->sql($_, 'SELECT schemadrift_store.digest_rebuild()') } @regions } }), 1, 'a full look says so, too');
+
+# ---- what was refused ----
+
+my $versions = $g->sql('first', 'SELECT count(*) FROM schemadrift.migrations');
+my $n = 0;
+my $text = '';
+foreach my $kind (sort { @{ $refused{$b} } <=> @{ $refused{$a} } || $a cmp $b } keys %refused)
+{
+	my ($state, $message, $detail, $hint) = split /\t/, $kind, -1;
+	my ($script, $statement) = @{ $refused{$kind}[0] };
+
+	$n += @{ $refused{$kind} };
+	isnt($hint, '', "$state $message: says what to do instead");
+	$statement =~ s/\s+/ /g;
+	$statement = substr($statement, 0, 160) . ' ...' if length $statement > 160;
+	$text .= sprintf "| %s | %d | %s. %s | %s | `%s` (%s) |\n", $state, scalar @{ $refused{$kind} },
+	  map { s/\|/\\|/gr =~ s/\n/ /gr } $message, $detail, $hint, $statement, $script;
+}
+append_to_file("$tmp/coverage.md", "| SQLSTATE | times | why | instead | example |\n| --- | --- | --- | --- | --- |\n$text");
+diag("coverage: PostgreSQL $version: $scripts scripts in a group in " . int(time() - $begun) . " s: $versions versions, $n statements refused, of " . keys(%refused) . ' sorts');
+diag("coverage: $_: " . scalar(@{ $other{$_} }) . ' other errors that a plain server does not give') foreach sort keys %other;
+foreach my $script (sort keys %other) { note("$script: $_") foreach @{ $other{$script} }; }
+diag("table: $_") foreach split /\n/, contents("$tmp/coverage.md");
+done_testing();
