@@ -177,6 +177,16 @@ sub session
 	return $session{$dbname} //= $server->session(dbname => $dbname);
 }
 
+sub done_with
+{
+	my ($dbname) = @_;
+
+	$session{$dbname}->quit;
+	delete $session{$dbname};
+	$matrix->drop($dbname);
+	return;
+}
+
 # DETACH PARTITION CONCURRENTLY, cancelled while it waits for who uses the partition.
 sub detach_halfway
 {
@@ -196,8 +206,7 @@ sub detach_halfway
 # In a transaction that is rolled back.
 sub inside
 {
-	my ($e) = @_;
-	my $dbname = $matrix->database($e);
+	my ($e, $dbname) = @_;
 	my $s = session($dbname);
 
 	detach_halfway($dbname) if $e->{holder} eq 'detached halfway';
@@ -212,8 +221,7 @@ sub inside
 # What cannot run in a transaction: while another session keeps it waiting, as it would be by an open writer.
 sub outside
 {
-	my ($e) = @_;
-	my $dbname = $matrix->database($e);
+	my ($e, $dbname) = @_;
 	my $s = session($dbname);
 	my $watcher = session('postgres');
 	my (%strongest, %phases);
@@ -265,7 +273,9 @@ foreach my $e (@examples)
 	$ran{ $e->{here} eq 'true' ? 'here' : 'elsewhere' }++;
 	next if $e->{here} ne 'true';
 
-	my ($r, $seen) = $e->{holder} =~ /^[A-Z]/ ? outside($e) : inside($e);
+	my $dbname = $matrix->database($e);
+	my ($r, $seen) = $e->{holder} =~ /^[A-Z]/ ? outside($e, $dbname) : inside($e, $dbname);
+	done_with($dbname) if $e->{setup} ne '' || $e->{holder} ne '';
 	if ($e->{lock} eq 'error')
 	{
 		is($r->{sqlstate}, $e->{sqlstate} // 'no sqlstate in cases.tsv', "$name: refused") or diag($r->{message} // 'worked');

@@ -9,7 +9,8 @@
 #   setup    statements to run before it; committed, as their locks are not the example's
 #   holder   what another session does and leaves open while it runs outside of a transaction, "|" between several
 # $m->load($dbname) puts the schema, h, into another database.
-# $m->database($e) is one to run it in: that of all, or, with a setup, a copy in which that was run.
+# $m->database($e) is one to run it in: that of all, or, with a setup, a copy in which that was run; $m->drop($dbname)
+# takes a copy away, with the sessions in it.
 package SchemaDrift::Matrix;
 
 use strict;
@@ -90,6 +91,14 @@ sub database
 	(my $setup = $e->{setup}) =~ s/:db\b/$name/g;
 	$self->{server}->sql($setup, dbname => $name) if $setup ne '';
 	return $name;
+}
+
+sub drop
+{
+	my ($self, $name) = @_;
+
+	$self->{server}->sql("DROP DATABASE $name WITH (FORCE)", dbname => 'postgres');
+	return;
 }
 
 1;
