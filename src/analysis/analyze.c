@@ -1,7 +1,7 @@
 /*
  * analyze.c: what a script would do, statement by statement; see analyze.h.
  *
- * Runs in a backend.  The script's own SET of search_path and TimeZone count for what follows it, as when it runs, and end
+ * Runs in a backend.  The script's own SET of search_path, TimeZone and lock_timeout count for what follows it, as when it runs, and end
  * with the analysis.
  */
 #include "compat.h"
@@ -13,6 +13,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "analysis/advice.h"
 #include "analysis/analyze.h"
 #include "analysis/verdict.h"
 #include "ddl/script.h"
@@ -70,7 +71,8 @@ find_forms(SdForm *form)
 static bool
 counts(const char *name)
 {
-	return pg_strcasecmp(name, "search_path") == 0 || pg_strcasecmp(name, "timezone") == 0;
+	return pg_strcasecmp(name, "search_path") == 0 || pg_strcasecmp(name, "timezone") == 0 ||
+		pg_strcasecmp(name, "lock_timeout") == 0;
 }
 
 static void
@@ -126,7 +128,7 @@ follow_settings(Node *stmt)
 
 /* what is scratch goes with the context; the step is made in the caller's */
 static SdStep *
-look(SdWorld *world, Node *stmt, const char *text, SdIsLocalName is_local, MemoryContext scratch)
+look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, SdIsLocalName is_local, MemoryContext scratch)
 {
 	MemoryContext result = MemoryContextSwitchTo(scratch);
 	SdForm		form = {.world = world,.stmt = stmt,.text = text};
@@ -140,6 +142,7 @@ look(SdWorld *world, Node *stmt, const char *text, SdIsLocalName is_local, Memor
 	step = palloc0(sizeof(SdStep));
 	step->command = GetCommandTagName(CreateCommandTag(stmt));
 	sd_verdict(&form, &class, step);
+	sd_advise(advice, &form, step);
 	return step;
 }
 
@@ -147,7 +150,8 @@ SdStep *
 sd_analyze_statement(Node *stmt, const char *text, SdIsLocalName is_local)
 {
 	int			nest_level = NewGUCNestLevel();
-	SdStep	   *step = look(sd_world_create(), stmt, text, is_local, CurrentMemoryContext);
+	SdAdvice	advice = {0};
+	SdStep	   *step = look(sd_world_create(), &advice, stmt, text, is_local, CurrentMemoryContext);
 
 	AtEOXact_GUC(false, nest_level);
 	step->number = step->line = 1;
@@ -162,6 +166,7 @@ sd_analyze(const char *text, SdIsLocalName is_local)
 	SdScript   *script = sd_script_read(text, &parsed);
 	MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "schemadrift analysis", ALLOCSET_DEFAULT_SIZES);
 	SdWorld    *world = sd_world_create();
+	SdAdvice	advice = {0};
 	List	   *steps = NIL;
 	ListCell   *cell;
 
@@ -171,7 +176,7 @@ sd_analyze(const char *text, SdIsLocalName is_local)
 		SdStep	   *step;
 
 		CHECK_FOR_INTERRUPTS();
-		step = look(world, lfirst_node(RawStmt, cell)->stmt, sd_script_statement(script, i), is_local, each);
+		step = look(world, &advice, lfirst_node(RawStmt, cell)->stmt, sd_script_statement(script, i), is_local, each);
 		step->number = i + 1;
 		step->line = sd_script_line(script, i);
 		steps = lappend(steps, step);

@@ -369,7 +369,7 @@ sd_fact_indexes(Oid table)
 		index->exclusion = form->indisexclusion;
 		index->valid = form->indisvalid;
 		index->identity = form->indisreplident;
-		index->immediate = form->indimmediate;
+		index->leading = form->indkey.values[0];
 		for (int i = 0; i < form->indnatts; i++)
 		{
 			if (form->indkey.values[i] > 0)
@@ -436,7 +436,7 @@ sd_fact_dependents(Oid class_id, Oid object, AttrNumber column)
 	return dependents;
 }
 
-/* catalogs that have no system cache by OID */
+/* one column of a catalog by another one, as some have no system cache for that */
 static Oid
 owner_by_scan(Oid catalog_id, Oid index, AttrNumber key_column, AttrNumber owner_column, Oid oid)
 {
@@ -487,14 +487,14 @@ sd_fact_owner_of(const ObjectAddress *object)
 }
 
 List *
-sd_fact_owned_sequences(Oid table)
+sd_fact_owned_sequences(Oid table, AttrNumber column)
 {
 	List	   *sequences = NIL;
 	ListCell   *cell;
 
 	if (!OidIsValid(table))
 		return NIL;
-	foreach(cell, sd_fact_dependents(RelationRelationId, table, 0))
+	foreach(cell, sd_fact_dependents(RelationRelationId, table, column))
 	{
 		SdDependent *dependent = lfirst(cell);
 
@@ -504,6 +504,31 @@ sd_fact_owned_sequences(Oid table)
 			sequences = list_append_unique_oid(sequences, dependent->object.objectId);
 	}
 	return sequences;
+}
+
+List *
+sd_fact_sources(Oid view)
+{
+	List	   *sources = NIL;
+	Oid			rule = owner_by_scan(RewriteRelationId, RewriteRelRulenameIndexId, Anum_pg_rewrite_ev_class, Anum_pg_rewrite_oid, view);
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RewriteRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(rule));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->refclassid == RelationRelationId && form->refobjid != view)
+			sources = list_append_unique_oid(sources, form->refobjid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return sources;
 }
 
 static List *

@@ -36,7 +36,7 @@ typedef struct SdIndex
 	bool		exclusion;
 	bool		valid;
 	bool		identity;		/* REPLICA IDENTITY */
-	bool		immediate;
+	AttrNumber	leading;		/* first column; 0: an expression */
 	Bitmapset  *keys;			/* plain columns, included ones too */
 	Bitmapset  *expressions;	/* columns in expressions */
 	Bitmapset  *predicate;		/* columns in the predicate */
@@ -79,8 +79,11 @@ extern List *sd_fact_dependents(Oid class_id, Oid object, AttrNumber column);
 /* The view or table that a rewrite rule, default, policy or trigger belongs to; InvalidOid: of another kind. */
 extern Oid	sd_fact_owner_of(const ObjectAddress *object);
 
-/* Sequences that columns of the table own; of Oid. */
-extern List *sd_fact_owned_sequences(Oid table);
+/* Sequences that a column of the table owns, or with 0 any of them; of Oid. */
+extern List *sd_fact_owned_sequences(Oid table, AttrNumber column);
+
+/* What a view reads; of Oid. */
+extern List *sd_fact_sources(Oid view);
 
 /* Tables with a column of this type, also of a domain over it or an array of it; of Oid. */
 extern List *sd_fact_type_users(Oid type);

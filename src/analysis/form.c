@@ -59,6 +59,7 @@ sd_match_cast(SdMatch *match, SdRuleRole role, SdThing *thing)
 	cast = palloc(sizeof(SdCast));
 	cast->role = role;
 	cast->thing = thing;
+	cast->shown = thing->shown;
 	match->casts = lappend(match->casts, cast);
 }
 

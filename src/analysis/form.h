@@ -19,6 +19,7 @@ typedef struct SdCast
 {
 	SdRuleRole	role;
 	SdThing    *thing;
+	const char *shown;			/* what it is called when the statement begins */
 } SdCast;
 
 /* What was found out about files and scans, instead of what the rule says. */

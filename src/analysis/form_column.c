@@ -655,7 +655,7 @@ alter_identity(SdForm *form, SdThing *table, SdColumn *column, AlterTableCmd *co
 
 	match->column = column;
 	if (column->number > 0)
-		sd_match_cast_oids(form, match, SD_ROLE_SEQUENCE, sd_fact_owned_sequences(table->oid));
+		sd_match_cast_oids(form, match, SD_ROLE_SEQUENCE, sd_fact_owned_sequences(table->oid, column->number));
 	if (command->subtype == AT_AddIdentity)
 	{
 		sd_match_safer(match, "%s", pstrdup(form->text));

@@ -54,6 +54,19 @@ concurrently(const char *text)
 	return pstrdup(text);
 }
 
+static void
+remember_leading(SdThing *table, const IndexStmt *stmt)
+{
+	IndexElem  *first = stmt->indexParams ? linitial_node(IndexElem, stmt->indexParams) : NULL;
+	MemoryContext old;
+
+	if (first == NULL || first->name == NULL || stmt->whereClause)
+		return;
+	old = MemoryContextSwitchTo(GetMemoryChunkContext(table));
+	table->leading = lappend(table->leading, pstrdup(first->name));
+	MemoryContextSwitchTo(old);
+}
+
 void
 sd_form_index(SdForm *form, IndexStmt *stmt)
 {
@@ -91,6 +104,7 @@ sd_form_index(SdForm *form, IndexStmt *stmt)
 		rule = stmt->unique ? "F4" : "F1";
 	match = sd_form_match_table(form, rule, table, table->kind == RELKIND_PARTITIONED_TABLE && stmt->relation->inh);
 	name = index_name(stmt, table);
+	remember_leading(table, stmt);
 	if (table->kind == RELKIND_PARTITIONED_TABLE && stmt->unique)
 		sd_form_match_table(form, "F4", table, stmt->relation->inh);
 	if (table->kind == RELKIND_PARTITIONED_TABLE && stmt->concurrent)
@@ -706,7 +720,7 @@ sd_form_set_schema(SdForm *form, AlterObjectSchemaStmt *stmt)
 			else
 			{
 				match = sd_form_match_table(form, "B13", thing, false);
-				sd_match_cast_oids(form, match, SD_ROLE_SEQUENCE, sd_fact_owned_sequences(thing->oid));
+				sd_match_cast_oids(form, match, SD_ROLE_SEQUENCE, sd_fact_owned_sequences(thing->oid, 0));
 			}
 			sd_world_move(form->world, thing, stmt->newschema);
 			break;

@@ -489,15 +489,36 @@ lock_tables(SdForm *form, LockStmt *stmt)
 
 /* ---- rows ---- */
 
-/* Calls of these functions, by the last part of their names. */
+/* setval('schema.sequence', ...): the name is looked up where it is one that needs no quotes */
+static void
+set_sequence(SdForm *form, FuncCall *call)
+{
+	SdMatch    *match = sd_form_match(form, "K5");
+	A_Const    *name = call->args ? (A_Const *) linitial(call->args) : NULL;
+	const char *text;
+	const char *dot;
+	RangeVar   *sequence;
+
+	if (name && IsA(name, TypeCast))
+		name = (A_Const *) ((TypeCast *) name)->arg;
+	if (name == NULL || !IsA(name, A_Const) || name->isnull || !IsA(&name->val, String))
+		return;
+	text = strVal(&name->val);
+	dot = strchr(text, '.');
+	if (text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.")] != '\0')
+		return;
+	sequence = dot ? makeRangeVar(pnstrdup(text, dot - text), pstrdup(dot + 1), -1) : makeRangeVar(NULL, pstrdup(text), -1);
+	sd_match_cast(match, SD_ROLE_SEQUENCE, sd_form_relation(form, sequence, false));
+}
+
 static bool
-find_setval(Node *node, void *context)
+find_setval(Node *node, SdForm *form)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, FuncCall) && strcmp(strVal(llast(((FuncCall *) node)->funcname)), "setval") == 0)
-		return true;
-	return raw_expression_tree_walker(node, find_setval, context);
+		set_sequence(form, (FuncCall *) node);
+	return raw_expression_tree_walker(node, find_setval, form);
 }
 
 static bool
@@ -531,8 +552,7 @@ select_rows(SdForm *form, SelectStmt *stmt)
 		sd_form_create_table_as(form, stmt->intoClause, (Node *) stmt, OBJECT_TABLE, false);
 		return;
 	}
-	if (find_setval((Node *) stmt, NULL))
-		sd_form_match(form, "K5");
+	find_setval((Node *) stmt, form);
 	if (stmt->lockingClause)
 		cast_relations(form, sd_form_match(form, "N4"), (Node *) stmt->fromClause);
 	if (find_any_function((Node *) stmt, NULL))
@@ -603,8 +623,11 @@ sd_form_other(SdForm *form)
 		case T_RefreshMatViewStmt:
 			{
 				SdMatch    *match = sd_form_match(form, ((RefreshMatViewStmt *) stmt)->concurrent ? "J8" : "J7");
+				SdThing    *matview = sd_form_relation(form, ((RefreshMatViewStmt *) stmt)->relation, false);
 
-				sd_match_cast(match, SD_ROLE_MATVIEW, sd_form_relation(form, ((RefreshMatViewStmt *) stmt)->relation, false));
+				sd_match_cast(match, SD_ROLE_MATVIEW, matview);
+				if (matview && !matview->made)
+					sd_match_cast_oids(form, match, SD_ROLE_TABLE, sd_fact_sources(matview->oid));
 				if (!((RefreshMatViewStmt *) stmt)->concurrent)
 					sd_match_safer(match, "REFRESH MATERIALIZED VIEW CONCURRENTLY %s  -- needs a unique index on it",
 								   form->objects ? (char *) linitial(form->objects) : "...");

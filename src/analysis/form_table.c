@@ -238,7 +238,8 @@ alter(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command
 			sd_form_match_table(form, names_option(command, "user_catalog_table") ? "G13" : "G12", table, false);
 			break;
 		case AT_ChangeOwner:
-			sd_form_match_table(form, "G14", table, false);
+			sd_match_cast_oids(form, sd_form_match_table(form, "G14", table, false), SD_ROLE_SEQUENCE,
+							   sd_fact_owned_sequences(table->oid, 0));
 			break;
 		case AT_ReplicaIdentity:
 			set_identity(form, table, command);
@@ -399,6 +400,17 @@ sd_form_create_table(SdForm *form, CreateStmt *stmt)
 	}
 	if (name->schemaname && !sd_world_has_schema(form->world, name->schemaname))
 		sd_form_fails(form, "schema \"%s\" does not exist", name->schemaname);
+	for (int i = 0; i < list_length(stmt->tableElts); i++)
+	{
+		for (int k = 0; k < i; k++)
+		{
+			ColumnDef  *column = list_nth(stmt->tableElts, i);
+			ColumnDef  *other = list_nth(stmt->tableElts, k);
+
+			if (IsA(column, ColumnDef) && IsA(other, ColumnDef) && strcmp(column->colname, other->colname) == 0)
+				sd_form_fails(form, "column \"%s\" specified more than once", column->colname);
+		}
+	}
 	made = sd_world_make(form->world, name, IsA(stmt, CreateForeignTableStmt) ? RELKIND_FOREIGN_TABLE :
 						 stmt->partspec ? RELKIND_PARTITIONED_TABLE : RELKIND_RELATION);
 	elements(form, made, stmt->tableElts);

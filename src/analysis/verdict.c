@@ -24,6 +24,7 @@
 typedef struct Effect
 {
 	SdThing    *thing;
+	const char *shown;			/* as it was called when the statement began */
 	LOCKMODE	lock;
 	bool		rewritten;
 	bool		indexes;
@@ -135,7 +136,7 @@ is_fresh(const SdMatch *match)
 /* ---- locks, rewrites, scans ---- */
 
 static Effect *
-effect_on(Judgement *j, SdThing *thing)
+effect_on(Judgement *j, const SdCast *cast)
 {
 	Effect	   *effect;
 	ListCell   *cell;
@@ -143,11 +144,12 @@ effect_on(Judgement *j, SdThing *thing)
 	foreach(cell, j->effects)
 	{
 		effect = lfirst(cell);
-		if (effect->thing == thing)
+		if (effect->thing == cast->thing)
 			return effect;
 	}
 	effect = palloc0(sizeof(Effect));
-	effect->thing = thing;
+	effect->thing = cast->thing;
+	effect->shown = cast->shown;
 	j->effects = lappend(j->effects, effect);
 	return effect;
 }
@@ -252,7 +254,7 @@ collect_effects(Judgement *j, const SdRule *rule, const SdMatch *match)
 
 		if (cast->thing->made)
 			continue;
-		effect = effect_on(j, cast->thing);
+		effect = effect_on(j, cast);
 		effect->lock = Max(effect->lock, lock_of(rule, match, cast->role));
 		if (!has_files(cast->thing) || match->harmless)
 			continue;
@@ -269,7 +271,7 @@ stronger_first(const ListCell *a, const ListCell *b)
 	const Effect *x = lfirst(a);
 	const Effect *y = lfirst(b);
 
-	return y->lock != x->lock ? y->lock - x->lock : strcmp(x->thing->shown, y->thing->shown);
+	return y->lock != x->lock ? y->lock - x->lock : strcmp(x->shown, y->shown);
 }
 
 static void
@@ -286,14 +288,14 @@ tell_effects(Judgement *j)
 		Effect	   *effect = lfirst(cell);
 
 		if (effect->lock != NoLock)
-			appendStringInfo(&lock, "%s%s: %s", lock.len ? ", " : "", effect->thing->shown, mode_name(effect->lock));
+			appendStringInfo(&lock, "%s%s: %s", lock.len ? ", " : "", effect->shown, mode_name(effect->lock));
 		step->strongest = Max(step->strongest, effect->lock);
 		if (effect->rewritten)
-			step->rewrites = lappend(step->rewrites, pstrdup(effect->thing->shown));
+			step->rewrites = lappend(step->rewrites, pstrdup(effect->shown));
 		else if (effect->indexes)
-			step->rewrites = lappend(step->rewrites, psprintf("indexes of %s", effect->thing->shown));
+			step->rewrites = lappend(step->rewrites, psprintf("indexes of %s", effect->shown));
 		if (effect->scanned && !effect->rewritten)
-			step->scans = lappend(step->scans, pstrdup(effect->thing->shown));
+			step->scans = lappend(step->scans, pstrdup(effect->shown));
 	}
 	step->lock = lock.len ? lock.data : pstrdup("none");
 }
@@ -322,21 +324,22 @@ judge_work(Judgement *j, const SdMatch *match, SdStepVerdict *verdict)
 
 	foreach(cell, match->casts)
 	{
-		SdThing    *thing = ((SdCast *) lfirst(cell))->thing;
+		SdCast	   *cast = lfirst(cell);
+		SdThing    *thing = cast->thing;
 		Effect	   *effect;
 		const char *what;
 
 		if (thing->made)
 			continue;
-		effect = effect_on(j, thing);
+		effect = effect_on(j, cast);
 		if ((!effect->rewritten && !effect->indexes && !effect->scanned) || effect->lock < ShareLock || bytes_of(thing) == 0)
 			continue;
 		what = effect->rewritten ? "is rewritten with its indexes" : effect->indexes ? "has indexes built again" : "is read from end to end";
 		if (is_large(thing))
-			reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s (%s, large) %s under %s: %s for as long as that takes.", thing->shown,
+			reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s (%s, large) %s under %s: %s for as long as that takes.", cast->shown,
 														size_text(thing), what, mode_name(effect->lock), waits(effect->lock)));
 		else
-			reason(j, verdict, SD_STEP_CAUTION, psprintf("%s (%s) %s under %s: %s meanwhile.", thing->shown, size_text(thing), what,
+			reason(j, verdict, SD_STEP_CAUTION, psprintf("%s (%s) %s under %s: %s meanwhile.", cast->shown, size_text(thing), what,
 														 mode_name(effect->lock), waits(effect->lock)));
 	}
 }
@@ -356,10 +359,10 @@ judge_locks(Judgement *j, const SdRule *rule, const SdMatch *match, SdStepVerdic
 			continue;
 		if (!is_subject(cast->role))
 			reason(j, verdict, SD_STEP_CAUTION, psprintf("The other table, %s, is locked with %s: %s, and it waits for those under way.",
-														 cast->thing->shown, mode_name(mode), waits(mode)));
+														 cast->shown, mode_name(mode), waits(mode)));
 		else if (mode == AccessExclusiveLock && is_large(cast->thing))
 			reason(j, verdict, SD_STEP_CAUTION, psprintf("ACCESS EXCLUSIVE on %s (%s): short, but it waits for every transaction that uses it, and all others wait behind it.",
-														 cast->thing->shown, size_text(cast->thing)));
+														 cast->shown, size_text(cast->thing)));
 	}
 }
 
@@ -468,10 +471,10 @@ judge_replication(Judgement *j, const SdRule *rule, const SdMatch *match, SdStep
 			continue;
 		if (is_bad(rule->receiving))
 			reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s %s: applying rows of a region without the change in one that has it %s.",
-														cast->thing->shown, replicated_by(&replicated), replication_does(rule->receiving)));
+														cast->shown, replicated_by(&replicated), replication_does(rule->receiving)));
 		if (is_bad(rule->sending))
 			reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s %s: sending rows from a region with the change to one without %s.",
-														cast->thing->shown, replicated_by(&replicated), replication_does(rule->sending)));
+														cast->shown, replicated_by(&replicated), replication_does(rule->sending)));
 		return;
 	}
 }
@@ -502,7 +505,7 @@ judge_rows(Judgement *j, const SdRule *rule, const SdMatch *match, SdStepVerdict
 		return;
 	if (cast && !cast->thing->made && is_replicated(cast->thing, &replicated))
 		reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s %s: run in every region its rows meet those that replication brings. Run it in one region, outside of the migration.",
-													cast->thing->shown, replicated_by(&replicated)));
+													cast->shown, replicated_by(&replicated)));
 	else if (match->why != NIL)
 		reason(j, verdict, SD_STEP_UNSAFE, "Each region would write other rows.");
 	else
@@ -546,7 +549,7 @@ judge_match(Judgement *j, const SdRule *rule, const SdMatch *match)
 	if (!rows)
 		judge_replication(j, rule, match, &verdict);
 	if (backward_of(rule, match) == SD_ANSWER_NO && !rows)
-		reason(j, &verdict, SD_STEP_CAUTION, "The application of today does not work with it, or only if it already does without.");
+		reason(j, &verdict, SD_STEP_CAUTION, "The application of today can fail with it: it is not backward compatible.");
 	if (loses_data(rule) && !match->lossless && !rows)
 		reason(j, &verdict, SD_STEP_CAUTION, psprintf("What it takes away, taking it back does not bring back (undo: %s).", rule->undo));
 	return verdict;
@@ -703,7 +706,7 @@ advise_narrowing(Judgement *j, StringInfo out)
 			append_advice(out, psprintf("-- publication %s takes whole schemas or all tables, and so cannot list columns: make it name its tables first", name));
 		else
 			append_advice(out, psprintf("BEGIN; ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s (%s); COMMIT  -- in every region first",
-										name, cast->thing->shown, name, cast->thing->shown, present_columns(cast->thing)));
+										name, cast->shown, name, cast->shown, present_columns(cast->thing)));
 	}
 	append_advice(out, j->form->text);
 	append_advice(out, "-- when every region has it: the same again with the new column in the list, and only then write it");

@@ -59,7 +59,8 @@ typedef struct SdThing
 	struct SdThing *parent;		/* of a partition that the script made or attached */
 	List	   *columns;		/* SdColumn, as far as the script changed them */
 	List	   *constraints;	/* SdConstraint */
-	List	   *altered_by;		/* of char *: ALTER TABLE statements of the script so far */
+	List	   *leading;		/* of char *: first columns of indexes that the script made on it */
+	int			alters;			/* ALTER TABLE statements of the script so far */
 	int64		bytes;			/* -1: not asked yet */
 } SdThing;
 
