@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # bench.pl: what schemadrift costs, in figures; docs/performance.md explains them and keeps some.
 #
-# Started by t/run.pl (make bench) in the sandbox.  PARTS="network loopback idle gate fingerprint compare" runs only these; BLOCKS (30) is
+# Started by t/run.pl (make bench) in the sandbox.  PARTS="network loopback idle gate fingerprint compare analyze" runs only these; BLOCKS (30) is
 # how often each thing is measured, IDLE (60) how many seconds an idle group is watched, RTTS ("1 20 100") the round
 # trips in milliseconds, GROUPS_OF ("3 9 25") the sizes of groups made of databases, TABLES ("100 1000 10000") the sizes of
 # schemas.  pglogical is measured beside it
@@ -33,7 +33,7 @@ my @rtts   = split ' ', $ENV{RTTS}      || '1 20 100';
 my @sizes  = split ' ', $ENV{GROUPS_OF} || '3 9 25';
 my @tables = split ' ', $ENV{TABLES}    || '100 1000 10000';
 my @parts  = ([ network => \&network ], [ loopback => \&loopback ], [ idle => \&idle_groups ], [ gate => \&gate ],
-	[ fingerprint => \&fingerprint ], [ compare => \&compare ]);
+	[ fingerprint => \&fingerprint ], [ compare => \&compare ], [ analyze => \&analyze ]);
 my %wanted = map { $_ => 1 } split ' ', $ENV{PARTS} || join ' ', map { $_->[0] } @parts;
 my $tables = 'CREATE TABLE t (id int PRIMARY KEY, what text); INSERT INTO t SELECT i FROM generate_series(1, 1000) i;
 	CREATE TABLE floor (i int);';
@@ -738,6 +738,64 @@ sub compare
 		die "diff() found \"$found\"\n" if $found ne 'table public.app_7 column name: default';
 		row("$n tables, $objects objects", sprintf('%.0f', median('diff')), spread('diff', '%.0f'), $trips);
 		$g->region($here)->stop('fast');
+	}
+	return;
+}
+
+# ---- what a script would do ----
+
+# 300 statements on as many tables: thirty that need a copy of the table, and nine others of each ten.
+sub script_of_300
+{
+	my ($n) = @_;
+	my @kinds = ('ALTER TABLE %s ALTER COLUMN name TYPE varchar(60)', 'ALTER TABLE %s ADD COLUMN note text', "ALTER TABLE %s ADD COLUMN seen timestamptz NOT NULL DEFAULT '2030-01-01'",
+		'CREATE INDEX ON %s (amount)', 'ALTER TABLE %s ALTER COLUMN parent SET NOT NULL', 'ALTER TABLE %s DROP COLUMN amount',
+		'ALTER TABLE %s ADD CONSTRAINT positive CHECK (id > 0) NOT VALID', 'ALTER TABLE %s RENAME COLUMN at TO made',
+		'CREATE TABLE new_%s (id bigint PRIMARY KEY, other bigint REFERENCES app_1)', "COMMENT ON TABLE %s IS 'of the bench'");
+	my @script;
+
+	foreach my $i (0 .. 299)
+	{
+		push @script, sprintf $kinds[ $i % @kinds ], 'app_' . (1 + int($i * ($n - 1) / 300));
+	}
+	return join ";\n", @script;
+}
+
+# Beside the script itself, run on the same tables, which are empty, and rolled back.
+sub analyze
+{
+	my $repeats = 5;
+
+	heading("analyze() of 300 statements; ms: median, and lowest .. highest of $repeats, each in a new session", '', 'median', 'lowest .. highest', 'of running it');
+	foreach my $n (@tables)
+	{
+		my $g = SchemaDrift::Group->new(regions => 1, conf => "max_locks_per_transaction = 1000\nmax_wal_size = 4GB\n");
+		my ($name) = $g->names;
+		my $region = $g->region($name);
+		my $script = script_of_300($n);
+		my $quoted = $script =~ s/'/''/gr;
+
+		forget_samples();
+		$region->sql($_) foreach sprintf($many_tables, $n), 'VACUUM ANALYZE';
+		foreach my $repeat (0 .. $repeats)
+		{
+			my $session = stopwatch($g->session($name));
+			my ($looked) = clock($session, "SELECT count(*) FROM schemadrift.analyze('$quoted');");
+			my ($again) = clock($session, "SELECT count(*) FROM schemadrift.analyze('$quoted');");
+			$session->quit;
+			$session = stopwatch($g->session($name));
+			my ($run) = clock($session, "DO \$bench\$ BEGIN $script; RAISE EXCEPTION USING errcode = 'ZZ000'; EXCEPTION WHEN SQLSTATE 'ZZ000' THEN END \$bench\$;");
+			$session->quit;
+			next if !$repeat;
+			note_sample('looked', $looked);
+			note_sample('again', $again);
+			note_sample('run', $run);
+		}
+		row("$n tables");
+		row('  run, and rolled back', sprintf('%.0f', median('run')), spread('run', '%.0f'));
+		row('  analyze()', sprintf('%.0f', median('looked')), spread('looked', '%.0f'), sprintf('%.2f', median('looked') / median('run')));
+		row('  analyze() once more', sprintf('%.0f', median('again')), spread('again', '%.0f'), sprintf('%.2f', median('again') / median('run')));
+		$region->stop('fast');
 	}
 	return;
 }

@@ -7,7 +7,7 @@
 #   make demo [KEEP=1]                         the main case on three servers, to look at
 #   make torture [MINUTES=10] [SEED=1] [SERVERS=3|5] [MISTAKE=NO_FENCE] [FAULTS="cut pause"]     t/900_torture.pl, longer
 #   make torture MISTAKE=ACK_EARLY [SITUATIONS=...]     t/910_planted.pl: what was made to provoke that mistake
-#   make bench [PARTS="network loopback idle gate fingerprint"] [BLOCKS=30] [IDLE=60]     what it costs (docs/performance.md)
+#   make bench [PARTS="network loopback idle gate fingerprint analyze"] [BLOCKS=30] [IDLE=60]     what it costs (docs/performance.md)
 #   make schemas DIR=/path [CHANGES=20] [SEED=1]     t/schemas.pl: drift in schemas of your own, a file of SQL each
 #   make replay DIR=/path [VIA=mixed] [SEED=1] [FAULTS=10] [REVERTS=20]     t/replay.pl: a history of migrations, with cuts and restarts
 #   make coverage PGSRC=/path [ONLY=...]    t/coverage.pl: PostgreSQL's own regression scripts (its source tree) in a group

@@ -12,6 +12,7 @@
 #include "tcop/utility.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "analysis/advice.h"
 #include "analysis/analyze.h"
@@ -126,17 +127,50 @@ follow_settings(Node *stmt)
 
 /* ---- one statement ---- */
 
+/* What the server would refuse already when it looks up names is refused here in the same words, and is no error. */
+static void
+try_forms(SdForm *form, SdIsLocalName is_local, SdVerdict *class)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		sd_classify(form->stmt, is_local, class);
+		find_forms(form);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		sd_form_fails(form, "%s", error->message);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
 /* what is scratch goes with the context; the step is made in the caller's */
 static SdStep *
 look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, SdIsLocalName is_local, MemoryContext scratch)
 {
 	MemoryContext result = MemoryContextSwitchTo(scratch);
 	SdForm		form = {.world = world,.stmt = stmt,.text = text};
-	SdVerdict	class;
+	SdVerdict	class = {.class = SD_CLASS_NOT_DDL,.tag = CreateCommandTag(stmt)};
 	SdStep	   *step;
 
-	sd_classify(stmt, is_local, &class);
-	find_forms(&form);
+	try_forms(&form, is_local, &class);
 	follow_settings(stmt);
 	MemoryContextSwitchTo(result);
 	step = palloc0(sizeof(SdStep));

@@ -224,6 +224,30 @@ sd_form_column(SdForm *form, SdThing *table, const char *name, bool missing_ok)
 	return column;
 }
 
+static bool
+find_relations(Node *node, List **found)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeVar))
+	{
+		*found = lappend(*found, node);
+		return false;
+	}
+	return raw_expression_tree_walker(node, find_relations, found);
+}
+
+List *
+sd_form_relations_in(Node *query)
+{
+	List	   *found = NIL;
+
+	/* CREATE TABLE ... AS EXECUTE: the walker knows queries only */
+	if (query && !IsA(query, ExecuteStmt))
+		find_relations(query, &found);
+	return found;
+}
+
 /* ---- how far values can differ ---- */
 
 typedef struct Volatility

@@ -74,9 +74,15 @@ extern SdMatch *sd_form_match_table(SdForm *form, const char *rule, SdThing *tab
 extern void sd_form_object(SdForm *form, const char *name);
 extern void sd_form_fails(SdForm *form, const char *format,...) pg_attribute_printf(2, 3);
 
+/* Relations that a raw query names; of RangeVar. */
+extern List *sd_form_relations_in(Node *query);
+
 /* NULL: there is none, which sd_form_fails() was told unless missing_ok. */
 extern SdThing *sd_form_relation(SdForm *form, const RangeVar *name, bool missing_ok);
 extern SdColumn *sd_form_column(SdForm *form, SdThing *table, const char *name, bool missing_ok);
+
+/* CREATE INDEX ... as CREATE INDEX CONCURRENTLY ... */
+extern char *sd_form_concurrently(const char *text);
 
 /* ---- the families ---- */
 

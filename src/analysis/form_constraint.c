@@ -664,6 +664,12 @@ sd_form_attach(SdForm *form, SdThing *parent, AlterTableCmd *command)
 
 	if (partition == NULL)
 		return;
+	/* ALTER INDEX ... ATTACH PARTITION, of a table */
+	if (cmd->bound == NULL)
+	{
+		sd_form_fails(form, "\"%s\" is not an index", parent->name);
+		return;
+	}
 	if (cmd->bound->is_default)
 		rule = "H7";
 	else

@@ -38,9 +38,8 @@ index_name(const IndexStmt *stmt, const SdThing *table)
 	return makeObjectName(table->name, first && first->name ? first->name : "expr", "idx");
 }
 
-/* the statement with CONCURRENTLY in its place */
-static char *
-concurrently(const char *text)
+char *
+sd_form_concurrently(const char *text)
 {
 	const char *place = text;
 
@@ -110,7 +109,7 @@ sd_form_index(SdForm *form, IndexStmt *stmt)
 	if (table->kind == RELKIND_PARTITIONED_TABLE && stmt->concurrent)
 		sd_form_fails(form, "cannot create index on partitioned table \"%s\" concurrently", table->name);
 	if (rule[1] == '1' || rule[1] == '4')
-		sd_match_safer(match, "%s  -- by itself, outside of a transaction; or CALL schemadrift.apply_online(name, text)", concurrently(form->text));
+		sd_match_safer(match, "%s  -- by itself, outside of a transaction; or CALL schemadrift.apply_online(name, text)", sd_form_concurrently(form->text));
 	else if (rule[1] == '6')
 	{
 		sd_match_safer(match, "CREATE INDEX %s ON ONLY %s (...)", sd_quoted(name), table->shown);

@@ -127,27 +127,12 @@ define(SdForm *form, DefineStmt *stmt)
 
 /* ---- views, functions ---- */
 
-static bool
-find_relations(Node *node, List **found)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeVar))
-	{
-		*found = lappend(*found, node);
-		return false;
-	}
-	return raw_expression_tree_walker(node, find_relations, found);
-}
-
 static void
 cast_relations(SdForm *form, SdMatch *match, Node *query)
 {
-	List	   *relations = NIL;
 	ListCell   *cell;
 
-	find_relations(query, &relations);
-	foreach(cell, relations)
+	foreach(cell, sd_form_relations_in(query))
 		sd_match_cast(match, SD_ROLE_TABLE, sd_world_find(form->world, lfirst_node(RangeVar, cell)));
 }
 

@@ -431,20 +431,6 @@ sd_form_create_table(SdForm *form, CreateStmt *stmt)
 		sd_match_cast(sd_form_match(form, "G1"), SD_ROLE_TABLE, made);
 }
 
-/* relations that a query names; of RangeVar */
-static bool
-find_relations(Node *node, List **found)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeVar))
-	{
-		*found = lappend(*found, node);
-		return false;
-	}
-	return raw_expression_tree_walker(node, find_relations, found);
-}
-
 void
 sd_form_create_table_as(SdForm *form, IntoClause *into, Node *query, ObjectType type, bool if_not_exists)
 {
@@ -453,7 +439,6 @@ sd_form_create_table_as(SdForm *form, IntoClause *into, Node *query, ObjectType 
 	SdThing    *known = sd_world_find(form->world, makeRangeVar(name->schemaname, name->relname, -1));
 	SdMatch    *match;
 	SdThing    *made;
-	List	   *relations = NIL;
 	ListCell   *cell;
 
 	sd_form_object(form, shown);
@@ -466,8 +451,7 @@ sd_form_create_table_as(SdForm *form, IntoClause *into, Node *query, ObjectType 
 		return;
 	}
 	match = sd_form_match(form, type == OBJECT_MATVIEW ? "J6" : into->skipData ? "G1" : "G4");
-	find_relations(query, &relations);
-	foreach(cell, relations)
+	foreach(cell, sd_form_relations_in(query))
 	{
 		SdThing    *source = sd_world_find(form->world, lfirst_node(RangeVar, cell));
 

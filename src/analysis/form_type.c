@@ -6,6 +6,7 @@
  */
 #include "compat.h"
 
+#include "catalog/dependency.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
@@ -17,11 +18,13 @@
 #include "commands/defrem.h"
 #include "parser/parse_type.h"
 #include "pgtime.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "catalog/namespace.h"
 #include "parser/parse_coerce.h"
 #include "utils/datetime.h"
 #include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
@@ -304,6 +307,74 @@ advise(SdMatch *match, SdThing *table, const Change *change)
 	sd_match_safer(match, "-- when all applications read %s: drop the trigger, and %s as B2 says", new_column, column);
 }
 
+/* Only under a lock that keeps them from going, and that need not be waited for. */
+static bool
+lock_briefly(SdThing *table)
+{
+	return OidIsValid(table->oid) && ConditionalLockRelationOid(table->oid, AccessShareLock);
+}
+
+/* Out of the way, and made again online, if no index of a constraint is among them. */
+static bool
+advise_indexes(SdForm *form, SdMatch *match, SdThing *table, const Change *change)
+{
+	List	   *again = NIL;
+	ListCell   *cell;
+
+	if (table->kind != RELKIND_RELATION || !lock_briefly(table))
+		return false;
+	foreach(cell, sd_fact_indexes(table->oid))
+	{
+		SdIndex    *index = lfirst(cell);
+
+		if (!bms_is_member(change->column->number, index->expressions) && !bms_is_member(change->column->number, index->predicate) &&
+			!(change->collation && bms_is_member(change->column->number, index->keys)))
+			continue;
+		if (OidIsValid(get_index_constraint(index->oid)))
+		{
+			again = NIL;
+			break;
+		}
+		again = lappend_oid(again, index->oid);
+	}
+	foreach(cell, again)
+		sd_match_safer(match, "DROP INDEX CONCURRENTLY %s  -- by itself, or in schemadrift.apply_online()",
+					   quote_qualified_identifier(table->schema, get_rel_name(lfirst_oid(cell))));
+	if (again)
+		sd_match_safer(match, "%s", form->text);
+	foreach(cell, again)
+		sd_match_safer(match, "%s  -- by itself, too", sd_form_concurrently(pg_get_indexdef_string(lfirst_oid(cell))));
+	UnlockRelationOid(table->oid, AccessShareLock);
+	return again != NIL;
+}
+
+static bool
+advise_checks(SdForm *form, SdMatch *match, SdThing *table, const Change *change)
+{
+	List	   *checks = NIL;
+	ListCell   *cell;
+
+	if (table->kind != RELKIND_RELATION || !lock_briefly(table))
+		return false;
+	foreach(cell, sd_fact_constraints(table->oid))
+	{
+		SdTableConstraint *constraint = lfirst(cell);
+
+		if (constraint->type == CONSTRAINT_CHECK && constraint->valid && bms_is_member(change->column->number, constraint->columns))
+			checks = lappend(checks, constraint);
+	}
+	foreach(cell, checks)
+		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, sd_quoted(((SdTableConstraint *) lfirst(cell))->name));
+	sd_match_safer(match, "%s", form->text);
+	foreach(cell, checks)
+		sd_match_safer(match, "%s NOT VALID", pg_get_constraintdef_command(((SdTableConstraint *) lfirst(cell))->oid));
+	foreach(cell, checks)
+		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s  -- in a transaction of its own", table->shown,
+					   sd_quoted(((SdTableConstraint *) lfirst(cell))->name));
+	UnlockRelationOid(table->oid, AccessShareLock);
+	return checks != NIL;
+}
+
 static bool
 rewrites(const SdMatch *match)
 {
@@ -439,7 +510,10 @@ sd_form_alter_type(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTabl
 	{
 		ListCell   *cell;
 
-		advise(match, table, &change);
+		if (match->probed == SD_PROBED_REWRITE || match->probed == SD_PROBED_NOT ||
+			!(match->probed == SD_PROBED_INDEXES ? advise_indexes(form, match, table, &change) :
+			  advise_checks(form, match, table, &change)))
+			advise(match, table, &change);
 		foreach(cell, form->matches)
 		{
 			SdMatch    *other = lfirst(cell);

@@ -316,6 +316,12 @@ reason(Judgement *j, SdStepVerdict *verdict, SdStepVerdict level, char *text)
 	j->reasons = lappend(j->reasons, text);
 }
 
+static bool
+works_long(const Effect *effect)
+{
+	return effect->rewritten || effect->indexes || effect->scanned;
+}
+
 /* Long work under a lock that others wait for. */
 static void
 judge_work(Judgement *j, const SdMatch *match, SdStepVerdict *verdict)
@@ -332,9 +338,9 @@ judge_work(Judgement *j, const SdMatch *match, SdStepVerdict *verdict)
 		if (thing->made)
 			continue;
 		effect = effect_on(j, cast);
-		if ((!effect->rewritten && !effect->indexes && !effect->scanned) || effect->lock < ShareLock || bytes_of(thing) == 0)
+		if (!works_long(effect) || effect->lock < ShareLock || bytes_of(thing) == 0)
 			continue;
-		what = effect->rewritten ? "is rewritten with its indexes" : effect->indexes ? "has indexes built again" : "is read from end to end";
+		what = effect->rewritten ? "is rewritten with its indexes" : effect->indexes ? "gets indexes built again" : "is read from end to end";
 		if (is_large(thing))
 			reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s (%s, large) %s under %s: %s for as long as that takes.", cast->shown,
 														size_text(thing), what, mode_name(effect->lock), waits(effect->lock)));
@@ -360,7 +366,7 @@ judge_locks(Judgement *j, const SdRule *rule, const SdMatch *match, SdStepVerdic
 		if (!is_subject(cast->role))
 			reason(j, verdict, SD_STEP_CAUTION, psprintf("The other table, %s, is locked with %s: %s, and it waits for those under way.",
 														 cast->shown, mode_name(mode), waits(mode)));
-		else if (mode == AccessExclusiveLock && is_large(cast->thing))
+		else if (mode == AccessExclusiveLock && is_large(cast->thing) && !works_long(effect_on(j, cast)))
 			reason(j, verdict, SD_STEP_CAUTION, psprintf("ACCESS EXCLUSIVE on %s (%s): short, but it waits for every transaction that uses it, and all others wait behind it.",
 														 cast->shown, size_text(cast->thing)));
 	}
