@@ -1,5 +1,5 @@
-# The compatibility matrix is true: each row's example is run on a real server, and what it locks, rewrites and scans is what
-# the row says, of these relations and of no others.  A row that is wrong fails; so does one that nobody runs and says not why.
+# The compatibility matrix is true: each row's example is run on a real server, and what it locks, rewrites and scans, and what it does
+# to prepared statements, is what the row says, of these relations and of no others.  A row that is wrong fails; so does one that nobody runs and says not why.
 use strict;
 use warnings FATAL => 'all';
 
@@ -141,6 +141,8 @@ sub complaints
 		push @wrong, "$name: rewritten" if $seen->{rewritten}{$name} && $want eq 'no';
 		push @wrong, "$name: not rewritten" if !$seen->{rewritten}{$name} && $want eq 'files';
 	}
+	push @wrong, "prepared: $seen->{prepared}"
+	  if $seen->{prepared} && $seen->{prepared} ne ($e->{prepared} eq 'other results' ? 'none' : $e->{prepared});
 	return @wrong;
 }
 
@@ -163,6 +165,7 @@ sub wrong_ones
 	}
 	push @wrong, { %$e, roles => { %{ $e->{roles} }, table => ['t'] }, rewrite => $e->{rewrite} eq 'no' ? 'table' : 'no' };
 	push @wrong, { %$e, roles => { %{ $e->{roles} }, table => ['t'] }, scan => $e->{scan} eq 'no' ? 'table' : 'no' } if $e->{scan} ne 'with the rewrite';
+	push @wrong, { %$e, prepared => $e->{prepared} eq 'star fails' ? 'none' : 'star fails' } if $seen->{prepared};
 	return @wrong;
 }
 
@@ -203,6 +206,33 @@ sub detach_halfway
 	return;
 }
 
+# What becomes of statements that were prepared before, as column prepared has it.
+sub prepare
+{
+	my ($s, $e) = @_;
+	my ($name) = map { @{ $e->{roles}{$_} // [] } } qw(table view matview parent);
+
+	$s->query('DEALLOCATE ALL;');
+	return 0 if !$name;
+	my $columns = $s->query("SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = '$name'::regclass
+		AND attnum > 0 AND NOT attisdropped;")->{out};
+	return $s->query("PREPARE star AS SELECT * FROM $name LIMIT 0; PREPARE list AS SELECT $columns FROM $name LIMIT 0; EXECUTE star; EXECUTE list;")->{ok};
+}
+
+sub prepared
+{
+	my ($s) = @_;
+	my %state;
+
+	foreach my $statement (qw(star list))
+	{
+		$s->query('SAVEPOINT s;');
+		$state{$statement} = $s->query("EXECUTE $statement;")->{sqlstate};
+		$s->query('ROLLBACK TO s;');
+	}
+	return $state{star} ne '0A000' ? 'none' : $state{list} ne '0A000' ? 'star fails' : 'all fail';
+}
+
 # In a transaction that is rolled back.
 sub inside
 {
@@ -210,10 +240,12 @@ sub inside
 	my $s = session($dbname);
 
 	detach_halfway($dbname) if $e->{holder} eq 'detached halfway';
+	my $prepared = prepare($s, $e);
 	$s->query('BEGIN;');
 	my $before = relations($s, 'pg_stat_get_xact_numscans');
 	my $r = $s->query("$e->{example};");
 	my $seen = $r->{ok} ? seen($before, relations($s, 'pg_stat_get_xact_numscans'), locks($s, $s->pid)) : undef;
+	$seen->{prepared} = prepared($s) if $seen && $prepared;
 	$s->query('ROLLBACK;');
 	return ($r, $seen);
 }

@@ -43,7 +43,7 @@ sub load
 sub examples
 {
 	my ($self, $dbname) = @_;
-	my @columns = qw(rule form versions here lock rewrite scan untested example);
+	my @columns = qw(rule form versions here lock rewrite scan prepared untested example);
 	my $rows = $self->{server}->sql('SELECT concat_ws(chr(9), ' . join(', ', map { "coalesce(${_}::text, '')" } @columns) . ')
 		FROM schemadrift.compatibility_matrix', dbname => $dbname);
 	my (%case, @examples);
