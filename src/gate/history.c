@@ -267,17 +267,14 @@ look_at_table(Oid relation, bool truncated)
 void
 sd_history_before_write(Oid relation)
 {
-	if (likely(ordinary[relation % SLOTS] == relation && !policy_moved()))
+	if (unlikely(ordinary[relation % SLOTS] != relation || policy_moved()))
 	{
-		if (sd_executing() == SD_EXECUTING_NOTHING)
-		{
-			other_table = relation;
-			other_in = sd_compat_lxid();
-		}
-		return;
+		look_at_table(relation, false);
+		if (ordinary[relation % SLOTS] != relation)
+			return;
 	}
-	look_at_table(relation, false);
-	if (ordinary[relation % SLOTS] == relation && is_ours_to_see())
+	/* what a text does, or a trigger of DDL, other regions do by themselves */
+	if (sd_executing() == SD_EXECUTING_NOTHING && !sd_hooks_in_statement())
 	{
 		other_table = relation;
 		other_in = sd_compat_lxid();
