@@ -153,10 +153,11 @@ ok($g->converged, 'and is equal');
 # these took the process that read it, and with it the server, again after each restart.
 sub learned
 {
-	my ($name, $kind, $payload, $field) = @_;
+	my ($name, $kind, $payload, $field, $before) = @_;
 
 	$us->sql("CREATE DATABASE $name", dbname => 'postgres');
 	my $sql = sub { $us->sql($_[0], dbname => $name) };
+	$sql->($before // '');
 	$sql->('CREATE EXTENSION schemadrift');
 	$sql->(sprintf q{SELECT schemadrift.init('%s', '%s')}, $name, $us->conninfo($name));
 	my $entry = sprintf q{{"id":"00000000-0000-4000-8000-000000000001","kind":"%s","name":"nonsense","origin":"elsewhere","incarnation":1,"n":1,"barrier":0,"hlc":1,"author":"%s","protocol":1%s}},
@@ -175,12 +176,25 @@ learned('objects',   'migration', qq({"up":"SELECT 1","run_as":$run_as,"after":"
 learned('relations', 'online', qq({"up":"SELECT 1","run_as":$run_as,"steps":[{"kind":"plain"}]}));
 learned('steps',     'online', qq({"up":"SELECT 1","run_as":$run_as,"steps":[{"kind":"drop_index","name":"i"}],"relations":[]}));
 learned('nobody',    'migration', '{"up":"SELECT 1","down":"SELECT 1"}');
-foreach ([ settings => qr/malformed list of commands/ ], [ relations => qr/does not say what it works on/ ])
+
+# rows go past triggers and row security, so it matters into what, and as whom
+my $rows = sub { my ($schema, $table, $who) = @_;
+	return qq({"rows":[{"schema":"$schema","table":"$table","run_as":$who,"columns":["version"],"key":[],"delete":[],"insert":[["mine"]]}]}); };
+learned('rows',    'migration', qq({"rows":[{"schema":"public","table":"t","run_as":$run_as,"columns":["a"],"key":[],"delete":[],"insert":["a"]}]}));
+learned('system',  'migration', $rows->('pg_catalog', 'pg_authid', $run_as));
+learned('own',     'migration', $rows->('schemadrift_store', 'self', $run_as));
+learned('rights',  'migration', $rows->('public', 'schema_migrations', $run_as =~ s/"user":"[^"]*"/"user":"no_rights"/r), undef,
+	'CREATE ROLE no_rights; CREATE TABLE schema_migrations (version text)');
+learned('granted', 'migration', $rows->('public', 'schema_migrations', $run_as =~ s/"user":"[^"]*"/"user":"no_rights"/r), undef,
+	'CREATE TABLE schema_migrations (version text); GRANT INSERT ON schema_migrations TO no_rights');
+foreach ([ rows => qr/malformed rows of a history table/ ], [ system => qr/pg_authid is no table into which/ ], [ own => qr/self is no table into which/ ],
+	[ rights => qr/permission denied for table schema_migrations/ ], [ settings => qr/malformed list of commands/ ], [ relations => qr/does not say what it works on/ ])
 {
 	my ($name, $error) = @$_;
 	ok($us->wait_until(q{SELECT state || ' ' || coalesce(reason, '') FROM schemadrift.status}, qr/^halted .*$error/s, undef, dbname => $name),
 		"nonsense for its $name halts the region");
 }
+ok($us->wait_until('SELECT version FROM schema_migrations', 'mine', undef, dbname => 'granted'), 'who may write the table may write it from the log');
 ok($us->wait_until('SELECT state FROM schemadrift.status', 'healthy', undef, dbname => 'objects'), 'an entry that names no objects does no harm');
 ok($us->wait_until(q{SELECT error FROM schemadrift.tasks}, qr/does not say what it works on/, undef, dbname => 'steps'), 'a step that lacks a name fails');
 ok($us->wait_until('SELECT state FROM schemadrift.status', 'halted', undef, dbname => 'nobody'), 'a text of nobody halts the region');

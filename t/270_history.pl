@@ -361,9 +361,32 @@ $g->converged;
 $g->sql('r2', "$off INSERT INTO kysely_migration VALUES ('in the way', 'taken')");
 $g->sql('r1', q{INSERT INTO kysely_migration VALUES ('comes', 'taken')});
 $g->wait_until('r2', 'SELECT state FROM schemadrift.status', 'halted');
+my $r;
 like($g->sql('r2', 'SELECT what FROM schemadrift.alerts'), qr/once/, 'another unique column in the way halts it, and says so');
 $g->sql('r2', "$off DELETE FROM kysely_migration WHERE name = 'in the way'");
 $g->try('r2', 'SELECT schemadrift.retry()');
 everywhere(q{SELECT name FROM kysely_migration WHERE timestamp = 'taken'}, 'comes', 'it goes on');
+
+
+# ---- by hand ----
+
+$g->sql('r1', 'CREATE TABLE hand (a int)');
+$g->converged;
+$g->sql('r2', "$off CREATE TABLE by_hand (a int)");
+works('r1', q{BEGIN; CREATE TABLE by_hand (a int); INSERT INTO kysely_migration VALUES ('by hand', 'h'); COMMIT}, 'a table that a region has, with a row');
+$g->wait_until('r2', 'SELECT state FROM schemadrift.status', 'halted');
+my ($name) = $g->sql('r2', q{SELECT name FROM schemadrift.migrations ORDER BY version DESC LIMIT 1});
+$r = $g->try('r2', "SELECT schemadrift.mark_applied('$name', 'it was there')");
+ok($r->{ok}, 'mark_applied') or diag $r->{err};
+everywhere(q{SELECT count(*) FROM kysely_migration WHERE name = 'by hand'}, 1, 'writes the row');
+$g->sql('r2', "$off INSERT INTO kysely_migration VALUES ('in the way again', 'again')");
+works('r1', q{INSERT INTO kysely_migration VALUES ('comes again', 'again')}, 'a row that cannot be written somewhere');
+$g->wait_until('r2', 'SELECT state FROM schemadrift.status', 'halted');
+($name) = $g->sql('r2', q{SELECT name FROM schemadrift.migrations ORDER BY version DESC LIMIT 1});
+$r = $g->try('r2', "SELECT schemadrift.mark_applied('$name', 'leave it')");
+ok($r->{ok}, 'mark_applied gets past it') or diag $r->{err};
+like($r->{err}, qr/WARNING.*rows of a migration tool's history were not written: duplicate key.*"once"/s, 'and warns');
+works('r1', 'DROP TABLE hand', 'the group goes on');
+ok($g->converged, 'all regions are equal');
 
 done_testing;
