@@ -107,7 +107,10 @@ ok($g->converged, 'all are equal');
 # --- what the older region would not understand is not proposed
 
 my $old = qr/too old for.*Nothing happened\. It needs protocol 2\.\nRegion $eu: speaks protocol 1\.\nHINT: +Upgrade schemadrift there/s;
+works($us, 'CREATE TABLE schema_migrations (version text)', 'a history table');
 my $head = head($g, $us);
+says($g->try($us, q{INSERT INTO schema_migrations VALUES ('1')}), '0A000', $old, 'rows of a migration tool wait');
+is($g->sql($us, 'SELECT count(*) FROM schema_migrations'), '0', '... nowhere is one');
 says($g->try($us, 'SELECT schemadrift.step_down()'), '0A000', qr/a region that stepped down $old|$old/, 'stepping down waits');
 says($g->try($us, "SELECT schemadrift.suspend_region('$ap', 'a test')"), '0A000', $old, 'suspending waits');
 says($g->try($ap, qq[SELECT schemadrift.set_policy('{"require_down": true}')]), '0A000', $old, 'new policies wait');
@@ -157,6 +160,9 @@ is($g->sql($eu, 'SELECT count(*) FROM schemadrift.peer_conninfo'), '3', 'new obj
 change_everywhere('after the update');
 ok($g->wait_until($us, sprintf(q{SELECT count(*) FROM schemadrift_store.peer WHERE region = '%s'}, $eu), '1'), 'the others remember it');
 
+works($us, q{INSERT INTO schema_migrations VALUES ('1')}, 'now rows of a migration tool go');
+ok($g->converged, 'all are equal');
+is($g->sql($eu, 'SELECT version FROM schema_migrations'), '1', '... everywhere');
 works($us, "SELECT schemadrift.transfer_lease('$eu')", 'now it can lead');
 works($us, 'SELECT schemadrift.step_down()', 'now a region can step down');
 works($us, 'SELECT schemadrift.step_up()', '... and up');

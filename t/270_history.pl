@@ -57,6 +57,11 @@ everywhere(q{SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrat
 is($g->try($_, q{INSERT INTO schema_migrations VALUES ('2')})->{sqlstate}, '23505', "in $_ it is done already") foreach $g->names;
 is($g->sql('r1', q{SELECT count(*) FROM schemadrift.migrations WHERE name LIKE 'r2-%'}), 1, 'it has a name like plain DDL');
 
+works('r2', q{SET schemadrift.migration_name = 'named'; ALTER TABLE users ADD b2 int; INSERT INTO schema_migrations VALUES ('4'); DELETE FROM schema_migrations WHERE version = '4'},
+	'DDL and its row, one after the other, in a session with a name', versions => 3);
+is($g->sql('r2', q{SELECT count(*) FILTER (WHERE name = 'named') || ' ' || count(*) FROM schemadrift.migrations WHERE name = 'named' OR name LIKE 'r2-%'}), '1 4',
+	'the first one has it') if $g->converged;
+
 # ---- every way to write ----
 
 $g->sql('r1', 'CREATE TABLE flyway_schema_history (installed_rank int PRIMARY KEY, version text, script text, ok boolean DEFAULT true)');

@@ -34,22 +34,26 @@
 #include "store/vote.h"
 #include "waitpoint.h"
 
+/* only_rows: many a tool writes its row after the DDL, in a transaction of its own, and the session's name is taken by then */
 static char *
-plain_name(const SdSelf *self)
+plain_name(const SdSelf *self, bool only_rows)
 {
 	int64		version;
 	int64		taken_back;
+	bool		taken;
 
 	if (sd_migration_name && sd_migration_name[0])
 	{
 		version = sd_history_newest(sd_migration_name, &taken_back);
-		if (version > 0 && taken_back == 0)
+		taken = version > 0 && taken_back == 0;
+		if (taken && !only_rows)
 			ereport(ERROR,
 					(errcode(SD_ERRCODE_NAME_USED),
 					 errmsg("migration \"%s\" is version " INT64_FORMAT " already", sd_migration_name, version),
 					 errdetail("Nothing happened."),
 					 errhint("RESET schemadrift.migration_name, or SET LOCAL a name of its own for each transaction.")));
-		return sd_migration_name;
+		if (!taken)
+			return sd_migration_name;
 	}
 	return psprintf("%s-%.8s", self->region, sd_uuid_text(&sd_change.entry_id));
 }
@@ -138,7 +142,7 @@ build_entry(List *commands, List *rows, const SdApplied *applied, SdDigest *afte
 	entry.kind = sd_change.kind ? sd_change.kind : SD_KIND_MIGRATION;
 	entry.name = sd_change.name;
 	if (entry.name == NULL && (sd_change.kind == NULL || strcmp(sd_change.kind, SD_KIND_ONLINE) == 0))
-		entry.name = plain_name(&self);
+		entry.name = plain_name(&self, sd_change.kind == NULL && commands == NIL);
 	entry.origin = pstrdup(self.region);
 	entry.incarnation = self.incarnation;
 	entry.n = sd_log_next_dot(self.region, self.incarnation);

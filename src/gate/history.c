@@ -20,6 +20,7 @@
 #include "utils/syscache.h"
 
 #include "ddl/capture.h"
+#include "ddl/classify.h"
 #include "ddl/history_rows.h"
 #include "ddl/history_tables.h"
 #include "ddl/script.h"
@@ -32,6 +33,7 @@
 #include "gate/mode.h"
 #include "gate/policy.h"
 #include "shared.h"
+#include "store/entry.h"
 #include "store/protocol.h"
 #include "store/sql.h"
 
@@ -203,7 +205,12 @@ begin(Oid relation, SdRunAs *run_as)
 	if (strcmp(run_as->user, run_as->session_user) != 0)
 		needs = lappend(needs, psprintf("role:%s", run_as->user));
 	if (first)
+	{
+		/* at commit it is checked again: refused there, the work would be lost */
+		if (sd_migration_name && sd_migration_name[0])
+			sd_entry_check_name(sd_migration_name);
 		sd_change_set_subject(psprintf("rows of %s.%s", schema, name));
+	}
 	else
 		needs = sd_capture_new_needs(needs);
 	sd_change_begin_rows(needs);
@@ -349,11 +356,12 @@ void
 sd_history_tell_others(void)
 {
 	char	   *name = other_in == sd_compat_lxid() ? get_rel_name(other_table) : NULL;
+	char	   *schema = name ? get_namespace_name(get_rel_namespace(other_table)) : NULL;
 
-	if (name == NULL)
+	if (schema == NULL || sd_is_own_schema(schema))
 		return;
 	ereport(NOTICE,
-			(errmsg("rows written to %s.%s stay in this region", get_namespace_name(get_rel_namespace(other_table)), name),
+			(errmsg("rows written to %s.%s stay in this region", schema, name),
 			 errdetail("What goes to other regions is the schema change, and rows of migration tools' histories."),
 			 errhint("Use schemadrift.apply() for statements that every region shall run.")));
 }
