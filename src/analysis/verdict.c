@@ -8,15 +8,13 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_publication.h"
 #include "lib/stringinfo.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
-#include "utils/syscache.h"
-#include "access/htup_details.h"
 #include "utils/lsyscache.h"
 
 #include "analysis/facts.h"
+#include "analysis/safer.h"
 #include "analysis/verdict.h"
 #include "settings.h"
 
@@ -507,7 +505,7 @@ judge_rows(Judgement *j, const SdRule *rule, const SdMatch *match, SdStepVerdict
 	const SdCast *cast = match->casts ? linitial(match->casts) : NULL;
 	SdReplicated replicated;
 
-	if (rule->gate_class != SD_GATE_NONDETERMINISTIC)
+	if (rule->gate_class != SD_GATE_NONDETERMINISTIC || match->deterministic)
 		return;
 	if (cast && !cast->thing->made && is_replicated(cast->thing, &replicated))
 		reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s %s: run in every region its rows meet those that replication brings. Run it in one region, outside of the migration.",
@@ -572,7 +570,7 @@ merge_answers(SdStep *step, const SdRule *rule, const SdMatch *match)
 	SdRuleAnswer backward = backward_of(rule, match);
 	SdRuleAnswer forward = match->harmless ? SD_ANSWER_YES : rule->forward;
 	SdRuleGate	class;
-	bool		fresh;
+	bool		fresh;			/* no more than what holds for anything new */
 
 	if (order[backward] > order[step->backward])
 		step->backward = backward;
@@ -583,6 +581,7 @@ merge_answers(SdStep *step, const SdRule *rule, const SdMatch *match)
 	/* what is done to a relation that comes with the same change is done where it is made */
 	fresh = is_fresh(match) && rule->gate_class > SD_GATE_ALL_THEN_USE &&
 		(rule->gate_class != SD_GATE_NONDETERMINISTIC || !may_have_rows(match));
+	fresh |= match->deterministic && rule->gate_class == SD_GATE_NONDETERMINISTIC;
 	class = fresh ? SD_GATE_ALL_THEN_USE : rule->gate_class;
 	if (step->gate == NULL || class > step->gate_class)
 	{
@@ -638,108 +637,6 @@ judge_matches(Judgement *j)
 			j->worst_verdict = verdict;
 		}
 	}
-}
-
-/* A statement of advice, ended by a semicolon that does not fall into a comment. */
-static void
-append_advice(StringInfo out, const char *text)
-{
-	const char *last = strrchr(text, '\n');
-	const char *comment;
-
-	last = last ? last + 1 : text;
-	if (out->len)
-		appendStringInfoChar(out, '\n');
-	comment = strstr(last, "  -- ");
-	if (strncmp(last, "--", 2) == 0)
-		appendStringInfoString(out, text);
-	else if (comment)
-		appendStringInfo(out, "%.*s;%s", (int) (comment - text), text, comment);
-	else
-		appendStringInfo(out, "%s%s", text, text[strlen(text) - 1] == ';' ? "" : ";");
-}
-
-/* Columns that are there now, as a publication would list them. */
-static char *
-present_columns(const SdThing *table)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table->oid));
-	int			n = 0;
-	StringInfoData out;
-
-	initStringInfo(&out);
-	if (HeapTupleIsValid(tuple))
-	{
-		n = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
-		ReleaseSysCache(tuple);
-	}
-	for (AttrNumber number = 1; number <= n; number++)
-	{
-		Form_pg_attribute form;
-
-		/* not one that was dropped */
-		tuple = SearchSysCacheAttNum(table->oid, number);
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		form = (Form_pg_attribute) GETSTRUCT(tuple);
-		if (!form->attgenerated)
-			appendStringInfo(&out, "%s%s", out.len ? ", " : "", quote_identifier(NameStr(form->attname)));
-		ReleaseSysCache(tuple);
-	}
-	return out.data;
-}
-
-/* Before a column is added to a published table its publications must list the old ones. */
-static void
-advise_narrowing(Judgement *j, StringInfo out)
-{
-	const SdCast *cast = j->worst->casts ? linitial(j->worst->casts) : NULL;
-	SdReplicated replicated;
-	ListCell   *cell;
-
-	if (cast == NULL || cast->thing->made || j->worst_rule->gate_class != SD_GATE_NARROW_FIRST ||
-		!is_replicated(cast->thing, &replicated) || replicated.listed)
-		return;
-	foreach(cell, replicated.publications)
-	{
-		Publication *publication = GetPublicationByName(lfirst(cell), true);
-		const char *name = quote_identifier(lfirst(cell));
-
-		if (publication == NULL)
-			continue;
-		if (publication->alltables || !SearchSysCacheExists2(PUBLICATIONRELMAP, ObjectIdGetDatum(cast->thing->oid),
-															 ObjectIdGetDatum(publication->oid)))
-			append_advice(out, psprintf("-- publication %s takes whole schemas or all tables, and so cannot list columns: make it name its tables first", name));
-		else
-			append_advice(out, psprintf("BEGIN; ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s (%s); COMMIT  -- in every region first",
-										name, cast->shown, name, cast->shown, present_columns(cast->thing)));
-	}
-	append_advice(out, j->form->text);
-	append_advice(out, "-- when every region has it: the same again with the new column in the list, and only then write it");
-}
-
-static void
-advise(Judgement *j)
-{
-	StringInfoData out;
-	ListCell   *cell;
-
-	if (j->worst == NULL || (j->worst_verdict == SD_STEP_SAFE && j->worst->safer == NIL) || j->worst->harmless || is_fresh(j->worst))
-		return;
-	/* nothing to win */
-	if (j->worst_verdict == SD_STEP_SAFE)
-		return;
-	initStringInfo(&out);
-	advise_narrowing(j, &out);
-	if (out.len == 0)
-	{
-		foreach(cell, j->worst->safer)
-			append_advice(&out, lfirst(cell));
-	}
-	if (out.len == 0 && j->worst_rule->safer[0])
-		append_advice(&out, j->worst_rule->safer);
-	if (out.len)
-		j->step->safer = out.data;
 }
 
 static void
@@ -884,6 +781,13 @@ sd_verdict(const SdForm *form, const SdVerdict *class, SdStep *step)
 		step->gate = "G0";
 	if (step->reversible == NULL)
 		step->reversible = "nothing to undo";
-	advise(&j);
+	if (j.worst && j.worst_verdict != SD_STEP_SAFE && !j.worst->harmless && !is_fresh(j.worst))
+	{
+		char	   *safer = sd_safer(form, j.worst, j.worst_rule);
+
+		/* the class may have its own */
+		if (safer)
+			step->safer = safer;
+	}
 	explain(&j, class);
 }

@@ -40,6 +40,7 @@ sd_analyze_script(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
+	(void) sd_gate_group_mode();	/* with the policy, which says what is local */
 	foreach(cell, sd_analyze(script, sd_gate_is_local_name))
 	{
 		SdStep	   *step = lfirst(cell);

@@ -1,0 +1,17 @@
+/*
+ * safer.h: what to run instead of a statement, as text to paste.
+ */
+#ifndef SD_ANALYSIS_SAFER_H
+#define SD_ANALYSIS_SAFER_H
+
+#include "compat.h"
+
+#include "analysis/form.h"
+
+/*
+ * The statements that the form found, with the real names; before a column is added to a published table those that narrow its
+ * publications; or else the rule's own, with names to be filled in.  NULL: there are none.
+ */
+extern char *sd_safer(const SdForm *form, const SdMatch *match, const SdRule *rule);
+
+#endif							/* SD_ANALYSIS_SAFER_H */
