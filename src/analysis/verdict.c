@@ -13,56 +13,22 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "analysis/effects.h"
 #include "analysis/facts.h"
 #include "analysis/safer.h"
 #include "analysis/verdict.h"
 #include "settings.h"
 
-/* What the statement does to one relation. */
-typedef struct Effect
-{
-	SdThing    *thing;
-	const char *shown;			/* as it was called when the statement began */
-	LOCKMODE	lock;
-	bool		rewritten;
-	bool		indexes;
-	bool		scanned;
-} Effect;
-
 typedef struct Judgement
 {
 	const SdForm *form;
 	SdStep	   *step;
-	List	   *effects;		/* Effect */
+	List	   *effects;		/* SdEffect */
 	List	   *reasons;		/* of char * */
 	const SdMatch *worst;
 	const SdRule *worst_rule;
 	SdStepVerdict worst_verdict;
 } Judgement;
-
-static const char *
-mode_name(LOCKMODE mode)
-{
-	switch (mode)
-	{
-		case AccessShareLock:
-			return "ACCESS SHARE";
-		case RowShareLock:
-			return "ROW SHARE";
-		case RowExclusiveLock:
-			return "ROW EXCLUSIVE";
-		case ShareUpdateExclusiveLock:
-			return "SHARE UPDATE EXCLUSIVE";
-		case ShareLock:
-			return "SHARE";
-		case ShareRowExclusiveLock:
-			return "SHARE ROW EXCLUSIVE";
-		case ExclusiveLock:
-			return "EXCLUSIVE";
-		default:
-			return "ACCESS EXCLUSIVE";
-	}
-}
 
 static const char *
 waits(LOCKMODE mode)
@@ -93,19 +59,6 @@ size_text(SdThing *thing)
 }
 
 static bool
-has_role(const SdMatch *match, SdRuleRole role)
-{
-	ListCell   *cell;
-
-	foreach(cell, match->casts)
-	{
-		if (((SdCast *) lfirst(cell))->role == role)
-			return true;
-	}
-	return false;
-}
-
-static bool
 is_subject(SdRuleRole role)
 {
 	return role != SD_ROLE_REFERENCED && role != SD_ROLE_REFERENCING;
@@ -131,173 +84,6 @@ is_fresh(const SdMatch *match)
 	return any;
 }
 
-/* ---- locks, rewrites, scans ---- */
-
-static Effect *
-effect_on(Judgement *j, const SdCast *cast)
-{
-	Effect	   *effect;
-	ListCell   *cell;
-
-	foreach(cell, j->effects)
-	{
-		effect = lfirst(cell);
-		if (effect->thing == cast->thing)
-			return effect;
-	}
-	effect = palloc0(sizeof(Effect));
-	effect->thing = cast->thing;
-	effect->shown = cast->shown;
-	j->effects = lappend(j->effects, effect);
-	return effect;
-}
-
-static bool
-rule_locks(const SdRule *rule, SdRuleRole role, LOCKMODE *mode)
-{
-	for (int i = 0; i < rule->n_locks; i++)
-	{
-		if (rule->locks[i].role != role)
-			continue;
-		*mode = rule->locks[i].mode;
-		return true;
-	}
-	return false;
-}
-
-/* The lock that a rule means for a relation in this role; NoLock: none. */
-static LOCKMODE
-lock_of(const SdRule *rule, const SdMatch *match, SdRuleRole role)
-{
-	LOCKMODE	mode = NoLock;
-
-	if (rule_locks(rule, role, &mode))
-		return mode;
-	switch (role)
-	{
-		case SD_ROLE_PARTITIONS:
-		case SD_ROLE_CHILD:
-			/* what is done to a table is done to those below it */
-			if (!rule_locks(rule, SD_ROLE_PARTITIONS, &mode) && !rule_locks(rule, SD_ROLE_CHILD, &mode))
-				(void) rule_locks(rule, SD_ROLE_TABLE, &mode);
-			return mode;
-		case SD_ROLE_PARENT:
-			return mode;
-		case SD_ROLE_TABLE:
-			if (has_role(match, SD_ROLE_PARENT))
-				(void) rule_locks(rule, SD_ROLE_PARENT, &mode);
-			return mode;
-		case SD_ROLE_REFERENCED:
-			return mode;
-		case SD_ROLE_REFERENCING:
-		case SD_ROLE_VIEW:
-		case SD_ROLE_MATVIEW:
-			/* they go, or are made anew, with it */
-			(void) rule_locks(rule, SD_ROLE_TABLE, &mode);
-			if (mode == NoLock)
-				(void) rule_locks(rule, SD_ROLE_VIEW, &mode);
-			return mode == AccessExclusiveLock ? mode : NoLock;
-		default:
-			return mode;
-	}
-}
-
-/* Does one of these bits mean the relation in this role? */
-static bool
-means(uint32 bits, const SdMatch *match, SdRuleRole role)
-{
-	if (bits & SD_ROLE_BIT(role))
-		return true;
-	if ((role == SD_ROLE_PARTITIONS || role == SD_ROLE_CHILD) && (bits & SD_ROLE_BIT(SD_ROLE_TABLE)))
-		return true;
-	return role == SD_ROLE_TABLE && has_role(match, SD_ROLE_PARENT) && (bits & SD_ROLE_BIT(SD_ROLE_PARENT));
-}
-
-static bool
-has_files(const SdThing *thing)
-{
-	return thing->many || RELKIND_HAS_STORAGE(thing->kind);
-}
-
-static void
-probed_effect(Effect *effect, const SdMatch *match, SdRuleRole role)
-{
-	if (role != SD_ROLE_TABLE && role != SD_ROLE_PARTITIONS && role != SD_ROLE_CHILD)
-		return;
-	effect->rewritten |= match->probed == SD_PROBED_REWRITE;
-	effect->indexes |= match->probed == SD_PROBED_INDEXES;
-	effect->scanned |= match->probed == SD_PROBED_SCAN || match->probed == SD_PROBED_INDEXES;
-}
-
-static void
-ruled_effect(Effect *effect, const SdRule *rule, const SdMatch *match, SdRuleRole role)
-{
-	if (means(rule->rewritten, match, role))
-	{
-		effect->rewritten |= rule->rewrites == SD_REWRITE_ALL || rule->rewrites == SD_REWRITE_RELATION;
-		effect->indexes |= rule->rewrites == SD_REWRITE_INDEXES;
-	}
-	effect->scanned |= means(rule->scanned, match, role);
-}
-
-static void
-collect_effects(Judgement *j, const SdRule *rule, const SdMatch *match)
-{
-	ListCell   *cell;
-
-	foreach(cell, match->casts)
-	{
-		SdCast	   *cast = lfirst(cell);
-		Effect	   *effect;
-
-		if (cast->thing->made)
-			continue;
-		effect = effect_on(j, cast);
-		effect->lock = Max(effect->lock, lock_of(rule, match, cast->role));
-		if (!has_files(cast->thing) || match->harmless)
-			continue;
-		if (match->probed == SD_PROBED_NOT)
-			ruled_effect(effect, rule, match, cast->role);
-		else
-			probed_effect(effect, match, cast->role);
-	}
-}
-
-static int
-stronger_first(const ListCell *a, const ListCell *b)
-{
-	const Effect *x = lfirst(a);
-	const Effect *y = lfirst(b);
-
-	return y->lock != x->lock ? y->lock - x->lock : strcmp(x->shown, y->shown);
-}
-
-static void
-tell_effects(Judgement *j)
-{
-	SdStep	   *step = j->step;
-	StringInfoData lock;
-	ListCell   *cell;
-
-	initStringInfo(&lock);
-	list_sort(j->effects, stronger_first);
-	foreach(cell, j->effects)
-	{
-		Effect	   *effect = lfirst(cell);
-
-		if (effect->lock != NoLock)
-			appendStringInfo(&lock, "%s%s: %s", lock.len ? ", " : "", effect->shown, mode_name(effect->lock));
-		step->strongest = Max(step->strongest, effect->lock);
-		if (effect->rewritten)
-			step->rewrites = lappend(step->rewrites, pstrdup(effect->shown));
-		else if (effect->indexes)
-			step->rewrites = lappend(step->rewrites, psprintf("indexes of %s", effect->shown));
-		if (effect->scanned && !effect->rewritten)
-			step->scans = lappend(step->scans, pstrdup(effect->shown));
-	}
-	step->lock = lock.len ? lock.data : pstrdup("none");
-}
-
 /* ---- reasons ---- */
 
 static void
@@ -315,7 +101,7 @@ reason(Judgement *j, SdStepVerdict *verdict, SdStepVerdict level, char *text)
 }
 
 static bool
-works_long(const Effect *effect)
+works_long(const SdEffect *effect)
 {
 	return effect->rewritten || effect->indexes || effect->scanned;
 }
@@ -330,21 +116,21 @@ judge_work(Judgement *j, const SdMatch *match, SdStepVerdict *verdict)
 	{
 		SdCast	   *cast = lfirst(cell);
 		SdThing    *thing = cast->thing;
-		Effect	   *effect;
+		SdEffect	   *effect;
 		const char *what;
 
 		if (thing->made)
 			continue;
-		effect = effect_on(j, cast);
+		effect = sd_effect_on(&j->effects, cast);
 		if (!works_long(effect) || effect->lock < ShareLock || bytes_of(thing) == 0)
 			continue;
 		what = effect->rewritten ? "is rewritten with its indexes" : effect->indexes ? "gets indexes built again" : "is read from end to end";
 		if (is_large(thing))
 			reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s (%s, large) %s under %s: %s for as long as that takes.", cast->shown,
-														size_text(thing), what, mode_name(effect->lock), waits(effect->lock)));
+														size_text(thing), what, sd_lock_name(effect->lock), waits(effect->lock)));
 		else
 			reason(j, verdict, SD_STEP_CAUTION, psprintf("%s (%s) %s under %s: %s meanwhile.", cast->shown, size_text(thing), what,
-														 mode_name(effect->lock), waits(effect->lock)));
+														 sd_lock_name(effect->lock), waits(effect->lock)));
 	}
 }
 
@@ -357,14 +143,14 @@ judge_locks(Judgement *j, const SdRule *rule, const SdMatch *match, SdStepVerdic
 	foreach(cell, match->casts)
 	{
 		SdCast	   *cast = lfirst(cell);
-		LOCKMODE	mode = lock_of(rule, match, cast->role);
+		LOCKMODE	mode = sd_effect_lock(rule, match, cast->role);
 
 		if (cast->thing->made || mode < ShareLock)
 			continue;
 		if (!is_subject(cast->role))
 			reason(j, verdict, SD_STEP_CAUTION, psprintf("The other table, %s, is locked with %s: %s, and it waits for those under way.",
-														 cast->shown, mode_name(mode), waits(mode)));
-		else if (mode == AccessExclusiveLock && is_large(cast->thing) && !works_long(effect_on(j, cast)))
+														 cast->shown, sd_lock_name(mode), waits(mode)));
+		else if (mode == AccessExclusiveLock && is_large(cast->thing) && !works_long(sd_effect_on(&j->effects, cast)))
 			reason(j, verdict, SD_STEP_CAUTION, psprintf("ACCESS EXCLUSIVE on %s (%s): short, but it waits for every transaction that uses it, and all others wait behind it.",
 														 cast->shown, size_text(cast->thing)));
 	}
@@ -616,7 +402,7 @@ judge_matches(Judgement *j)
 		const SdRule *rule = sd_rule(((SdMatch *) lfirst(cell))->rule);
 
 		if (rule)
-			collect_effects(j, rule, lfirst(cell));
+			sd_effects_collect(&j->effects, rule, lfirst(cell));
 	}
 	foreach(cell, j->form->matches)
 	{
@@ -764,7 +550,7 @@ sd_verdict(const SdForm *form, const SdVerdict *class, SdStep *step)
 	if (form->takes)
 		step->verdict = Max(step->verdict, SD_STEP_CAUTION);
 	apply_class(&j, class);
-	tell_effects(&j);
+	sd_effects_tell(&j.effects, step);
 	if (form->fails)
 	{
 		step->verdict = SD_STEP_UNSAFE;
