@@ -110,6 +110,12 @@ has_moment(Node *node, void *context)
 	return raw_expression_tree_walker(node, has_moment, context);
 }
 
+bool
+sd_moment_in_expression(Node *expression)
+{
+	return has_moment(expression, NULL);
+}
+
 static bool
 bound_has_moment(PartitionBoundSpec *bound)
 {

@@ -9,4 +9,7 @@
 /* Why such a statement cannot be the same everywhere, a sentence, and what to write instead; NULL if it can. */
 extern const char *sd_moment_reason(Node *stmt, const char **hint);
 
+/* Does a raw expression call what PostgreSQL computes anew each time, or is of the moment (now(), random(), 'today'::date)?  By names. */
+extern bool sd_moment_in_expression(Node *expression);
+
 #endif							/* SD_DDL_MOMENT_H */

@@ -42,6 +42,7 @@
 #include "databases.h"
 #include "ddl/capture.h"
 #include "ddl/classify.h"
+#include "ddl/fill.h"
 #include "ddl/lock.h"
 #include "ddl/place.h"
 #include "ddl/script.h"
@@ -442,6 +443,17 @@ was_temporary(Node *stmt, const SdRunning *statement)
 	return statement->seen_temporary && !statement->seen_ordinary && !statement->seen_other;
 }
 
+/* What would write other values into the same rows in each region. */
+static void
+refuse_fill(Node *stmt, CommandTag tag)
+{
+	SdVerdict	verdict = {.class = SD_CLASS_REFUSED,.tag = tag};
+
+	verdict.reason = sd_fill_reason(stmt, &verdict.hint);
+	if (verdict.reason)
+		sd_classify_refuse(&verdict);
+}
+
 /* coordinated DDL; under observe and off also what would be refused */
 static void
 run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
@@ -479,7 +491,10 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 		}
 	}
 	if (script || mode == SD_MODE_COORDINATE)
+	{
 		sd_online_refuse_statement(stmt);
+		refuse_fill(stmt, verdict->tag);
+	}
 	noop = sd_classify_noop(stmt);
 	sd_touched_statement(sd_capture_touched(), stmt);
 	statement.tag = verdict->tag;
