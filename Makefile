@@ -30,7 +30,7 @@ SHLIB_LINK  = -lpq -lpthread -lm
 include $(if $(SD_SANITIZE)$(SD_FUZZ),t/instrument.mk)
 
 # These install PostgreSQL where it is missing: only they can do without it here.
-INSTALLING   = test torture demo bench matrix check-static sanitize valgrind fuzz
+INSTALLING   = test torture demo bench tools matrix check-static sanitize valgrind fuzz
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)

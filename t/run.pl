@@ -244,6 +244,11 @@ sub prepare
 			system('cp', '-r', 'build/tools/usr/bin', "$run/tools") == 0 or die "could not copy build/tools to $run\n";
 			$ENV{PATH} = "$run/tools:$ENV{PATH}";
 		}
+		if ($ENV{SD_TOOLS})
+		{
+			system('cp', '-r', $ENV{SD_TOOLS}, "$run/node") == 0 or die "could not copy $ENV{SD_TOOLS} to $run\n";
+			$ENV{SD_TOOLS} = "$run/node";
+		}
 		my $user = $> ? undef : $ENV{SD_TEST_USER} || (defined getpwnam('postgres') ? 'postgres' : 'nobody');
 		system('chown', '-R', "$user:", $run) == 0 or die "could not give $run to $user\n" if $user;
 		chmod 0755, $run;

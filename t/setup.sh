@@ -117,6 +117,8 @@ for more; do
 		scan-build) need clang-tools command -v scan-build ;;
 		# what clang links sanitizers and libFuzzer from
 		libclang-rt-dev) need libclang-rt-dev sh -c 'ls "$(clang -print-runtime-dir)"/libclang_rt.fuzzer_no_main-*' ;;
+		libdbd-pg-perl) need "$more" perl -MDBD::Pg -e 1 ;;
+		nodejs) need "$more" command -v node ;;
 		promtool) unpack prometheus promtool ;;
 		prometheus-postgres-exporter) unpack "$more" "$more" ;;
 		*) need "$more" command -v "$more" ;;

@@ -8,6 +8,7 @@
 #   make torture [MINUTES=10] [SEED=1] [SERVERS=3|5] [MISTAKE=NO_FENCE] [FAULTS="cut pause"]     t/900_torture.pl, longer
 #   make torture MISTAKE=ACK_EARLY [SITUATIONS=...]     t/910_planted.pl: what was made to provoke that mistake
 #   make bench [PARTS="network loopback idle gate fingerprint analyze"] [BLOCKS=30] [IDLE=60]     what it costs (docs/performance.md)
+#   make tools [TOOLS="knex sqitch"] [SCHEMAS=/path]     t/tools.pl: real migration tools against a real group
 #   make schemas DIR=/path [CHANGES=20] [SEED=1]     t/schemas.pl: drift in schemas of your own, a file of SQL each
 #   make replay DIR=/path [VIA=mixed] [SEED=1] [FAULTS=10] [REVERTS=20]     t/replay.pl: a history of migrations, with cuts and restarts
 #   make coverage PGSRC=/path [ONLY=...]    t/coverage.pl: PostgreSQL's own regression scripts (its source tree) in a group
@@ -16,7 +17,7 @@
 # is not installed: perl and others complain of that in the middle of what they say.
 RUN = LANG=C LC_ALL=C exec setpriv --pdeathsig KILL perl t/run.pl
 
-.PHONY: test matrix demo bench torture schemas replay coverage arrows
+.PHONY: test matrix demo bench torture schemas tools replay coverage arrows
 test:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh promtool prometheus-postgres-exporter
 	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" $(RUN) $(ONLY)
@@ -62,6 +63,14 @@ coverage:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
 	@(PG_CONFIG="$(PG_CONFIG)" PGSRC="$(abspath $(PGSRC))" COVER="$(ONLY)" SD_TEST_FILE_TIMEOUT=7200 $(RUN) t/coverage.pl); \
 		status=$$?; sed -n 's/^# coverage: //p' build/log/tap/coverage.tap; sed -n 's/^# table: //p' build/log/tap/coverage.tap > build/coverage.md; exit $$status
+
+# Tools from npm in the versions of t/tools/package-lock.json, without running any script of theirs; from where npm is told to get them.
+node = build/tools/node
+tools:
+	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh sqitch libdbd-pg-perl nodejs npm
+	@cmp -s t/tools/package-lock.json $(node)/node_modules/of || { mkdir -p $(node) && cp t/tools/package.json t/tools/package-lock.json $(node) && \
+		npm ci --prefix $(node) --ignore-scripts --no-audit --no-fund --loglevel=error && cp t/tools/package-lock.json $(node)/node_modules/of; }
+	@PG_CONFIG="$(PG_CONFIG)" TOOLS="$(TOOLS)" SCHEMAS="$(abspath $(SCHEMAS))" SD_TOOLS="$(abspath $(node))" SD_TEST_FILE_TIMEOUT=1800 $(RUN) t/tools.pl
 
 arrows:
 	@perl t/arrows.pl src
