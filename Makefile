@@ -1,4 +1,4 @@
-# schemadrift: PGXS build. Targets for people: all, install, demo, test, torture, bench, simulate, model, check-static,
+# schemadrift: PGXS build. Targets for people: all, install, demo, test, tools, torture, bench, simulate, model, check-static,
 # sanitize, valgrind, fuzz.
 EXTENSION   = schemadrift
 EXTVERSION  = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" schemadrift.control)
