@@ -52,6 +52,7 @@ INSERT INTO decided_call VALUES
 	-- whoever may change the schema by plain DDL may be left with an unknown outcome
 	('schemadrift.outcome', 'all'),
 	('schemadrift.analyze', 'all'),
+	('schemadrift.dry_run', 'admin migrator'),
 	-- decides by itself: below
 	('schemadrift.migration_text', 'all');
 -- the types' own functions, operators and aggregates: they compute

@@ -26,6 +26,9 @@ int			sd_behind_limit;
 int			sd_clock_offset_limit;
 int			sd_replication_lag_limit;
 int			sd_large_table;
+int			sd_dry_run_lock_timeout;
+int			sd_dry_run_timeout;
+bool		sd_dry_run_for_regions;
 int			sd_verify_interval;
 int			sd_max_regions;
 #ifdef SD_TESTING
@@ -96,6 +99,10 @@ static const IntSetting int_settings[] = {
 	&sd_replication_lag_limit, 300000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.large_table", "From which size on a table is large, so that analyze() calls it unsafe to rewrite or scan under a lock.",
 	&sd_large_table, 64 * 1024, 0, INT_MAX, PGC_USERSET, GUC_UNIT_KB},
+	{"schemadrift.dry_run_lock_timeout", "How long dry_run() waits for a lock in this region: what comes after it waits as long.",
+	&sd_dry_run_lock_timeout, 500, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
+	{"schemadrift.dry_run_timeout", "The longest that dry_run() may take in this region, and so hold its locks.",
+	&sd_dry_run_timeout, 5000, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
 	{"schemadrift.verify_interval", "Time between two looks at the whole schema for what went past every hook; 0: only when something calls for it.",
 	&sd_verify_interval, 3600, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S},
 	{"schemadrift.max_regions", "Largest number of regions in a group.",
@@ -181,6 +188,9 @@ sd_settings_init(void)
 		DefineCustomStringVariable(s->name, s->what, NULL, s->value, s->initial,
 								   s->context, s->flags, s->check, NULL, NULL);
 	}
+	DefineCustomBoolVariable("schemadrift.dry_run_for_regions",
+							 "Does this region take part in a dry_run() that was asked for in another one?",
+							 NULL, &sd_dry_run_for_regions, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("schemadrift.atomic_page_writes",
 							 "The storage writes whole pages or nothing: vote although full_page_writes is off.",
 							 NULL, &sd_atomic_page_writes, false, PGC_SIGHUP, 0, NULL, NULL, NULL);

@@ -33,6 +33,9 @@ extern int	sd_behind_limit;		/* ms, of alerts; 0: none, as for the next two */
 extern int	sd_clock_offset_limit;	/* ms */
 extern int	sd_replication_lag_limit;	/* ms */
 extern int	sd_large_table;		/* kB; from here on analyze() calls a table large */
+extern int	sd_dry_run_lock_timeout;	/* ms */
+extern int	sd_dry_run_timeout; /* ms, up and down together */
+extern bool sd_dry_run_for_regions;	/* when another region asks for one */
 extern int	sd_verify_interval;		/* s; 0: only when something calls for it */
 extern int	sd_max_regions;
 #ifdef SD_TESTING

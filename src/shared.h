@@ -288,6 +288,15 @@ typedef struct SdDecision
 	char		reason[SD_TEXT_SIZE];
 } SdDecision;
 
+/* A script, and its way back, of which dry_run() found nothing bad in any region. */
+#define SD_REHEARSED	64
+
+typedef struct SdRehearsed
+{
+	uint8		sha[SD_SHA_SIZE];
+	TimestampTz at;
+} SdRehearsed;
+
 typedef struct SdDatabase
 {
 	/* under SdShared.lock */
@@ -344,6 +353,12 @@ typedef struct SdDatabase
 	bool		verify_now;		/* something may have gone past the hooks: the coordinator shall have it looked at */
 
 	int64		counts[SD_COUNTERS];	/* sd_shared_count_event() */
+
+	TimestampTz metrics_read_at;	/* 0: not since the server's start */
+
+	/* scripts that dry_run() found to be good everywhere (gate/rehearsed.h), the oldest is overwritten */
+	SdRehearsed rehearsed[SD_REHEARSED];
+	uint32		n_rehearsed;	/* ever */
 
 	/*
 	 * The incarnation of ours whose votes enough other regions have confirmed since the server was started: it may vote.

@@ -30,6 +30,15 @@ typedef enum SdStepVerdict
 #define SD_RULE_OTHER		"other"	/* changes the schema in a form of which the matrix has no row */
 #define SD_RULE_NONE		"none"	/* changes no schema and no rows */
 
+typedef struct SdStepRelation
+{
+	Oid			oid;
+	char	   *name;			/* as in the texts below */
+	LOCKMODE	lock;			/* NoLock: none */
+	bool		rewritten;		/* it, or its indexes */
+	bool		scanned;
+} SdStepRelation;
+
 typedef struct SdStep
 {
 	int			number;			/* from 1 */
@@ -38,6 +47,7 @@ typedef struct SdStep
 	List	   *objects;		/* of char * */
 	char	   *lock;			/* "public.t: ACCESS EXCLUSIVE, ...", strongest first; "none" */
 	LOCKMODE	strongest;
+	List	   *relations;		/* of SdStepRelation: those that are there already */
 	List	   *rewrites;		/* of char *: relations */
 	List	   *scans;
 	SdRuleAnswer backward;		/* does the old application go on to work */

@@ -177,6 +177,19 @@ sd_effects_collect(List **effects, const SdRule *rule, const SdMatch *match)
 	}
 }
 
+static SdStepRelation *
+step_relation(const SdEffect *effect)
+{
+	SdStepRelation *relation = palloc0(sizeof(SdStepRelation));
+
+	relation->oid = effect->thing->oid;
+	relation->name = pstrdup(effect->shown);
+	relation->lock = effect->lock;
+	relation->rewritten = effect->rewritten || effect->indexes;
+	relation->scanned = effect->scanned;
+	return relation;
+}
+
 static int
 stronger_first(const ListCell *a, const ListCell *b)
 {
@@ -205,6 +218,8 @@ sd_effects_tell(List **effects, SdStep *step)
 			step->rewrites = lappend(step->rewrites, pstrdup(effect->shown));
 		else if (effect->indexes)
 			step->rewrites = lappend(step->rewrites, psprintf("indexes of %s", effect->shown));
+		if (OidIsValid(effect->thing->oid))
+			step->relations = lappend(step->relations, step_relation(effect));
 		if (effect->scanned && !effect->rewritten)
 			step->scans = lappend(step->scans, pstrdup(effect->shown));
 	}

@@ -25,6 +25,7 @@ struct SdClient
 	PGconn	   *conn;
 	PGresult   *result;
 	SdLookup   *lookup;
+	int64		patience_us;
 	bool		descriptor;		/* counted by AcquireExternalFD */
 	char	   *where;			/* for messages */
 	char		warning[256];	/* newest WARNING of the region; empty none */
@@ -176,6 +177,7 @@ sd_client_connect(const char *conninfo, const char *own_region)
 	SdEndpoint *endpoints;
 	int			n;
 
+	client->patience_us = SILENCE_US;
 	client->at_end.func = release;
 	client->at_end.arg = client;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &client->at_end);
@@ -217,6 +219,12 @@ sd_client_set_region(SdClient *client, const char *region)
 {
 	pfree(client->where);
 	client->where = psprintf("region \"%s\"", region);
+}
+
+void
+sd_client_set_patience(SdClient *client, int ms)
+{
+	client->patience_us = (int64) ms * SD_US_PER_MS;
 }
 
 int
@@ -300,37 +308,46 @@ raise_remote(SdClient *client, const PGresult *result)
 			 errcontext("call to %s", client->where)));
 }
 
-/* Until the whole answer is here; data that comes, and data that goes, puts off the deadline. */
+/* Data that comes, and data that goes, puts off the deadline. */
+static void
+wait_for_data(SdClient *client, bool unsent, int64 *deadline)
+{
+	int			seen = wait_socket(PQsocket(client->conn), WL_SOCKET_READABLE | (unsent ? WL_SOCKET_WRITEABLE : 0), *deadline);
+
+	if (seen == 0)
+		raise_broken(client, psprintf("it sent nothing for %d s", (int) (client->patience_us / SD_US_PER_S)));
+	if (seen & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
+		*deadline = sd_monotonic_us() + client->patience_us;
+	if (!PQconsumeInput(client->conn))
+		raise_libpq(client);
+}
+
+/* Until the whole question is on its way. */
+static void
+flush(SdClient *client)
+{
+	int64		deadline = sd_monotonic_us() + client->patience_us;
+	int			unsent;
+
+	while ((unsent = PQflush(client->conn)) > 0)
+		wait_for_data(client, true, &deadline);
+	if (unsent < 0)
+		raise_libpq(client);
+}
+
+/* Until the whole answer is here. */
 static void
 wait_answer(SdClient *client)
 {
-	int64		deadline = sd_monotonic_us() + SILENCE_US;
-	int			unsent = 1;
+	int64		deadline = sd_monotonic_us() + client->patience_us;
 
-	for (;;)
-	{
-		int			seen;
-
-		if (unsent && (unsent = PQflush(client->conn)) < 0)
-			raise_libpq(client);
-		if (!unsent && !PQisBusy(client->conn))
-			return;
-		seen = wait_socket(PQsocket(client->conn), WL_SOCKET_READABLE | (unsent ? WL_SOCKET_WRITEABLE : 0), deadline);
-		if (seen == 0)
-			raise_broken(client, "it sent nothing for a minute");
-		if (seen & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
-			deadline = sd_monotonic_us() + SILENCE_US;
-		if (!PQconsumeInput(client->conn))
-			raise_libpq(client);
-	}
+	while (PQisBusy(client->conn))
+		wait_for_data(client, false, &deadline);
 }
 
-const PGresult *
-sd_client_query(SdClient *client, const char *sql, int n_params, const Oid *types, const char *const *values,
-				bool binary_result)
+void
+sd_client_send(SdClient *client, const char *sql, int n_params, const Oid *types, const char *const *values, bool binary_result)
 {
-	PGresult   *more;
-
 	Assert(client->conn != NULL);
 	PQclear(client->result);
 	client->result = NULL;
@@ -338,6 +355,14 @@ sd_client_query(SdClient *client, const char *sql, int n_params, const Oid *type
 
 	if (!PQsendQueryParams(client->conn, sql, n_params, types, values, NULL, NULL, binary_result ? 1 : 0))
 		raise_libpq(client);
+	flush(client);
+}
+
+const PGresult *
+sd_client_receive(SdClient *client)
+{
+	PGresult   *more;
+
 	do
 	{
 		wait_answer(client);
@@ -362,4 +387,12 @@ sd_client_query(SdClient *client, const char *sql, int n_params, const Oid *type
 				 errmsg_internal("%s", client->warning),
 				 errcontext("call to %s", client->where)));
 	return client->result;
+}
+
+const PGresult *
+sd_client_query(SdClient *client, const char *sql, int n_params, const Oid *types, const char *const *values,
+				bool binary_result)
+{
+	sd_client_send(client, sql, n_params, types, values, binary_result);
+	return sd_client_receive(client);
 }

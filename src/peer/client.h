@@ -40,6 +40,13 @@ extern void sd_client_require_encoding(const SdClient *client);
 extern const PGresult *sd_client_query(SdClient *client, const char *sql, int n_params, const Oid *types,
 									   const char *const *values, bool binary_result);
 
+/* The same in two parts, so that several regions work at once.  Between them the client can only be closed. */
+extern void sd_client_send(SdClient *client, const char *sql, int n_params, const Oid *types, const char *const *values, bool binary_result);
+extern const PGresult *sd_client_receive(SdClient *client);
+
+/* How long it may be silent before it counts as lost; a minute if nobody says otherwise. */
+extern void sd_client_set_patience(SdClient *client, int ms);
+
 extern void sd_client_close(SdClient *client);
 
 #endif							/* SD_CLIENT_H */

@@ -26,5 +26,6 @@ DROP FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadri
 -- include 65-text.sql
 -- include 70-matrix.sql
 -- include 71-analyze.sql
+-- include 72-preflight.sql
 -- include 90-guards.sql
 -- include 95-rights.sql

@@ -1,0 +1,50 @@
+/*
+ * rehearse.h: a script run in this database, and rolled back: how long, under which locks, to what effect.
+ *
+ * Runs in backends: of who calls dry_run(), and of another region that asks.  Takes the DDL lock, waits for no lock longer than
+ * schemadrift.dry_run_lock_timeout, takes no longer than schemadrift.dry_run_timeout, and has released everything when it returns.
+ * What a rollback does not take back stays: values of sequences, session locks, prepared statements, what a function did outside.
+ */
+#ifndef SD_FUNCTIONS_REHEARSE_H
+#define SD_FUNCTIONS_REHEARSE_H
+
+#include "compat.h"
+
+#include "ddl/capture.h"
+#include "ddl/digest.h"
+
+typedef struct SdRehearsalError
+{
+	char		sqlstate[6];	/* empty: none */
+	char	   *message;
+	char	   *detail;			/* NULL: none; where in the script is part of it */
+	char	   *hint;
+} SdRehearsalError;
+
+typedef struct SdRehearsal
+{
+	SdRehearsalError up;
+	SdRehearsalError down;
+	double		up_ms;
+	double		down_ms;		/* < 0: there is none, or it was not run */
+	char	   *locks;			/* "public.t: ACCESS EXCLUSIVE, ..."; ACCESS SHARE is left out; of up */
+	SdDigest	before;			/* the schema */
+	SdDigest	after;
+	SdDigest	restored;		/* after down */
+	SdDigest	made;			/* over the objects that up left otherwise than they were, and ... */
+	SdDigest	dropped;		/* ... over those that it removed: in equal schemas equal regions have equal ones */
+} SdRehearsal;
+
+/*
+ * As who and under which settings run_as says, with no more rights.  down: NULL for none.  Errors of the script are in the result; only a
+ * cancelled query is an error.  Not inside of a change of the schema.
+ */
+extern void sd_rehearse(const char *up, const char *down, const SdRunAs *run_as, SdRehearsal *result);
+
+static inline bool
+sd_rehearsal_restores(const SdRehearsal *rehearsal)
+{
+	return rehearsal->down_ms >= 0 && sd_digest_equal(&rehearsal->before, &rehearsal->restored);
+}
+
+#endif							/* SD_FUNCTIONS_REHEARSE_H */
