@@ -10,10 +10,12 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parser.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -21,42 +23,106 @@
 #include "errors.h"
 
 /*
- * The settings that change what a statement of DDL means or what it leaves behind.  Each travels with the command.
- * Those that a server does not know are left out there.
+ * The settings that change what a statement of DDL means or what it leaves behind; docs/statements.md argues about each of the
+ * server's.  Those without a usual value travel with each command, if the server knows them.  The others travel where they are
+ * not at their usual value, and are at it where an entry does not name them: regions of older releases refuse what they do not
+ * know, and hardly anybody sets these.
  */
-static const char *const meaning[] =
+static const struct
 {
-	"search_path",				/* which objects names mean, where new ones go */
-	"check_function_bodies",
-	"default_tablespace",
-	"default_table_access_method",
-	"default_toast_compression",
-	"default_text_search_config",	/* to_tsvector() in defaults and views' rows */
-	"standard_conforming_strings",	/* how the text is read at all */
-	"backslash_quote",
-	"transform_null_equals",	/* how it is parsed */
-	"array_nulls",
-	"quote_all_identifiers",	/* pg_get_*def() in a DO block that builds statements */
-	"TimeZone",					/* values that defaults compute for existing rows, and literals in expressions */
-	"timezone_abbreviations",
-	"DateStyle",
-	"IntervalStyle",
-	"lc_monetary",
-	"lc_numeric",
-	"lc_time",
-	"extra_float_digits",
-	"bytea_output",
-	"xmlbinary",
-	"xmloption",
-	"row_security",				/* which rows a constraint's or default's query sees */
+	const char *name;
+	const char *usual;
+}			meaning[] =
+{
+	{"search_path", NULL},		/* which objects names mean, where new ones go */
+	{"check_function_bodies", NULL},
+	{"default_tablespace", NULL},
+	{"default_table_access_method", NULL},
+	{"default_toast_compression", NULL},
+	{"default_text_search_config", NULL},	/* to_tsvector() in defaults and views' rows */
+	{"standard_conforming_strings", NULL},	/* how the text is read at all */
+	{"backslash_quote", NULL},
+	{"transform_null_equals", NULL},	/* how it is parsed */
+	{"array_nulls", NULL},
+	{"quote_all_identifiers", NULL},	/* pg_get_*def() in a DO block that builds statements */
+	{"TimeZone", NULL},			/* values that defaults compute for existing rows, and literals in expressions */
+	{"timezone_abbreviations", NULL},
+	{"DateStyle", NULL},
+	{"IntervalStyle", NULL},
+	{"lc_monetary", NULL},
+	{"lc_numeric", NULL},
+	{"lc_time", NULL},
+	{"extra_float_digits", NULL},
+	{"bytea_output", NULL},
+	{"xmlbinary", NULL},
+	{"xmloption", NULL},
+	{"row_security", NULL},		/* which rows a constraint's or default's query sees */
+	{"session_replication_role", "origin"},	/* which event triggers fire, and which triggers and rules in a script */
+	{"event_triggers", "on"},	/* 17 */
+	{"allow_system_table_mods", "off"},
+	{"createrole_self_grant", ""},	/* 16; CREATE ROLE in a script */
+	{"icu_validation_level", "warning"},	/* 16 */
+	{"restrict_nonsystem_relation_kind", ""},
+	{"plpgsql.variable_conflict", "error"}, /* DO in a script, functions that a statement calls */
+	{"plpgsql.extra_errors", "none"},
+	{"plpgsql.check_asserts", "on"},
 };
+
+static void
+set_one(const char *name, const char *value, GucContext context, Oid user, GucAction action)
+{
+	const char *now = GetConfigOption(name, true, false);
+
+	if (now == NULL || strcmp(now, value) != 0)
+		(void) set_config_option_ext(name, value, context, PGC_S_SESSION, user, action, true, 0, false);
+}
+
+/* What not everybody may set, its author may have set before SET ROLE, or only in a function. */
+static Oid
+who_may_set(const char *name, const SdRunAs *run_as)
+{
+	Oid			user = get_role_oid(run_as->user, true);
+
+	if (OidIsValid(user) && pg_parameter_aclcheck(name, user, ACL_SET) == ACLCHECK_OK)
+		return user;
+	return get_role_oid(run_as->session_user, true);
+}
+
+void
+sd_capture_set_settings(const SdRunAs *run_as, GucAction action)
+{
+	for (int i = 0; i < run_as->n_settings; i++)
+	{
+		if (!sd_capture_takes_setting(run_as->names[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("the entry sets \"%s\", which no entry may", run_as->names[i]),
+					 errhint("If its origin runs a newer schemadrift, upgrade this region.")));
+
+		/*
+		 * A setting that this server does not have cannot have changed anything here, but that of a library which is not loaded yet
+		 * may: it waits under its name.
+		 */
+		if (GetConfigOption(run_as->names[i], true, false) || strchr(run_as->names[i], '.'))
+			set_one(run_as->names[i], run_as->values[i], PGC_USERSET, who_may_set(run_as->names[i], run_as), action);
+	}
+	for (size_t m = 0; m < lengthof(meaning); m++)
+	{
+		bool		named = false;
+
+		for (int i = 0; i < run_as->n_settings; i++)
+			named = named || pg_strcasecmp(run_as->names[i], meaning[m].name) == 0;
+		if (!named && meaning[m].usual && GetConfigOption(meaning[m].name, true, false))
+			set_one(meaning[m].name, meaning[m].usual, PGC_SUSET, BOOTSTRAP_SUPERUSERID, action);
+	}
+}
 
 bool
 sd_capture_takes_setting(const char *name)
 {
 	for (size_t i = 0; i < lengthof(meaning); i++)
 	{
-		if (pg_strcasecmp(meaning[i], name) == 0)
+		if (pg_strcasecmp(meaning[i].name, name) == 0)
 			return true;
 	}
 	return false;
@@ -333,11 +399,16 @@ sd_capture_run_as(void)
 	probe.values = values;
 	for (size_t i = 0; i < lengthof(meaning); i++)
 	{
-		char	   *value = GetConfigOptionByName(meaning[i], NULL, true);
+		char	   *value = GetConfigOptionByName(meaning[i].name, NULL, true);
 
 		if (value == NULL)
 			continue;
-		names[probe.n_settings] = meaning[i];
+		if (meaning[i].usual && strcmp(value, meaning[i].usual) == 0)
+		{
+			pfree(value);
+			continue;
+		}
+		names[probe.n_settings] = meaning[i].name;
 		values[probe.n_settings++] = value;
 	}
 	if (last_run_as && same_run_as(last_run_as, &probe))

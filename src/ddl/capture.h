@@ -10,6 +10,7 @@
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
+#include "utils/guc.h"
 #include "utils/jsonb.h"
 
 #include "ddl/classify.h"
@@ -83,8 +84,11 @@ extern void sd_capture_add_needs(List *needs);
 /* the objects that this transaction's changes touched, whatever their disposition; made at first use */
 extern SdTouched *sd_capture_touched(void);
 
-/* does this setting travel with a command? */
+/* may this setting travel with a command? */
 extern bool sd_capture_takes_setting(const char *name);
+
+/* Set what an entry brings, and to their usual values what it does not; with its author's rights.  Error: one that no entry may set. */
+extern void sd_capture_set_settings(const SdRunAs *run_as, GucAction action);
 
 /* who runs the current statement and under which settings: for a script's entry */
 extern SdRunAs *sd_capture_run_as(void);

@@ -514,12 +514,6 @@ sd_script_execute(const char *text, SdExecuting as)
 	sd_script_run(sd_script_parse(text), as);
 }
 
-static void
-set_option(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
-
 /*
  * Become who ran it.  Where this process is connected as the author's session user, the role is set like any client
  * sets it, so that SET and RESET ROLE in the text reach nobody else.  Otherwise, and for the body of a SECURITY DEFINER
@@ -537,37 +531,17 @@ become(const SdRunAs *run_as, SdExecuting as)
 	Oid			current;
 	int			security;
 
-	for (int i = 0; i < run_as->n_settings; i++)
-	{
-		/* a setting that this server does not have cannot have changed anything here */
-		if (sd_run_as_setting(run_as->names[i]))
-			set_option(run_as->names[i], run_as->values[i]);
-	}
+	sd_capture_set_settings(run_as, GUC_ACTION_SAVE);
 	GetUserIdAndSecContext(&current, &security);
 	if (!run_as->local_user && security == 0 &&
 		GetSessionUserId() == get_role_oid(run_as->session_user, true))
 	{
 		if (current != user)
-			set_option("role", run_as->user);
+			(void) set_config_option("role", run_as->user, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	}
 	else
 		SetUserIdAndSecContext(user, security | SECURITY_LOCAL_USERID_CHANGE |
 							   (as == SD_EXECUTING_SCRIPT ? SECURITY_RESTRICTED_OPERATION : 0));
-}
-
-/*
- * The settings of an entry come from another region: one that is not of those that sd_capture_run_as() takes, such as
- * "role", is none that an entry may set.
- */
-bool
-sd_run_as_setting(const char *name)
-{
-	if (!sd_capture_takes_setting(name))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the entry sets \"%s\", which no entry may", name),
-				 errhint("If its origin runs a newer schemadrift, upgrade this region.")));
-	return GetConfigOption(name, true, false) != NULL;
 }
 
 void

@@ -72,7 +72,4 @@ extern void sd_script_settle_as(const SdRunAs *run_as);
 /* The same for work of ours that is no text. */
 extern void sd_script_work_as(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg), void *arg);
 
-/* Is this setting of an entry to be set here?  Error: no entry may. */
-extern bool sd_run_as_setting(const char *name);
-
 #endif							/* SD_DDL_SCRIPT_H */

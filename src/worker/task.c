@@ -181,9 +181,7 @@ become_author(Work *work)
 	const SdRunAs *run_as = work->run_as;
 
 	StartTransactionCommand();
-	for (int i = 0; i < run_as->n_settings; i++)
-		if (sd_run_as_setting(run_as->names[i]))
-			SetConfigOption(run_as->names[i], run_as->values[i], PGC_USERSET, PGC_S_SESSION);
+	sd_capture_set_settings(run_as, GUC_ACTION_SET);
 	if (GetUserId() != get_role_oid(run_as->user, false))
 		SetConfigOption("role", run_as->user, PGC_USERSET, PGC_S_SESSION);
 	CommitTransactionCommand();
