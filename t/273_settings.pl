@@ -23,11 +23,11 @@ CREATE TABLE secret (id int); INSERT INTO secret VALUES (1), (2), (3);
 ALTER TABLE secret ENABLE ROW LEVEL SECURITY; CREATE POLICY one ON secret USING (id = 1);
 GRANT SELECT ON secret TO sd_author; GRANT ALL ON SCHEMA public TO sd_author;
 CREATE TABLE hers (id int); INSERT INTO hers VALUES (1); ALTER TABLE hers OWNER TO sd_author;
-CREATE FUNCTION secrets() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT count(*) FROM public.secret';
-CREATE FUNCTION viewed() RETURNS bigint STABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM public."View"); END';
-CREATE FUNCTION which() RETURNS int STABLE LANGUAGE plpgsql AS 'DECLARE x int := 1; BEGIN RETURN (SELECT x FROM (SELECT 2 AS x) s); END';
-CREATE FUNCTION rows() RETURNS int STABLE LANGUAGE plpgsql AS 'DECLARE x int; BEGIN SELECT id INTO x FROM public.secret; RETURN 1; EXCEPTION WHEN too_many_rows THEN RETURN 2; END';
-CREATE FUNCTION asserts() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN ASSERT false; RETURN 1; EXCEPTION WHEN assert_failure THEN RETURN 2; END';
+CREATE FUNCTION secrets() RETURNS bigint IMMUTABLE LANGUAGE sql AS 'SELECT count(*) FROM public.secret';
+CREATE FUNCTION viewed() RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM public."View"); END';
+CREATE FUNCTION which() RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'DECLARE x int := 1; BEGIN RETURN (SELECT x FROM (SELECT 2 AS x) s); END';
+CREATE FUNCTION rows() RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'DECLARE x int; BEGIN SELECT id INTO x FROM public.secret; RETURN 1; EXCEPTION WHEN too_many_rows THEN RETURN 2; END';
+CREATE FUNCTION asserts() RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN ASSERT false; RETURN 1; EXCEPTION WHEN assert_failure THEN RETURN 2; END';
 CREATE FUNCTION companion() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
 	IF tg_tag = 'CREATE TABLE' AND EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE 'public.accompanied%') THEN
 		EXECUTE (SELECT format('COMMENT ON TABLE %s IS %L', object_identity, 'seen') FROM pg_event_trigger_ddl_commands() WHERE object_type = 'table');
