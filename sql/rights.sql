@@ -53,6 +53,7 @@ INSERT INTO decided_call VALUES
 	('schemadrift.outcome', 'all'),
 	('schemadrift.analyze', 'all'),
 	('schemadrift.dry_run', 'admin migrator'),
+	('schemadrift.preflight', 'admin migrator'),
 	-- decides by itself: below
 	('schemadrift.migration_text', 'all');
 -- the types' own functions, operators and aggregates: they compute

@@ -69,6 +69,43 @@ is_deeply(dry_run($us, q{'CREATE TABLE public.n (id int)'}, 'status, same, resto
 is_deeply(dry_run($us, q{'CREATE TABLE public.n (id int); INSERT INTO public.orders VALUES (0); NOTIFY hello'}, 'status, same'), every('ok|t'), 'rows and notifications, too');
 is(traces(), $before, 'nothing is left');
 
+# --- preflight()
+
+# rows "check region status detail" that are not ok
+sub preflight
+{
+	my ($up, %o) = @_;
+
+	return $g->sql($us, ($o{before} // '') . "SELECT concat_ws(' ', check_name, region, status, detail, '=>', remedy) FROM schemadrift.preflight(" . $o{quote} . "$up$o{quote}) WHERE status <> 'ok'
+		AND check_name NOT IN ('replica lag', 'clock', 'latency') ORDER BY 1");
+}
+
+sub flies { my ($up, %o) = @_; return preflight($up, quote => '$up$', %o); }
+
+my $change = 'ALTER TABLE public.orders ADD paid boolean';
+
+like(flies($change), qr/^(?:metrics \S+ warning nobody has read view metrics since the server's start => SELECT .*\n?){3}$/, 'nobody watches');
+$g->sql($_, 'SELECT count(*) FROM schemadrift.metrics') foreach $us, $ap, $eu;
+is(flies($change), '', 'nothing is in the way');
+is($g->sql($us, "SELECT count(DISTINCT region) || ' ' || count(DISTINCT check_name) FROM schemadrift.preflight('$change')"), '3 15', 'it looks at all of that, in all regions');
+is($g->sql($us, "SELECT count(*) FROM schemadrift.preflight('$change') WHERE remedy IS NULL <> (status = 'ok')"), 0, 'each that is not ok has a remedy');
+my $sitter = $g->session($eu);
+$sitter->query('BEGIN; SELECT count(*) FROM public.orders;');
+like(flies($change), qr/^locks \Q$eu\E (?:warning|failed) pid \d+ of role \S+ has held ACCESS SHARE on public\.orders, in a transaction that began \d+ s ago and is idle in transaction: .*SELECT count.* => SELECT pg_terminate_backend\(\d+\); -- in \Q$eu\E$/,
+	'who holds the table in another region');
+$sitter->query('ROLLBACK;');
+$sitter->quit;
+$g->sql($ap, "BEGIN; LOCK TABLE public.orders IN SHARE MODE; PREPARE TRANSACTION 'stuck'");
+like(flies($change), qr/^prepared transactions \Q$ap\E failed 'stuck' of role \S+ prepared \d+ s ago, holds a lock on public\.orders => COMMIT PREPARED 'stuck'; -- or ROLLBACK PREPARED 'stuck' -- in \Q$ap\E$/m,
+	'a prepared transaction');
+$g->sql($ap, "ROLLBACK PREPARED 'stuck'");
+like(flies('ALTER TABLE public.orders ALTER id TYPE numeric', before => "SET schemadrift.large_table = '64kB'; "), qr/^analysis \Q$us\E warning statement 1, at line 1, ALTER TABLE, is unsafe/m,
+	'what is unsafe');
+$g->sql($eu, "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'test'; ALTER TABLE public.orders ADD extra int");
+like(flies($change), qr/^drift \Q$eu\E failed table public\.orders, which it changes, is not what the log says => SELECT \* FROM schemadrift\.repair_plan\(\); -- in \Q$eu\E/m, 'a target that drifted');
+$g->sql($eu, "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'test'; ALTER TABLE public.orders DROP extra");
+$before = traces();
+
 # --- what is bad everywhere
 
 is_deeply(dry_run($us, q{'ALTER TABLE public.orders DROP total', 'ALTER TABLE public.orders ADD total numeric(10,2)'}, 'status, restored'), every('warning|f'),
@@ -139,6 +176,7 @@ $g->sql($us, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHER
 ($seconds, $r) = took(sub { dry_run($us, q{'CREATE TABLE public.n (id int)'}, 'status') });
 is_deeply($r, { $us => 'ok', $ap => 'failed', $eu => 'ok' }, 'a region that is away is a row');
 cmp_ok($seconds, '<', 20, "... and not waited for: $seconds s");
+like(flies($change), qr/^reach \Q$ap\E failed not reached: /m, '... of preflight(), too');
 $g->sql($us, "ALTER DATABASE \"$gone\" ALLOW_CONNECTIONS true");
 $g->reached;
 is((traces() =~ s/^(\S+: \S+ \S+ \S+ \S+) \S+/$1 -/gmr), ($before =~ s/^(\S+: \S+ \S+ \S+ \S+) \S+/$1 -/gmr), 'nothing is left but the notes of what was done outside the log');

@@ -268,12 +268,26 @@ static const struct
 	[SD_COUNT_TAKEOVERS] = {"takeovers", NULL}
 };
 
+/* This is a part of view metrics: somebody watches. */
+static void
+note_reading(void)
+{
+	SdDatabase *db = sd_shared_mine();
+
+	if (db == NULL)
+		return;
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->metrics_read_at = GetCurrentTimestamp();
+	LWLockRelease(&db->lock);
+}
+
 /* Of each region since its server's start, as it told; a row a counter. */
 Datum
 sd_counter_rows(PG_FUNCTION_ARGS)
 {
 	SdHere	   *here = sd_here();
 
+	note_reading();
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < here->members.config.n; i++)
 	{

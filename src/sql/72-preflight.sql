@@ -22,3 +22,20 @@ COMMENT ON FUNCTION schemadrift.dry_run(text, text) IS
 
 REVOKE ALL ON FUNCTION schemadrift.dry_run(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION schemadrift.dry_run(text, text) TO schemadrift_admin, schemadrift_migrator;
+
+CREATE FUNCTION schemadrift_rpc.preflight(protocol integer, group_id uuid, generation integer, callee text,
+	caller text, caller_incarnation integer, known_vote_seq bigint,
+	up text, needs text, run_as text, queries boolean,
+	OUT check_name text, OUT status text, OUT detail text, OUT remedy text)
+	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'sd_rpc_preflight';
+COMMENT ON FUNCTION schemadrift_rpc.preflight IS 'what may be in the way of a script in this region; changes nothing';
+
+CREATE FUNCTION schemadrift.preflight(up text, OUT check_name text, OUT region text, OUT status text, OUT detail text, OUT remedy text)
+	RETURNS SETOF record LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 30
+	AS 'MODULE_PATHNAME', 'sd_preflight_all';
+COMMENT ON FUNCTION schemadrift.preflight(text) IS
+	'what may be in the way of a script, in every region at once; runs nothing of it';
+
+REVOKE ALL ON FUNCTION schemadrift.preflight(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION schemadrift.preflight(text) TO schemadrift_admin, schemadrift_migrator;

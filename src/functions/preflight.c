@@ -1,0 +1,240 @@
+/*
+ * preflight.c: schemadrift.preflight(): what may be in the way of a script, in every region at once; and the call by which a region asks
+ * another.
+ *
+ * Runs in backends: here as a client of the other regions.  Each looks by itself (preflight_here.c); what is between the regions (reach,
+ * latency, clocks, quorum, lease) is what this one's coordinator knows.  Changes nothing.
+ */
+#include "compat.h"
+
+#include "catalog/pg_authid.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+#include "clock.h"
+#include "ddl/script.h"
+#include "errors.h"
+#include "functions/change.h"
+#include "functions/everywhere.h"
+#include "functions/group.h"
+#include "functions/look.h"
+#include "functions/preflight.h"
+#include "functions/rpc.h"
+#include "settings.h"
+
+PG_FUNCTION_INFO_V1(sd_preflight_all);
+PG_FUNCTION_INFO_V1(sd_rpc_preflight);
+
+#define PATIENCE_MS		15000
+
+enum
+{
+	OUT_CHECK, OUT_STATUS, OUT_DETAIL, OUT_REMEDY, OUT_COLUMNS
+};
+
+/* ---- another region asks ---- */
+
+static List *
+lines_of(char *text)
+{
+	List	   *lines = NIL;
+	char	   *rest;
+
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		lines = lappend(lines, line);
+	return lines;
+}
+
+Datum
+sd_rpc_preflight(PG_FUNCTION_ARGS)
+{
+	SdCaller	caller = sd_rpc_guard(fcinfo, false);
+	SdSelf		self;
+	SdMembers	members;
+	char	   *up;
+	SdRunAs    *run_as;
+	List	   *needs;
+	ListCell   *cell;
+	int			me;
+
+	sd_rpc_require_args(fcinfo, 7, 10);
+	sd_group_require(&self, &members);
+	(void) sd_rpc_member(&caller, &members, false);
+	me = sd_config_find(&members.config, self.region);
+	if (!self.valid || me < 0 || sd_members_is_witness(&members, me))
+		sd_rpc_refuse(SD_ERRCODE_MAY_NOT_ORIGINATE, psprintf("region \"%s\" runs nothing: it is %s", self.region, self.valid ? "a witness" : "void"), NULL);
+	up = text_to_cstring(PG_GETARG_TEXT_PP(7));
+	needs = lines_of(text_to_cstring(PG_GETARG_TEXT_PP(8)));
+	run_as = sd_run_as_from_json(text_to_cstring(PG_GETARG_TEXT_PP(9)));
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, sd_preflight(up, run_as, needs, PG_GETARG_BOOL(10)))
+	{
+		SdFinding  *finding = lfirst(cell);
+		SdViewRow	row = {0};
+
+		sd_view_text(&row, finding->check);
+		sd_view_text(&row, finding->status);
+		sd_view_text(&row, finding->detail);
+		sd_view_text(&row, finding->remedy);
+		sd_view_finish(fcinfo, &row);
+	}
+	return (Datum) 0;
+}
+
+/* ---- rows ---- */
+
+static void
+put(FunctionCallInfo fcinfo, const char *region, const char *check, const char *status, const char *detail, const char *remedy)
+{
+	SdViewRow	row = {0};
+
+	sd_view_text(&row, check);
+	sd_view_text(&row, region);
+	sd_view_text(&row, status);
+	sd_view_text(&row, detail);
+	sd_view_text(&row, strcmp(status, SD_FINDING_OK) == 0 ? NULL : remedy);
+	sd_view_finish(fcinfo, &row);
+}
+
+/* What is to be typed elsewhere says where. */
+static char *
+remedy_in(const char *remedy, const char *region)
+{
+	return remedy ? psprintf("%s -- in %s", remedy, region) : NULL;
+}
+
+static void
+put_answer(FunctionCallInfo fcinfo, const SdAsked *asked)
+{
+	if (asked->unreached)
+		put(fcinfo, asked->region, "reach", SD_FINDING_FAILED, psprintf("not reached: %s", asked->unreached), "SELECT * FROM schemadrift.regions;");
+	else if (asked->error)
+		put(fcinfo, asked->region, "reach", SD_FINDING_FAILED,
+			psprintf("not reached: %s%s%s", asked->error->message, asked->error->detail ? ": " : "", asked->error->detail ? asked->error->detail : ""),
+			asked->error->hint ? asked->error->hint : "SELECT * FROM schemadrift.regions;");
+	else if (PQnfields(asked->answer) != OUT_COLUMNS)
+		put(fcinfo, asked->region, "reach", SD_FINDING_UNKNOWN, "it answered with nonsense", "-- bring it to the same version of schemadrift");
+	else
+		for (int i = 0; i < PQntuples(asked->answer); i++)
+		{
+			const PGresult *a = asked->answer;
+
+			put(fcinfo, asked->region, PQgetvalue(a, i, OUT_CHECK), PQgetvalue(a, i, OUT_STATUS), PQgetvalue(a, i, OUT_DETAIL),
+				PQgetisnull(a, i, OUT_REMEDY) ? NULL : remedy_in(PQgetvalue(a, i, OUT_REMEDY), asked->region));
+		}
+}
+
+/* ---- between the regions ---- */
+
+static void
+put_quorum(FunctionCallInfo fcinfo, const SdRegions *regions)
+{
+	const SdConfig *config = &regions->members.config;
+	int			reached = 0;
+
+	for (int i = 0; i < config->n; i++)
+	{
+		const char *why;
+
+		if (sd_member_votes(&config->member[i]) && sd_group_reaches(&regions->self, &config->member[i], &why))
+			reached++;
+	}
+	put(fcinfo, regions->self.region, "quorum", reached < sd_config_quorum(config) ? SD_FINDING_FAILED :
+		reached == sd_config_quorum(config) && sd_config_voters(config) > reached ? SD_FINDING_WARNING : SD_FINDING_OK,
+		psprintf("%d of %d voters can be reached, %d are needed", reached, sd_config_voters(config), sd_config_quorum(config)),
+		"SELECT * FROM schemadrift.regions;");
+}
+
+static void
+put_lease(FunctionCallInfo fcinfo, const SdHere *here)
+{
+	SdLeader	leader = {0};
+
+	if (here->db == NULL || !sd_shared_leader(here->db, sd_monotonic_us(), &leader))
+		put(fcinfo, here->self.region, "lease", SD_FINDING_OK, "nobody leads just now: the first change asks for it", NULL);
+	else if (leader.pid != 0)
+		put(fcinfo, here->self.region, "lease", SD_FINDING_WARNING,
+			psprintf("region \"%s\" leads, and its pid %d has had a schema change open for %.1f s", leader.ballot.region, leader.pid,
+					 (double) leader.held_us / SD_US_PER_S), "SELECT * FROM schemadrift.lease;");
+	else
+		put(fcinfo, here->self.region, "lease", SD_FINDING_OK, psprintf("region \"%s\" leads", leader.ballot.region), NULL);
+}
+
+static void
+put_between(FunctionCallInfo fcinfo, const SdHere *here, const char *region)
+{
+	const SdPeerState *peer = sd_here_peer(here, region);
+	int64		offset = peer ? Abs(peer->clock_offset_us) / 1000 : 0;
+	bool		off = sd_clock_offset_limit > 0 && offset > sd_clock_offset_limit;
+
+	if (peer == NULL || peer->rtt_us < 0)
+		put(fcinfo, region, "latency", SD_FINDING_UNKNOWN, "no round trip was measured yet", "SELECT * FROM schemadrift.regions;");
+	else
+		put(fcinfo, region, "latency", SD_FINDING_OK, psprintf("a round trip takes %.1f ms", peer->rtt_us / 1000.0), NULL);
+	if (peer == NULL || !peer->clock_known)
+		put(fcinfo, region, "clock", SD_FINDING_UNKNOWN, "its clock was not compared yet", "SELECT * FROM schemadrift.regions;");
+	else
+		put(fcinfo, region, "clock", off ? SD_FINDING_WARNING : SD_FINDING_OK,
+			psprintf("its clock differs by " INT64_FORMAT " ms", offset), "-- look at time synchronization on both servers");
+}
+
+/* ---- preflight() ---- */
+
+static char *
+joined(List *texts)
+{
+	StringInfoData out;
+	ListCell   *cell;
+
+	initStringInfo(&out);
+	foreach(cell, texts)
+		appendStringInfo(&out, "%s\n", (char *) lfirst(cell));
+	return out.data;
+}
+
+Datum
+sd_preflight_all(PG_FUNCTION_ARGS)
+{
+	char	   *up = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	SdRegions	regions;
+	SdRunAs    *run_as;
+	SdHere	   *here;
+	List	   *needs;
+	List	   *list;
+	ListCell   *cell;
+	bool		queries = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+
+	sd_group_check_session("preflight");
+	sd_regions_read(&regions);
+	run_as = sd_capture_run_as();
+	/* an error for what can be in no script */
+	needs = sd_change_needs(sd_script_needs(sd_script_parse(up)), run_as);
+	list = sd_everywhere_ask(&regions, "preflight", 4, (const char *[]) {up, joined(needs), sd_run_as_to_json(run_as), queries ? "true" : "false"},
+							 PATIENCE_MS);
+	here = sd_here();
+	InitMaterializedSRF(fcinfo, 0);
+	put_quorum(fcinfo, &regions);
+	put_lease(fcinfo, here);
+	sd_everywhere_wait(list);
+	foreach(cell, list)
+	{
+		SdAsked    *asked = lfirst(cell);
+		ListCell   *inner;
+
+		if (asked->here)
+			foreach(inner, sd_preflight(up, run_as, needs, queries))
+			{
+				SdFinding  *finding = lfirst(inner);
+
+				put(fcinfo, asked->region, finding->check, finding->status, finding->detail, finding->remedy);
+			}
+		else if (!asked->witness)
+			put_answer(fcinfo, asked);
+		if (asked->answer)
+			put_between(fcinfo, here, asked->region);
+	}
+	sd_everywhere_end(list);
+	return (Datum) 0;
+}

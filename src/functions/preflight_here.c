@@ -1,0 +1,418 @@
+/*
+ * preflight_here.c: what may be in the way of a script in this region; see preflight.h.
+ *
+ * Locks: none that anybody waits for.  The analysis runs with the author's rights, because planning may evaluate the author's
+ * expressions; what others hold is read with the extension owner's.
+ */
+#include "compat.h"
+
+#include <sys/statvfs.h>
+
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "analysis/analyze.h"
+#include "analysis/facts.h"
+#include "ddl/allowed.h"
+#include "ddl/script.h"
+#include "functions/look.h"
+#include "functions/preflight.h"
+#include "gate/mode.h"
+#include "settings.h"
+#include "store/drift.h"
+#include "store/names.h"
+#include "store/rows.h"
+
+/* From then on a transaction is long. */
+#define LONG_S		60
+
+/* A monitoring system reads metrics more often than that. */
+#define METRICS_MS	(5 * 60 * 1000)
+
+typedef struct Look
+{
+	const char *up;
+	List	   *steps;			/* of SdStep */
+	List	   *tables;			/* names of relations that are there already, of char *, ... */
+	Datum		oids;			/* ... and themselves, oid[] */
+	bool		queries;
+	List	   *findings;
+} Look;
+
+static void
+add(Look *look, const char *check, const char *status, char *detail, char *remedy)
+{
+	SdFinding  *finding = palloc(sizeof(SdFinding));
+
+	*finding = (SdFinding) {check, status, detail, remedy};
+	look->findings = lappend(look->findings, finding);
+}
+
+static char *
+bytes_text(int64 bytes)
+{
+	return text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty, Int64GetDatum(bytes))));
+}
+
+/* ---- the script ---- */
+
+static void
+analyze(void *arg)
+{
+	Look	   *look = arg;
+
+	look->steps = sd_analyze(look->up, sd_gate_is_local_name);
+}
+
+static void
+find_targets(Look *look)
+{
+	Datum	   *oids = NULL;
+	int			n = 0;
+	ListCell   *cell;
+	ListCell   *inner;
+
+	foreach(cell, look->steps)
+		foreach(inner, ((SdStep *) lfirst(cell))->relations)
+		{
+			SdStepRelation *relation = lfirst(inner);
+
+			oids = oids ? repalloc(oids, sizeof(Datum) * (n + 1)) : palloc(sizeof(Datum));
+			oids[n++] = ObjectIdGetDatum(relation->oid);
+			look->tables = lappend(look->tables, relation->name);
+		}
+	look->oids = PointerGetDatum(construct_array(oids, n, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+}
+
+static void
+check_verdicts(Look *look)
+{
+	ListCell   *cell;
+	int			seen = 0;
+
+	foreach(cell, look->steps)
+	{
+		SdStep	   *step = lfirst(cell);
+
+		if (step->verdict != SD_STEP_UNSAFE)
+			continue;
+		add(look, "analysis", SD_FINDING_WARNING,
+			psprintf("statement %d, at line %d, %s, is unsafe: %s", step->number, step->line, step->command, step->why ? step->why : step->rule),
+			step->safer ? step->safer : pstrdup("SELECT * FROM schemadrift.analyze(...)"));
+		seen++;
+	}
+	if (seen == 0)
+		add(look, "analysis", SD_FINDING_OK, psprintf("%d statements, none is unsafe", list_length(look->steps)), NULL);
+}
+
+/* ---- names ---- */
+
+static void
+check_needs(Look *look, List *needs)
+{
+	SdScope		scope;
+	char	   *names;
+	int64		version;
+	ListCell   *cell;
+	int			missing = 0;
+
+	sd_store_enter(&scope);
+	names = sd_names_own(&version);
+	MemoryContextSwitchTo(scope.caller);
+	foreach(cell, needs)
+	{
+		const char *need = lfirst(cell);
+		const char *name = strchr(need, ':') ? strchr(need, ':') + 1 : need;
+		char	   *remedy;
+
+		if (sd_names_missing(names, list_make1(unconstify(char *, need))) == NULL)
+			continue;
+		missing++;
+		if (strncmp(need, "role:", 5) == 0)
+			remedy = psprintf("CREATE ROLE %s;", quote_identifier(name));
+		else if (strncmp(need, "extension:", 10) == 0)
+			remedy = psprintf("-- install the files of extension %s on that server", name);
+		else if (strncmp(need, "tablespace:", 11) == 0)
+			remedy = psprintf("CREATE TABLESPACE %s LOCATION '...';", quote_identifier(name));
+		else
+			remedy = psprintf("-- bring %s to that server", need);
+		add(look, "names", SD_FINDING_FAILED, psprintf("there is no %.*s \"%s\"", (int) (name - need - 1), need, name), remedy);
+	}
+	sd_store_leave(&scope);
+	if (missing == 0)
+		add(look, "names", SD_FINDING_OK, psprintf("%d roles, extensions and the like that it needs", list_length(needs)), NULL);
+}
+
+static void
+check_author(Look *look, const SdRunAs *run_as)
+{
+	const char *why = sd_role_refused(run_as->user);
+
+	if (why == NULL)
+		why = sd_role_refused(run_as->session_user);
+	if (why)
+		add(look, "author", SD_FINDING_FAILED, psprintf("%s", why), psprintf("%s", sd_role_allow_hint(run_as->user)));
+	else
+		add(look, "author", SD_FINDING_OK, psprintf("what role \"%s\" changes is run", run_as->user), NULL);
+}
+
+/* ---- who is in the way ---- */
+
+/* Of sessions and prepared transactions that hold a lock on a target: 'p' the gid, or 's' the pid. */
+static void
+check_holders(Look *look)
+{
+	static SdStatement statement = {
+		.sql = "SELECT l.pid::text, l.relation::regclass::text, upper(regexp_replace(replace(l.mode, 'Lock', ''), '([a-z])([A-Z])', '\\1 \\2', 'g')), "
+		"coalesce(a.usename, 'nobody'), coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), 0)::bigint, "
+		"coalesce(a.state, ''), left(regexp_replace(a.query, '\\s+', ' ', 'g'), 100) "
+		"FROM (SELECT DISTINCT ON (pid, relation) pid, relation, mode FROM pg_locks WHERE locktype = 'relation' AND granted AND relation = ANY ($1) "
+		"AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid() ORDER BY pid, relation, mode) l "
+		"JOIN pg_stat_activity a ON a.pid = l.pid ORDER BY 5 DESC, 1 LIMIT 20",
+		.nargs = 1, .types = {OIDARRAYOID}
+	};
+	SdScope		scope;
+	uint64		n;
+
+	sd_store_enter(&scope);
+	n = sd_store_run(&statement, &look->oids, NULL, SD_ANY_ROWS);
+	MemoryContextSwitchTo(scope.caller);
+	for (uint64 i = 0; i < n; i++)
+	{
+		int64		seconds = sd_store_int64(i, 5);
+		char	   *query = sd_store_text(i, 7);
+
+		add(look, "locks", seconds * 1000 > sd_lock_timeout ? SD_FINDING_FAILED : SD_FINDING_WARNING,
+			psprintf("pid %s of role %s has held %s on %s, in a transaction that began " INT64_FORMAT " s ago and is %s%s%s", sd_store_text(i, 1),
+					 sd_store_text(i, 4), sd_store_text(i, 3), sd_store_text(i, 2), seconds, sd_store_text(i, 6),
+					 look->queries && query ? ": " : "", look->queries && query ? query : ""),
+			psprintf("SELECT pg_terminate_backend(%s);", sd_store_text(i, 1)));
+	}
+	sd_store_leave(&scope);
+	if (n == 0)
+		add(look, "locks", SD_FINDING_OK, pstrdup("nobody holds a lock on what it changes"), NULL);
+}
+
+static void
+check_long(Look *look)
+{
+	static SdStatement statement = {
+		.sql = "SELECT pid::text, coalesce(usename, 'nobody'), extract(epoch FROM clock_timestamp() - xact_start)::bigint, coalesce(state, '') "
+		"FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' "
+		"AND xact_start < clock_timestamp() - make_interval(secs => $1) ORDER BY xact_start LIMIT 5",
+		.nargs = 1, .types = {FLOAT8OID}
+	};
+	SdScope		scope;
+	uint64		n;
+
+	sd_store_enter(&scope);
+	n = sd_store_run(&statement, (Datum[]) {Float8GetDatum(LONG_S)}, NULL, SD_ANY_ROWS);
+	MemoryContextSwitchTo(scope.caller);
+	for (uint64 i = 0; i < n; i++)
+		add(look, "long transactions", SD_FINDING_WARNING,
+			psprintf("pid %s of role %s has a transaction open for " INT64_FORMAT " s (%s)", sd_store_text(i, 1), sd_store_text(i, 2),
+					 sd_store_int64(i, 3), sd_store_text(i, 4)),
+			psprintf("SELECT pg_terminate_backend(%s);", sd_store_text(i, 1)));
+	sd_store_leave(&scope);
+	if (n == 0)
+		add(look, "long transactions", SD_FINDING_OK, psprintf("none is open for %d s", LONG_S), NULL);
+}
+
+static void
+check_prepared(Look *look)
+{
+	static SdStatement statement = {
+		.sql = "SELECT p.gid, p.owner::text, extract(epoch FROM clock_timestamp() - p.prepared)::bigint, "
+		"(SELECT min(l.relation::regclass::text) FROM pg_locks l WHERE l.locktype = 'relation' AND l.pid IS NULL AND l.relation = ANY ($1) "
+		"AND l.virtualtransaction = '-1/' || p.transaction) FROM pg_prepared_xacts p WHERE p.database = current_database() ORDER BY p.prepared LIMIT 10",
+		.nargs = 1, .types = {OIDARRAYOID}
+	};
+	SdScope		scope;
+	uint64		n;
+
+	sd_store_enter(&scope);
+	n = sd_store_run(&statement, &look->oids, NULL, SD_ANY_ROWS);
+	MemoryContextSwitchTo(scope.caller);
+	for (uint64 i = 0; i < n; i++)
+	{
+		char	   *table = sd_store_text(i, 4);
+		char	   *gid = quote_literal_cstr(sd_store_text(i, 1));
+
+		add(look, "prepared transactions", table ? SD_FINDING_FAILED : SD_FINDING_WARNING,
+			psprintf("%s of role %s, prepared " INT64_FORMAT " s ago%s%s", gid, sd_store_text(i, 2), sd_store_int64(i, 3),
+					 table ? ", holds a lock on " : "", table ? table : ""),
+			psprintf("COMMIT PREPARED %s; -- or ROLLBACK PREPARED %s", gid, gid));
+	}
+	sd_store_leave(&scope);
+	if (n == 0)
+		add(look, "prepared transactions", SD_FINDING_OK, pstrdup("there are none"), NULL);
+}
+
+/* ---- the region ---- */
+
+static bool
+is_about(const char *identity, List *tables)
+{
+	ListCell   *cell;
+
+	foreach(cell, tables)
+	{
+		const char *table = lfirst(cell);
+		size_t		length = strlen(table);
+
+		if (strncmp(identity, table, length) == 0 && (identity[length] == '\0' || identity[length] == '.'))
+			return true;
+	}
+	return false;
+}
+
+static void
+check_drift(Look *look)
+{
+	SdScope		scope;
+	List	   *rows;
+	ListCell   *cell;
+	int			others = 0;
+	int			own = 0;
+
+	sd_store_enter(&scope);
+	rows = sd_drift_rows(NULL);
+	sd_store_leave(&scope);
+	foreach(cell, rows)
+	{
+		SdDriftRow *row = lfirst(cell);
+
+		if (!is_about(row->identity, look->tables))
+		{
+			others++;
+			continue;
+		}
+		own++;
+		add(look, "drift", SD_FINDING_FAILED, psprintf("%s %s, which it changes, is not what the log says", row->kind, row->identity),
+			pstrdup("SELECT * FROM schemadrift.repair_plan();"));
+	}
+	if (others > 0)
+		add(look, "drift", SD_FINDING_WARNING, psprintf("%d other objects are not what the log says", others),
+			pstrdup("SELECT * FROM schemadrift.drift;"));
+	else if (own == 0)
+		add(look, "drift", SD_FINDING_OK, pstrdup("the schema is what the log says"), NULL);
+}
+
+/* Of tables in other tablespaces than the database's. */
+static char *
+place_of(Oid relation)
+{
+	Oid			tablespace = get_rel_tablespace(relation);
+
+	return OidIsValid(tablespace) && tablespace != MyDatabaseTableSpace ?
+		psprintf("%s/pg_tblspc/%u", DataDir, tablespace) : pstrdup(DataDir);
+}
+
+static void
+check_disk(Look *look)
+{
+	int64		needed = 0;
+	int64		least = -1;
+	ListCell   *cell;
+	ListCell   *inner;
+
+	foreach(cell, look->steps)
+		foreach(inner, ((SdStep *) lfirst(cell))->relations)
+		{
+			SdStepRelation *relation = lfirst(inner);
+			struct statvfs disk;
+
+			if (!relation->rewritten)
+				continue;
+			needed += sd_fact_bytes(relation->oid);
+			if (statvfs(place_of(relation->oid), &disk) == 0 && (least < 0 || least > (int64) disk.f_bavail * (int64) disk.f_frsize))
+				least = (int64) disk.f_bavail * (int64) disk.f_frsize;
+		}
+	if (needed == 0)
+		add(look, "disk", SD_FINDING_OK, pstrdup("no table with rows is rewritten"), NULL);
+	else if (least < 0)
+		add(look, "disk", SD_FINDING_UNKNOWN, psprintf("it writes %s anew; how much is free cannot be told", bytes_text(needed)),
+			pstrdup("-- look with df"));
+	else
+		/* as much again of WAL, and indexes */
+		add(look, "disk", least < needed ? SD_FINDING_FAILED : least < 3 * needed ? SD_FINDING_WARNING : SD_FINDING_OK,
+			psprintf("it writes %s anew, and as much WAL; %s is free", bytes_text(needed), bytes_text(least)),
+			least < 3 * needed ? pstrdup("-- make room, or take the safer form: SELECT * FROM schemadrift.analyze(...)") : NULL);
+}
+
+static void
+check_region(Look *look)
+{
+	SdHere	   *here = sd_here();
+	int64		lag = here->db && here->coordinator ? here->db->lag_ms : -1;
+
+	if (here->db == NULL || !here->coordinator)
+		add(look, "state", SD_FINDING_FAILED, pstrdup("no coordinator runs"), pstrdup("SELECT * FROM schemadrift.status;"));
+	else if (here->db->halted_at > 0)
+		add(look, "state", SD_FINDING_FAILED, psprintf("it is halted before version " INT64_FORMAT, here->db->halted_at),
+			pstrdup("SELECT * FROM schemadrift.status;"));
+	else if (here->applied.version < Max(here->head.version, here->db->heard_head))
+		add(look, "state", SD_FINDING_WARNING, psprintf("version " INT64_FORMAT " of " INT64_FORMAT " is applied", here->applied.version,
+														Max(here->head.version, here->db->heard_head)),
+			psprintf("CALL schemadrift.wait_for(" INT64_FORMAT ");", Max(here->head.version, here->db->heard_head)));
+	else
+		add(look, "state", SD_FINDING_OK, psprintf("version " INT64_FORMAT " is applied, the newest", here->applied.version), NULL);
+
+	if (lag < 0)
+		add(look, "replica lag", SD_FINDING_UNKNOWN, pstrdup("not known, or nothing is replicated"), pstrdup("SELECT * FROM pg_stat_replication;"));
+	else
+		add(look, "replica lag", sd_replication_lag_limit > 0 && lag > sd_replication_lag_limit ? SD_FINDING_WARNING : SD_FINDING_OK,
+			psprintf("replicas and subscribers are " INT64_FORMAT " ms behind", lag),
+			sd_replication_lag_limit > 0 && lag > sd_replication_lag_limit ? pstrdup("SELECT * FROM pg_stat_replication;") : NULL);
+}
+
+/* Whoever watches will see what the change does. */
+static void
+check_metrics(Look *look)
+{
+	SdDatabase *db = sd_shared_mine();
+	TimestampTz at = 0;
+
+	if (db)
+	{
+		LWLockAcquire(&db->lock, LW_SHARED);
+		at = db->metrics_read_at;
+		LWLockRelease(&db->lock);
+	}
+	if (at == 0 || TimestampDifferenceMilliseconds(at, GetCurrentTimestamp()) > METRICS_MS)
+		add(look, "metrics", SD_FINDING_WARNING, pstrdup(at ? "nobody has read view metrics for five minutes" : "nobody has read view metrics since the server's start"),
+			pstrdup("SELECT * FROM schemadrift.metrics; -- by a monitoring system: docs/monitoring"));
+	else
+		add(look, "metrics", SD_FINDING_OK, pstrdup("view metrics is read"), NULL);
+}
+
+List *
+sd_preflight(const char *up, const SdRunAs *run_as, List *needs, bool queries)
+{
+	Look		look = {.up = up, .queries = queries};
+
+	(void) sd_gate_group_mode();
+	check_region(&look);
+	check_metrics(&look);
+	check_author(&look, run_as);
+	check_needs(&look, needs);
+	/* where the role is missing nothing can be looked at with its rights */
+	if (!OidIsValid(get_role_oid(run_as->user, true)) || sd_role_refused(run_as->user))
+		return look.findings;
+	sd_script_work_as(run_as, SD_EXECUTING_ENTRY, analyze, &look);
+	find_targets(&look);
+	check_verdicts(&look);
+	check_holders(&look);
+	check_long(&look);
+	check_prepared(&look);
+	check_drift(&look);
+	check_disk(&look);
+	return look.findings;
+}
