@@ -171,7 +171,7 @@ check_holders(Look *look)
 {
 	static SdStatement statement = {
 		.sql = "SELECT l.pid::text, l.relation::regclass::text, upper(regexp_replace(replace(l.mode, 'Lock', ''), '([a-z])([A-Z])', '\\1 \\2', 'g')), "
-		"coalesce(a.usename, 'nobody'), coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), 0)::bigint, "
+		"coalesce(a.usename::text, 'nobody'), coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), 0)::bigint, "
 		"coalesce(a.state, ''), left(regexp_replace(a.query, '\\s+', ' ', 'g'), 100) "
 		"FROM (SELECT DISTINCT ON (pid, relation) pid, relation, mode FROM pg_locks WHERE locktype = 'relation' AND granted AND relation = ANY ($1) "
 		"AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid() ORDER BY pid, relation, mode) l "
@@ -204,7 +204,7 @@ static void
 check_long(Look *look)
 {
 	static SdStatement statement = {
-		.sql = "SELECT pid::text, coalesce(usename, 'nobody'), extract(epoch FROM clock_timestamp() - xact_start)::bigint, coalesce(state, '') "
+		.sql = "SELECT pid::text, coalesce(usename::text, 'nobody'), extract(epoch FROM clock_timestamp() - xact_start)::bigint, coalesce(state, '') "
 		"FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' "
 		"AND xact_start < clock_timestamp() - make_interval(secs => $1) ORDER BY xact_start LIMIT 5",
 		.nargs = 1, .types = {FLOAT8OID}
@@ -231,7 +231,8 @@ check_prepared(Look *look)
 	static SdStatement statement = {
 		.sql = "SELECT p.gid, p.owner::text, extract(epoch FROM clock_timestamp() - p.prepared)::bigint, "
 		"(SELECT min(l.relation::regclass::text) FROM pg_locks l WHERE l.locktype = 'relation' AND l.pid IS NULL AND l.relation = ANY ($1) "
-		"AND l.virtualtransaction = '-1/' || p.transaction) FROM pg_prepared_xacts p WHERE p.database = current_database() ORDER BY p.prepared LIMIT 10",
+		"AND l.virtualtransaction IN (SELECT t.virtualtransaction FROM pg_locks t WHERE t.locktype = 'transactionid' AND t.pid IS NULL "
+		"AND t.transactionid = p.transaction)) FROM pg_prepared_xacts p WHERE p.database = current_database() ORDER BY p.prepared LIMIT 10",
 		.nargs = 1, .types = {OIDARRAYOID}
 	};
 	SdScope		scope;
