@@ -33,7 +33,7 @@
 #define SD_DETAIL_SIZE		2048	/* one line a region */
 #define SD_MAX_TASKS		8		/* online entries that may be open at one time */
 #define SD_DECISIONS		128		/* newest decisions kept for the view */
-#define SD_VECTOR_TEXT_SIZE		1024	/* text of a version vector; one that is longer is not told */
+#define SD_VECTOR_TEXT_SIZE		4096	/* text of a version vector; one that is longer is not told */
 #define SD_ALERT_SIZE		24		/* the id of an alert: a word */
 
 /* What a region says of itself; column "state" of the views. */
@@ -351,6 +351,12 @@ typedef struct SdDatabase
 	int32		verify_ms;		/* how long the last one took, and ... */
 	int64		verify_objects; /* ... how many objects it looked at; 0: none yet */
 	bool		verify_now;		/* something may have gone past the hooks: the coordinator shall have it looked at */
+
+	/* transactions that are prepared and did such a thing: their commit, whoever does it, calls for that look */
+	bool		prepared_known; /* false: which there were before the server's start nobody has asked yet */
+	TransactionId prepared_before;	/* such a one may have an xid before this; invalid: there is none */
+	uint32		prepared_notes; /* how often one was added */
+	bool		prepared_elsewhere;	/* one of them may be about a role, which other databases name */
 
 	int64		counts[SD_COUNTERS];	/* sd_shared_count_event() */
 

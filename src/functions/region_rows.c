@@ -115,7 +115,7 @@ vector_of(const SdStanding *standing, SdVector *vector)
 	return length > 0 && sd_vector_parse(standing->vector, length, &builder, vector, &at) == SD_VECTOR_OK;
 }
 
-/* How its vector compares with ours: "behind": it contains less.  NULL: one of them is not known. */
+/* How its vector compares with ours: "behind": it contains less.  "unknown": one of them is too long to be told.  NULL: nothing was told. */
 static const char *
 relation_of(const SdHere *here, const SdStanding *standing)
 {
@@ -123,8 +123,10 @@ relation_of(const SdHere *here, const SdStanding *standing)
 	SdVector	theirs;
 	SdVector	ours;
 
-	if (standing == NULL || own == NULL || !vector_of(standing, &theirs) || !vector_of(own, &ours))
+	if (standing == NULL || own == NULL)
 		return NULL;
+	if (!vector_of(standing, &theirs) || !vector_of(own, &ours))
+		return "unknown";
 	return sd_vector_order_name(sd_vector_compare(theirs, ours));
 }
 

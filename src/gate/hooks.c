@@ -717,6 +717,8 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 		case T_TransactionStmt:
 			if (((TransactionStmt *) pstmt->utilityStmt)->kind == TRANS_STMT_PREPARE)
 				sd_capture_refuse_prepare();
+			else if (((TransactionStmt *) pstmt->utilityStmt)->kind == TRANS_STMT_COMMIT_PREPARED)
+				sd_suspect_commit_prepared();
 			break;
 
 		case T_CreatedbStmt:

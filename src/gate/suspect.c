@@ -2,7 +2,9 @@
  * suspect.c: changes of the catalogs that the gate does not look at; see suspect.h.
  *
  * Runs in every backend.  A query that changes nothing pays for one comparison, one that changes rows for one more a table.
- * Takes SdDatabase.lock, after the commit of a transaction that is suspected.
+ * Takes SdDatabase.lock, after the commit of a transaction that is suspected.  One that is prepared is remembered there by its
+ * xid, until the verify worker sees that none so old is prepared any more (worker/verify.c): meanwhile each COMMIT PREPARED is
+ * suspected.  After a start of the server each transaction is that was prepared before it.
  */
 #include "compat.h"
 
@@ -36,6 +38,25 @@ have_looked_at(SdDatabase *db)
 	sd_shared_wake(db);
 }
 
+static void
+remember_prepared(bool elsewhere)
+{
+	SdDatabase *mine = sd_shared_mine();
+	TransactionId xid = GetTopTransactionIdIfAny();
+	TransactionId before;
+
+	if (mine == NULL || !TransactionIdIsValid(xid))
+		return;
+	before = xid;
+	TransactionIdAdvance(before);
+	LWLockAcquire(&mine->lock, LW_EXCLUSIVE);
+	if (!TransactionIdIsValid(mine->prepared_before) || TransactionIdPrecedes(mine->prepared_before, before))
+		mine->prepared_before = before;
+	mine->prepared_notes++;
+	mine->prepared_elsewhere |= elsewhere;
+	LWLockRelease(&mine->lock);
+}
+
 /* Nothing here can fail: it runs in the commit callback.  A slot that no database has is made anew when one takes it. */
 static void
 at_end(XactEvent event, void *arg)
@@ -47,6 +68,8 @@ at_end(XactEvent event, void *arg)
 	(void) arg;
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
+	if (event == XACT_EVENT_PREPARE && (noted || noted_elsewhere))
+		remember_prepared(noted_elsewhere);
 	noted = noted_elsewhere = noted_failed = false;
 	if ((!here && !elsewhere) || event == XACT_EVENT_PREPARE)
 		return;
@@ -85,6 +108,25 @@ void
 sd_suspect_note_elsewhere(void)
 {
 	note(&noted_elsewhere);
+}
+
+void
+sd_suspect_commit_prepared(void)
+{
+	SdDatabase *mine = sd_shared_mine();
+	bool		here;
+	bool		elsewhere;
+
+	if (mine == NULL)
+		return;
+	LWLockAcquire(&mine->lock, LW_SHARED);
+	here = !mine->prepared_known || TransactionIdIsValid(mine->prepared_before);
+	elsewhere = here && (!mine->prepared_known || mine->prepared_elsewhere);
+	LWLockRelease(&mine->lock);
+	if (here)
+		sd_suspect_note();
+	if (elsewhere)
+		sd_suspect_note_elsewhere();
 }
 
 void

@@ -20,6 +20,9 @@ extern void sd_suspect_note_failed(void);
 /* It changed what the schemas of this server's other databases name: a role. */
 extern void sd_suspect_note_elsewhere(void);
 
+/* A transaction is about to be committed that was prepared, by whomever. */
+extern void sd_suspect_commit_prepared(void);
+
 /* An access to an object outside of any statement that the gate looks at. */
 extern void sd_suspect_object(Oid class_id, Oid object_id);
 

@@ -41,7 +41,9 @@ COMMENT ON TABLE schemadrift_store.said IS
 	'objects of the version at which this region is halted with SD008, as the entry says they are; else empty';
 COMMENT ON COLUMN schemadrift_store.said.definition IS 'canonical definition, as a region that has it so told; null: none has yet';
 
--- table bypass is of the first released version
+-- tables object and bypass are of the first released version; not unique: two objects may change names in one transaction
+CREATE INDEX object_name ON schemadrift_store.object (kind, identity);
+
 ALTER TABLE schemadrift_store.bypass ADD COLUMN settled timestamptz;
 COMMENT ON COLUMN schemadrift_store.bypass.settled IS
 	'since when nothing of it is left: taken back, adopted by the log, or overwritten; null: it is part of this region''s schema';

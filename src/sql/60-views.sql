@@ -54,7 +54,7 @@ COMMENT ON VIEW schemadrift.regions IS 'the regions of the group, as this one kn
 COMMENT ON COLUMN schemadrift.regions.region IS 'name of the region';
 COMMENT ON COLUMN schemadrift.regions.role IS 'voter, observer or witness';
 COMMENT ON COLUMN schemadrift.regions.relation IS
-	'its version vector compared with ours: equal, behind (it contains less), ahead, concurrent (each contains something that the other does not); null: not known';
+	'its version vector compared with ours: equal, behind (it contains less), ahead, concurrent (each contains something that the other does not), unknown (a vector is too long to be told); null: not known';
 COMMENT ON COLUMN schemadrift.regions.in_sync IS
 	'true: at the newest version known here, no object is otherwise than the log says, and the log means the same there as here; null: not known now';
 COMMENT ON COLUMN schemadrift.regions.confidence IS

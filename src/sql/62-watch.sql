@@ -26,7 +26,7 @@ CREATE VIEW schemadrift.version_vectors AS
 COMMENT ON VIEW schemadrift.version_vectors IS 'which schema events each region''s schema contains, as it told';
 COMMENT ON COLUMN schemadrift.version_vectors.region IS 'name of the region';
 COMMENT ON COLUMN schemadrift.version_vectors.relation IS
-	'compared with this region: equal, behind (it contains less), ahead, concurrent (each contains something that the other does not); null: not known';
+	'compared with this region: equal, behind (it contains less), ahead, concurrent (each contains something that the other does not), unknown (a vector is too long to be told); null: not known';
 COMMENT ON COLUMN schemadrift.version_vectors.vector IS
 	'of each origin (region, ~n: its n-th incarnation) how many events: versions of the log, and its own changes outside of it';
 COMMENT ON COLUMN schemadrift.version_vectors.applied_version IS 'version that its schema has followed the log to';

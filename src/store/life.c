@@ -391,3 +391,16 @@ sd_old_prepared(char **remedy)
 	return psprintf("prepared transaction %.60s of role %.60s, from %s, is older than this region: a schema change in it would be made here alone",
 					sd_store_text(0, 1), sd_store_text(0, 2), sd_store_text(0, 3));
 }
+
+bool
+sd_prepared_before(TransactionId xid)
+{
+	static SdStatement statement = {
+		.sql = "SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database() AND age(transaction) > age($1))",
+		.nargs = 1, .types = {XIDOID}
+	};
+	bool		isnull;
+
+	sd_store_run(&statement, (Datum[]) {TransactionIdGetDatum(xid)}, NULL, 1);
+	return DatumGetBool(sd_store_value(0, 1, &isnull));
+}

@@ -97,4 +97,7 @@ extern int64 sd_log_damaged(void);
 /* A prepared transaction that is older than this region's membership: a sentence; NULL: there is none. */
 extern char *sd_old_prepared(char **remedy);
 
+/* Is a transaction of this database prepared whose xid is older than this one? */
+extern bool sd_prepared_before(TransactionId xid);
+
 #endif							/* SD_STORE_LIFE_H */

@@ -75,9 +75,12 @@ sd_objects_find(const Oid *classids, const Oid *objids, int n, int *n_found)
 SdObjectRow *
 sd_objects_named(List *kinds, List *identities, int *n_found)
 {
+	/* as above; DISTINCT: a name that is asked for twice is found once */
 	static SdStatement statement = {
-		.sql = "SELECT classid, objid, kind, identity, hash, names FROM schemadrift_store.object"
-		" WHERE (kind, identity) IN (SELECT * FROM unnest($1, $2))",
+		.sql = "SELECT o.classid, o.objid, o.kind, o.identity, o.hash, o.names"
+		" FROM (SELECT DISTINCT * FROM unnest($1, $2) AS n (kind, identity)) AS k,"
+		" LATERAL (SELECT * FROM schemadrift_store.object s WHERE s.kind = k.kind COLLATE \"C\""
+		" AND s.identity = k.identity COLLATE \"C\" OFFSET 0) AS o",
 		.nargs = 2, .types = {TEXTARRAYOID, TEXTARRAYOID}
 	};
 	Datum		values[] = {sd_row_texts(kinds), sd_row_texts(identities)};

@@ -10,6 +10,7 @@
  */
 #include "compat.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "commands/dbcommands.h"
 #include "common/pg_prng.h"
@@ -25,6 +26,7 @@
 #include "progress.h"
 #include "settings.h"
 #include "store/drift.h"
+#include "store/life.h"
 #include "store/vote.h"
 #include "worker/coordinator.h"
 #include "worker/worker.h"
@@ -38,8 +40,39 @@
 
 extern PGDLLEXPORT void sd_verify_main(Datum main_arg);
 
+/* Transactions whose COMMIT PREPARED calls for another look (gate/suspect.c). */
+static void
+look_at_prepared(SdDatabase *db)
+{
+	TransactionId before;
+	uint32		notes;
+	bool		gone;
+
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	if (!db->prepared_known)
+	{
+		/* all that there are, and have been; they may be about roles */
+		db->prepared_known = true;
+		db->prepared_before = ReadNextTransactionId();
+		db->prepared_elsewhere = true;
+	}
+	before = db->prepared_before;
+	notes = db->prepared_notes;
+	LWLockRelease(&db->lock);
+	if (!TransactionIdIsValid(before))
+		return;
+	gone = !sd_prepared_before(before);
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	if (gone && db->prepared_notes == notes)
+	{
+		db->prepared_before = InvalidTransactionId;
+		db->prepared_elsewhere = false;
+	}
+	LWLockRelease(&db->lock);
+}
+
 static int64
-look(SdTouched *set, int *n)
+look(SdDatabase *db, SdTouched *set, int *n)
 {
 	SdScope		scope;
 	int64		objects;
@@ -48,6 +81,8 @@ look(SdTouched *set, int *n)
 	StartTransactionCommand();
 	pgstat_report_activity(STATE_RUNNING, "comparing the schema with its digests");
 	sd_store_enter(&scope);
+	/* first: what is committed after this look at them calls for the next one */
+	look_at_prepared(db);
 	objects = sd_drift_kept() ? sd_drift_suspect(set, n) : 0;
 	sd_store_leave(&scope);
 	CommitTransactionCommand();
@@ -93,7 +128,7 @@ sd_verify_main(Datum main_arg)
 	PG_TRY();
 	{
 		int			n;
-		int64		objects = look(set, &n);
+		int64		objects = look(db, set, &n);
 
 		if (n > 0)
 			settle(set);
