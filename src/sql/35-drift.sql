@@ -41,8 +41,8 @@ COMMENT ON TABLE schemadrift_store.said IS
 	'objects of the version at which this region is halted with SD008, as the entry says they are; else empty';
 COMMENT ON COLUMN schemadrift_store.said.definition IS 'canonical definition, as a region that has it so told; null: none has yet';
 
--- tables object and bypass are of the first released version; not unique: two objects may change names in one transaction
-CREATE INDEX object_name ON schemadrift_store.object (kind, identity);
+-- tables object and bypass are of the first released version; hash: a function's identity may be longer than a btree takes
+CREATE INDEX object_identity ON schemadrift_store.object USING hash (identity);
 
 ALTER TABLE schemadrift_store.bypass ADD COLUMN settled timestamptz;
 COMMENT ON COLUMN schemadrift_store.bypass.settled IS
