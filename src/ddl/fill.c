@@ -68,10 +68,13 @@ has_rows(Oid relation)
 static bool
 any_has_rows(Oid relation)
 {
-	List	   *relations = find_all_inheritors(relation, AccessShareLock, NULL);
+	List	   *relations;
 	bool		found = false;
 	ListCell   *cell;
 
+	/* that of the first one is the caller's business there */
+	LockRelationOid(relation, AccessShareLock);
+	relations = find_all_inheritors(relation, AccessShareLock, NULL);
 	foreach(cell, relations)
 		found = found || has_rows(lfirst_oid(cell));
 	foreach(cell, relations)
@@ -153,7 +156,7 @@ is_serial(TypeName *type)
 
 /* As ALTER TABLE does it: the default that is given, else the type's, which may be a domain's. */
 static Fill
-fill_of_column(ColumnDef *column)
+fill_of_column(ColumnDef *column, const char *source)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	Node	   *given = column->raw_default;
@@ -175,6 +178,7 @@ fill_of_column(ColumnDef *column)
 		if (constraint->contype == CONSTR_DEFAULT)
 			given = constraint->raw_expr;
 	}
+	pstate->p_sourcetext = source;
 	typenameTypeIdAndMod(pstate, column->typeName, &type, &typmod);
 	cooked = given ? cookDefault(pstate, copyObject(given), type, typmod, column->colname, '\0') : get_typdefault(type);
 	free_parsestate(pstate);
@@ -182,7 +186,7 @@ fill_of_column(ColumnDef *column)
 }
 
 static Fill
-fill_of_command(Oid relation, AlterTableCmd *command)
+fill_of_command(Oid relation, AlterTableCmd *command, const char *source)
 {
 	ColumnDef  *column = (ColumnDef *) command->def;
 
@@ -191,7 +195,7 @@ fill_of_command(Oid relation, AlterTableCmd *command)
 		case AT_AddColumn:
 			if (command->missing_ok && get_attnum(relation, column->colname) != InvalidAttrNumber)
 				return FILL_EQUAL;
-			return fill_of_column(column);
+			return fill_of_column(column, source);
 		case AT_AlterColumnType:	/* USING */
 			return sd_moment_in_expression(column->raw_default) ? FILL_EACH : FILL_EQUAL;
 		default:
@@ -200,7 +204,7 @@ fill_of_command(Oid relation, AlterTableCmd *command)
 }
 
 const char *
-sd_fill_reason(Node *stmt, const char **hint)
+sd_fill_reason(Node *stmt, const char *source, const char **hint)
 {
 	AlterTableStmt *alter = (AlterTableStmt *) stmt;
 	Fill		worst = FILL_EQUAL;
@@ -216,7 +220,7 @@ sd_fill_reason(Node *stmt, const char **hint)
 	foreach(cell, alter->cmds)
 	{
 		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
-		Fill		fill = fill_of_command(relation, command);
+		Fill		fill = fill_of_command(relation, command, source);
 
 		if (fill <= worst)
 			continue;

@@ -9,8 +9,8 @@
 /*
  * Why this statement, which is about to run, would leave other rows in other regions, a sentence, and what to write instead; NULL if it
  * would not.  Locks the table for reading for as long as it looks.  A statement that is wrong in itself may fail here with
- * PostgreSQL's error.
+ * PostgreSQL's error, at its place in source.
  */
-extern const char *sd_fill_reason(Node *stmt, const char **hint);
+extern const char *sd_fill_reason(Node *stmt, const char *source, const char **hint);
 
 #endif							/* SD_DDL_FILL_H */

@@ -445,11 +445,11 @@ was_temporary(Node *stmt, const SdRunning *statement)
 
 /* What would write other values into the same rows in each region. */
 static void
-refuse_fill(Node *stmt, CommandTag tag)
+refuse_fill(Node *stmt, const char *source, CommandTag tag)
 {
 	SdVerdict	verdict = {.class = SD_CLASS_REFUSED,.tag = tag};
 
-	verdict.reason = sd_fill_reason(stmt, &verdict.hint);
+	verdict.reason = sd_fill_reason(stmt, source, &verdict.hint);
 	if (verdict.reason)
 		sd_classify_refuse(&verdict);
 }
@@ -493,7 +493,7 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	if (script || mode == SD_MODE_COORDINATE)
 	{
 		sd_online_refuse_statement(stmt);
-		refuse_fill(stmt, verdict->tag);
+		refuse_fill(stmt, u->query_string, verdict->tag);
 	}
 	noop = sd_classify_noop(stmt);
 	sd_touched_statement(sd_capture_touched(), stmt);
