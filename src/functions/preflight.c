@@ -112,7 +112,8 @@ put_answer(FunctionCallInfo fcinfo, const SdAsked *asked)
 		put(fcinfo, asked->region, "reach", SD_FINDING_FAILED, psprintf("not reached: %s", asked->unreached), "SELECT * FROM schemadrift.regions;");
 	else if (asked->error)
 		put(fcinfo, asked->region, "reach", SD_FINDING_FAILED,
-			psprintf("not reached: %s%s%s", asked->error->message, asked->error->detail ? ": " : "", asked->error->detail ? asked->error->detail : ""),
+			psprintf("%s%s%s%s", ERRCODE_TO_CATEGORY(asked->error->sqlerrcode) == ERRCODE_CONNECTION_EXCEPTION ? "not reached: " : "it did not look: ",
+					 asked->error->message, asked->error->detail ? ": " : "", asked->error->detail ? asked->error->detail : ""),
 			asked->error->hint ? asked->error->hint : "SELECT * FROM schemadrift.regions;");
 	else if (PQnfields(asked->answer) != OUT_COLUMNS)
 		put(fcinfo, asked->region, "reach", SD_FINDING_UNKNOWN, "it answered with nonsense", "-- bring it to the same version of schemadrift");
