@@ -197,6 +197,103 @@ ROLLBACK TO s;
 SELECT schemadrift.apply('b4', 'CREATE TABLE app.b4 ()', options => '{"barrier": 1}');
 ROLLBACK;
 
+-- what analysis says: unsafe refuses in apply(), warns of plain DDL
+CREATE TABLE app.judged (id int PRIMARY KEY, what text);
+INSERT INTO app.judged VALUES (1, 'x');
+SELECT * FROM public.refusal($$SELECT schemadrift.apply('j1', 'CREATE TABLE app.fine (); ALTER TABLE app.judged ADD COLUMN n serial')$$) \gx
+SELECT to_regclass('app.fine') IS NULL AS nothing_ran;
+\set VERBOSITY default
+ALTER TABLE app.judged ADD COLUMN n serial;
+\set VERBOSITY terse
+ALTER TABLE app.judged DROP COLUMN n;
+-- not of what the server refuses, nor of a table that the transaction itself made, nor of one that the script makes
+SELECT code FROM public.refusal($$SELECT schemadrift.apply('j2', 'ALTER TABLE app.judged ADD COLUMN id int')$$);
+BEGIN;
+CREATE TABLE app.new_one (id int);
+ALTER TABLE app.new_one ADD COLUMN n serial;
+ROLLBACK;
+SELECT schemadrift.apply('j3', 'CREATE TABLE app.new_one (id int); ALTER TABLE app.new_one ADD COLUMN n serial') > 0;
+-- allow
+SELECT schemadrift.apply('j4', 'CREATE TABLE app.x ()', options => '{"allow": "A7"}');
+SELECT schemadrift.apply('j4', 'CREATE TABLE app.x ()', options => '{"allow": [7]}');
+SELECT schemadrift.apply('j4', 'CREATE TABLE app.x ()', options => '{"allow": {"A7": null}}');
+SELECT schemadrift.apply('j4', 'CREATE TABLE app.x ()', options => '{"allow": ["A7", "A777"]}');
+SELECT code FROM public.refusal($$SELECT schemadrift.apply('j4', 'ALTER TABLE app.judged ADD COLUMN n serial', options => '{"allow": ["A8"]}')$$);
+SELECT schemadrift.apply('j4', 'ALTER TABLE app.judged ADD COLUMN n serial', options => '{"allow": ["A7"]}') > 0;
+SELECT schemadrift.apply('j5', 'ALTER TABLE app.judged ADD COLUMN m serial', options => '{"allow": {"A7": "an empty table"}}') > 0;
+SELECT kind, subject, outcome, replace(reason, session_user, 'ME') AS reason FROM schemadrift.decisions WHERE kind = 'exception' ORDER BY at;
+-- each rule of a statement has to be allowed
+SET schemadrift.large_table = 0;
+SELECT * FROM public.refusal($$SELECT schemadrift.apply('j6', 'ALTER TABLE app.judged ALTER id TYPE bigint, ADD COLUMN o serial', options => '{"allow": ["A7"]}')$$) \gx
+RESET schemadrift.large_table;
+-- exceptions: by rule, objects, time
+SELECT schemadrift.set_policy('{"exceptions": [{"rule": "A7"}]}');
+SELECT schemadrift.set_policy('{"exceptions": [{"rule": "A7", "reason": "x", "objects": ["judged"]}]}');
+SELECT schemadrift.set_policy('{"exceptions": [{"rule": "A7", "reason": "x", "why": "y"}]}');
+SELECT schemadrift.set_policy('{"exceptions": [{"rule": "A777", "reason": "x"}]}');
+SELECT schemadrift.set_policy('{"exceptions": [{"rule": "A7", "objects": ["app.other*"], "reason": "elsewhere"}, {"rule": "A7", "until": "2001-01-01", "reason": "over"}]}') > 0;
+SELECT code FROM public.refusal($$SELECT schemadrift.apply('j7', 'ALTER TABLE app.judged ADD COLUMN o serial')$$);
+SELECT schemadrift.set_policy('{"exceptions": [{"rule": "A7", "objects": ["app.jud*"], "until": "2999-01-01 00:00+00", "reason": "small"}]}') > 0;
+SELECT value FROM schemadrift.policy WHERE key = 'exceptions';
+SELECT schemadrift.apply('j7', 'ALTER TABLE app.judged ADD COLUMN o serial') > 0;
+ALTER TABLE app.judged ADD COLUMN p serial;
+SELECT subject, replace(reason, session_user, 'ME') AS reason FROM schemadrift.decisions WHERE kind = 'exception' ORDER BY at DESC LIMIT 2;
+SELECT schemadrift.set_policy('{"exceptions": null}') > 0;
+-- by way, and for caution
+SELECT schemadrift.set_policy('{"on_unsafe": "never"}');
+SELECT schemadrift.set_policy('{"on_unsafe": {}}');
+SELECT schemadrift.set_policy('{"on_unsafe": {"apply": "warn", "psql": "warn"}}');
+SELECT schemadrift.set_policy('{"on_unsafe": {"plain": "refuse", "apply": "warn"}}') > 0;
+SELECT * FROM public.refusal('ALTER TABLE app.judged ADD COLUMN q serial') \gx
+SELECT schemadrift.apply('j8', 'ALTER TABLE app.judged ADD COLUMN q serial') > 0;
+SELECT schemadrift.set_policy('{"on_unsafe": "pass", "on_caution": {"apply": "refuse"}}') > 0;
+ALTER TABLE app.judged ADD COLUMN r serial;
+ALTER TABLE app.judged DROP COLUMN r;
+SELECT * FROM public.refusal($$SELECT schemadrift.apply('j9', 'ALTER TABLE app.judged DROP COLUMN q')$$) \gx
+SELECT schemadrift.apply('j9', 'ALTER TABLE app.judged DROP COLUMN q', 'ALTER TABLE app.judged ADD COLUMN q int', '{"allow": ["B1"]}') > 0;
+-- taking back is not judged
+SELECT schemadrift.set_policy('{"on_unsafe": "refuse", "on_caution": "refuse"}') > 0;
+SELECT schemadrift.revert('j9') > 0;
+SELECT schemadrift.set_policy('{"on_unsafe": null, "on_caution": null}') > 0;
+-- nor is anything in mode observe or off
+SET schemadrift.ddl_mode = 'off';
+ALTER TABLE app.judged ADD COLUMN s serial;
+ALTER TABLE app.judged DROP COLUMN s;
+RESET schemadrift.ddl_mode;
+
+-- barriers: what forbids or takes away waits; an explicit one stays
+SELECT schemadrift.set_policy('{"barriers": "yes"}');
+SELECT schemadrift.set_policy('{"barriers": "gate"}') > 0;
+SELECT schemadrift.apply('g1', 'ALTER TABLE app.judged ADD COLUMN t int') > 0;
+SELECT schemadrift.apply('g2', 'ALTER TABLE app.judged DROP COLUMN t') > 0;
+SELECT schemadrift.apply('g3', 'ALTER TABLE app.judged DROP COLUMN p', options => '{"barrier": 1}') > 0;
+SELECT code, message FROM public.refusal($$SELECT schemadrift.apply('g4', 'ALTER TABLE app.judged DROP COLUMN o', options => '{"barrier": 9999}')$$);
+SELECT schemadrift.apply('g5', 'CREATE TABLE app.g5 (id int); ALTER TABLE app.g5 DROP COLUMN id', options => '{"barrier": 1}') > 0;
+SELECT name, CASE barrier WHEN version - 1 THEN 'the version before' ELSE barrier::text END AS barrier FROM schemadrift_store.log WHERE name ~ '^g[0-9]' ORDER BY version;
+ALTER TABLE app.judged DROP COLUMN o;
+SELECT barrier = version - 1 AS plain FROM schemadrift_store.log ORDER BY version DESC LIMIT 1;
+BEGIN;
+CREATE TABLE app.g6 (id int);
+SELECT * FROM public.refusal('ALTER TABLE app.judged DROP COLUMN m') \gx
+ROLLBACK;
+SELECT schemadrift.set_policy('{"barriers": null}') > 0;
+
+-- max_lock_wait: the shorter one counts
+SELECT schemadrift.set_policy('{"max_lock_wait": "never"}');
+SELECT schemadrift.set_policy('{"max_lock_wait": "2 s"}') > 0;
+CREATE FUNCTION app.told() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE WARNING 'lock_timeout is %', current_setting('lock_timeout'); END$$;
+CREATE EVENT TRIGGER told ON ddl_command_start EXECUTE FUNCTION app.told();
+CREATE TABLE app.w1 ();
+SELECT schemadrift.apply('w2', 'CREATE TABLE app.w2 ()') > 0;
+SET lock_timeout = '1s';
+CREATE TABLE app.w3 ();
+SET lock_timeout = '1min';
+SELECT schemadrift.apply('w4', 'CREATE TABLE app.w4 ()') > 0;
+SHOW lock_timeout;
+RESET lock_timeout;
+DROP EVENT TRIGGER told;
+SELECT schemadrift.set_policy('{"max_lock_wait": null}') > 0;
+
 -- allowed_roles, of the region where the change is made
 CREATE ROLE regress_super SUPERUSER;
 CREATE ROLE regress_plain;

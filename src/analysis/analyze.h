@@ -58,6 +58,8 @@ typedef struct SdStep
 	SdStepVerdict verdict;
 	const char *rule;			/* the worst */
 	List	   *rules;			/* of char *: all of them */
+	List	   *unsafe;			/* of char *: those that make it unsafe by themselves */
+	List	   *caution;		/* ... a case for caution */
 	char	   *why;			/* NULL: nothing to say */
 	char	   *safer;			/* statements to run instead; NULL: it needs none, or there are none */
 } SdStep;

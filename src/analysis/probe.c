@@ -188,8 +188,8 @@ sd_probe(SdThing *table, AlterTableCmd *command, SdProbe *probe)
 		FlushErrorState();
 	}
 	PG_END_TRY();
-	sd_probing = false;
 	RollbackAndReleaseCurrentSubTransaction();
+	sd_probing = false;
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	/* nothing temporary was left, so that the transaction may still be prepared */

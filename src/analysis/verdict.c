@@ -390,6 +390,19 @@ merge_undo(SdStep *step, const SdRule *rule, const SdMatch *match, SdRuleUndo *w
 	step->reversible = match->harmless ? "nothing to undo" : match->lossless ? "lossless" : rule->undo;
 }
 
+static List *
+add_text(List *list, const char *text)
+{
+	ListCell   *cell;
+
+	foreach(cell, list)
+	{
+		if (strcmp(lfirst(cell), text) == 0)
+			return list;
+	}
+	return lappend(list, unconstify(char *, text));
+}
+
 static void
 judge_matches(Judgement *j)
 {
@@ -416,6 +429,10 @@ judge_matches(Judgement *j)
 		merge_answers(j->step, rule, match);
 		merge_undo(j->step, rule, match, &undo);
 		verdict = judge_match(j, rule, match);
+		if (verdict == SD_STEP_UNSAFE)
+			j->step->unsafe = add_text(j->step->unsafe, rule->id);
+		else if (verdict == SD_STEP_CAUTION)
+			j->step->caution = add_text(j->step->caution, rule->id);
 		if (j->worst == NULL || verdict > j->worst_verdict)
 		{
 			j->worst = match;
@@ -575,5 +592,8 @@ sd_verdict(const SdForm *form, const SdVerdict *class, SdStep *step)
 		if (safer)
 			step->safer = safer;
 	}
+	/* by what no row says: it takes more than it names, or has no row */
+	if (step->verdict == SD_STEP_CAUTION && step->caution == NIL)
+		step->caution = list_make1(unconstify(char *, step->rule));
 	explain(&j, class);
 }

@@ -93,6 +93,56 @@ check_barrier(Jsonb *value)
 	(void) parse_barrier(value, -1);
 }
 
+static SdAllowed *
+make_allowed(const JsonbValue *rule, const JsonbValue *reason)
+{
+	SdAllowed  *allowed = palloc0(sizeof(SdAllowed));
+
+	allowed->rule = pnstrdup(rule->val.string.val, rule->val.string.len);
+	if (reason)
+		allowed->reason = pnstrdup(reason->val.string.val, reason->val.string.len);
+	return allowed;
+}
+
+/* Rules, or an object of rules with reasons; false: neither. */
+static bool
+parse_allowed(Jsonb *value, List **allowed)
+{
+	bool		reasons = JB_ROOT_IS_OBJECT(value);
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	item;
+	JsonbValue	reason;
+
+	*allowed = NIL;
+	if (JB_ROOT_IS_SCALAR(value))
+		return false;
+	iterator = JsonbIteratorInit(&value->root);
+	while ((token = JsonbIteratorNext(&iterator, &item, true)) != WJB_DONE)
+	{
+		if (token != WJB_KEY && token != WJB_ELEM)
+			continue;
+		if (item.type != jbvString)
+			return false;
+		if (reasons && (JsonbIteratorNext(&iterator, &reason, true) != WJB_VALUE || reason.type != jbvString))
+			return false;
+		*allowed = lappend(*allowed, make_allowed(&item, reasons ? &reason : NULL));
+	}
+	return true;
+}
+
+static void
+check_allow(Jsonb *value)
+{
+	List	   *allowed;
+
+	if (!parse_allowed(value, &allowed))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"allow\" must be an array of rules, or an object of rules with a reason each"),
+				 errhint("For example {\"allow\": [\"C8\"]} or {\"allow\": {\"C8\": \"nobody uses the table at night\"}}.")));
+}
+
 /* ---- options ---- */
 
 /* One row an option.  check: an error unless the value, which is not null, is one of this option's. */
@@ -104,7 +154,7 @@ static const struct
 	{"timeout", check_timeout},
 	{"require", check_require},
 	{"barrier", check_barrier},
-	{"allow", NULL},
+	{"allow", check_allow},
 	{"feature", NULL},
 };
 
@@ -171,6 +221,17 @@ sd_options_timeout_ms(Jsonb *options)
 	Jsonb	   *value = options ? sd_json_object(options, "timeout") : NULL;
 
 	return value ? timeout_ms(value) : 0;
+}
+
+List *
+sd_options_allowed(Jsonb *options)
+{
+	Jsonb	   *value = options ? sd_json_object(options, "allow") : NULL;
+	List	   *allowed = NIL;
+
+	if (value)
+		(void) parse_allowed(value, &allowed);
+	return allowed;
 }
 
 List *

@@ -16,6 +16,15 @@ extern List *sd_options_needs(Jsonb *options);
 /* "barrier": the version that every serving region must have applied before; 0: none.  previous: the newest one. */
 extern int64 sd_options_barrier(Jsonb *options, int64 previous);
 
+/* "allow": rules of analysis that do not count for this migration. */
+typedef struct SdAllowed
+{
+	char	   *rule;
+	char	   *reason;			/* NULL: none was given */
+} SdAllowed;
+
+extern List *sd_options_allowed(Jsonb *options);	/* of SdAllowed */
+
 /*
  * "timeout": the longest that the migration's text may run, in each region; 0: none.  Armed by the same clock as
  * statement_timeout, which a longer one does not weaken.

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "ddl/history_rows.h"
 #include "ddl/options.h"
@@ -17,6 +18,7 @@
 #include "errors.h"
 #include "functions/change.h"
 #include "gate/change.h"
+#include "gate/judge.h"
 #include "gate/mode.h"
 #include "gate/policy.h"
 #include "settings.h"
@@ -206,9 +208,11 @@ sd_apply(PG_FUNCTION_ARGS)
 	SdScriptArgs args;
 	SdScript   *script;
 	SdRunAs    *run_as;
+	SdJudged	judged;
 	SdTimeLimit limit;
 	CommandId	from;
 	int64		version;
+	int			nest_level;
 
 	sd_change_script_args(fcinfo, name, &args);
 	sd_change_require("apply");
@@ -223,10 +227,12 @@ sd_apply(PG_FUNCTION_ARGS)
 	run_as = sd_capture_run_as();
 	sd_gate_require_allowed_run_as(run_as);
 	sd_gate_check_text(args.up);
+	sd_gate_judge(&judged, name, args.up, args.options);
 
 	sd_change_set_subject(name);
 	sd_capture_begin_script();
-	sd_change_begin(list_concat(sd_change_needs(sd_script_needs(script), run_as), sd_options_needs(args.options)));
+	sd_change_begin(list_concat(sd_change_needs(sd_script_needs(script), run_as),
+								list_concat(sd_options_needs(args.options), sd_gate_judged_needs(&judged))));
 	/* the log may have grown while we waited for the grant */
 	version = sd_change_already_there(name, args.up);
 	if (version > 0)
@@ -234,12 +240,16 @@ sd_apply(PG_FUNCTION_ARGS)
 	/* ... and another policy may have come with it; none can any more */
 	sd_change_require("apply");
 	sd_gate_require_down(args.down, false);
-	sd_change_set_barrier(sd_options_barrier(args.options, sd_change_version() - 1));
+	sd_gate_judge_granted(&judged);
+	sd_change_set_barrier(sd_gate_judged_barrier(&judged, sd_options_barrier(args.options, sd_change_version() - 1)));
 	sd_change_notice();
 
 	limit = sd_time_limit_start(sd_options_timeout_ms(args.options));
 	from = sd_history_text_begin();
+	nest_level = sd_gate_limit_lock_wait();
 	sd_script_run(script, SD_EXECUTING_SCRIPT);
+	if (nest_level > 0)
+		AtEOXact_GUC(true, nest_level);
 	sd_history_text_end(from);
 	sd_time_limit_end(&limit);
 

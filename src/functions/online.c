@@ -20,6 +20,7 @@
 #include "errors.h"
 #include "functions/change.h"
 #include "gate/change.h"
+#include "gate/judge.h"
 #include "gate/online.h"
 #include "gate/policy.h"
 #include "online_regions.h"
@@ -51,6 +52,7 @@ sd_apply_online(PG_FUNCTION_ARGS)
 	SdRunAs    *run_as;
 	List	   *steps;
 	List	   *relations = NIL;
+	SdJudged	judged;
 	int64		version;
 
 	sd_change_require_top_call(fcinfo, "schemadrift.apply_online()");
@@ -67,9 +69,11 @@ sd_apply_online(PG_FUNCTION_ARGS)
 		run_as = sd_capture_run_as();
 		sd_gate_require_allowed_run_as(run_as);
 		sd_gate_check_text(args.up);
+		sd_gate_judge(&judged, name, args.up, args.options);
 		sd_change_set_subject(name);
 		sd_capture_begin_script();
-		sd_change_begin(list_concat(sd_change_needs(sd_script_needs(script), run_as), sd_options_needs(args.options)));
+		sd_change_begin(list_concat(sd_change_needs(sd_script_needs(script), run_as),
+									list_concat(sd_options_needs(args.options), sd_gate_judged_needs(&judged))));
 		/* the log may have grown while we waited for the grant */
 		version = sd_change_already_there(name, args.up);
 		if (version == 0)
@@ -78,7 +82,8 @@ sd_apply_online(PG_FUNCTION_ARGS)
 			sd_change_require("apply_online");
 			sd_gate_require_down(args.down, false);
 			sd_gate_check_text(args.up);
-			sd_change_set_barrier(sd_options_barrier(args.options, sd_change_version() - 1));
+			sd_gate_judge_granted(&judged);
+			sd_change_set_barrier(sd_gate_judged_barrier(&judged, sd_options_barrier(args.options, sd_change_version() - 1)));
 			steps = sd_online_steps(script, &relations);
 			sd_online_describe(name, args.up, args.down, args.options, 0, steps, relations, run_as);
 			sd_change_notice();

@@ -17,6 +17,7 @@
 #include "errors.h"
 #include "functions/group.h"
 #include "gate/change.h"
+#include "gate/judge.h"
 #include "store/policy.h"
 
 PG_FUNCTION_INFO_V1(sd_set_policy);
@@ -177,6 +178,28 @@ check_lock(Jsonb *changes)
 				 errhint("null takes a lock back.")));
 }
 
+/* A rule that there is not would never except anything. */
+static void
+check_exceptions(Jsonb *changes)
+{
+	Jsonb	   *wanted = sd_json_object(changes, "exceptions");
+	SdPolicy	policy;
+	ListCell   *lc;
+
+	if (wanted == NULL || !sd_policy_legal(sd_policy_key("exceptions"), wanted, &policy))
+		return;
+	foreach(lc, policy.exceptions)
+	{
+		SdException *exception = lfirst(lc);
+
+		if (!sd_gate_is_rule(exception->rule))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("policy \"exceptions\" names rule \"%s\", which there is not", exception->rule),
+					 errhint("SELECT rule, form FROM schemadrift.compatibility_matrix.")));
+	}
+}
+
 /* The policy in force, in the current context; NULL: none.  False: no member of a group. */
 static bool
 read_policy(Jsonb **policy)
@@ -244,6 +267,7 @@ sd_set_policy(PG_FUNCTION_ARGS)
 	sd_group_check_session("set_policy");
 	check_changes(changes);
 	check_lock(changes);
+	check_exceptions(changes);
 	sd_group_require(&self, &members);
 	sd_group_begin("set_policy", "set_policy");
 

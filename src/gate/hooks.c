@@ -53,6 +53,7 @@
 #include "gate/history.h"
 #include "gate/hooks.h"
 #include "gate/internal.h"
+#include "gate/judge.h"
 #include "gate/mode.h"
 #include "gate/online.h"
 #include "gate/policy.h"
@@ -395,14 +396,28 @@ let_go_of_snapshot(ProcessUtilityContext context)
 	return true;
 }
 
+/* The group has agreed to this transaction without one. */
+static void
+refuse_late_barrier(const SdJudged *judged, const SdCommand *command)
+{
+	if (judged->tightens && sd_change.barrier < sd_change.version - 1)
+		ereport(ERROR,
+				(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
+				 errmsg("%s is refused: it has to wait for every serving region, which comes too late in this transaction", command->tag),
+				 errdetail("It forbids or takes away something, and the transaction has begun to change the schema without a barrier.\n%s",
+						   sd_policy_says(sd_gate_policy(), "barriers")),
+				 errhint("Run it in a transaction of its own, or all of it by schemadrift.apply().")));
+}
+
 /*
  * Ask for the promise, once, and for names that this transaction has not asked for yet.  True: this was the grant.
  */
 static bool
-begin_change(Node *stmt, const SdCommand *command, ProcessUtilityContext context)
+begin_change(Node *stmt, const SdCommand *command, const SdJudged *judged, ProcessUtilityContext context)
 {
 	List	   *needs = sd_classify_needs(stmt);
 	bool		first = !sd_change_active();
+	List	   *demands = NIL;
 	bool		let_go;
 
 #ifdef SD_TESTING
@@ -417,16 +432,20 @@ begin_change(Node *stmt, const SdCommand *command, ProcessUtilityContext context
 	sd_gate_require_allowed_run_as(command->run_as);
 
 	if (!first)
+	{
 		needs = sd_capture_new_needs(needs);
+		refuse_late_barrier(judged, command);
+	}
 	else
 	{
+		demands = sd_gate_judged_needs(judged);
 		/* at commit it is checked again: refused there, the work would be lost */
 		if (sd_migration_name && sd_migration_name[0])
 			sd_entry_check_name(sd_migration_name);
 		sd_change_set_subject(GetCommandTagName(CreateCommandTag(stmt)));
 	}
 	let_go = let_go_of_snapshot(context);
-	sd_change_begin(needs);
+	sd_change_begin(list_concat(demands, needs));
 	if (let_go)
 		EnsurePortalSnapshotExists();
 	sd_capture_add_needs(needs);
@@ -464,6 +483,8 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	SdCommand  *command = NULL;
 	SdNoop		noop;
 	CommandId	from;
+	SdJudged	judged;
+	int			nest_level = 0;
 
 	if (!script)
 	{
@@ -481,14 +502,19 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	if (!script)
 	{
 		command = sd_capture_make(u->pstmt, u->query_string, disposition_of(mode), verdict->class);
-		if (mode == SD_MODE_COORDINATE && begin_change(stmt, command, u->context))
+		if (mode == SD_MODE_COORDINATE)
+			sd_gate_judge(&judged, NULL, command->text, NULL);
+		if (mode == SD_MODE_COORDINATE && begin_change(stmt, command, &judged, u->context))
 		{
 			/* another policy may have come while we waited for the grant; none can any more */
 			if (sd_gate_mode() == SD_MODE_REQUIRE_APPLY)
 				sd_gate_refuse_plain(verdict->tag);
 			sd_gate_require_down(NULL, true);
 			check_policy(stmt, verdict, mode);
+			sd_change_set_barrier(sd_gate_judged_barrier(&judged, 0));
 		}
+		if (mode == SD_MODE_COORDINATE)
+			sd_gate_judge_granted(&judged);
 	}
 	if (script || mode == SD_MODE_COORDINATE)
 	{
@@ -503,7 +529,11 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 		((script || refuses(mode)) && OidIsValid(LookupNamespaceNoError("pg_temp")));
 
 	from = sd_history_text_begin();
+	if (command && mode == SD_MODE_COORDINATE)
+		nest_level = sd_gate_limit_lock_wait();
 	run_watched(u, &statement);
+	if (nest_level > 0)
+		AtEOXact_GUC(true, nest_level);
 	sd_history_text_end(from);
 
 	if (statement.watches_lock)

@@ -182,7 +182,7 @@ CREATE VIEW schemadrift.decisions AS
 COMMENT ON VIEW schemadrift.decisions IS 'the newest decisions of this region since its server''s start, oldest first';
 COMMENT ON COLUMN schemadrift.decisions.at IS 'when, by this server''s clock';
 COMMENT ON COLUMN schemadrift.decisions.hlc IS 'when, by the group''s hybrid clock';
-COMMENT ON COLUMN schemadrift.decisions.kind IS 'grant, refusal, change, preemption, settlement, bypass, would-have ...';
+COMMENT ON COLUMN schemadrift.decisions.kind IS 'grant, refusal, change, preemption, settlement, exception, bypass, would-have ...';
 COMMENT ON COLUMN schemadrift.decisions.subject IS 'migration or command that it was about';
 COMMENT ON COLUMN schemadrift.decisions.outcome IS 'what was decided';
 COMMENT ON COLUMN schemadrift.decisions.votes IS 'who answered what';

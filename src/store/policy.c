@@ -33,6 +33,16 @@ static const struct
 	{"priority", SD_LEADERSHIP_PRIORITY},
 };
 
+static const struct
+{
+	const char *name;
+	SdReaction	reaction;
+}			reactions[] = {
+	{"pass", SD_REACTION_PASS},
+	{"warn", SD_REACTION_WARN},
+	{"refuse", SD_REACTION_REFUSE},
+};
+
 static char *
 json_text(Jsonb *json)
 {
@@ -112,6 +122,40 @@ find_leadership(const char *name, SdLeadership *leadership)
 	return false;
 }
 
+static bool
+parse_reaction(Jsonb *value, SdReaction *reaction)
+{
+	const char *name = value ? scalar_text(value) : NULL;
+
+	for (size_t i = 0; name && i < lengthof(reactions); i++)
+		if (strcmp(reactions[i].name, name) == 0)
+		{
+			*reaction = reactions[i].reaction;
+			return true;
+		}
+	return false;
+}
+
+/* A word for both ways, or an object with a word for either; a way that it does not have stays as it is. */
+static bool
+parse_reactions(Jsonb *value, SdReactions *result)
+{
+	Jsonb	   *apply;
+	Jsonb	   *plain;
+
+	if (!JB_ROOT_IS_OBJECT(value))
+	{
+		if (!parse_reaction(value, &result->apply))
+			return false;
+		result->plain = result->apply;
+		return true;
+	}
+	apply = sd_json_object(value, "apply");
+	plain = sd_json_object(value, "plain");
+	return JB_ROOT_COUNT(value) > 0 && JB_ROOT_COUNT(value) == (uint32) (apply != NULL) + (plain != NULL) &&
+		(apply == NULL || parse_reaction(apply, &result->apply)) && (plain == NULL || parse_reaction(plain, &result->plain));
+}
+
 /* An array of texts, none empty; with_dot: each has one. */
 static bool
 parse_texts(Jsonb *value, bool with_dot, List **texts)
@@ -148,6 +192,12 @@ parse_time(const char *text)
 {
 	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
 												   Int32GetDatum(-1)));
+}
+
+static bool
+is_blank(const char *text)
+{
+	return text[strspn(text, " \t\r\n")] == '\0';
 }
 
 /* {} is no lock; any other one says what, and why. */
@@ -209,7 +259,54 @@ parse_lock(Jsonb *value, SdPolicyLock *lock)
 	}
 	return n_keys == 0 ||
 		((lock->all || lock->schemas != NIL || lock->objects != NIL) &&
-		 lock->reason && lock->reason[strspn(lock->reason, " \t\r\n")] != '\0');
+		 lock->reason && !is_blank(lock->reason));
+}
+
+/* {"rule": ..., "reason": ...}, perhaps "objects" and "until" */
+static bool
+parse_exception(Jsonb *value, SdException *exception)
+{
+	Jsonb	   *rule = sd_json_object(value, "rule");
+	Jsonb	   *reason = sd_json_object(value, "reason");
+	Jsonb	   *objects = sd_json_object(value, "objects");
+	Jsonb	   *until = sd_json_object(value, "until");
+
+	if (JB_ROOT_COUNT(value) != (uint32) (rule != NULL) + (reason != NULL) + (objects != NULL) + (until != NULL))
+		return false;
+	exception->rule = rule ? scalar_text(rule) : NULL;
+	exception->reason = reason ? scalar_text(reason) : NULL;
+	exception->until = DT_NOEND;
+	if (exception->rule == NULL || exception->reason == NULL || is_blank(exception->reason))
+		return false;
+	if (objects && (!parse_texts(objects, true, &exception->objects) || exception->objects == NIL))
+		return false;
+	if (until && scalar_text(until) == NULL)
+		return false;
+	if (until)
+		exception->until = parse_time(scalar_text(until));
+	return true;
+}
+
+static bool
+parse_exceptions(Jsonb *value, List **exceptions)
+{
+	*exceptions = NIL;
+	if (!JB_ROOT_IS_ARRAY(value) || JB_ROOT_IS_SCALAR(value))
+		return false;
+	for (uint32 i = 0; i < JB_ROOT_COUNT(value); i++)
+	{
+		JsonbValue *item = getIthJsonbValueFromContainer(&value->root, i);
+		SdException *exception = palloc0(sizeof(SdException));
+		Jsonb	   *object;
+
+		if (item == NULL || item->type != jbvBinary)
+			return false;
+		object = JsonbValueToJsonb(item);
+		if (!JB_ROOT_IS_OBJECT(object) || !parse_exception(object, exception))
+			return false;
+		*exceptions = lappend(*exceptions, exception);
+	}
+	return true;
 }
 
 /* ---- the keys ---- */
@@ -267,6 +364,42 @@ take_on_drift(Jsonb *value, SdPolicy *policy)
 }
 
 static bool
+take_on_unsafe(Jsonb *value, SdPolicy *policy)
+{
+	return parse_reactions(value, &policy->on_unsafe);
+}
+
+static bool
+take_on_caution(Jsonb *value, SdPolicy *policy)
+{
+	return parse_reactions(value, &policy->on_caution);
+}
+
+static bool
+take_exceptions(Jsonb *value, SdPolicy *policy)
+{
+	return parse_exceptions(value, &policy->exceptions);
+}
+
+static bool
+take_barriers(Jsonb *value, SdPolicy *policy)
+{
+	const char *word = scalar_text(value);
+
+	policy->gate_barriers = word && strcmp(word, "gate") == 0;
+	return policy->gate_barriers || (word && strcmp(word, "off") == 0);
+}
+
+static bool
+take_max_lock_wait(Jsonb *value, SdPolicy *policy)
+{
+	int64		ms = scalar_ms(value);
+
+	policy->max_lock_wait_ms = (int) ms;
+	return ms >= 1 && ms <= INT_MAX;
+}
+
+static bool
 take_hold_limit(Jsonb *value, SdPolicy *policy)
 {
 	int64		ms = scalar_ms(value);
@@ -289,11 +422,26 @@ const SdPolicyKey sd_policy_keys[] = {
 		take_auto_rejoin
 	},
 	{
+		"barriers", "\"off\"",
+		"Whether a change that forbids or takes away something (gate G3, G4 or G5 of compatibility_matrix) waits until every serving region "
+		"has applied the version before it: gate, or off.",
+		"\"gate\" or \"off\"",
+		take_barriers
+	},
+	{
 		"ddl_hold_limit", NULL,
 		"How long an open transaction that has changed the schema may keep another region waiting; "
 		"not set: each region's setting schemadrift.ddl_hold_limit.",
 		"an interval such as \"5 min\", or a number of milliseconds, from 1 ms to 24 days",
 		take_hold_limit
+	},
+	{
+		"exceptions", "[]",
+		"Rules of analysis that neither refuse nor warn: [{\"rule\": ..., \"reason\": ...}], for some objects only with \"objects\": [patterns], "
+		"for some time only with \"until\". Each use is a row of view decisions.",
+		"an array of objects such as {\"rule\": \"B1\", \"objects\": [\"public.tmp_*\"], \"reason\": \"unused\", \"until\": \"2030-01-31 18:00+00\"} "
+		"with a \"rule\" and a \"reason\"",
+		take_exceptions
 	},
 	{
 		"history_tables", "[]",
@@ -324,6 +472,13 @@ const SdPolicyKey sd_policy_keys[] = {
 		take_lock
 	},
 	{
+		"max_lock_wait", NULL,
+		"The longest that a statement that changes the schema waits for a lock where it is made, unless the session's lock_timeout is shorter; "
+		"other regions have their setting schemadrift.lock_timeout.",
+		"an interval such as \"2 s\", or a number of milliseconds, from 1 ms to 24 days",
+		take_max_lock_wait
+	},
+	{
 		"mode", "\"coordinate\"",
 		"What happens to DDL: observe only records it, coordinate has the other regions agree and follow, "
 		"require_apply refuses what does not come through schemadrift.apply().",
@@ -331,11 +486,24 @@ const SdPolicyKey sd_policy_keys[] = {
 		take_mode
 	},
 	{
+		"on_caution", "\"pass\"",
+		"What becomes of a change in which analyze() finds a statement to be careful with: as on_unsafe.",
+		"\"refuse\", \"warn\" or \"pass\", or an object with such a word for \"apply\", \"plain\" or both",
+		take_on_caution
+	},
+	{
 		"on_drift", "\"halt\"",
 		"What a region does with a change that leaves something else there than at its origin: halt takes it back and stops "
 		"at that version, warn keeps it and shows the difference as drift. In force at once, also for versions before.",
 		"\"halt\" or \"warn\"",
 		take_on_drift
+	},
+	{
+		"on_unsafe", "{\"apply\": \"refuse\", \"plain\": \"warn\"}",
+		"What becomes of a change in which analyze() finds an unsafe statement, by the way on which it comes: refuse, unless the option allow or "
+		"exceptions has its rule; warn; pass.",
+		"\"refuse\", \"warn\" or \"pass\", or an object with such a word for \"apply\", \"plain\" or both",
+		take_on_unsafe
 	},
 	{
 		"quorum", "\"majority\"",
@@ -390,13 +558,42 @@ lock_text(const SdPolicyLock *lock)
 	return out.data;
 }
 
+static char *
+exceptions_text(List *exceptions)
+{
+	StringInfoData out;
+	ListCell   *lc;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '[');
+	foreach(lc, exceptions)
+	{
+		SdException *exception = lfirst(lc);
+
+		appendStringInfoString(&out, foreach_current_index(lc) > 0 ? ",{\"rule\":" : "{\"rule\":");
+		escape_json(&out, exception->rule);
+		appendStringInfoChar(&out, ',');
+		append_texts(&out, "objects", exception->objects);
+		if (!TIMESTAMP_IS_NOEND(exception->until))
+			appendStringInfo(&out, "\"until\":\"%s\",", sd_time_text(exception->until));
+		appendStringInfoString(&out, "\"reason\":");
+		escape_json(&out, exception->reason);
+		appendStringInfoChar(&out, '}');
+	}
+	appendStringInfoChar(&out, ']');
+	return out.data;
+}
+
 char *
 sd_policy_kept_as(const SdPolicyKey *key, Jsonb *value)
 {
 	SdPolicyLock lock;
+	List	   *exceptions;
 
 	if (key->take == take_lock && parse_lock(value, &lock))
 		return lock_text(&lock);
+	if (key->take == take_exceptions && parse_exceptions(value, &exceptions))
+		return exceptions_text(exceptions);
 	return json_text(value);
 }
 
@@ -515,7 +712,8 @@ take_quietly(const SdPolicyKey *key, Jsonb *value, SdPolicy *policy)
 void
 sd_policy_parse(Jsonb *json, SdPolicy *policy)
 {
-	*policy = (SdPolicy) {.mode = SD_MODE_COORDINATE, .auto_rejoin = true};
+	*policy = (SdPolicy) {.mode = SD_MODE_COORDINATE, .auto_rejoin = true,
+		.on_unsafe = {SD_REACTION_REFUSE, SD_REACTION_WARN}};
 	policy->lock.until = DT_NOEND;
 	policy->says = palloc0(sizeof(char *) * sd_policy_n_keys);
 	for (int i = 0; i < sd_policy_n_keys; i++)

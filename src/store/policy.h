@@ -42,6 +42,30 @@ typedef struct SdPolicyLock
 	char	   *reason;
 } SdPolicyLock;
 
+/* What becomes of a change that analysis judges badly. */
+typedef enum SdReaction
+{
+	SD_REACTION_PASS,
+	SD_REACTION_WARN,
+	SD_REACTION_REFUSE
+} SdReaction;
+
+/* ... by the way on which it comes. */
+typedef struct SdReactions
+{
+	SdReaction	apply;			/* apply(), apply_online() */
+	SdReaction	plain;
+} SdReactions;
+
+/* A rule of analysis that does not count, for some objects or all, until a time. */
+typedef struct SdException
+{
+	char	   *rule;
+	List	   *objects;		/* patterns, of char *; NIL: all */
+	char	   *reason;
+	TimestampTz until;			/* DT_NOEND: until it is removed */
+} SdException;
+
 /* A whole policy: every key with the value in force. */
 typedef struct SdPolicy
 {
@@ -53,6 +77,11 @@ typedef struct SdPolicy
 	bool		require_down;
 	bool		auto_rejoin;
 	bool		drift_warns;	/* an entry that leaves something else here than at its origin is applied all the same */
+	SdReactions on_unsafe;
+	SdReactions on_caution;
+	List	   *exceptions;		/* of SdException */
+	bool		gate_barriers;	/* what tightens waits until every serving region has applied what was before */
+	int			max_lock_wait_ms;	/* 0: none */
 	int			ddl_hold_limit_ms;	/* 0: not set; see sd_policy_hold_limit_ms() */
 	SdLeadership leadership;
 	const char *unknown;		/* a key whose value only a newer version understands; NULL: none */

@@ -236,7 +236,8 @@ struct SdCoordinator
 	SdProposal	asked;			/* copy of what it asked */
 	List	   *needs;			/* names that must exist elsewhere; in needs_context */
 	SdRequired	require;		/* who else must agree, in its own words; there, too */
-	int64		barrier;		/* 0 none, -1 the newest version */
+	int64		barrier;		/* 0 none */
+	bool		barrier_newest; /* the newest version, if that is more */
 	bool		required[SD_MAX_REGIONS];	/* by index in members: who must agree besides a majority */
 	MemoryContext needs_context;
 	int64		asked_us;

@@ -24,12 +24,15 @@ sd_demands_take(SdCoordinator *c, char *lines)
 	c->needs = NIL;
 	c->require = (SdRequired) {0};
 	c->barrier = 0;
+	c->barrier_newest = false;
 	for (char *line = lines ? strtok(lines, "\n") : NULL; line; line = strtok(NULL, "\n"))
 	{
 		if (strcmp(line, "voter:*") == 0)
 			c->require.all = true;
 		else if (strncmp(line, "voter:", 6) == 0)
 			c->require.regions = lappend(c->require.regions, line + 6);
+		else if (strcmp(line, "barrier:-1") == 0)
+			c->barrier_newest = true;
 		else if (strncmp(line, "barrier:", 8) == 0)
 			c->barrier = strtoll(line + 8, NULL, 10);
 		else
@@ -217,7 +220,7 @@ typedef enum Barrier
 static Barrier
 look_at_barrier(SdCoordinator *c)
 {
-	int64		barrier = c->barrier < 0 ? c->head.version : c->barrier;
+	int64		barrier = c->barrier_newest ? Max(c->barrier, c->head.version) : c->barrier;
 	StringInfoData detail;
 	int64		applied[SD_MAX_REGIONS] = {0};
 	bool		met = true;

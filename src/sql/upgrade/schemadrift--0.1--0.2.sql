@@ -29,3 +29,6 @@ DROP FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadri
 -- include 72-preflight.sql
 -- include 90-guards.sql
 -- include 95-rights.sql
+
+COMMENT ON FUNCTION schemadrift.apply(text, text, text, jsonb) IS
+	'runs the text here and, when this transaction commits, in every region; returns its version; options: {"timeout": "30s", "allow": ["rule"]}';

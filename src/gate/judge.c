@@ -1,0 +1,451 @@
+/*
+ * judge.c: what the group's policy does with what analysis says of a change; see judge.h.
+ *
+ * Runs in a backend, at the change's origin only: the applier runs what was judged there.  Analysis lets go of every lock
+ * that it takes, so it may run before the DDL lock is there.
+ */
+#include "compat.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/timestamp.h"
+
+#include "analysis/analyze.h"
+#include "ddl/capture.h"
+#include "ddl/classify.h"
+#include "ddl/options.h"
+#include "ddl/targets.h"
+#include "errors.h"
+#include "gate/change.h"
+#include "gate/internal.h"
+#include "gate/judge.h"
+#include "gate/mode.h"
+#include "shared.h"
+#include "store/entry.h"
+
+/* A statement that policy would refuse or warn of. */
+typedef struct SdFinding
+{
+	const SdStep *step;
+	bool		unsafe;
+	List	   *rules;			/* of char *: those that no exception covers */
+	List	   *used;			/* of char *: exceptions, for people */
+	SdReaction	reaction;
+} SdFinding;
+
+static bool
+contains(List *texts, const char *text)
+{
+	ListCell   *lc;
+
+	foreach(lc, texts)
+		if (strcmp(lfirst(lc), text) == 0)
+			return true;
+	return false;
+}
+
+/* ---- rules and exceptions ---- */
+
+bool
+sd_gate_is_rule(const char *id)
+{
+	for (int i = 0; i < sd_n_rules; i++)
+		if (strcmp(sd_rules[i].id, id) == 0)
+			return true;
+	return strcmp(id, SD_RULE_CODE) == 0 || strcmp(id, SD_RULE_OTHER) == 0;
+}
+
+static void
+check_allowed(Jsonb *options)
+{
+	ListCell   *lc;
+
+	foreach(lc, sd_options_allowed(options))
+	{
+		const char *rule = ((SdAllowed *) lfirst(lc))->rule;
+
+		if (!sd_gate_is_rule(rule))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"allow\" names rule \"%s\", which there is not", rule),
+					 errhint("SELECT rule, form FROM schemadrift.compatibility_matrix; schemadrift.analyze() says which rules a script meets.")));
+	}
+}
+
+static bool
+covers(const SdException *exception, const char *rule, List *objects)
+{
+	ListCell   *lc;
+	ListCell   *inner;
+
+	if (strcmp(exception->rule, rule) != 0 || exception->until <= GetCurrentTimestamp())
+		return false;
+	if (exception->objects != NIL && objects == NIL)
+		return false;
+	foreach(lc, exception->objects == NIL ? NIL : objects)
+	{
+		bool		matches = false;
+
+		foreach(inner, exception->objects)
+			matches |= sd_pattern_matches(lfirst(lc), lfirst(inner));
+		if (!matches)
+			return false;
+	}
+	return true;
+}
+
+/* By what the rule does not count here; NULL: it does. */
+static char *
+exception_of(const SdJudged *judged, const SdStep *step, const char *rule)
+{
+	ListCell   *lc;
+
+	foreach(lc, sd_options_allowed(judged->options))
+	{
+		SdAllowed  *allowed = lfirst(lc);
+
+		if (strcmp(allowed->rule, rule) == 0)
+			return psprintf("option \"allow\"%s%s", allowed->reason ? ": " : "", allowed->reason ? allowed->reason : "");
+	}
+	foreach(lc, sd_gate_policy()->exceptions)
+	{
+		SdException *exception = lfirst(lc);
+
+		if (covers(exception, rule, step->objects))
+			return psprintf("policy \"exceptions\": %s", exception->reason);
+	}
+	return NULL;
+}
+
+/* ---- looking ---- */
+
+static SdReaction
+reaction_to(const SdJudged *judged, bool unsafe)
+{
+	const SdReactions *reactions = unsafe ? &sd_gate_policy()->on_unsafe : &sd_gate_policy()->on_caution;
+
+	return judged->name ? reactions->apply : reactions->plain;
+}
+
+static char *
+object_texts(List *objects)
+{
+	StringInfoData out;
+	ListCell   *lc;
+
+	initStringInfo(&out);
+	foreach(lc, objects)
+		appendStringInfo(&out, "%s%s", foreach_current_index(lc) > 0 ? ", " : " of ", (char *) lfirst(lc));
+	return out.data;
+}
+
+static void
+find(SdJudged *judged, const SdStep *step, bool unsafe)
+{
+	SdReaction	reaction = reaction_to(judged, unsafe);
+	SdFinding  *finding;
+	ListCell   *lc;
+
+	if (reaction == SD_REACTION_PASS || (unsafe ? step->unsafe : step->caution) == NIL)
+		return;
+	finding = palloc0(sizeof(SdFinding));
+	finding->step = step;
+	finding->unsafe = unsafe;
+	finding->reaction = reaction;
+	foreach(lc, unsafe ? step->unsafe : step->caution)
+	{
+		char	   *exception = exception_of(judged, step, lfirst(lc));
+
+		if (exception == NULL)
+			finding->rules = lappend(finding->rules, lfirst(lc));
+		else
+			finding->used = lappend(finding->used,
+									psprintf("rule %s, %s%s, by %s; %s", (char *) lfirst(lc), step->command, object_texts(step->objects),
+											 GetUserNameFromId(GetSessionUserId(), false), exception));
+	}
+	judged->found = lappend(judged->found, finding);
+}
+
+/* Of a table that this transaction itself made: nobody else knows it, and rows that it was given stay here. */
+static bool
+is_of_new_table(Node *stmt)
+{
+	RangeVar   *name = IsA(stmt, AlterTableStmt) ? ((AlterTableStmt *) stmt)->relation : IsA(stmt, IndexStmt) ? ((IndexStmt *) stmt)->relation : NULL;
+	Oid			oid = name ? sd_target_relation(name) : InvalidOid;
+	Relation	relation;
+	bool		is_new;
+
+	/* its maker holds this lock, and the relation cache keeps it until the end */
+	if (!OidIsValid(oid) || !CheckRelationOidLockedByMe(oid, AccessExclusiveLock, true))
+		return false;
+	relation = RelationIdGetRelation(oid);
+	is_new = RelationIsValid(relation) && relation->rd_createSubid != InvalidSubTransactionId;
+	if (RelationIsValid(relation))
+		RelationClose(relation);
+	return is_new;
+}
+
+static bool
+is_judged(const SdStep *step, Node *stmt)
+{
+	const SdRule *rule = sd_rule(step->rule);
+	SdVerdict	verdict;
+
+	sd_classify(stmt, sd_gate_is_local_name, &verdict);
+	if ((verdict.class != SD_CLASS_COORDINATED && verdict.class != SD_CLASS_NOT_DDL) || is_of_new_table(stmt))
+		return false;
+	return (rule == NULL || !rule->fails) && !contains(step->rules, SD_RULE_FAILS);
+}
+
+static bool
+is_watching(const SdJudged *judged)
+{
+	return reaction_to(judged, true) != SD_REACTION_PASS || reaction_to(judged, false) != SD_REACTION_PASS ||
+		sd_gate_policy()->gate_barriers;
+}
+
+static int64
+applied_here(void)
+{
+	SdDatabase *db = sd_shared_mine();
+	int64		applied = 0;
+
+	if (db)
+	{
+		LWLockAcquire(&db->lock, LW_SHARED);
+		applied = db->applied;
+		LWLockRelease(&db->lock);
+	}
+	return applied;
+}
+
+static bool
+is_tightening(SdRuleGate class)
+{
+	return class == SD_GATE_DRAIN_FIRST || class == SD_GATE_CONTRACT || class == SD_GATE_CUT_OVER;
+}
+
+/* Does it forbid, or take away, what other regions may still need? */
+static bool
+tightens(const SdStep *step)
+{
+	ListCell   *lc;
+
+	/* the worst gate is the step's; this one hides those below it */
+	if (step->gate_class != SD_GATE_NONDETERMINISTIC)
+		return is_tightening(step->gate_class);
+	foreach(lc, step->rules)
+	{
+		const SdRule *rule = sd_rule(lfirst(lc));
+
+		if (rule && is_tightening(rule->gate_class))
+			return true;
+	}
+	return false;
+}
+
+static void
+look(SdJudged *judged)
+{
+	List	   *parsed;
+	List	   *steps;
+
+	judged->found = NIL;
+	judged->tightens = false;
+	judged->applied = applied_here();
+	if (!is_watching(judged))
+		return;
+	parsed = sd_parse_quietly(judged->text);
+	steps = parsed == NIL ? NIL : sd_analyze(judged->text, sd_gate_is_local_name);
+	for (int i = 0; i < list_length(steps); i++)
+	{
+		SdStep	   *step = list_nth(steps, i);
+
+		if (!is_judged(step, list_nth_node(RawStmt, parsed, i)->stmt))
+			continue;
+		find(judged, step, true);
+		find(judged, step, false);
+		judged->tightens |= sd_gate_policy()->gate_barriers && tightens(step);
+	}
+}
+
+/* ---- saying so ---- */
+
+static char *
+rule_texts(List *rules, const char *quote)
+{
+	StringInfoData out;
+	ListCell   *lc;
+
+	initStringInfo(&out);
+	foreach(lc, rules)
+		appendStringInfo(&out, "%s%s%s%s", foreach_current_index(lc) > 0 ? ", " : "", quote, (char *) lfirst(lc), quote);
+	return out.data;
+}
+
+static char *
+first_line(const char *text)
+{
+	return pnstrdup(text, strcspn(text, "\n"));
+}
+
+static const char *
+policy_key(const SdFinding *finding)
+{
+	return finding->unsafe ? "on_unsafe" : "on_caution";
+}
+
+static const char *
+what_it_is(const SdFinding *finding)
+{
+	return finding->unsafe ? "unsafe" : "a case for caution";
+}
+
+static void
+append_finding(StringInfo out, const SdJudged *judged, const SdFinding *finding)
+{
+	const SdStep *step = finding->step;
+
+	if (judged->name)
+		appendStringInfo(out, "Statement %d (line %d), ", step->number, step->line);
+	appendStringInfo(out, "%s%s, rule %s: %s\n", step->command, object_texts(step->objects), rule_texts(finding->rules, ""),
+					 step->why ? step->why : what_it_is(finding));
+}
+
+static void
+refuse(const SdJudged *judged)
+{
+	StringInfoData detail;
+	StringInfoData hint;
+	List	   *rules = NIL;
+	const SdFinding *first = NULL;
+	const char *safer = NULL;
+	int			n = 0;
+	ListCell   *lc;
+	ListCell   *inner;
+
+	initStringInfo(&detail);
+	foreach(lc, judged->found)
+	{
+		const SdFinding *finding = lfirst(lc);
+
+		if (finding->reaction != SD_REACTION_REFUSE || finding->rules == NIL)
+			continue;
+		first = first ? first : finding;
+		n++;
+		append_finding(&detail, judged, finding);
+		safer = safer ? safer : finding->step->safer;
+		foreach(inner, finding->rules)
+			if (!contains(rules, lfirst(inner)))
+				rules = lappend(rules, lfirst(inner));
+	}
+	if (first == NULL)
+		return;
+	appendStringInfoString(&detail, sd_policy_says(sd_gate_policy(), policy_key(first)));
+	initStringInfo(&hint);
+	if (safer)
+		appendStringInfo(&hint, "Rather: %s\nAll of it: SELECT safer FROM schemadrift.analyze(...). ", first_line(safer));
+	if (judged->name)
+		appendStringInfo(&hint, "If it has to be as it is: options => '{\"allow\": [%s]}'.", rule_texts(rules, "\""));
+	else
+		appendStringInfo(&hint, "If it has to be as it is: schemadrift.apply() with options => '{\"allow\": [%s]}', or policy \"exceptions\".",
+						 rule_texts(rules, "\""));
+	ereport(ERROR,
+			(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
+			 judged->name == NULL ? errmsg("%s is refused: it is %s", first->step->command, what_it_is(first)) :
+			 n == 1 ? errmsg("migration \"%s\" is refused: statement %d is %s", judged->name, first->step->number, what_it_is(first)) :
+			 errmsg("migration \"%s\" is refused: for %d of its statements", judged->name, n),
+			 errdetail_internal("%s", detail.data),
+			 errhint("%s", hint.data)));
+}
+
+static void
+warn(const SdJudged *judged, const SdFinding *finding)
+{
+	const SdStep *step = finding->step;
+
+	if (finding->rules == NIL || finding->reaction != SD_REACTION_WARN)
+		return;
+	ereport(WARNING,
+			(judged->name ? errmsg("statement %d, %s%s, is %s (rule %s)", step->number, step->command, object_texts(step->objects),
+								   what_it_is(finding), rule_texts(finding->rules, "")) :
+			 errmsg("%s%s is %s (rule %s)", step->command, object_texts(step->objects), what_it_is(finding),
+					rule_texts(finding->rules, "")),
+			 step->why ? errdetail("%s", step->why) : 0,
+			 step->safer ? errhint("Rather: %s", first_line(step->safer)) :
+			 errhint("SELECT * FROM schemadrift.analyze(...); what is meant to be so is an exception: policy \"exceptions\".")));
+}
+
+void
+sd_gate_judge(SdJudged *judged, const char *name, const char *text, Jsonb *options)
+{
+	memset(judged, 0, sizeof(*judged));
+	judged->name = name;
+	judged->text = text;
+	judged->options = options;
+	check_allowed(options);
+	look(judged);
+	refuse(judged);
+}
+
+void
+sd_gate_judge_granted(SdJudged *judged)
+{
+	bool		tightens = judged->tightens;
+	SdDatabase *db = sd_shared_mine();
+	ListCell   *lc;
+	ListCell   *inner;
+
+	if (judged->applied != applied_here())
+	{
+		look(judged);
+		refuse(judged);
+		if (judged->tightens && !tightens)
+			ereport(ERROR,
+					(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
+					 errmsg("the schema change is refused: the schema or the policy changed while it waited"),
+					 errdetail("It has to wait for every serving region now.\n%s", sd_policy_says(sd_gate_policy(), "barriers")),
+					 errhint("Run the transaction again.")));
+	}
+	foreach(lc, judged->found)
+	{
+		const SdFinding *finding = lfirst(lc);
+
+		warn(judged, finding);
+		foreach(inner, finding->used)
+			if (db)
+				sd_shared_decide(db, "exception", judged->name ? judged->name : finding->step->command, "allowed", "", lfirst(inner));
+	}
+}
+
+/* ---- barriers, waits ---- */
+
+int64
+sd_gate_judged_barrier(const SdJudged *judged, int64 explicit_barrier)
+{
+	return judged->tightens ? Max(explicit_barrier, sd_change_version() - 1) : explicit_barrier;
+}
+
+List *
+sd_gate_judged_needs(const SdJudged *judged)
+{
+	return judged->tightens ? list_make1("barrier:-1") : NIL;
+}
+
+int
+sd_gate_limit_lock_wait(void)
+{
+	int			limit = sd_gate_policy()->max_lock_wait_ms;
+	int			nest_level;
+
+	if (limit == 0 || (LockTimeout > 0 && LockTimeout <= limit))
+		return 0;
+	nest_level = NewGUCNestLevel();
+	(void) set_config_option("lock_timeout", psprintf("%d", limit), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return nest_level;
+}
