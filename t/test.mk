@@ -11,13 +11,14 @@
 #   make tools [TOOLS="knex sqitch"] [SCHEMAS=/path]     t/tools.pl: real migration tools against a real group
 #   make schemas DIR=/path [CHANGES=20] [SEED=1]     t/schemas.pl: drift in schemas of your own, a file of SQL each
 #   make replay DIR=/path [VIA=mixed] [SEED=1] [FAULTS=10] [REVERTS=20]     t/replay.pl: a history of migrations, with cuts and restarts
+#   make check-migrations DIR=/path [LEVEL=unsafe|caution|down] [FIRST=n] [LAST=n]     t/check-migrations.pl, for pipelines (docs/pipelines.md)
 #   make coverage PGSRC=/path [ONLY=...]    t/coverage.pl: PostgreSQL's own regression scripts (its source tree) in a group
 
 # When make is killed, t/run.pl goes with it, and with that everything in the sandbox.  The caller's locale may be one that
 # is not installed: perl and others complain of that in the middle of what they say.
 RUN = LANG=C LC_ALL=C exec setpriv --pdeathsig KILL perl t/run.pl
 
-.PHONY: test matrix demo bench torture schemas tools replay coverage arrows
+.PHONY: test matrix demo bench torture schemas tools replay check-migrations coverage arrows
 test:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh promtool prometheus-postgres-exporter
 	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" $(RUN) $(ONLY)
@@ -58,6 +59,13 @@ replay:
 	@(PG_CONFIG="$(PG_CONFIG)" HISTORY="$(abspath $(DIR))" VIA="$(VIA)" SEED="$(or $(SEED),1)" FAULTS="$(or $(FAULTS),10)" \
 		REVERTS="$(or $(REVERTS),20)" FIRST="$(or $(FIRST),1)" $(if $(LAST),LAST="$(LAST)") SD_TEST_FILE_TIMEOUT=3600 $(RUN) t/replay.pl); \
 		status=$$?; sed -n 's/^# replay: //p' build/log/tap/replay.tap; exit $$status
+
+check-migrations:
+	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
+	@(PG_CONFIG="$(PG_CONFIG)" HISTORY="$(abspath $(DIR))" LEVEL="$(LEVEL)" FIRST="$(FIRST)" LAST="$(LAST)" SD_TEST_FILE_TIMEOUT=3600 \
+		$(RUN) t/check-migrations.pl); status=$$?; \
+		sed -n 's/^# check: //p' build/log/tap/check-migrations.tap; \
+		sed -n 's/^# json: //p' build/log/tap/check-migrations.tap > build/check-migrations.json; exit $$status
 
 coverage:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
