@@ -77,8 +77,10 @@ any_has_rows(Oid relation)
 	relations = find_all_inheritors(relation, AccessShareLock, NULL);
 	foreach(cell, relations)
 		found = found || has_rows(lfirst_oid(cell));
+	/* it locks those below only */
 	foreach(cell, relations)
-		UnlockRelationOid(lfirst_oid(cell), AccessShareLock);
+		if (lfirst_oid(cell) != relation)
+			UnlockRelationOid(lfirst_oid(cell), AccessShareLock);
 	return found;
 }
 

@@ -28,6 +28,9 @@ static struct
 	SdPolicy	parsed;
 }			policy;
 
+/* This transaction may have: what a part of it that is rolled back wrote is to be read again. */
+static bool policy_was_written = false;
+
 static void forget_when_it_ends(void);
 
 #ifdef SD_TESTING
@@ -56,18 +59,28 @@ sd_testing_group_mode_is_set(void)
 }
 #endif
 
+static void
+forget(void)
+{
+	memset(&policy, 0, sizeof(policy));
+}
+
 void
 sd_gate_forget_policy(void)
 {
-	memset(&policy, 0, sizeof(policy));
+	forget_when_it_ends();
+	policy_was_written = true;
+	forget();
 }
 
 static void
 forget_at_end(XactEvent event, void *arg)
 {
 	(void) arg;
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		sd_gate_forget_policy();
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	policy_was_written = false;
+	forget();
 }
 
 /* what this transaction wrote (init, join, set_policy) may be undone */
@@ -77,7 +90,8 @@ forget_at_sub_end(SubXactEvent event, SubTransactionId mine, SubTransactionId pa
 	(void) mine;
 	(void) parent;
 	(void) arg;
-	if (event == SUBXACT_EVENT_ABORT_SUB)
+	/* of those that wrote nothing, such as those of analysis, whoever asked for it is in the midst of reading the policy */
+	if (event == SUBXACT_EVENT_ABORT_SUB && policy_was_written)
 		sd_gate_forget_policy();
 }
 
@@ -120,7 +134,7 @@ read_policy(void)
 	if (policy.known && policy.head == head)
 		return;
 	forget_when_it_ends();
-	sd_gate_forget_policy();
+	forget();
 	sd_store_enter(&scope);
 	joined = sd_self_read(&self);
 	if (joined && sd_self_removed(&self) == 0)
