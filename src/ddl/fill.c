@@ -77,10 +77,8 @@ any_has_rows(Oid relation)
 	relations = find_all_inheritors(relation, AccessShareLock, NULL);
 	foreach(cell, relations)
 		found = found || has_rows(lfirst_oid(cell));
-	/* it locks those below only */
 	foreach(cell, relations)
-		if (lfirst_oid(cell) != relation)
-			UnlockRelationOid(lfirst_oid(cell), AccessShareLock);
+		UnlockRelationOid(lfirst_oid(cell), AccessShareLock);
 	return found;
 }
 
