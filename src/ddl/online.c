@@ -371,6 +371,9 @@ sd_online_relations(Node *stmt, List **relations)
 		case T_IndexStmt:
 			*relations = add_range(*relations, ((IndexStmt *) stmt)->relation);
 			return true;
+		case T_ReindexStmt:
+			*relations = add_range(*relations, ((ReindexStmt *) stmt)->relation);
+			return ((ReindexStmt *) stmt)->relation != NULL;
 		case T_CreateTrigStmt:
 			*relations = add_range(*relations, ((CreateTrigStmt *) stmt)->relation);
 			return true;

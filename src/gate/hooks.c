@@ -738,6 +738,8 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 			/* of an invalid index it makes a valid one; in a script, everywhere */
 			if (sd_executing() != SD_EXECUTING_NOTHING)
 				sd_touched_statement(sd_capture_touched(), pstmt->utilityStmt);
+			else if (sd_hooks_apply() && !XactReadOnly && refuses(sd_gate_mode()))
+				sd_online_refuse_reindex((ReindexStmt *) pstmt->utilityStmt);
 			pass_by(&u);
 			/* and CONCURRENTLY gives indexes other OIDs: best written down before the next change meets one and looks at everything */
 			if (sd_executing() == SD_EXECUTING_NOTHING)

@@ -106,6 +106,33 @@ sd_online_refuse_statement(Node *stmt)
 	sd_online_refuse_conflict(relations);
 }
 
+void
+sd_online_refuse_reindex(ReindexStmt *stmt)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *named = NIL;
+	List	   *open;
+	SdScope		scope;
+	bool		all = !sd_online_relations((Node *) stmt, &named);
+	ListCell   *lc;
+	ListCell   *other;
+
+	sd_store_enter(&scope);
+	MemoryContextSwitchTo(context);
+	open = sd_task_relations();
+	sd_store_leave(&scope);
+	foreach(lc, open)
+	{
+		SdTaskRelation *relation = lfirst(lc);
+
+		if (all)
+			sd_online_refuse(relation->version, relation->identity);
+		foreach(other, named)
+			if (strcmp(relation->identity, lfirst(other)) == 0)
+				sd_online_refuse(relation->version, relation->identity);
+	}
+}
+
 /* ---- the entry ---- */
 
 /* What is told in each exchange has room for so many. */

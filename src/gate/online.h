@@ -38,6 +38,12 @@ extern void sd_online_refuse_conflict(List *relations);
 /* The same for a statement that is about to run in the active change. */
 extern void sd_online_refuse_statement(Node *stmt);
 
+/*
+ * The same for REINDEX, which is local and asks nobody: it would make an index valid that is to be taken back, and what it leaves when
+ * it fails would be there in one region only when the result is compared.
+ */
+extern void sd_online_refuse_reindex(ReindexStmt *stmt);
+
 /* The error for an object that turned out to belong to the work of an online version. */
 extern void sd_online_refuse(int64 version, const char *identity) pg_attribute_noreturn();
 
