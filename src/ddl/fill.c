@@ -165,7 +165,6 @@ fill_of_column(ColumnDef *column, const char *source)
 	int32		typmod;
 	ListCell   *cell;
 
-	pstate->p_sourcetext = source;
 	if (is_serial(column->typeName))
 		return FILL_EACH;
 	foreach(cell, column->constraints)
