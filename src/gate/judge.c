@@ -6,6 +6,7 @@
  */
 #include "compat.h"
 
+#include "access/xact.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -13,11 +14,13 @@
 #include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "analysis/analyze.h"
 #include "ddl/capture.h"
 #include "ddl/classify.h"
+#include "ddl/fill.h"
 #include "ddl/options.h"
 #include "ddl/targets.h"
 #include "errors.h"
@@ -190,14 +193,48 @@ is_of_new_table(Node *stmt)
 	return is_new;
 }
 
+/*
+ * Would classification refuse it when it runs (SD004), so that no exception helps?  Asked in a subtransaction, as it may fail over what the
+ * script has yet to make: then it is judged like any other.
+ */
 static bool
-is_judged(const SdStep *step, Node *stmt)
+is_refused_anyway(Node *stmt, const char *text)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool refused = false;
+	const char *hint;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		refused = sd_fill_reason(stmt, text, &hint) != NULL;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		if (geterrcode() == ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return refused;
+}
+
+static bool
+is_judged(const SdStep *step, Node *stmt, const char *text)
 {
 	const SdRule *rule = sd_rule(step->rule);
 	SdVerdict	verdict;
 
 	sd_classify(stmt, sd_gate_is_local_name, &verdict);
 	if ((verdict.class != SD_CLASS_COORDINATED && verdict.class != SD_CLASS_NOT_DDL) || is_of_new_table(stmt))
+		return false;
+	if (step->gate_class == SD_GATE_NONDETERMINISTIC && IsA(stmt, AlterTableStmt) && is_refused_anyway(stmt, text))
 		return false;
 	return (rule == NULL || !rule->fails) && !contains(step->rules, SD_RULE_FAILS);
 }
@@ -266,7 +303,7 @@ look(SdJudged *judged)
 	{
 		SdStep	   *step = list_nth(steps, i);
 
-		if (!is_judged(step, list_nth_node(RawStmt, parsed, i)->stmt))
+		if (!is_judged(step, list_nth_node(RawStmt, parsed, i)->stmt, judged->text))
 			continue;
 		find(judged, step, true);
 		find(judged, step, false);
