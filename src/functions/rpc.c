@@ -397,6 +397,9 @@ sd_rpc_accept(PG_FUNCTION_ARGS)
 	sd_store_leave(&scope);
 	sd_waitpoint("accept-written");
 	sd_waitpoint_at_commit("accept-flushed");
+	/* should its proposer not be heard of again, our coordinator has to know that there is something to settle */
+	if (vote.verdict == SD_ACCEPTOR_ACCEPTED && sd_shared_mine())
+		sd_shared_wake_at_commit(sd_shared_mine());
 	note_call(&vote, version, vote.verdict == SD_ACCEPTOR_ACCEPTED, &ballot, lease_arg(fcinfo, 12));
 	return (Datum) 0;
 }
