@@ -126,6 +126,7 @@ everywhere('SELECT version_num, count(*) FROM alembic_version GROUP BY 1 ORDER B
 works('r1', q{CREATE TYPE mood AS ENUM ('so lala', 'très bien'); CREATE TYPE pair AS (a int, b text); CREATE DOMAIN small AS int CHECK (VALUE < 10)}, 'types', versions => 3);
 works('r1', q{CREATE TABLE django_migrations (id int PRIMARY KEY, app text, name text, applied timestamptz, b bytea, a text[], j json, jb jsonb,
 	i interval, d date, f float8, n numeric, m mood, p pair, pa pair[], s small, x xml, r tstzrange, c "char", o oid, t time with time zone, mo money, l regclass)}, 'many types');
+ok($g->converged, 'in r2, too');
 works('r2', q{SET TimeZone = 'Asia/Kolkata'; SET DateStyle = 'SQL, DMY'; SET IntervalStyle = 'iso_8601'; SET bytea_output = 'escape'; SET extra_float_digits = -10;
 	SET standard_conforming_strings = on; SET search_path = pg_temp, public;
 	INSERT INTO django_migrations VALUES (1, E'quote '' double " back\\\\ new\nline tab\t', 'Straße 日本', '01/02/2030 03:04:05.678901', '\x00ff5c27',
