@@ -267,7 +267,7 @@ cmp_ok($p->{not_sent_us}, '<', AWAY_US, 'at once');
 my $begun = time;
 $p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_terminate_backend(pg_backend_pid())' ], calls => 1000,
 	interval => 0, seconds => 120);
-is("$p->{ok} $p->{unanswered}", '500 500', 'five hundred reconnects');
+is("$p->{ok} $p->{unanswered}", '500 500', 'five hundred reconnects') or diag("circuit $p->{circuit}: $p->{last_error}");
 note sprintf '%.1f ms a reconnect', (time - $begun) * 2;
 
 # A whole server stands still, goes on, dies, comes back.  Its kernel still accepts connections.

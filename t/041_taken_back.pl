@@ -80,7 +80,7 @@ change('first', 'ALTER TABLE t ADD CHECK (a < 5)');
 stands_at('r3', 'first');
 
 # nothing in a catalog says that the second needs the first
-change('maker', 'CREATE FUNCTION five() RETURNS int LANGUAGE sql RETURN 5', 'DROP FUNCTION five()');
+change('maker', 'CREATE FUNCTION five() RETURNS int LANGUAGE sql IMMUTABLE RETURN 5', 'DROP FUNCTION five()');
 change('user', 'CREATE TABLE used (n int); INSERT INTO used SELECT five()');
 revert('maker', 'supersede');
 

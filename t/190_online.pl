@@ -269,4 +269,27 @@ ok($g->converged, 'all regions are equal');
 index_is('t_k', 'valid', 'valid everywhere');
 is_everywhere("SELECT count(*) FROM pg_index WHERE NOT indisvalid", 0, 'and nothing invalid is left');
 
+# ---- what REINDEX CONCURRENTLY has, and leaves, is local as it is ----
+
+ok($g->try('r1', 'CREATE INDEX u_a ON u (a)')->{ok} && $g->converged, 'an index');
+my $writer = $g->session('r1');
+my $reindexer = $g->session('r1');
+my $invalid = q{SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('u_a_ccnew') AND NOT indisvalid};
+$writer->query('BEGIN; INSERT INTO u (a) VALUES (1);');
+$reindexer->send('REINDEX INDEX CONCURRENTLY u_a;');
+ok($g->wait_until('r1', $invalid, 1), 'it is made again, and waits for a writer');
+is($g->sql('r1', 'SELECT count(*) FROM schemadrift.verify()'), 0, 'its own index is no drift');
+$reindexer->cancel;
+is($reindexer->result->{sqlstate}, '57014', 'it is cancelled');
+$writer->query('COMMIT;');
+is($g->sql('r1', $invalid), 1, 'and leaves that index');
+is($g->sql('r1', 'SELECT count(*) FROM schemadrift.verify()'), 0, 'which is no drift');
+$r = $g->try('r1', 'ALTER TABLE u ADD after_reindex int');
+ok($r->{ok}, 'the table can be changed') or diag($r->{err});
+my $before_drop = head($g, 'r1');
+$r = $g->try('r1', 'DROP INDEX u_a_ccnew');
+ok($r->{ok}, 'it can be dropped') or diag($r->{err});
+is($g->sql('r1', $invalid) . ' ' . head($g, 'r1'), "0 $before_drop", '... here alone, which is no version');
+ok($g->converged, 'all regions are equal');
+
 done_testing;

@@ -32,6 +32,7 @@
 
 #include "ddl/canonical.h"
 #include "ddl/describe.h"
+#include "ddl/local.h"
 #include "ddl/names.h"
 #include "ddl/rows.h"
 
@@ -473,7 +474,8 @@ is_covered(SdDescriber *describer, Form_pg_class class)
 
 	/* indexes are the business of whoever has the table */
 	index = sd_rows_index(class->oid);
-	if (!HeapTupleIsValid(index))
+	if (!HeapTupleIsValid(index) ||
+		sd_local_is_leftover(NameStr(class->relname), ((Form_pg_index) GETSTRUCT(index))->indisvalid))
 		return false;
 	table = sd_rows_relation(((Form_pg_index) GETSTRUCT(index))->indrelid);
 	if (HeapTupleIsValid(table))

@@ -12,4 +12,10 @@
  */
 extern bool sd_local_matches(List *patterns, const char *schema, const char *name);
 
+/*
+ * Is an index of this name what REINDEX CONCURRENTLY has while it runs, and leaves behind when it fails?  REINDEX is local, so that is, too:
+ * never in the digest, dropped here alone.
+ */
+extern bool sd_local_is_leftover(const char *index, bool valid);
+
 #endif							/* SD_DDL_LOCAL_H */

@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "ddl/local.h"
 #include "ddl/targets.h"
 
 static const char *const own_schemas[] = {"schemadrift", "schemadrift_store", "schemadrift_rpc"};
@@ -95,8 +96,14 @@ place_of_relid(Oid relid, SdIsLocalName is_local)
 {
 	char	   *name;
 
-	if (is_local && get_rel_relkind(relid) == RELKIND_INDEX)
-		relid = IndexGetRelation(relid, true);
+	if (get_rel_relkind(relid) == RELKIND_INDEX)
+	{
+		name = get_rel_name(relid);
+		if (name && sd_local_is_leftover(name, get_index_isvalid(relid)))
+			return SD_TARGET_LOCAL;
+		if (is_local)
+			relid = IndexGetRelation(relid, true);
+	}
 	name = get_rel_name(relid);
 	return name ? place_of(get_rel_namespace(relid), name, is_local) : SD_TARGET_ORDINARY;
 }
