@@ -6,17 +6,16 @@
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "tcop/utility.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "analysis/advice.h"
 #include "analysis/analyze.h"
 #include "analysis/verdict.h"
+#include "attempt.h"
 #include "ddl/script.h"
 
 const char *
@@ -127,38 +126,20 @@ follow_settings(Node *stmt)
 
 /* ---- one statement ---- */
 
-/* What the server would refuse already when it looks up names is refused here in the same words, and is no error. */
-static void
-try_forms(SdForm *form, SdIsLocalName is_local, SdVerdict *class)
+typedef struct Trial
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	SdForm	   *form;
+	SdIsLocalName is_local;
+	SdVerdict  *class;
+} Trial;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		sd_classify(form->stmt, is_local, class);
-		find_forms(form);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+static void
+try_forms(void *arg)
+{
+	Trial	   *trial = arg;
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-		sd_form_fails(form, "%s", error->message);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	sd_classify(trial->form->stmt, trial->is_local, trial->class);
+	find_forms(trial->form);
 }
 
 /* what is scratch goes with the context; the step is made in the caller's */
@@ -168,9 +149,13 @@ look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, SdIsLocalNa
 	MemoryContext result = MemoryContextSwitchTo(scratch);
 	SdForm		form = {.world = world,.stmt = stmt,.text = text};
 	SdVerdict	class = {.class = SD_CLASS_NOT_DDL,.tag = CreateCommandTag(stmt)};
+	Trial		trial = {.form = &form,.is_local = is_local,.class = &class};
+	ErrorData  *error = sd_attempt(try_forms, &trial, true);
 	SdStep	   *step;
 
-	try_forms(&form, is_local, &class);
+	/* what the server would refuse already when it looks up names */
+	if (error)
+		sd_form_fails(&form, "%s", error->message);
 	follow_settings(stmt);
 	MemoryContextSwitchTo(result);
 	step = palloc0(sizeof(SdStep));

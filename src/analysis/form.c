@@ -5,7 +5,6 @@
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -16,10 +15,10 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "analysis/facts.h"
 #include "analysis/form.h"
+#include "attempt.h"
 
 #define NAMED_MOST	4			/* partitions that are named one by one */
 
@@ -93,63 +92,57 @@ sd_match_cast_oids(SdForm *form, SdMatch *match, SdRuleRole role, List *oids)
 	}
 }
 
+static char *pg_attribute_printf(1, 0)
+formatted(const char *format, va_list args)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	for (;;)
+	{
+		va_list		again;
+		int			needed;
+
+		va_copy(again, args);
+		needed = appendStringInfoVA(&out, format, again);
+		va_end(again);
+		if (needed == 0)
+			return out.data;
+		enlargeStringInfo(&out, needed);
+	}
+}
+
 void
 sd_match_why(SdMatch *match, const char *format,...)
 {
 	va_list		args;
-	char	   *text;
-	char		small[4096];
 
 	va_start(args, format);
-	vsnprintf(small, sizeof(small), format, args);
+	match->why = lappend(match->why, formatted(format, args));
 	va_end(args);
-	text = pstrdup(small);
-	match->why = lappend(match->why, text);
 }
 
 void
 sd_match_safer(SdMatch *match, const char *format,...)
 {
-	StringInfoData out;
+	va_list		args;
 
-	initStringInfo(&out);
-	for (;;)
-	{
-		va_list		args;
-		int			needed;
-
-		va_start(args, format);
-		needed = appendStringInfoVA(&out, format, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&out, needed);
-	}
-	match->safer = lappend(match->safer, out.data);
+	va_start(args, format);
+	match->safer = lappend(match->safer, formatted(format, args));
+	va_end(args);
 }
 
 void
 sd_form_fails(SdForm *form, const char *format,...)
 {
-	StringInfoData out;
+	va_list		args;
 
 	/* the server stops at the first one, too */
 	if (form->fails)
 		return;
-	initStringInfo(&out);
-	for (;;)
-	{
-		va_list		args;
-		int			needed;
-
-		va_start(args, format);
-		needed = appendStringInfoVA(&out, format, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&out, needed);
-	}
-	form->fails = out.data;
+	va_start(args, format);
+	form->fails = formatted(format, args);
+	va_end(args);
 }
 
 void
@@ -324,42 +317,34 @@ cooked_volatility(Node *expression, Oid type, int32 typmod)
 	return contain_mutable_functions(cooked) ? SD_VALUES_STABLE : SD_VALUES_CONSTANT;
 }
 
-SdVolatility
-sd_form_volatility(SdForm *form, Node *expression, Oid type, int32 typmod, char **note)
+typedef struct Cooking
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile SdVolatility volatility = SD_VALUES_VOLATILE;
+	Node	   *expression;
+	Oid			type;
+	int32		typmod;
+	SdVolatility volatility;
+} Cooking;
 
-	(void) form;
+static void
+cook(void *arg)
+{
+	Cooking    *cooking = arg;
+
+	cooking->volatility = cooked_volatility(cooking->expression, cooking->type, cooking->typmod);
+}
+
+SdVolatility
+sd_form_volatility(Node *expression, Oid type, int32 typmod, char **note)
+{
+	Cooking		cooking = {.expression = expression,.type = type,.typmod = typmod};
+	ErrorData  *error;
+
 	*note = NULL;
 	if (!OidIsValid(type))
 		return sd_form_query_volatility(expression);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		volatility = cooked_volatility(expression, type, typmod);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-		*note = pstrdup(error->message);
-		FreeErrorData(error);
-		volatility = sd_form_query_volatility(expression);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return volatility;
+	error = sd_attempt(cook, &cooking, true);
+	if (error == NULL)
+		return cooking.volatility;
+	*note = error->message;
+	return sd_form_query_volatility(expression);
 }

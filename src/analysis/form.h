@@ -115,7 +115,7 @@ typedef enum SdVolatility
 } SdVolatility;
 
 /* Of a raw DEFAULT of a column of this type; *note: why it is not known, NULL otherwise. */
-extern SdVolatility sd_form_volatility(SdForm *form, Node *expression, Oid type, int32 typmod, char **note);
+extern SdVolatility sd_form_volatility(Node *expression, Oid type, int32 typmod, char **note);
 
 /* Of functions in a query, by their names alone. */
 extern SdVolatility sd_form_query_volatility(Node *query);

@@ -214,7 +214,7 @@ add_default(SdForm *form, SdThing *table, const Added *added)
 	SdMatch    *match;
 	const char *column = sd_quoted(added->column->colname);
 
-	switch (sd_form_volatility(form, added->raw_default, added->type, added->typmod, &note))
+	switch (sd_form_volatility(added->raw_default, added->type, added->typmod, &note))
 	{
 		case SD_VALUES_CONSTANT:
 			sd_form_match_table(form, added->not_null ? "A3" : "A2", table, true);

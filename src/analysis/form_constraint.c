@@ -7,7 +7,6 @@
 
 #include "access/relation.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
 #include "commands/defrem.h"
@@ -24,10 +23,10 @@
 #include "utils/memutils.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 
 #include "analysis/facts.h"
 #include "analysis/form.h"
+#include "attempt.h"
 
 /* ---- ADD ---- */
 
@@ -545,6 +544,10 @@ sd_form_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTabl
 
 typedef struct Proof
 {
+	Oid			parent_oid;
+	Oid			partition_oid;
+	Oid			default_oid;
+	PartitionBoundSpec *bound;
 	bool		partition;		/* its constraints say that all of its rows belong there */
 	bool		whole_default;	/* those of the default partition say that none of its rows do */
 	bool		check_but_null;	/* but for nulls in the key */
@@ -563,19 +566,21 @@ open_briefly(Oid oid)
 	return relation;
 }
 
-/* in a subtransaction: bounds may be wrong in many ways */
+/* an attempt: bounds may be wrong in many ways */
 static void
-look_for_proof(Oid parent_oid, Oid partition_oid, Oid default_oid, PartitionBoundSpec *bound, Proof *proof)
+look_for_proof(void *arg)
 {
-	Relation	parent = open_briefly(parent_oid);
-	Relation	partition = open_briefly(partition_oid);
+	Proof	   *proof = arg;
+	Relation	parent = open_briefly(proof->parent_oid);
+	Relation	partition = open_briefly(proof->partition_oid);
+	PartitionBoundSpec *bound;
 	ParseState *pstate = make_parsestate(NULL);
 	List	   *constraint;
 
 	if (parent && partition && RelationGetPartitionKey(parent))
 	{
 		pstate->p_sourcetext = "";
-		bound = transformPartitionBound(pstate, parent, copyObject(bound));
+		bound = transformPartitionBound(pstate, parent, copyObject(proof->bound));
 		constraint = list_concat(get_qual_from_partbound(parent, bound), RelationGetPartitionQual(parent));
 		constraint = (List *) eval_const_expressions(NULL, (Node *) constraint);
 		constraint = (List *) canonicalize_qual((Expr *) constraint, false);
@@ -596,9 +601,9 @@ look_for_proof(Oid parent_oid, Oid partition_oid, Oid default_oid, PartitionBoun
 			proof->check_but_null = without_nulls != NIL &&
 				PartConstraintImpliedByRelConstraint(partition, map_partition_varattnos(without_nulls, 1, partition, parent));
 		}
-		if (OidIsValid(default_oid))
+		if (OidIsValid(proof->default_oid))
 		{
-			Relation	other = open_briefly(default_oid);
+			Relation	other = open_briefly(proof->default_oid);
 
 			if (other)
 			{
@@ -613,42 +618,6 @@ look_for_proof(Oid parent_oid, Oid partition_oid, Oid default_oid, PartitionBoun
 	if (parent)
 		relation_close(parent, AccessShareLock);
 	free_parsestate(pstate);
-}
-
-/* What is wrong with it: the message; NULL: nothing. */
-static char *
-try_proof(Oid parent, Oid partition, Oid default_oid, PartitionBoundSpec *bound, Proof *proof)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	char	   *volatile message = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		look_for_proof(parent, partition, default_oid, bound, proof);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-		message = pstrdup(error->message);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return message;
 }
 
 void
@@ -676,10 +645,15 @@ sd_form_attach(SdForm *form, SdThing *parent, AlterTableCmd *command)
 	{
 		if (!parent->made && !partition->made)
 		{
-			char	   *message = try_proof(parent->oid, partition->oid, default_oid, cmd->bound, &proof);
+			ErrorData  *error;
 
-			if (message)
-				sd_form_fails(form, "%s", message);
+			proof.parent_oid = parent->oid;
+			proof.partition_oid = partition->oid;
+			proof.default_oid = default_oid;
+			proof.bound = cmd->bound;
+			error = sd_attempt(look_for_proof, &proof, true);
+			if (error)
+				sd_form_fails(form, "%s", error->message);
 		}
 		rule = other && !other->gone ? "H6" : proof.partition ? "H4" : proof.check_but_null ? "H5" : "H3";
 	}

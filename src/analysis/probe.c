@@ -24,10 +24,10 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/relcache.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "analysis/probe.h"
+#include "attempt.h"
 
 #define COPY_NAME "schemadrift probe"
 
@@ -147,61 +147,55 @@ why_not(SdThing *table)
 	return NULL;
 }
 
-/* Returns in a subtransaction that is still to be ended. */
-static void
-probe_in_subtransaction(SdThing *table, AlterTableCmd *command, SdProbe *probe, volatile bool *copied)
+typedef struct Trial
 {
-	if (!ConditionalLockRelationOid(table->oid, AccessShareLock))
+	SdThing    *table;
+	AlterTableCmd *command;
+	SdProbe    *probe;
+	bool		copied;
+} Trial;
+
+static void
+probe_copy(void *arg)
+{
+	Trial	   *trial = arg;
+
+	if (!ConditionalLockRelationOid(trial->table->oid, AccessShareLock))
 	{
-		probe->not_made = "somebody holds the table exclusively";
+		trial->probe->not_made = "somebody holds the table exclusively";
 		return;
 	}
-	make_copy(table->oid);
-	*copied = true;
-	probe->seen = try_it(command);
+	make_copy(trial->table->oid);
+	trial->copied = true;
+	trial->probe->seen = try_it(trial->command);
 }
 
 void
 sd_probe(SdThing *table, AlterTableCmd *command, SdProbe *probe)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	Trial		trial = {.table = table,.command = command,.probe = probe};
 	bool		had_temporary = (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0;
-	volatile bool copied = false;
 	ErrorData  *volatile error = NULL;
 
 	memset(probe, 0, sizeof(*probe));
 	probe->not_made = why_not(table);
 	if (probe->not_made)
 		return;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
 	sd_probing = true;
 	PG_TRY();
 	{
-		probe_in_subtransaction(table, command, probe, &copied);
+		error = sd_attempt(probe_copy, &trial, false);
 	}
-	PG_CATCH();
+	PG_FINALLY();
 	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
+		sd_probing = false;
 	}
 	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	sd_probing = false;
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	/* nothing temporary was left, so that the transaction may still be prepared */
 	if (!had_temporary)
 		MyXactFlags &= ~XACT_FLAGS_ACCESSEDTEMPNAMESPACE;
-	if (error == NULL)
-		return;
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		ReThrowError(error);
-	if (copied)
-		probe->error = pstrdup(error->message);
-	else
-		probe->not_made = pstrdup(error->message);
-	FreeErrorData(error);
+	if (error && trial.copied)
+		probe->error = error->message;
+	else if (error)
+		probe->not_made = error->message;
 }

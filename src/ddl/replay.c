@@ -11,6 +11,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "attempt.h"
 #include "ddl/allowed.h"
 #include "ddl/capture.h"
 #include "ddl/digest.h"
@@ -440,35 +441,21 @@ sd_replay_execute(const SdPlan *plan, const SdApplied *applied, TimestampTz sinc
  * past what halted this region, is told.
  */
 static void
+write_missing_rows(void *arg)
+{
+	write_rows(arg, SD_EXECUTING_SCRIPT);
+}
+
+static void
 try_rows(const SdPlan *plan)
 {
-	Jsonb	   *payload = sd_entry_payload(plan->entry);
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *error = sd_attempt(write_missing_rows, sd_entry_payload(plan->entry), true);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		write_rows(payload, SD_EXECUTING_SCRIPT);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+	if (error)
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
 				 errmsg("rows of a migration tool's history were not written: %s", error->message),
 				 errdetail("They came with version " INT64_FORMAT "; %s.", plan->version, error->context ? error->context : "")));
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 }
 
 void

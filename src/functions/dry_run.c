@@ -10,7 +10,6 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/builtins.h"
 
 #include "clock.h"
@@ -129,6 +128,7 @@ get_rehearsal(const PGresult *answer, SdRehearsal *rehearsal)
 static void
 require_serving(const SdCaller *caller, int64 version)
 {
+	SdDatabase *db = sd_shared_mine();
 	int64		give_up = sd_monotonic_us() + CATCH_UP_US;
 	SdSelf		self;
 	SdMembers	members;
@@ -149,19 +149,21 @@ require_serving(const SdCaller *caller, int64 version)
 				(errcode(SD_ERRCODE_POLICY),
 				 errmsg("region \"%s\" runs no dry run for other regions", self.region),
 				 errhint("ALTER SYSTEM SET schemadrift.dry_run_for_regions = on; SELECT pg_reload_conf(); -- in %s", self.region)));
+	if (db)
+		ConditionVariablePrepareToSleep(&db->changed);
 	for (;;)
 	{
+		int64		now = sd_monotonic_us();
 		SdScope		scope;
 
 		sd_store_enter(&scope);
 		sd_applied_read(&applied);
 		sd_store_leave(&scope);
-		if (applied.version >= version || sd_monotonic_us() > give_up)
+		if (applied.version >= version || now >= give_up || db == NULL)
 			break;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 50, sd_wait_event(SD_WAIT_PEER));
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		ConditionVariableTimedSleep(&db->changed, sd_monotonic_timeout_ms(give_up, now), sd_wait_event(SD_WAIT_APPLIED));
 	}
+	ConditionVariableCancelSleep();
 	if (applied.version != version)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_BEHIND),

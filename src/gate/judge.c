@@ -6,7 +6,6 @@
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -14,10 +13,10 @@
 #include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "analysis/analyze.h"
+#include "attempt.h"
 #include "ddl/capture.h"
 #include "ddl/classify.h"
 #include "ddl/fill.h"
@@ -193,36 +192,33 @@ is_of_new_table(Node *stmt)
 	return is_new;
 }
 
+typedef struct Filling
+{
+	Node	   *stmt;
+	const char *text;
+	bool		refused;
+} Filling;
+
+static void
+look_at_filling(void *arg)
+{
+	Filling    *filling = arg;
+	const char *hint;
+
+	filling->refused = sd_fill_reason(filling->stmt, filling->text, &hint) != NULL;
+}
+
 /*
- * Would classification refuse it when it runs (SD004), so that no exception helps?  Asked in a subtransaction, as it may fail over what the
- * script has yet to make: then it is judged like any other.
+ * Would classification refuse it when it runs (SD004), so that no exception helps?  An attempt, as it may fail over what the script has yet
+ * to make: then it is judged like any other.
  */
 static bool
 is_refused_anyway(Node *stmt, const char *text)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool refused = false;
-	const char *hint;
+	Filling		filling = {.stmt = stmt,.text = text};
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		refused = sd_fill_reason(stmt, text, &hint) != NULL;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		if (geterrcode() == ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return refused;
+	(void) sd_attempt(look_at_filling, &filling, false);
+	return filling.refused;
 }
 
 static bool

@@ -1,0 +1,57 @@
+/*
+ * attempt.c: work whose failure is an answer; see attempt.h.
+ *
+ * Runs in backends and workers, inside a transaction; takes no locks of its own, and gives back those of work that is rolled back.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "utils/resowner.h"
+
+#include "attempt.h"
+
+static bool
+is_about_the_moment(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+			return true;
+		default:
+			return false;
+	}
+}
+
+ErrorData *
+sd_attempt(void (*work) (void *arg), void *arg, bool keep)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		work(arg);
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error && is_about_the_moment(error))
+		ReThrowError(error);
+	return error;
+}

@@ -1,0 +1,18 @@
+/*
+ * attempt.h: work whose failure is an answer.
+ */
+#ifndef SD_ATTEMPT_H
+#define SD_ATTEMPT_H
+
+#include "postgres.h"
+
+/*
+ * Do it in a subtransaction.  NULL: it succeeded, and what it did is kept, or rolled back as well if it is only to be seen.  Else the
+ * error, in the memory context that was current, in which the work runs, too; nothing of it is left.
+ *
+ * Raised again is what says nothing about the work: a cancel, a shutdown, a deadlock, memory or disk space that is
+ * exhausted.
+ */
+extern ErrorData *sd_attempt(void (*work) (void *arg), void *arg, bool keep);
+
+#endif							/* SD_ATTEMPT_H */
