@@ -167,7 +167,7 @@ static void
 put_between(FunctionCallInfo fcinfo, const SdHere *here, const char *region)
 {
 	const SdPeerState *peer = sd_here_peer(here, region);
-	int64		offset = peer ? Abs(peer->clock_offset_us) / 1000 : 0;
+	int64		offset = peer ? (int64) llabs((long long) peer->clock_offset_us) / 1000 : 0;
 	bool		off = sd_clock_offset_limit > 0 && offset > sd_clock_offset_limit;
 
 	if (peer == NULL || peer->rtt_us < 0)
