@@ -149,6 +149,22 @@ SELECT schemadrift.apply('x', 'CREATE TABLE app.x ()', 'DROP TABLE app.x') > 0;
 SELECT schemadrift.revert('x') > 0;
 SELECT schemadrift.set_policy('{"require_down": null}') > 0;
 
+-- require_dry_run: of the same texts, within the time
+SELECT schemadrift.set_policy('{"require_dry_run": "soon"}');
+SELECT schemadrift.set_policy('{"require_dry_run": 0}');
+SELECT schemadrift.set_policy('{"require_dry_run": "1 year"}') > 0;
+SELECT * FROM public.refusal('CREATE TABLE app.x ()') \gx
+SELECT * FROM public.refusal($$SELECT schemadrift.apply('tried', 'CREATE TABLE app."it''s" ()', 'DROP TABLE app."it''s"', '{"allow": ["A1"]}')$$) \gx
+SELECT status FROM schemadrift.dry_run('CREATE TABLE app.tried ()', 'DROP TABLE app.tried');
+SELECT status FROM schemadrift.dry_run('CREATE TABLE app.other ()', 'DROP TABLE app.nothing');
+SELECT schemadrift.apply('tried', 'CREATE TABLE app.tried ()');
+SELECT schemadrift.apply('other', 'CREATE TABLE app.other ()', 'DROP TABLE app.nothing');
+SELECT schemadrift.apply('tried', 'CREATE TABLE app.tried ()', 'DROP TABLE app.tried') > 0;
+SELECT schemadrift.revert('tried') > 0;
+SELECT schemadrift.set_policy('{"require_dry_run": 1}') > 0;
+SELECT * FROM public.refusal($$SELECT schemadrift.apply('again', 'CREATE TABLE app.tried ()', 'DROP TABLE app.tried')$$) \gx
+SELECT schemadrift.set_policy('{"require_dry_run": null}') > 0;
+
 -- require_apply says who wants it
 SELECT schemadrift.set_policy('{"mode": "require_apply"}') > 0;
 SELECT * FROM public.refusal('CREATE TABLE app.x ()') \gx

@@ -102,7 +102,7 @@ static const IntSetting int_settings[] = {
 	{"schemadrift.dry_run_lock_timeout", "How long dry_run() waits for a lock in this region: what comes after it waits as long.",
 	&sd_dry_run_lock_timeout, 500, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
 	{"schemadrift.dry_run_timeout", "The longest that dry_run() may take in this region, and so hold its locks.",
-	&sd_dry_run_timeout, 5000, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
+	&sd_dry_run_timeout, 3000, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
 	{"schemadrift.verify_interval", "Time between two looks at the whole schema for what went past every hook; 0: only when something calls for it.",
 	&sd_verify_interval, 3600, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S},
 	{"schemadrift.max_regions", "Largest number of regions in a group.",

@@ -221,6 +221,7 @@ sd_apply(PG_FUNCTION_ARGS)
 	if (version > 0)
 		PG_RETURN_INT64(version);
 	sd_gate_require_down(args.down, false);
+	sd_gate_require_dry_run(args.up, args.down);
 
 	script = sd_script_parse(args.up);
 	sd_script_check_down(args.down, false);
@@ -240,6 +241,7 @@ sd_apply(PG_FUNCTION_ARGS)
 	/* ... and another policy may have come with it; none can any more */
 	sd_change_require("apply");
 	sd_gate_require_down(args.down, false);
+	sd_gate_require_dry_run(args.up, args.down);
 	sd_gate_judge_granted(&judged);
 	sd_change_set_barrier(sd_gate_judged_barrier(&judged, sd_options_barrier(args.options, sd_change_version() - 1)));
 	sd_change_notice();

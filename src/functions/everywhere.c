@@ -92,6 +92,7 @@ sd_everywhere_ask(const SdRegions *regions, const char *function, int n_argument
 		asked->region = regions->members.config.member[i].region;
 		asked->here = strcmp(asked->region, regions->self.region) == 0;
 		asked->witness = sd_members_is_witness(&regions->members, i);
+		asked->suspended = regions->members.config.member[i].suspended;
 		list = lappend(list, asked);
 		if (asked->here || asked->witness)
 			continue;

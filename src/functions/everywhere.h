@@ -18,6 +18,7 @@ typedef struct SdAsked
 	const char *region;
 	bool		here;			/* it is this one: nothing is asked */
 	bool		witness;		/* ... nor of one that has no schema */
+	bool		suspended;		/* the group does not wait for it */
 	SdClient   *client;			/* NULL: it was not reached, or has failed */
 	const PGresult *answer;		/* NULL: none; belongs to the client */
 	ErrorData  *error;			/* why not; NULL: there is an answer, or nothing was asked */

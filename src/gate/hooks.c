@@ -494,6 +494,7 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 		{
 			sd_capture_require_plain();
 			sd_gate_require_down(NULL, true);
+			sd_gate_require_dry_run(NULL, NULL);
 		}
 		else
 			sd_capture_require_outside();
@@ -510,6 +511,7 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 			if (sd_gate_mode() == SD_MODE_REQUIRE_APPLY)
 				sd_gate_refuse_plain(verdict->tag);
 			sd_gate_require_down(NULL, true);
+			sd_gate_require_dry_run(NULL, NULL);
 			check_policy(stmt, verdict, mode);
 			sd_change_set_barrier(sd_gate_judged_barrier(&judged, 0));
 		}

@@ -35,8 +35,10 @@
 #include "catalog/pg_ts_template.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "ddl/allowed.h"
 #include "ddl/capture.h"
@@ -45,6 +47,7 @@
 #include "gate/mode.h"
 #include "gate/internal.h"
 #include "gate/policy.h"
+#include "gate/rehearsed.h"
 #include "settings.h"
 #include "store/entry.h"
 #include "store/policy.h"
@@ -341,6 +344,49 @@ sd_gate_require_down(const char *down, bool plain)
 			 errdetail("%s\n%s", plain ? "Plain DDL records none." : "It was given without \"down\".",
 					   sd_policy_says(policy, "require_down")),
 			 errhint("SELECT schemadrift.apply('a name', 'the statements', 'the statements that undo them').")));
+}
+
+/* ---- policy "require_dry_run" ---- */
+
+/* A longer script nobody pastes. */
+#define PASTED_BYTES	4000
+
+static char *
+dry_run_call(const char *up, const char *down)
+{
+	if (strlen(up) + (down ? strlen(down) : 0) > PASTED_BYTES)
+		return pstrdup("SELECT * FROM schemadrift.dry_run(up, down) of the same texts, to the byte.");
+	return psprintf("SELECT * FROM schemadrift.dry_run(%s%s%s);", quote_literal_cstr(up), down ? ", " : "",
+					down ? quote_literal_cstr(down) : "");
+}
+
+static const char *
+dry_run_lacks(const char *up, const char *down, int64 within_ms)
+{
+	TimestampTz at;
+
+	if (up == NULL)
+		return "Plain DDL has no dry run that could be known to be of it.";
+	if (!sd_dry_run_noted(up, down, &at))
+		return "No dry run of these texts that found nothing bad is known in this region; the newest ones are kept, until the server restarts.";
+	if (within_ms >= 0 && (GetCurrentTimestamp() - at) / 1000 >= within_ms)
+		return psprintf("The newest dry run of these texts was at %s.", sd_time_text(at));
+	return NULL;
+}
+
+void
+sd_gate_require_dry_run(const char *up, const char *down)
+{
+	const SdPolicy *policy = sd_gate_policy();
+	const char *lacks = policy->require_dry_run_ms == 0 ? NULL : dry_run_lacks(up, down, policy->require_dry_run_ms);
+
+	if (lacks)
+		ereport(ERROR,
+				(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
+				 errmsg("the schema change is refused: it was not tried in every region"),
+				 errdetail("%s\n%s", lacks, sd_policy_says(policy, "require_dry_run")),
+				 up ? errhint("%s", dry_run_call(up, down)) :
+				 errhint("SELECT * FROM schemadrift.dry_run('the statements', 'the statements that undo them'), then schemadrift.apply() with the same.")));
 }
 
 /* ---- schemadrift.allowed_roles ---- */

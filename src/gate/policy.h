@@ -40,6 +40,9 @@ extern void sd_gate_refuse_plain(CommandTag tag) pg_attribute_noreturn();
 /* Policy "require_down"; down: how it is taken back, NULL: in no recorded way.  plain: it comes by no apply() */
 extern void sd_gate_require_down(const char *down, bool plain);
 
+/* Policy "require_dry_run", of a script; of plain DDL, which none is a dry run of: up is NULL. */
+extern void sd_gate_require_dry_run(const char *up, const char *down);
+
 /* schemadrift.scope = 'local' is no way to call what changes all regions */
 extern void sd_gate_require_group_scope(const char *function);
 

@@ -348,6 +348,21 @@ take_require_down(Jsonb *value, SdPolicy *policy)
 	return scalar_bool(value, &policy->require_down);
 }
 
+/* true, false, or an interval */
+static bool
+take_require_dry_run(Jsonb *value, SdPolicy *policy)
+{
+	bool		any_age;
+
+	if (scalar_bool(value, &any_age))
+	{
+		policy->require_dry_run_ms = any_age ? -1 : 0;
+		return true;
+	}
+	policy->require_dry_run_ms = scalar_ms(value);
+	return policy->require_dry_run_ms >= 1;
+}
+
 static bool
 take_auto_rejoin(Jsonb *value, SdPolicy *policy)
 {
@@ -516,6 +531,13 @@ const SdPolicyKey sd_policy_keys[] = {
 		"Whether a change needs the script that takes it back: apply() without \"down\" and plain DDL are refused.",
 		"true or false",
 		take_require_down
+	},
+	{
+		"require_dry_run", "false",
+		"Whether a change needs a dry_run() of the same up and down, in the region where it is made, that found nothing bad in any region: "
+		"true, or an interval for within that time. Else apply() and plain DDL are refused.",
+		"true, false, an interval such as \"1 day\", or a number of milliseconds from 1",
+		take_require_dry_run
 	},
 };
 const int	sd_policy_n_keys = lengthof(sd_policy_keys);

@@ -75,6 +75,7 @@ typedef struct SdPolicy
 	SdRequired	quorum;
 	SdPolicyLock lock;
 	bool		require_down;
+	int64		require_dry_run_ms;	/* how old a dry run may be; -1: of any age, 0: none is needed */
 	bool		auto_rejoin;
 	bool		drift_warns;	/* an entry that leaves something else here than at its origin is applied all the same */
 	SdReactions on_unsafe;
