@@ -231,52 +231,42 @@ sd_append_operator(StringInfo out, Oid oid)
 	ReleaseSysCache(tuple);
 }
 
-void
-sd_append_opclass(StringInfo out, Oid oid)
+/* Of an object that has a name in a schema, or a name alone (schema 0), and nothing more. */
+static void
+append_plain(StringInfo out, int cache, Oid oid, AttrNumber schema, AttrNumber name)
 {
-	HeapTuple	tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(oid));
-	Form_pg_opclass opclass;
+	HeapTuple	tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
+	bool		isnull;
 
 	if (!HeapTupleIsValid(tuple))
 	{
 		append_unknown(out, oid);
 		return;
 	}
-	opclass = (Form_pg_opclass) GETSTRUCT(tuple);
-	sd_append_qualified(out, opclass->opcnamespace, NameStr(opclass->opcname));
+	if (schema != InvalidAttrNumber)
+		sd_append_qualified(out, DatumGetObjectId(SysCacheGetAttr(cache, tuple, schema, &isnull)),
+							NameStr(*DatumGetName(SysCacheGetAttr(cache, tuple, name, &isnull))));
+	else
+		sd_append_identifier(out, NameStr(*DatumGetName(SysCacheGetAttr(cache, tuple, name, &isnull))));
 	ReleaseSysCache(tuple);
+}
+
+void
+sd_append_opclass(StringInfo out, Oid oid)
+{
+	append_plain(out, CLAOID, oid, Anum_pg_opclass_opcnamespace, Anum_pg_opclass_opcname);
 }
 
 void
 sd_append_opfamily(StringInfo out, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(OPFAMILYOID, ObjectIdGetDatum(oid));
-	Form_pg_opfamily opfamily;
-
-	if (!HeapTupleIsValid(tuple))
-	{
-		append_unknown(out, oid);
-		return;
-	}
-	opfamily = (Form_pg_opfamily) GETSTRUCT(tuple);
-	sd_append_qualified(out, opfamily->opfnamespace, NameStr(opfamily->opfname));
-	ReleaseSysCache(tuple);
+	append_plain(out, OPFAMILYOID, oid, Anum_pg_opfamily_opfnamespace, Anum_pg_opfamily_opfname);
 }
 
 void
 sd_append_collation(StringInfo out, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(oid));
-	Form_pg_collation collation;
-
-	if (!HeapTupleIsValid(tuple))
-	{
-		append_unknown(out, oid);
-		return;
-	}
-	collation = (Form_pg_collation) GETSTRUCT(tuple);
-	sd_append_qualified(out, collation->collnamespace, NameStr(collation->collname));
-	ReleaseSysCache(tuple);
+	append_plain(out, COLLOID, oid, Anum_pg_collation_collnamespace, Anum_pg_collation_collname);
 }
 
 void
@@ -303,91 +293,37 @@ sd_append_constraint(StringInfo out, Oid oid)
 void
 sd_append_access_method(StringInfo out, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(AMOID, ObjectIdGetDatum(oid));
-
-	if (!HeapTupleIsValid(tuple))
-	{
-		append_unknown(out, oid);
-		return;
-	}
-	sd_append_identifier(out, NameStr(((Form_pg_am) GETSTRUCT(tuple))->amname));
-	ReleaseSysCache(tuple);
+	append_plain(out, AMOID, oid, InvalidAttrNumber, Anum_pg_am_amname);
 }
 
 void
 sd_append_language(StringInfo out, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(LANGOID, ObjectIdGetDatum(oid));
-
-	if (!HeapTupleIsValid(tuple))
-	{
-		append_unknown(out, oid);
-		return;
-	}
-	sd_append_identifier(out, NameStr(((Form_pg_language) GETSTRUCT(tuple))->lanname));
-	ReleaseSysCache(tuple);
+	append_plain(out, LANGOID, oid, InvalidAttrNumber, Anum_pg_language_lanname);
 }
 
 void
 sd_append_ts_parser(StringInfo out, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(TSPARSEROID, ObjectIdGetDatum(oid));
-	Form_pg_ts_parser parser;
-
-	if (!HeapTupleIsValid(tuple))
-	{
-		append_unknown(out, oid);
-		return;
-	}
-	parser = (Form_pg_ts_parser) GETSTRUCT(tuple);
-	sd_append_qualified(out, parser->prsnamespace, NameStr(parser->prsname));
-	ReleaseSysCache(tuple);
+	append_plain(out, TSPARSEROID, oid, Anum_pg_ts_parser_prsnamespace, Anum_pg_ts_parser_prsname);
 }
 
 void
 sd_append_ts_template(StringInfo out, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(TSTEMPLATEOID, ObjectIdGetDatum(oid));
-	Form_pg_ts_template template;
-
-	if (!HeapTupleIsValid(tuple))
-	{
-		append_unknown(out, oid);
-		return;
-	}
-	template = (Form_pg_ts_template) GETSTRUCT(tuple);
-	sd_append_qualified(out, template->tmplnamespace, NameStr(template->tmplname));
-	ReleaseSysCache(tuple);
+	append_plain(out, TSTEMPLATEOID, oid, Anum_pg_ts_template_tmplnamespace, Anum_pg_ts_template_tmplname);
 }
 
 void
 sd_append_ts_dictionary(StringInfo out, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(TSDICTOID, ObjectIdGetDatum(oid));
-	Form_pg_ts_dict dictionary;
-
-	if (!HeapTupleIsValid(tuple))
-	{
-		append_unknown(out, oid);
-		return;
-	}
-	dictionary = (Form_pg_ts_dict) GETSTRUCT(tuple);
-	sd_append_qualified(out, dictionary->dictnamespace, NameStr(dictionary->dictname));
-	ReleaseSysCache(tuple);
+	append_plain(out, TSDICTOID, oid, Anum_pg_ts_dict_dictnamespace, Anum_pg_ts_dict_dictname);
 }
 
 void
 sd_append_foreign_data_wrapper(StringInfo out, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(FOREIGNDATAWRAPPEROID, ObjectIdGetDatum(oid));
-
-	if (!HeapTupleIsValid(tuple))
-	{
-		append_unknown(out, oid);
-		return;
-	}
-	sd_append_identifier(out, NameStr(((Form_pg_foreign_data_wrapper) GETSTRUCT(tuple))->fdwname));
-	ReleaseSysCache(tuple);
+	append_plain(out, FOREIGNDATAWRAPPEROID, oid, InvalidAttrNumber, Anum_pg_foreign_data_wrapper_fdwname);
 }
 
 void
