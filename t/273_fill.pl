@@ -1,5 +1,5 @@
 # A new column whose values in the rows that are there each region would make for itself is refused; on an empty table, and
-# where the value is the same everywhere, it is not.
+# where the value is the same everywhere, it is not.  Where the time is frozen, what follows the clock is one value in all of them.
 use strict;
 use warnings FATAL => 'all';
 
@@ -7,8 +7,8 @@ use Test::More;
 
 use SchemaDrift::Scenario;
 
-my $g = SchemaDrift::Group->new(regions => 2, databases => 1);
-my ($here, $there) = $g->names;
+my $g = SchemaDrift::Group->new(regions => 3, databases => 1);
+my ($here, $there, $third) = $g->names;
 $g->make_group(mode => 'coordinate', before => q{
 	CREATE TABLE full_t (id int PRIMARY KEY);
 	INSERT INTO full_t VALUES (1), (2);
@@ -67,4 +67,116 @@ $writer->query('ROLLBACK;');
 is($g->sql($here, q{SELECT count(*) FROM pg_locks WHERE relation = 'full_t'::regclass}), 0, 'no lock is left');
 ok($g->converged, 'both regions are equal');
 is($g->sql($there, q{SELECT count(*) FROM full_t WHERE c = '2026-01-01'}), 2, '... and so are the rows');
+
+# ---- the time, frozen ----
+
+# what the rows of a table hold, and the defaults of its columns, in each region
+sub same_rows
+{
+	my ($table, $what) = @_;
+	my %rows = map { $_ => $g->sql($_, "SELECT string_agg(t::text, ' ' ORDER BY id) FROM $table t") } $g->names;
+
+	is($rows{$there}, $rows{$here}, "$what: the same rows in the second region");
+	is($rows{$third}, $rows{$here}, '... and in the third');
+	return $rows{$here};
+}
+
+sub default_of
+{
+	my ($region, $table, $column) = @_;
+
+	return $g->sql($region, "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute a ON attrelid = adrelid AND attnum = adnum WHERE adrelid = '$table'::regclass AND attname = '$column'");
+}
+
+my $frozen = q('{"freeze_time": true}');
+$g->sql($here, 'CREATE TABLE frozen (id int PRIMARY KEY)');
+ok($g->converged, 'a table to fill');
+$g->sql($_, 'INSERT INTO frozen VALUES (1), (2)') foreach $g->names;
+
+$r = $g->try($here, 'ALTER TABLE frozen ADD COLUMN c timestamptz DEFAULT now()');
+refused($r, 'SD004', 'not frozen unless somebody says so');
+like($r->{hint}, qr/"freeze_time": true/, '... but offered');
+unlike($g->try($here, 'ALTER TABLE frozen ADD COLUMN c text DEFAULT current_database()')->{hint}, qr/freeze_time/, '... and not where it would not help');
+refused($g->try($here, qq{SELECT schemadrift.apply('nonsense', 'SELECT 1', NULL, '{"freeze_time": "yes"}')}), '22023', 'true or false');
+
+# every form, in a session whose settings read and write dates otherwise
+$g->session($here)->query(qq{SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'SQL, DMY'; SET IntervalStyle = sql_standard; SET extra_float_digits = 0;
+	SELECT schemadrift.apply('forms', \$\$ALTER TABLE frozen ADD COLUMN c timestamptz NOT NULL DEFAULT now(), ADD COLUMN d date DEFAULT CURRENT_DATE,
+	ADD COLUMN e timestamp(3) DEFAULT LOCALTIMESTAMP, ADD COLUMN f text DEFAULT 'at ' || now(), ADD COLUMN g timetz DEFAULT CURRENT_TIME(1),
+	ADD COLUMN h interval DEFAULT now() - (transaction_timestamp() + interval '1 day -2 hours'), ADD COLUMN i double precision DEFAULT extract(epoch FROM statement_timestamp()),
+	ADD COLUMN j timestamptz[] DEFAULT ARRAY[now(), NULL], ADD COLUMN k time DEFAULT LOCALTIME, ADD COLUMN l timestamptz(0) DEFAULT CURRENT_TIMESTAMP,
+	ADD COLUMN m moment DEFAULT now(), ADD COLUMN n timestamptz DEFAULT now(), ALTER COLUMN n SET DEFAULT 'epoch'\$\$, NULL, $frozen);});
+ok($g->converged, 'all forms of the clock, frozen: the fingerprints are equal');
+same_rows('frozen', 'all forms');
+is($g->sql($_, q{SELECT count(*) FROM frozen WHERE c = n AND c = m AND d = (c AT TIME ZONE 'Asia/Tokyo')::date AND e = (c AT TIME ZONE 'Asia/Tokyo')::timestamp(3) AND
+		k = (c AT TIME ZONE 'Asia/Tokyo')::time AND j[1] = c AND j[2] IS NULL AND h = - interval '1 day -2 hours' AND l = c::timestamptz(0) AND abs(i - extract(epoch FROM c)) < 0.01}), 2,
+	"$_: each is that of the same moment, in the author's time zone") foreach $g->names;
+is($g->sql($here, q{SELECT (SELECT DISTINCT c FROM frozen) BETWEEN now() - interval '5 min' AND now()}), 't', '... that of the change');
+foreach my $region ($g->names)
+{
+	is(default_of($region, 'frozen', 'c'), 'now()', "$region: the default still follows the clock");
+	is(default_of($region, 'frozen', 'd'), 'CURRENT_DATE', '... CURRENT_DATE, too');
+	like(default_of($region, 'frozen', 'n'), qr/1970-01-01/, '... unless the statement says otherwise itself');
+}
+is($g->sql($there, q{BEGIN; INSERT INTO frozen VALUES (3); SELECT c = now() FROM frozen WHERE id = 3; ROLLBACK}), 't', 'a new row has the time of its own');
+
+# what is not the clock's alone
+foreach my $command ('ADD COLUMN z double precision DEFAULT random()', 'ADD COLUMN z timestamptz DEFAULT clock_timestamp()', 'ADD COLUMN z serial', 'ADD COLUMN z moment',
+	'ADD COLUMN z bigint DEFAULT looks()', 'ADD COLUMN z text DEFAULT current_database() || now()', 'ADD COLUMN y timestamptz DEFAULT now(), ADD COLUMN z uuid DEFAULT gen_random_uuid()')
+{
+	refused($g->try($here, "SELECT schemadrift.apply('not the clock', 'ALTER TABLE frozen $command', NULL, $frozen)"), 'SD004', "$command, frozen");
+}
+refused($g->try($here, "SET schemadrift.large_table = 0; SELECT schemadrift.apply('other rules', 'ALTER TABLE frozen ADD COLUMN z timestamptz DEFAULT now(), ALTER COLUMN id TYPE bigint', NULL, $frozen)"), 'SD005',
+	'freezing says nothing of what else is unsafe in the statement');
+
+# a partition that has the column already keeps its own default, so that cannot be frozen
+$r = $g->try($here, q{BEGIN; CREATE TABLE mother (id int); CREATE TABLE daughter (c timestamptz DEFAULT 'epoch') INHERITS (mother); COMMIT});
+ok($r->{ok} && $g->converged, 'a child with the column') or diag($r->{err});
+$g->sql($_, 'INSERT INTO mother VALUES (1)') foreach $g->names;
+refused($g->try($here, "SELECT schemadrift.apply('child', 'ALTER TABLE mother ADD COLUMN c timestamptz DEFAULT now()', NULL, $frozen)"), 'SD004', 'a child has the column already');
+$r = $g->try($here, "SELECT schemadrift.apply('partitions', 'ALTER TABLE parent ADD COLUMN c timestamptz DEFAULT now()', NULL, $frozen)");
+ok($r->{ok}, 'of a partitioned table') or diag($r->{err});
+ok($g->converged, '... all regions are equal');
+is(default_of($third, 'child', 'c'), 'now()', '... its partition, too');
+like($g->sql($here, 'SELECT c FROM child'), qr/^20/, '... whose rows are filled');
+
+# a function, and a way back
+$r = $g->try($here, qq{SELECT schemadrift.apply('in a function', \$\$DO 'BEGIN ALTER TABLE frozen ADD COLUMN o timestamptz DEFAULT now(); END'\$\$, 'ALTER TABLE frozen DROP COLUMN o', $frozen)});
+ok($r->{ok}, 'in a DO block') or diag($r->{err});
+$r = $g->try($here, qq{SELECT schemadrift.apply('gone', 'ALTER TABLE frozen DROP COLUMN k', 'ALTER TABLE frozen ADD COLUMN k time DEFAULT LOCALTIME', '{"freeze_time": true, "allow": ["B1", "B2"]}')});
+ok($r->{ok}, 'a way back that follows the clock') or diag($r->{err});
+ok($g->converged, '... all regions are equal');
+$r = $g->try($there, q{SELECT schemadrift.revert('gone')});
+ok($r->{ok}, '... taken by another region') or diag($r->{err});
+ok($g->converged, '... all regions are equal');
+same_rows('frozen', '... and what it filled in is');
+
+# by policy, for plain DDL of tools
+$g->sql($here, q{SELECT schemadrift.set_policy('{"freeze_time": true}')});
+ok($g->converged, 'policy "freeze_time"');
+$r = $g->try($there, 'ALTER TABLE frozen ADD COLUMN p timestamptz NOT NULL DEFAULT now(), ADD COLUMN q timestamptz DEFAULT CURRENT_TIMESTAMP');
+ok($r->{ok}, '... plain DDL in another region') or diag($r->{err});
+$r = $g->try($there, q{DO 'BEGIN ALTER TABLE frozen ADD COLUMN r date DEFAULT CURRENT_DATE; END'});
+ok($r->{ok}, '... also in a function') or diag($r->{err});
+refused($g->try($there, q{SELECT schemadrift.apply('not this one', 'ALTER TABLE frozen ADD COLUMN s timestamptz DEFAULT now()', NULL, '{"freeze_time": false}')}), 'SD004', '... a migration may say no');
+refused($g->try($there, 'ALTER TABLE frozen ADD COLUMN s double precision DEFAULT random()'), 'SD004', '... random() stays refused');
+
+# a region that applies much later gives the same values; what was rolled back leaves nothing
+my $reader = $g->session($third);
+$reader->query('BEGIN; SELECT count(*) FROM frozen;');
+$r = $g->try($here, 'BEGIN; SAVEPOINT s; ALTER TABLE frozen ADD COLUMN t timestamptz DEFAULT now(); ROLLBACK TO s; ALTER TABLE frozen ADD COLUMN u timestamptz NOT NULL DEFAULT now(); COMMIT');
+ok($r->{ok}, 'while one region is kept from applying') or diag($r->{err});
+$g->wait_until($third, q{SELECT attempts > 0 FROM schemadrift.migration_status WHERE state = 'failed' AND region = 'eu-west'}, 't');
+$reader->query('ROLLBACK;');
+ok($g->converged, '... it follows, and all regions are equal');
+same_rows('frozen', '... later');
+is($g->sql($third, q{SELECT (SELECT count(DISTINCT p) || ' ' || count(DISTINCT u) FROM frozen) || ' ' || (SELECT bool_and(p < u AND r = p::date) FROM frozen)}), '1 1 true', '... the times of the changes');
+
+# statement by statement, outside of one transaction
+$r = $g->try($here, q{CALL schemadrift.apply_online('online', 'ALTER TABLE frozen ADD COLUMN v timestamptz DEFAULT now(); CREATE INDEX CONCURRENTLY frozen_c ON frozen (c)')});
+ok($r->{ok}, 'in a script for apply_online') or diag($r->{err});
+ok($g->converged, '... all regions are equal');
+same_rows('frozen', '... online');
+$g->sql($here, q{SELECT schemadrift.set_policy('{"freeze_time": null}')});
+refused($g->try($here, 'ALTER TABLE frozen ADD COLUMN w timestamptz DEFAULT now()'), 'SD004', 'the policy taken back');
 done_testing();

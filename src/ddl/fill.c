@@ -7,6 +7,9 @@
  * ADD COLUMN ... DEFAULT now() computes one value in each region, DEFAULT random() one for each row, a serial numbers the rows as they
  * lie.  The schema would be the same everywhere, and the data would not.  On an empty table nothing of this happens.
  * Stable functions that only follow settings are the same everywhere, because settings go with the entry.
+ *
+ * Freezing: ADD COLUMN c DEFAULT now() becomes ADD COLUMN c DEFAULT 'value', ALTER COLUMN c SET DEFAULT now() in one ALTER TABLE, in which
+ * PostgreSQL fills the rows by the first and keeps the second.  The value goes through the type's output and input functions, as in a dump.
  */
 #include "compat.h"
 
@@ -17,6 +20,9 @@
 #include "catalog/heap.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/optimizer.h"
@@ -25,7 +31,10 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
@@ -39,6 +48,31 @@ typedef enum Fill
 	FILL_MOMENT,				/* one value for all rows, another in each region */
 	FILL_EACH					/* a value a row, another in each region */
 } Fill;
+
+static TimestampTz now_frozen_at = 0;
+
+TimestampTz
+sd_fill_frozen_at(void)
+{
+	return now_frozen_at;
+}
+
+void
+sd_fill_work_frozen(TimestampTz at, void (*work) (void *arg), void *arg)
+{
+	TimestampTz before = now_frozen_at;
+
+	now_frozen_at = at;
+	PG_TRY();
+	{
+		work(arg);
+	}
+	PG_FINALLY();
+	{
+		now_frozen_at = before;
+	}
+	PG_END_TRY();
+}
 
 /* ---- is there anything to fill? ---- */
 
@@ -154,84 +188,323 @@ is_serial(TypeName *type)
 	return false;
 }
 
-/* As ALTER TABLE does it: the default that is given, else the type's, which may be a domain's. */
-static Fill
-fill_of_column(ColumnDef *column, const char *source)
+/* ---- the time, frozen ---- */
+
+/* What CURRENT_DATE and its kin are at that time, in the session's time zone. */
+static Datum
+value_at(const SQLValueFunction *function, TimestampTz at)
 {
-	ParseState *pstate = make_parsestate(NULL);
-	Node	   *given = column->raw_default;
-	Node	   *cooked;
+	Datum		time = TimestampTzGetDatum(at);
+	Datum		typmod = Int32GetDatum(function->typmod);
+
+	switch (function->op)
+	{
+		case SVFOP_CURRENT_DATE:
+			return DirectFunctionCall1(timestamptz_date, time);
+		case SVFOP_CURRENT_TIME:
+		case SVFOP_CURRENT_TIME_N:
+			return DirectFunctionCall2(timetz_scale, DirectFunctionCall1(timestamptz_timetz, time), typmod);
+		case SVFOP_LOCALTIME:
+		case SVFOP_LOCALTIME_N:
+			return DirectFunctionCall2(time_scale, DirectFunctionCall1(timestamptz_time, time), typmod);
+		case SVFOP_LOCALTIMESTAMP:
+		case SVFOP_LOCALTIMESTAMP_N:
+			return DirectFunctionCall2(timestamp_scale, DirectFunctionCall1(timestamptz_timestamp, time), typmod);
+		default:
+			return DirectFunctionCall2(timestamptz_scale, time, typmod);
+	}
+}
+
+static bool
+follows_clock(Node *node)
+{
+	if (IsA(node, FuncExpr))
+		return ((FuncExpr *) node)->funcid == F_NOW || ((FuncExpr *) node)->funcid == F_TRANSACTION_TIMESTAMP ||
+			((FuncExpr *) node)->funcid == F_STATEMENT_TIMESTAMP;
+	if (!IsA(node, SQLValueFunction))
+		return false;
+	switch (((SQLValueFunction *) node)->op)
+	{
+		case SVFOP_CURRENT_DATE:
+		case SVFOP_CURRENT_TIME:
+		case SVFOP_CURRENT_TIME_N:
+		case SVFOP_CURRENT_TIMESTAMP:
+		case SVFOP_CURRENT_TIMESTAMP_N:
+		case SVFOP_LOCALTIME:
+		case SVFOP_LOCALTIME_N:
+		case SVFOP_LOCALTIMESTAMP:
+		case SVFOP_LOCALTIMESTAMP_N:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static Node *
+stop_clock(Node *node, void *context)
+{
+	TimestampTz at = *(TimestampTz *) context;
+	int16		length;
+	bool		by_value;
 	Oid			type;
-	int32		typmod;
+	Datum		value;
+
+	if (node == NULL)
+		return NULL;
+	if (!follows_clock(node))
+		return expression_tree_mutator(node, stop_clock, context);
+	type = exprType(node);
+	value = IsA(node, FuncExpr) ? TimestampTzGetDatum(at) : value_at((SQLValueFunction *) node, at);
+	get_typlenbyval(type, &length, &by_value);
+	return (Node *) makeConst(type, exprTypmod(node), InvalidOid, length, value, false, by_value);
+}
+
+/* After planning: SQL functions are inlined then. */
+static Node *
+expression_at(Node *cooked, TimestampTz at)
+{
+	return stop_clock((Node *) expression_planner((Expr *) cooked), &at);
+}
+
+/* The default does not go to a child's column of that name, which is there already; setting it afterwards would. */
+static bool
+any_has_column(Oid relation, const char *name)
+{
 	ListCell   *cell;
 
-	if (is_serial(column->typeName))
-		return FILL_EACH;
+	foreach(cell, find_all_inheritors(relation, NoLock, NULL))
+		if (get_attnum(lfirst_oid(cell), name) != InvalidAttrNumber)
+			return true;
+	return false;
+}
+
+static bool
+can_freeze(Oid relation, const char *column, Node *cooked, TimestampTz at)
+{
+	return fill_of_expression(expression_at(cooked, at)) == FILL_EQUAL && !any_has_column(relation, column);
+}
+
+/* As a string constant that the type reads whatever the session's settings are. */
+static Node *
+constant_of(Node *cooked, TimestampTz at)
+{
+	EState	   *estate = CreateExecutorState();
+	ExprState  *state = ExecPrepareExpr((Expr *) expression_at(cooked, at), estate);
+	A_Const    *constant = makeNode(A_Const);
+	int			nest_level = NewGUCNestLevel();
+	Oid			output;
+	bool		varlena;
+	Datum		value;
+
+	value = ExecEvalExprSwitchContext(state, GetPerTupleExprContext(estate), &constant->isnull);
+	if (!constant->isnull)
+	{
+		(void) set_config_option("DateStyle", "ISO", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		getTypeOutputInfo(exprType(cooked), &output, &varlena);
+		constant->val.sval.type = T_String;
+		constant->val.sval.sval = OidOutputFunctionCall(output, value);
+	}
+	AtEOXact_GUC(true, nest_level);
+	FreeExecutorState(estate);
+	constant->location = -1;
+	return (Node *) constant;
+}
+
+/* ---- a column ---- */
+
+/* The default that its definition gives; *place: where that stands.  NULL: none. */
+static Node *
+given_default(ColumnDef *column, Node ***place)
+{
+	Node	  **found = &column->raw_default;
+	ListCell   *cell;
+
 	foreach(cell, column->constraints)
 	{
 		Constraint *constraint = lfirst_node(Constraint, cell);
 
-		if (constraint->contype == CONSTR_IDENTITY)
-			return FILL_EACH;
-		if (constraint->contype == CONSTR_GENERATED)
-			return FILL_EQUAL;
 		if (constraint->contype == CONSTR_DEFAULT)
-			given = constraint->raw_expr;
+			found = &constraint->raw_expr;
 	}
+	if (place)
+		*place = found;
+	return *found;
+}
+
+/* As ALTER TABLE does it: the default that is given, else the type's, which may be a domain's. */
+static Node *
+cooked_default(ColumnDef *column, const char *source)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	Node	   *given = given_default(column, NULL);
+	Node	   *cooked;
+	Oid			type;
+	int32		typmod;
+
 	pstate->p_sourcetext = source;
 	typenameTypeIdAndMod(pstate, column->typeName, &type, &typmod);
 	cooked = given ? cookDefault(pstate, copyObject(given), type, typmod, column->colname, '\0') : get_typdefault(type);
 	free_parsestate(pstate);
-	return cooked ? fill_of_expression(cooked) : FILL_EQUAL;
+	return cooked;
+}
+
+static bool
+has_constraint(ColumnDef *column, ConstrType type)
+{
+	ListCell   *cell;
+
+	foreach(cell, column->constraints)
+		if (lfirst_node(Constraint, cell)->contype == type)
+			return true;
+	return false;
 }
 
 static Fill
-fill_of_command(Oid relation, AlterTableCmd *command, const char *source)
+fill_of_column(Oid relation, ColumnDef *column, const char *source, TimestampTz frozen_at)
 {
-	ColumnDef  *column = (ColumnDef *) command->def;
+	Node	   *cooked;
+	Fill		fill;
 
-	switch (command->subtype)
-	{
-		case AT_AddColumn:
-			if (command->missing_ok && get_attnum(relation, column->colname) != InvalidAttrNumber)
-				return FILL_EQUAL;
-			return fill_of_column(column, source);
-		case AT_AlterColumnType:	/* USING */
-			return sd_moment_in_expression(column->raw_default) ? FILL_EACH : FILL_EQUAL;
-		default:
-			return FILL_EQUAL;
-	}
+	if (is_serial(column->typeName) || has_constraint(column, CONSTR_IDENTITY))
+		return FILL_EACH;
+	if (has_constraint(column, CONSTR_GENERATED))
+		return FILL_EQUAL;
+	cooked = cooked_default(column, source);
+	fill = cooked ? fill_of_expression(cooked) : FILL_EQUAL;
+	/* a domain's default is not the column's to set */
+	if (fill == FILL_MOMENT && frozen_at != 0 && given_default(column, NULL) && can_freeze(relation, column->colname, cooked, frozen_at))
+		return FILL_EQUAL;
+	return fill;
 }
 
-const char *
-sd_fill_reason(Node *stmt, const char *source, const char **hint)
+/* IF NOT EXISTS, and it does */
+static bool
+adds_column(Oid relation, AlterTableCmd *command)
 {
-	AlterTableStmt *alter = (AlterTableStmt *) stmt;
+	return command->subtype == AT_AddColumn &&
+		!(command->missing_ok && get_attnum(relation, ((ColumnDef *) command->def)->colname) != InvalidAttrNumber);
+}
+
+static Fill
+fill_of_command(Oid relation, AlterTableCmd *command, const char *source, TimestampTz frozen_at)
+{
+	if (adds_column(relation, command))
+		return fill_of_column(relation, (ColumnDef *) command->def, source, frozen_at);
+	if (command->subtype == AT_AlterColumnType) /* USING */
+		return sd_moment_in_expression(((ColumnDef *) command->def)->raw_default) ? FILL_EACH : FILL_EQUAL;
+	return FILL_EQUAL;
+}
+
+/* *of: the column that is the reason */
+static Fill
+worst_of(Oid relation, AlterTableStmt *alter, const char *source, TimestampTz frozen_at, const char **of)
+{
 	Fill		worst = FILL_EQUAL;
-	const char *of = NULL;
-	Oid			relation;
 	ListCell   *cell;
 
-	if (!IsA(stmt, AlterTableStmt) || !(alter->objtype == OBJECT_TABLE || alter->objtype == OBJECT_MATVIEW))
-		return NULL;
-	relation = sd_target_relation(alter->relation);
-	if (!OidIsValid(relation))
-		return NULL;
 	foreach(cell, alter->cmds)
 	{
 		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
-		Fill		fill = fill_of_command(relation, command, source);
+		Fill		fill = fill_of_command(relation, command, source, frozen_at);
 
 		if (fill <= worst)
 			continue;
 		worst = fill;
-		of = command->name ? command->name : ((ColumnDef *) command->def)->colname;
+		*of = command->name ? command->name : ((ColumnDef *) command->def)->colname;
 	}
+	return worst;
+}
+
+/* ---- a statement ---- */
+
+/* The table whose rows it may fill, or InvalidOid. */
+static Oid
+filled_table(Node *stmt)
+{
+	AlterTableStmt *alter = (AlterTableStmt *) stmt;
+
+	if (!IsA(stmt, AlterTableStmt) || !(alter->objtype == OBJECT_TABLE || alter->objtype == OBJECT_MATVIEW))
+		return InvalidOid;
+	return sd_target_relation(alter->relation);
+}
+
+static const char *
+hint_for(Oid relation, AlterTableStmt *alter, const char *source, Fill worst)
+{
+	const char *of;
+
+	if (worst == FILL_EACH)
+		return "Add the column without a default, then ALTER COLUMN ... SET DEFAULT (or ADD GENERATED), and fill the rows in one region, from where they are replicated.";
+	if (worst_of(relation, alter, source, GetCurrentTransactionStartTimestamp(), &of) == FILL_EQUAL)
+		return "Freeze the time, so that these rows get one value in all regions and the default still follows the clock: schemadrift.apply() with options => '{\"freeze_time\": true}', "
+			"or policy \"freeze_time\". Or by hand: ADD COLUMN ... DEFAULT 'a value', then ALTER COLUMN ... SET DEFAULT with the expression.";
+	return "Give the rows that are there one value, and let the default follow: ADD COLUMN ... DEFAULT 'a value', then ALTER COLUMN ... SET DEFAULT with the expression.";
+}
+
+const char *
+sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char **hint)
+{
+	AlterTableStmt *alter = (AlterTableStmt *) stmt;
+	Oid			relation = filled_table(stmt);
+	const char *of = NULL;
+	Fill		worst;
+
+	if (!OidIsValid(relation))
+		return NULL;
+	worst = worst_of(relation, alter, source, frozen_at, &of);
 	if (worst == FILL_EQUAL || !any_has_rows(relation))
 		return NULL;
-	*hint = worst == FILL_MOMENT ?
-		"Give the rows that are there one value, and let the default follow: ADD COLUMN ... DEFAULT 'a value', then ALTER COLUMN ... SET DEFAULT with the expression." :
-		"Add the column without a default, then ALTER COLUMN ... SET DEFAULT (or ADD GENERATED), and fill the rows in one region, from where they are replicated.";
+	*hint = hint_for(relation, alter, source, worst);
 	return psprintf("%s has rows, and each region would compute the values of column \"%s\" for itself: they would differ.",
 					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation)), of);
+}
+
+static bool
+is_to_freeze(Oid relation, AlterTableCmd *command, const char *source, TimestampTz frozen_at)
+{
+	return adds_column(relation, command) &&
+		fill_of_column(relation, (ColumnDef *) command->def, source, 0) == FILL_MOMENT &&
+		fill_of_column(relation, (ColumnDef *) command->def, source, frozen_at) == FILL_EQUAL;
+}
+
+static AlterTableCmd *
+set_default(const char *column, Node *expression)
+{
+	AlterTableCmd *command = makeNode(AlterTableCmd);
+
+	command->subtype = AT_ColumnDefault;
+	command->name = pstrdup(column);
+	command->def = expression;
+	command->behavior = DROP_RESTRICT;
+	return command;
+}
+
+Node *
+sd_fill_freeze(Node *stmt, const char *source, TimestampTz frozen_at)
+{
+	Oid			relation = filled_table(stmt);
+	AlterTableStmt *copy = NULL;
+	int			inserted = 0;
+
+	if (!OidIsValid(relation))
+		return stmt;
+	for (int i = 0; i < list_length(((AlterTableStmt *) stmt)->cmds); i++)
+	{
+		AlterTableCmd *command = list_nth_node(AlterTableCmd, ((AlterTableStmt *) stmt)->cmds, i);
+		ColumnDef  *column;
+		Node	  **place;
+		Node	   *given;
+
+		if (!is_to_freeze(relation, command, source, frozen_at))
+			continue;
+		copy = copy ? copy : copyObject((AlterTableStmt *) stmt);
+		column = (ColumnDef *) list_nth_node(AlterTableCmd, copy->cmds, i + inserted)->def;
+		given = given_default(column, &place);
+		*place = constant_of(cooked_default(column, source), frozen_at);
+		/* before what the statement itself may say of it afterwards */
+		copy->cmds = list_insert_nth(copy->cmds, i + ++inserted, set_default(column->colname, given));
+	}
+	return copy ? (Node *) copy : stmt;
 }

@@ -1,16 +1,27 @@
 /*
  * fill.h: values that a statement of DDL writes into the rows that are there, and that each region would make for itself.
+ *
+ * Where the time is frozen, a new column's default that follows the clock and nothing else is computed for the time given, by the same
+ * code in each region; so the rows that are there get one value everywhere, and the column's default is what was written.
  */
 #ifndef SD_DDL_FILL_H
 #define SD_DDL_FILL_H
 
+#include "datatype/timestamp.h"
 #include "nodes/nodes.h"
 
 /*
  * Why this statement, which is about to run, would leave other rows in other regions, a sentence, and what to write instead; NULL if it
  * would not.  Locks the table for reading for as long as it looks.  A statement that is wrong in itself may fail here with
- * PostgreSQL's error, at its place in source.
+ * PostgreSQL's error, at its place in source.  frozen_at: 0, the time is not frozen.
  */
-extern const char *sd_fill_reason(Node *stmt, const char *source, const char **hint);
+extern const char *sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char **hint);
+
+/* The statement to run instead where the time is frozen: a changed copy, or the same one if there is nothing to freeze. */
+extern Node *sd_fill_freeze(Node *stmt, const char *source, TimestampTz frozen_at);
+
+/* Work during which statements find the time frozen: of an entry that says so, of a migration with that option.  0: they do not. */
+extern void sd_fill_work_frozen(TimestampTz at, void (*work) (void *arg), void *arg);
+extern TimestampTz sd_fill_frozen_at(void);
 
 #endif							/* SD_DDL_FILL_H */

@@ -87,6 +87,28 @@ parse_barrier(Jsonb *value, int64 previous)
 			 errmsg("option \"barrier\" must be a version, or \"previous\" for the newest one")));
 }
 
+static bool
+parse_bool(Jsonb *value, bool *result)
+{
+	JsonbValue	scalar;
+
+	if (!scalar_of(value, &scalar) || scalar.type != jbvBool)
+		return false;
+	*result = scalar.val.boolean;
+	return true;
+}
+
+static void
+check_freeze_time(Jsonb *value)
+{
+	bool		freeze;
+
+	if (!parse_bool(value, &freeze))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"freeze_time\" must be true or false")));
+}
+
 static void
 check_barrier(Jsonb *value)
 {
@@ -155,6 +177,7 @@ static const struct
 	{"require", check_require},
 	{"barrier", check_barrier},
 	{"allow", check_allow},
+	{"freeze_time", check_freeze_time},
 	{"feature", NULL},
 };
 
@@ -221,6 +244,16 @@ sd_options_timeout_ms(Jsonb *options)
 	Jsonb	   *value = options ? sd_json_object(options, "timeout") : NULL;
 
 	return value ? timeout_ms(value) : 0;
+}
+
+bool
+sd_options_freeze_time(Jsonb *options, bool otherwise)
+{
+	Jsonb	   *value = options ? sd_json_object(options, "freeze_time") : NULL;
+
+	if (value)
+		(void) parse_bool(value, &otherwise);
+	return otherwise;
 }
 
 List *

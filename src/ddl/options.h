@@ -16,6 +16,12 @@ extern List *sd_options_needs(Jsonb *options);
 /* "barrier": the version that every serving region must have applied before; 0: none.  previous: the newest one. */
 extern int64 sd_options_barrier(Jsonb *options, int64 previous);
 
+/*
+ * "freeze_time": do defaults that follow the clock give the rows that are there one value in all regions (ddl/fill.h)?  otherwise: where
+ * the option is not given.
+ */
+extern bool sd_options_freeze_time(Jsonb *options, bool otherwise);
+
 /* "allow": rules of analysis that do not count for this migration. */
 typedef struct SdAllowed
 {

@@ -16,6 +16,7 @@
 #include "ddl/capture.h"
 #include "ddl/digest.h"
 #include "ddl/drift.h"
+#include "ddl/fill.h"
 #include "ddl/frozen.h"
 #include "ddl/hash.h"
 #include "ddl/history_rows.h"
@@ -351,6 +352,20 @@ is_already_there(Jsonb *payload)
 	return already;
 }
 
+typedef struct Frozen
+{
+	const SdEntry *entry;
+	Jsonb	   *payload;
+} Frozen;
+
+static void
+run_frozen(void *arg)
+{
+	const Frozen *frozen = arg;
+
+	run_payload(frozen->entry, frozen->payload);
+}
+
 static void
 run(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 {
@@ -360,7 +375,7 @@ run(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 	SdScope		scope;
 
 	if (!is_already_there(payload))
-		run_payload(plan->entry, payload);
+		sd_fill_work_frozen(sd_entry_frozen_at(payload), run_frozen, &(Frozen) {plan->entry, payload});
 	write_rows(payload, SD_EXECUTING_ENTRY);
 	sd_time_limit_end(&limit);
 

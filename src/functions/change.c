@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include "ddl/fill.h"
 #include "ddl/history_rows.h"
 #include "ddl/options.h"
 #include "ddl/script.h"
@@ -196,6 +197,12 @@ sd_change_require_top_call(FunctionCallInfo fcinfo, const char *name)
 				 errhint("COMMIT first, and CALL it by itself.")));
 }
 
+static void
+run_script(void *arg)
+{
+	sd_script_run(arg, SD_EXECUTING_SCRIPT);
+}
+
 /*
  * apply(name, up, down, options): everything that can be refused without asking anybody is refused first; then the
  * grant; then the text runs; what it is becomes the entry at commit.  Described only after the text has run: an error
@@ -249,7 +256,7 @@ sd_apply(PG_FUNCTION_ARGS)
 	limit = sd_time_limit_start(sd_options_timeout_ms(args.options));
 	from = sd_history_text_begin();
 	nest_level = sd_gate_limit_lock_wait();
-	sd_script_run(script, SD_EXECUTING_SCRIPT);
+	sd_fill_work_frozen(sd_gate_freezes_at(args.options), run_script, script);
 	if (nest_level > 0)
 		AtEOXact_GUC(true, nest_level);
 	sd_history_text_end(from);

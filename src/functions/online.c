@@ -85,6 +85,8 @@ sd_apply_online(PG_FUNCTION_ARGS)
 			sd_gate_judge_granted(&judged);
 			sd_change_set_barrier(sd_gate_judged_barrier(&judged, sd_options_barrier(args.options, sd_change_version() - 1)));
 			steps = sd_online_steps(script, &relations);
+			if (sd_gate_freezes_at(args.options) != 0)
+				sd_change_freeze();
 			sd_online_describe(name, args.up, args.down, args.options, 0, steps, relations, run_as);
 			sd_change_notice();
 			version = sd_change_version();

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
+#include "ddl/fill.h"
 #include "ddl/history_rows.h"
 #include "ddl/online.h"
 #include "ddl/options.h"
@@ -293,6 +294,14 @@ say_whose(void *arg)
 	errcontext("way back of migration \"%s\", run with the rights of role \"%s\", who wrote it", target->name, target->run_as->user);
 }
 
+static void
+execute_down(void *arg)
+{
+	const Target *target = arg;
+
+	sd_script_execute_as(target->down, target->run_as, SD_EXECUTING_SCRIPT);
+}
+
 /*
  * The recorded text, as its author, who may leave nothing behind that would run with the caller's rights (ddl/script.c).  What
  * waits for the commit is run before it and after each of its statements: the caller's by the caller, its own by its author.
@@ -308,7 +317,7 @@ run_down(Target *target)
 	sd_script_execute("SET CONSTRAINTS ALL IMMEDIATE", SD_EXECUTING_SCRIPT);
 	limit = sd_time_limit_start(sd_options_timeout_ms(target->options));
 	error_context_stack = &whose;
-	sd_script_execute_as(target->down, target->run_as, SD_EXECUTING_SCRIPT);
+	sd_fill_work_frozen(sd_gate_freezes_at(target->options), execute_down, target);
 	error_context_stack = whose.previous;
 	target->rows = sd_history_existing(target->rows);
 	sd_history_write(target->rows, SD_EXECUTING_SCRIPT);
@@ -418,6 +427,9 @@ sd_revert(PG_FUNCTION_ARGS)
 	/* it is not run here, but it is where the migration was applied */
 	if (target.down && !target.open && (!target.applied_here || target.alone))
 		sd_gate_check_text(target.down);
+	/* the regions that run it need the time, whether or not this one does */
+	if (target.down && !target.open && sd_gate_freezes_at(target.options) != 0)
+		sd_change_freeze();
 	if (target.online && (target.open || target.alone))
 		PG_RETURN_INT64(revert_online(&target));
 	sd_change_notice();

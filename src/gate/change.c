@@ -238,6 +238,20 @@ sd_change_set_barrier(int64 version)
 }
 
 void
+sd_change_freeze(void)
+{
+	SdScope		scope;
+
+	Assert(sd_change_active());
+	if (sd_change.frozen)
+		return;
+	sd_store_enter(&scope);
+	sd_protocol_require(SD_PROTOCOL_FREEZES, "a time that is frozen");
+	sd_store_leave(&scope);
+	sd_change.frozen = true;
+}
+
+void
 sd_change_begin_config(void)
 {
 	sd_change.config = true;

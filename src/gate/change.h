@@ -41,6 +41,12 @@ extern void sd_change_begin_rows(List *needs);
 /* The entry's barrier, a version of the log. */
 extern void sd_change_set_barrier(int64 version);
 
+/*
+ * The entry says when this transaction began, for statements that were run as if it were that time (ddl/fill.h).  An error if not all
+ * regions understand that.
+ */
+extern void sd_change_freeze(void);
+
 /* true between the first sd_change_begin() and the end of the transaction */
 extern bool sd_change_active(void);
 

@@ -119,6 +119,8 @@ build_entry(List *commands, List *rows, const SdApplied *applied, SdDigest *afte
 		appendStringInfo(&payload, "\"commands\":%s", sd_commands_to_json(commands));
 	if (rows != NIL)
 		appendStringInfo(&payload, "%s\"" SD_ROWS_KEY "\":%s", sd_change.kind || commands != NIL ? "," : "", sd_history_to_json(rows));
+	if (sd_change.frozen)
+		appendStringInfo(&payload, ",\"" SD_FROZEN_KEY "\":\"%s\"", sd_time_text(GetCurrentTransactionStartTimestamp()));
 	append_hash(&payload, "before", before.byte);
 	append_hash(&payload, "after", logged.byte);
 	appendStringInfo(&payload, ",\"form\":%d,\"objects\":[", SD_DIGEST_FORM);
@@ -149,6 +151,8 @@ build_entry(List *commands, List *rows, const SdApplied *applied, SdDigest *afte
 	entry.hlc = sd_shared_next_hlc(sd_change.db, sd_log_newest_hlc());
 	entry.author = GetUserNameFromId(GetSessionUserId(), false);
 	entry.protocol = rows != NIL ? 2 : sd_change.kind ? sd_change.protocol : SD_PROTOCOL_OLDEST;
+	if (sd_change.frozen)
+		entry.protocol = Max(entry.protocol, SD_PROTOCOL_FREEZES);
 	entry.target = sd_change.target;
 	entry.barrier = sd_change.barrier;
 	sd_entry_encode(&entry, payload.data);

@@ -462,15 +462,32 @@ was_temporary(Node *stmt, const SdRunning *statement)
 	return statement->seen_temporary && !statement->seen_ordinary && !statement->seen_other;
 }
 
-/* What would write other values into the same rows in each region. */
+/* As if it were that time, if there is a time and that makes a difference; in the statement's own frame. */
+static bool
+freeze(SdUtility *u, PlannedStmt *pstmt, TimestampTz at)
+{
+	Node	   *stmt = at != 0 ? sd_fill_freeze(u->pstmt->utilityStmt, u->query_string, at) : u->pstmt->utilityStmt;
+
+	if (stmt == u->pstmt->utilityStmt)
+		return false;
+	*pstmt = *u->pstmt;
+	pstmt->utilityStmt = stmt;
+	u->pstmt = pstmt;
+	return true;
+}
+
+/* What would write other values into the same rows in each region is refused, or run as if it were one time in all of them. */
 static void
-refuse_fill(Node *stmt, const char *source, CommandTag tag)
+settle_fill(SdUtility *u, PlannedStmt *pstmt, CommandTag tag, bool script)
 {
 	SdVerdict	verdict = {.class = SD_CLASS_REFUSED,.tag = tag};
+	TimestampTz at = script ? sd_fill_frozen_at() : sd_gate_freezes_at(NULL);
 
-	verdict.reason = sd_fill_reason(stmt, source, &verdict.hint);
+	verdict.reason = sd_fill_reason(u->pstmt->utilityStmt, u->query_string, at, &verdict.hint);
 	if (verdict.reason)
 		sd_classify_refuse(&verdict);
+	if (freeze(u, pstmt, at) && sd_change_active())
+		sd_change_freeze();
 }
 
 /* coordinated DDL; under observe and off also what would be refused */
@@ -478,6 +495,8 @@ static void
 run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 {
 	Node	   *stmt = u->pstmt->utilityStmt;
+	SdUtility	changed = *u;
+	PlannedStmt pstmt;
 	SdRunning	statement = {.owns_inner = true,.collects = true};
 	bool		script = sd_executing() == SD_EXECUTING_SCRIPT;
 	SdCommand  *command = NULL;
@@ -521,7 +540,7 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	if (script || mode == SD_MODE_COORDINATE)
 	{
 		sd_online_refuse_statement(stmt);
-		refuse_fill(stmt, u->query_string, verdict->tag);
+		settle_fill(&changed, &pstmt, verdict->tag, script);
 	}
 	noop = sd_classify_noop(stmt);
 	sd_touched_statement(sd_capture_touched(), stmt);
@@ -533,7 +552,7 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	from = sd_history_text_begin();
 	if (command && mode == SD_MODE_COORDINATE)
 		nest_level = sd_gate_limit_lock_wait();
-	run_watched(u, &statement);
+	run_watched(&changed, &statement);
 	if (nest_level > 0)
 		AtEOXact_GUC(true, nest_level);
 	sd_history_text_end(from);
@@ -594,12 +613,15 @@ is_in_no_group(Node *stmt)
 static void
 run_entry(const SdUtility *u)
 {
+	SdUtility	changed = *u;
+	PlannedStmt pstmt;
 	int			nest_level;
 
 	sd_touched_statement(sd_capture_touched(), u->pstmt->utilityStmt);
 	if (!IsA(u->pstmt->utilityStmt, CreateFunctionStmt))
 	{
-		pass_on(u);
+		(void) freeze(&changed, &pstmt, sd_fill_frozen_at());
+		pass_on(&changed);
 		return;
 	}
 	nest_level = NewGUCNestLevel();

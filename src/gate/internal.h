@@ -34,6 +34,7 @@ typedef struct SdChange
 	pg_uuid_t	entry_id;
 	bool		supersedes;
 	bool		config;			/* a change of the group itself */
+	bool		frozen;			/* other regions need the time of this transaction: ddl/fill.h */
 	int64		barrier;
 
 	/* what the entry will be; in TopTransactionContext */

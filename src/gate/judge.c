@@ -27,8 +27,11 @@
 #include "gate/internal.h"
 #include "gate/judge.h"
 #include "gate/mode.h"
+#include "gate/policy.h"
 #include "shared.h"
 #include "store/entry.h"
+
+#define RULE_CLOCK "A4"			/* ADD COLUMN ... DEFAULT now() */
 
 /* A statement that policy would refuse or warn of. */
 typedef struct SdFinding
@@ -146,8 +149,9 @@ object_texts(List *objects)
 	return out.data;
 }
 
+/* frozen: what a clock would make of it differs between regions no more, whatever else is to be said of it */
 static void
-find(SdJudged *judged, const SdStep *step, bool unsafe)
+find(SdJudged *judged, const SdStep *step, bool unsafe, bool frozen)
 {
 	SdReaction	reaction = reaction_to(judged, unsafe);
 	SdFinding  *finding;
@@ -163,6 +167,8 @@ find(SdJudged *judged, const SdStep *step, bool unsafe)
 	{
 		char	   *exception = exception_of(judged, step, lfirst(lc));
 
+		if (frozen && strcmp(lfirst(lc), RULE_CLOCK) == 0)
+			continue;
 		if (exception == NULL)
 			finding->rules = lappend(finding->rules, lfirst(lc));
 		else
@@ -196,7 +202,9 @@ typedef struct Filling
 {
 	Node	   *stmt;
 	const char *text;
+	TimestampTz frozen_at;
 	bool		refused;
+	bool		frozen;			/* it fills in the same everywhere, because the time is frozen */
 } Filling;
 
 static void
@@ -205,7 +213,9 @@ look_at_filling(void *arg)
 	Filling    *filling = arg;
 	const char *hint;
 
-	filling->refused = sd_fill_reason(filling->stmt, filling->text, &hint) != NULL;
+	filling->refused = sd_fill_reason(filling->stmt, filling->text, filling->frozen_at, &hint) != NULL;
+	filling->frozen = !filling->refused && filling->frozen_at != 0 &&
+		sd_fill_freeze(filling->stmt, filling->text, filling->frozen_at) != filling->stmt;
 }
 
 /*
@@ -213,24 +223,26 @@ look_at_filling(void *arg)
  * to make: then it is judged like any other.
  */
 static bool
-is_refused_anyway(Node *stmt, const char *text)
+is_refused_anyway(const SdJudged *judged, Node *stmt, bool *frozen)
 {
-	Filling		filling = {.stmt = stmt,.text = text};
+	Filling		filling = {.stmt = stmt,.text = judged->text,.frozen_at = sd_gate_freezes_at(judged->options)};
 
 	(void) sd_attempt(look_at_filling, &filling, false);
+	*frozen = filling.frozen;
 	return filling.refused;
 }
 
 static bool
-is_judged(const SdStep *step, Node *stmt, const char *text)
+is_judged(const SdJudged *judged, const SdStep *step, Node *stmt, bool *frozen)
 {
 	const SdRule *rule = sd_rule(step->rule);
 	SdVerdict	verdict;
 
+	*frozen = false;
 	sd_classify(stmt, sd_gate_is_local_name, &verdict);
 	if ((verdict.class != SD_CLASS_COORDINATED && verdict.class != SD_CLASS_NOT_DDL) || is_of_new_table(stmt))
 		return false;
-	if (step->gate_class == SD_GATE_NONDETERMINISTIC && IsA(stmt, AlterTableStmt) && is_refused_anyway(stmt, text))
+	if (step->gate_class == SD_GATE_NONDETERMINISTIC && IsA(stmt, AlterTableStmt) && is_refused_anyway(judged, stmt, frozen))
 		return false;
 	return (rule == NULL || !rule->fails) && !contains(step->rules, SD_RULE_FAILS);
 }
@@ -298,11 +310,12 @@ look(SdJudged *judged)
 	for (int i = 0; i < list_length(steps); i++)
 	{
 		SdStep	   *step = list_nth(steps, i);
+		bool		frozen;
 
-		if (!is_judged(step, list_nth_node(RawStmt, parsed, i)->stmt, judged->text))
+		if (!is_judged(judged, step, list_nth_node(RawStmt, parsed, i)->stmt, &frozen))
 			continue;
-		find(judged, step, true);
-		find(judged, step, false);
+		find(judged, step, true, frozen);
+		find(judged, step, false, frozen);
 		judged->tightens |= sd_gate_policy()->gate_barriers && tightens(step);
 	}
 }

@@ -42,6 +42,7 @@
 
 #include "ddl/allowed.h"
 #include "ddl/capture.h"
+#include "ddl/options.h"
 #include "ddl/targets.h"
 #include "errors.h"
 #include "gate/mode.h"
@@ -387,6 +388,14 @@ sd_gate_require_dry_run(const char *up, const char *down)
 				 errdetail("%s\n%s", lacks, sd_policy_says(policy, "require_dry_run")),
 				 up ? errhint("%s", dry_run_call(up, down)) :
 				 errhint("SELECT * FROM schemadrift.dry_run('the statements', 'the statements that undo them'), then schemadrift.apply() with the same.")));
+}
+
+/* ---- policy "freeze_time" ---- */
+
+TimestampTz
+sd_gate_freezes_at(Jsonb *options)
+{
+	return sd_options_freeze_time(options, sd_gate_policy()->freeze_time) ? GetCurrentTransactionStartTimestamp() : 0;
 }
 
 /* ---- schemadrift.allowed_roles ---- */

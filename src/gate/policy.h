@@ -7,8 +7,10 @@
 #define SD_GATE_POLICY_H
 
 #include "catalog/objectaddress.h"
+#include "datatype/timestamp.h"
 #include "nodes/parsenodes.h"
 #include "tcop/cmdtag.h"
+#include "utils/jsonb.h"
 
 #include "ddl/capture.h"
 
@@ -42,6 +44,9 @@ extern void sd_gate_require_down(const char *down, bool plain);
 
 /* Policy "require_dry_run", of a script; of plain DDL, which none is a dry run of: up is NULL. */
 extern void sd_gate_require_dry_run(const char *up, const char *down);
+
+/* Policy and option "freeze_time" (options: or NULL): the time that statements are run as if it were; 0: they are not. */
+extern TimestampTz sd_gate_freezes_at(Jsonb *options);
 
 /* schemadrift.scope = 'local' is no way to call what changes all regions */
 extern void sd_gate_require_group_scope(const char *function);

@@ -355,3 +355,12 @@ sd_entry_accepts(Jsonb *payload)
 {
 	return sd_json_int64(payload, "accepts", 0) == 1;
 }
+
+TimestampTz
+sd_entry_frozen_at(Jsonb *payload)
+{
+	char	   *text = sd_json_text(payload, SD_FROZEN_KEY);
+
+	return text == NULL ? 0 : DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+																	  Int32GetDatum(-1)));
+}

@@ -83,6 +83,10 @@ extern void sd_sha256(const void *data, size_t size, uint8 *hash);
 extern bool sd_entry_accepts(Jsonb *payload);
 #define SD_ENTRY_ACCEPTS ",\"accepts\":1"
 
+/* When its origin's transaction began, for statements that run as if it were that time (ddl/fill.h); 0: the entry does not say. */
+extern TimestampTz sd_entry_frozen_at(Jsonb *payload);
+#define SD_FROZEN_KEY "frozen_at"
+
 /* Small helpers for JSON of ours: text or int8 value of a top-level key; NULL / missing if absent. */
 extern char *sd_json_text(Jsonb *json, const char *key);
 extern int64 sd_json_int64(Jsonb *json, const char *key, int64 missing);

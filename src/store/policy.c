@@ -364,6 +364,12 @@ take_require_dry_run(Jsonb *value, SdPolicy *policy)
 }
 
 static bool
+take_freeze_time(Jsonb *value, SdPolicy *policy)
+{
+	return scalar_bool(value, &policy->freeze_time);
+}
+
+static bool
 take_auto_rejoin(Jsonb *value, SdPolicy *policy)
 {
 	return scalar_bool(value, &policy->auto_rejoin);
@@ -457,6 +463,13 @@ const SdPolicyKey sd_policy_keys[] = {
 		"an array of objects such as {\"rule\": \"B1\", \"objects\": [\"public.tmp_*\"], \"reason\": \"unused\", \"until\": \"2030-01-31 18:00+00\"} "
 		"with a \"rule\" and a \"reason\"",
 		take_exceptions
+	},
+	{
+		"freeze_time", "false",
+		"Whether a new column whose default follows the clock, such as now(), gives the rows that are there one value in all regions: the time of "
+		"the transaction that made the change. Else it is refused where there are rows.",
+		"true or false",
+		take_freeze_time
 	},
 	{
 		"history_tables", "[]",

@@ -15,6 +15,7 @@
 
 #define SD_PROTOCOL			2		/* this library speaks it; and one less */
 #define SD_PROTOCOL_OLDEST	1
+#define SD_PROTOCOL_FREEZES	2	/* obeys SD_FROZEN_KEY (entry.h) */
 
 /*
  * Is there such a table in schema schemadrift_store?  Whoever reads a table that the oldest SQL objects lack asks this, and

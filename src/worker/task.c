@@ -35,6 +35,7 @@
 
 #include "ddl/lock.h"
 #include "ddl/online.h"
+#include "ddl/fill.h"
 #include "ddl/options.h"
 #include "ddl/script.h"
 #include "progress.h"
@@ -63,6 +64,7 @@ typedef struct Work
 	char	   *down;			/* NULL: none */
 	SdRunAs    *run_as;
 	Jsonb	   *options;
+	TimestampTz frozen_at;		/* ddl/fill.h */
 	List	   *steps;
 } Work;
 
@@ -160,6 +162,7 @@ load(Work *work, int64 version)
 		work->up = sd_json_text(payload, "up");
 		work->down = sd_json_text(payload, "down");
 		work->options = sd_json_object(payload, "options");
+		work->frozen_at = sd_entry_frozen_at(payload);
 		work->steps = sd_online_steps_read(sd_json_object(payload, "steps"));
 		run_as = sd_json_object(payload, "run_as");
 		if (work->up == NULL || run_as == NULL)
@@ -312,6 +315,20 @@ detach(Work *work, const SdOnlineStep *step)
 								 pending ? "FINALIZE" : "CONCURRENTLY"), NULL);
 }
 
+typedef struct Plain
+{
+	const Work *work;
+	const char *text;
+} Plain;
+
+static void
+execute_plain(void *arg)
+{
+	const Plain *plain = arg;
+
+	sd_script_execute_as(plain->text, plain->work->run_as, SD_EXECUTING_ENTRY);
+}
+
 /* Statement and step are one transaction: it is done exactly once. */
 static void
 run_plain(Work *work, const SdOnlineStep *step, const char *text, int up_to, int undo_up_to)
@@ -326,7 +343,7 @@ run_plain(Work *work, const SdOnlineStep *step, const char *text, int up_to, int
 	if (step->is_ddl)
 		sd_ddl_lock();
 	limit = sd_time_limit_start(sd_options_timeout_ms(work->options));
-	sd_script_execute_as(text, work->run_as, SD_EXECUTING_ENTRY);
+	sd_fill_work_frozen(work->frozen_at, execute_plain, &(Plain) {work, text});
 	sd_time_limit_end(&limit);
 	sd_script_settle_as(work->run_as);
 	sd_store_enter(&scope);
