@@ -91,7 +91,7 @@ static const IntSetting int_settings[] = {
 	&sd_handover_grace, 30000, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.ddl_hold_limit", "Longest time an open transaction that has changed the schema may keep another region waiting; the group's policy wins.",
 	&sd_ddl_hold_limit, 60000, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
-	{"schemadrift.behind_limit", "How long a region may be behind the log, or a version undecided, before that is an alert; 0: never.",
+	{"schemadrift.behind_limit", "How long a region may be behind the log, a version undecided, or an online version kept waiting, before that is an alert; 0: never.",
 	&sd_behind_limit, 60000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.clock_offset_limit", "How far another region's clock may be from ours before that is an alert; 0: never.",
 	&sd_clock_offset_limit, 500, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},

@@ -153,6 +153,19 @@ ok($builder->result->{ok}, 'the partition is detached');
 ok($g->converged(@three), '... everywhere');
 no_alerts($g, 'detached', @three);
 
+# ---- a build that waits ----
+
+everywhere('CREATE TABLE written (a int)');
+$locker->query('BEGIN; INSERT INTO written VALUES (1);');
+$builder->send('CREATE INDEX CONCURRENTLY written_a ON written (a);');
+fires($g, 'r2', 'task_waiting', 'r2', qr/online version \d+ \(waiting for .*\) has waited for the transaction of pid \d+ for \d+ s/);
+only($g, 'r2', 'task_waiting r2');
+like(paste($g, 'r2', 'task_waiting', 'r2'), qr/idle in transaction/, '... which shows for whom');
+$locker->query('ROLLBACK;');
+ok($builder->result->{ok}, 'the index is built');
+ok($g->converged(@three), '... everywhere');
+no_alerts($g, 'built', @three);
+
 # ---- verification ----
 
 # what went past the hooks is found, and cannot be written down while a change is open

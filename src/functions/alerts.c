@@ -59,6 +59,7 @@ static const struct
 	{"replication_lag", SD_WARNING},
 	{"ddl_hold", SD_WARNING},
 	{"task_failing", SD_WARNING},
+	{"task_waiting", SD_WARNING},
 	{"history_replicated", SD_WARNING},
 	{"two_voters", SD_WARNING},
 	{"prepared", SD_WARNING},
@@ -299,6 +300,34 @@ add_tasks(List **alerts, const char *region, TimestampTz since, const SdTaskRepo
 						 "or SELECT schemadrift.revert(name);", tasks[i].version));
 }
 
+/*
+ * A build waits for everybody who may still use what it has not built, without an end of its own: giving up would mean to begin again.
+ * Only seen where it waits.  Not of what fails: there the wait is one attempt of many.
+ */
+static void
+add_waiting(List **alerts, const SdHere *here, const SdTaskReport *task)
+{
+	static SdStatement statement = {
+		.sql = "SELECT l.waitstart, extract(epoch FROM clock_timestamp() - l.waitstart)::bigint, "
+		"(SELECT string_agg(p::text, ', ' ORDER BY p) FROM unnest(pg_blocking_pids(l.pid)) p WHERE p > 0) FROM pg_locks l "
+		"WHERE l.pid = $1 AND NOT l.granted AND l.waitstart < clock_timestamp() - make_interval(secs => $2::float8 / 1000)",
+		.nargs = 2, .types = {INT4OID, INT4OID}
+	};
+	Datum		values[] = {Int32GetDatum(here->db->task_runner), Int32GetDatum(sd_behind_limit)};
+	char	   *pids;
+
+	if (sd_behind_limit == 0 || sd_online_fails(task) || sd_store_run(&statement, values, NULL, SD_ANY_ROWS) == 0)
+		return;
+	pids = sd_store_text(0, 3);
+	add(alerts, "task_waiting", here->self.region, time_of(0, 1),
+		psprintf("online version " INT64_FORMAT " (%s) has waited for %s for " INT64_FORMAT " s", task->version,
+				 task->what[0] ? task->what : task->state, pids ? psprintf("the transaction of pid %s", pids) : "a prepared transaction",
+				 sd_store_int64(0, 2)),
+		pids ? psprintf("SELECT pid, usename, state, xact_start, query FROM pg_stat_activity WHERE pid IN (%s); "
+						"-- SELECT pg_terminate_backend(pid) ends it", pids) :
+		"SELECT * FROM pg_prepared_xacts ORDER BY prepared; -- COMMIT PREPARED or ROLLBACK PREPARED");
+}
+
 /* Tables of one subscription; none: nothing is the matter. */
 static void
 add_subscription(List **alerts, const char *region, const char *subscription, const char *publication, const StringInfoData *tables)
@@ -363,6 +392,9 @@ add_from_tables(List **alerts, const SdHere *here)
 	add_history(alerts, here->self.region);
 	sd_online_own_reports(sd_shared_mine(), tasks);
 	add_tasks(alerts, here->self.region, here->db ? here->db->since[SD_WATCH_TASK] : 0, tasks);
+	for (int i = 0; i < SD_MAX_TASKS && here->db && here->db->task_runner != 0; i++)
+		if (tasks[i].version > 0 && tasks[i].version == here->db->task_version)
+			add_waiting(alerts, here, &tasks[i]);
 	sd_store_leave(&scope);
 }
 

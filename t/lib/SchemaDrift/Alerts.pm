@@ -31,7 +31,7 @@ my %brought_about_by = (
 	'250_monitoring.pl' => [qw(bypass clock_offset drift halted no_quorum unreachable)],
 	'251_alerts.pl' => [
 		qw(behind bypass ddl_hold diverged drift drift_known halted log_stuck not_joined not_running not_serving
-		  protocol_older removed starting task_failing two_voters unverified verify_overdue version_mismatch void workers_missing)
+		  protocol_older removed starting task_failing task_waiting two_voters unverified verify_overdue version_mismatch void workers_missing)
 	],
 	'271_history_outages.pl' => [qw(history_replicated)],
 	'252_alerts_servers.pl' => [qw(cloned held no_quorum no_vote prepared replication_lag standby standby_wait undecided unreachable void)],
