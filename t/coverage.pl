@@ -1,7 +1,11 @@
 # PostgreSQL's own regression scripts, run in one region of a group of three: no crash, no region that ends up with another schema,
 # and no statement refused that the list of refusals does not explain.
 #
-#   make coverage PGSRC=/path/to/postgresql-15.18 [ONLY="create_table alter_table"]
+#   make coverage PGSRC=/path/to/postgresql-15.18 [SCRIPTS="create_table alter_table"] [FROM=create_index]
+#   make matrix MAJORS=18 DIR=/path/to/postgresql-18.6 ONLY=t/coverage.pl [SCRIPTS=...] [FROM=...]
+#
+# SCRIPTS: these, and test_setup. FROM: from this one on, and before it those that others build on: test_setup, copy and create_*.
+# With either, the suite as it is, is left out.
 #
 # The regions are databases of one server, because the scripts make roles and tablespaces, which are shared, and load a
 # library. They run one after another, in the order of parallel_schedule, through psql as pg_regress does it; the same on a
@@ -15,6 +19,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use Cwd 'abs_path';
+use File::Basename;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -23,7 +28,8 @@ use Time::HiRes 'time';
 use SchemaDrift::Group;
 
 my $src = ($ENV{PGSRC} || die "PGSRC is not set: make coverage PGSRC=...\n") . '/src/test/regress';
-my @wanted = split ' ', $ENV{COVER} // '';
+my @wanted = split ' ', $ENV{SCRIPTS} // '';
+my $from = $ENV{FROM} // '';
 my $tmp = abs_path($PostgreSQL::Test::Utils::tmp_check);
 my ($version) = qx{pg_config --version} =~ /([0-9]+)/;
 
@@ -42,11 +48,26 @@ sub contents
 my $dir = "$tmp/regress";
 mkdir $dir or die "$dir: $!";
 system_or_bail('cp', '-R', "$src/.", $dir);
-system_or_bail('cc', '-shared', '-fPIC', '-O1', '-o', "$dir/regress.so", "$src/regress.c", '-I' . qx{pg_config --includedir-server} =~ s/\s+\z//r);
+my $headers = qx{pg_config --includedir-server} =~ s/\s+\z//r;
+foreach my $file (grep { -e } "$src/regress.c", map { "$src/../../../contrib/spi/$_.c" } qw(autoinc refint))
+{
+	system_or_bail('cc', '-shared', '-fPIC', '-O1', '-o', "$dir/" . basename($file, '.c') . '.so', $file, "-I$headers");
+}
 mkdir "$dir/results";
 mkdir "$dir/testtablespace";
 
 my @schedule = map { /^test:\s*(.*?)\s*$/ ? split ' ', $1 : () } split /\n/, contents("$dir/parallel_schedule");
+foreach my $name (@wanted, $from eq '' ? () : $from)
+{
+	die "there is no script $name in parallel_schedule\n" if !grep { $_ eq $name } @schedule;
+}
+my @played = @schedule;
+@played = grep { my $script = $_; grep { $_ eq $script } 'test_setup', @wanted } @schedule if @wanted;
+if ($from ne '')
+{
+	my $reached = 0;
+	@played = grep { $reached ||= $_ eq $from; $reached || /^(?:test_setup$|copy$|create_)/ } @played;
+}
 
 $ENV{PGTZ} = 'PST8PDT';
 $ENV{PGDATESTYLE} = 'Postgres, MDY';
@@ -71,7 +92,7 @@ sub regress
 	return ($ran, sort @failed);
 }
 
-if (!@wanted)
+if (!@wanted && $from eq '')
 {
 	my ($n, @without) = regress('plain', 0);
 	my ($m, @with) = regress('loaded', 1);
@@ -189,9 +210,8 @@ sub reasons
 
 my (%refused, %other, @halts);
 my ($scripts, $begun) = (0, time());
-foreach my $script (@schedule)
+foreach my $script (@played)
 {
-	next if @wanted && !grep { $_ eq $script } @wanted, 'test_setup';
 	my $bad = run_script($script, 'first');
 
 	ok(!$bad, "$script: runs to its end") or diag($bad);

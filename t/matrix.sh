@@ -7,7 +7,7 @@
 # when this script ends: both are in namespaces of its own.  STEPS and ONLY are those of "make test"; logs are
 # copied to build/matrix.  The last line counts what passed and failed in all folders.  Needs root.
 #
-# DIR: a directory that t/replay.pl or t/schemas.pl, given by ONLY, is to read.
+# DIR: a directory that t/replay.pl, t/schemas.pl or t/coverage.pl, given by ONLY, is to read; for t/coverage.pl the source tree of the one major.
 #
 # Each folder holds the older majors, too, for the tests that need two (t/230_majors.pl, t/231_pg_upgrade.pl): their packages
 # are those of the older releases, and libraries of different releases get along.
@@ -147,18 +147,19 @@ for major in $wanted; do
 	done
 	log=$source/build/matrix/$major.log
 	echo "== $(enter "$dir/$major" pg_config --version), Debian $suite"
-	# what t/replay.pl and t/schemas.pl are given; they need no other major
+	# what t/replay.pl, t/schemas.pl and t/coverage.pl are given; they need no other major
 	if [ -n "${DIR:-}" ]; then
 		others=
 		mkdir -p "$dir/$major/given"
 		mount --bind "$DIR" "$dir/$major/given"
 	fi
 	enter "$dir/$major" STEPS="${STEPS:-}" ONLY="${ONLY:-}" OTHER_PG_CONFIG="${others# }" SD_TEST_JOBS="${SD_TEST_JOBS:-}" \
-		HISTORY=/given SCHEMAS=/given VIA="${VIA:-}" SEED="${SEED:-1}" FAULTS="${FAULTS:-10}" REVERTS="${REVERTS:-20}" \
-		SD_TEST_FILE_TIMEOUT="${DIR:+3600}" sh -c \
+		HISTORY=/given SCHEMAS=/given PGSRC=/given SCRIPTS="${SCRIPTS:-}" FROM="${FROM:-}" VIA="${VIA:-}" SEED="${SEED:-1}" FAULTS="${FAULTS:-10}" REVERTS="${REVERTS:-20}" \
+		SD_TEST_FILE_TIMEOUT="${DIR:+7200}" sh -c \
 		'cd /schemadrift && exec make -s test PG_CONFIG=/usr/lib/postgresql/'"$major"'/bin/pg_config STEPS="$STEPS" ONLY="$ONLY" 2>&1' |
 		tee "$log"
 	strip "$dir/$major"
+	[ -z "${DIR:-}" ] || sed -n 's/^# \(replay\|coverage\): //p' "$dir/$major/schemadrift/build/log/tap/"*.tap
 	rm -rf "$source/build/matrix/$major"
 	[ ! -d "$dir/$major/schemadrift/build/log" ] || cp -r "$dir/$major/schemadrift/build/log" "$source/build/matrix/$major"
 
