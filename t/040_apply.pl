@@ -342,6 +342,23 @@ my $heard = $listener->query('SELECT 1;')->{out};
 like($heard, qr/"event":"applied","version":$version,"name":"heard"/, 'NOTIFY schemadrift: applied');
 is(scalar(() = $heard =~ /"event":"halted","version":\d+,"name":"uniq","sqlstate":"23505"/g), 1, 'halted, once');
 
+# ---- what another region has filled, and this one has not ----
+
+$g->sql('r1', 'CREATE MATERIALIZED VIEW mv1 AS SELECT 1 AS a WITH NO DATA; REFRESH MATERIALIZED VIEW mv1; CREATE VIEW over_mv1 AS SELECT * FROM mv1');
+$g->sql('r1', 'CREATE MATERIALIZED VIEW mv2 AS SELECT sum(a) AS a FROM (SELECT * FROM over_mv1) AS o');
+$g->sql('r1', 'CREATE UNIQUE INDEX ON mv2 (a)');
+ok($g->converged, 'a materialized view over one that was refreshed in one region only halts nobody');
+my $filled = q{SELECT string_agg(matviewname || ' ' || ispopulated, ', ' ORDER BY matviewname) FROM pg_matviews WHERE matviewname IN ('mv1', 'mv2')};
+is($g->sql('r1', $filled), 'mv1 true, mv2 true', 'it has its rows where the other has them');
+is($g->sql('r2', $filled), 'mv1 false, mv2 false', 'and none where the other has none');
+$g->sql('r2', 'REFRESH MATERIALIZED VIEW mv1; REFRESH MATERIALIZED VIEW mv2');
+is($g->sql('r2', 'SELECT a FROM mv2'), 1, '... until both are refreshed there');
+$g->sql('r2', 'CREATE MATERIALIZED VIEW mv3 AS SELECT a FROM mv2');
+ok($g->converged, 'and one more');
+is($g->sql($_->[0], q{SELECT ispopulated FROM pg_matviews WHERE matviewname = 'mv3'}), $_->[1], "... is as good as what it reads in $_->[0]")
+  foreach [ r1 => 't' ], [ r2 => 't' ], [ r3 => 'f' ];
+like(PostgreSQL::Test::Utils::slurp_file($g->region('r3')->logfile), qr/materialized view "mv3" is made without rows in this region/, 'the log says so');
+
 # ---- size ----
 
 my $large = join '', map { "INSERT INTO large VALUES ($_, '" . ('x' x 1000) . "');\n" } 1 .. 20000;

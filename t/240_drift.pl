@@ -166,6 +166,22 @@ ok($g->converged(@three), 'an index');
 $g->sql('r2', 'REINDEX INDEX CONCURRENTLY other_b');
 is($g->sql('r2', 'SELECT count(*) FROM schemadrift.verify()'), 0, 'built again under another OID it is the same');
 
+# and built again twice while what was seen of the first time waits to be looked at
+$server->sql("ALTER SYSTEM SET schemadrift.lock_timeout = '60s'", dbname => 'postgres');
+$server->sql('SELECT pg_reload_conf()', dbname => 'postgres');
+my $holder = $g->session('r2');
+$holder->query('BEGIN; CREATE TABLE held (a int);');
+$g->sql('r2', 'REINDEX INDEX CONCURRENTLY other_b');
+my $verifying = q{SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'schemadrift verify'};
+ok($g->wait_until('r2', "$verifying AND wait_event_type = 'Lock'", 1), 'the worker that verifies waits for a change under way');
+$g->sql('r2', 'REINDEX INDEX CONCURRENTLY other_b') foreach 1, 2;
+$holder->query('COMMIT;');
+ok($g->wait_until('r2', $verifying, 0), 'and ends');
+is($g->sql('r2', $rows), '', 'an index with yet another OID is the same, too');
+$server->sql('ALTER SYSTEM RESET schemadrift.lock_timeout', dbname => 'postgres');
+$server->sql('SELECT pg_reload_conf()', dbname => 'postgres');
+ok($g->converged(@three), 'all regions are equal');
+
 # a change under way is no drift
 my $open = $g->session('r2');
 $open->query('BEGIN; ALTER TABLE other ADD COLUMN under_way int;');

@@ -49,6 +49,9 @@ extern SdDigest sd_digest_rebuild(void);
  */
 extern SdDigest sd_digest_update(SdTouched *set, List **changed);
 
+/* Of changes, one after the other: dropped and made again under the same name, as ALTER TABLE does with indexes, is one, or none.  Sorts its argument. */
+extern List *sd_digest_net_changes(List *changes);
+
 /*
  * Hashes everything, as one's snapshots show it, and adds to the set whatever does not fit the table: an object that is new, gone or changed, or
  * was while this looked.  Changes nothing.  Returns how many objects there are; *n: how many were added.

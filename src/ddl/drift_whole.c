@@ -6,6 +6,12 @@
  */
 #include "compat.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+
 #include "ddl/drift.h"
 #include "ddl/hash.h"
 #include "store/drift.h"
@@ -87,12 +93,43 @@ sd_drift_suspect(SdTouched *set, int *n)
 	return objects;
 }
 
+/*
+ * REINDEX CONCURRENTLY does not wait for the DDL lock: an index that is gone since somebody suspected it may be there with another OID, and
+ * with another one again since.  Returns what bears the names of indexes that are gone and was not looked at yet; NULL: nothing.
+ */
+static SdTouched *
+made_anew(List *changed, List **looked_at)
+{
+	SdTouched  *set = NULL;
+	ListCell   *cell;
+
+	AcceptInvalidationMessages();
+	foreach(cell, changed)
+	{
+		SdObjectDigest *object = lfirst(cell);
+		Oid			now;
+
+		if (!object->dropped || strcmp(object->kind, "index") != 0)
+			continue;
+		now = RangeVarGetRelid(makeRangeVarFromNameList(sd_compat_name_list(object->identity)), NoLock, true);
+		if (get_rel_relkind(now) != RELKIND_INDEX || list_member_oid(*looked_at, now))
+			continue;
+		*looked_at = lappend_oid(*looked_at, now);
+		if (set == NULL)
+			set = sd_touched_create(CurrentMemoryContext);
+		sd_touched_add(set, RelationRelationId, now);
+	}
+	return set;
+}
+
 void
 sd_drift_settle(SdTouched *set)
 {
 	SdApplied	applied;
 	SdDigest	root;
 	List	   *changed;
+	List	   *more;
+	List	   *looked_at = NIL;
 	List	   *found = NIL;
 	ListCell   *cell;
 
@@ -101,6 +138,11 @@ sd_drift_settle(SdTouched *set)
 	if (sd_drift_rebase(&root))
 		return;
 	root = sd_digest_update(set, &changed);
+	while ((set = made_anew(changed, &looked_at)) != NULL)
+	{
+		root = sd_digest_update(set, &more);
+		changed = sd_digest_net_changes(list_concat(changed, more));
+	}
 	if (memcmp(root.byte, applied.digest, SD_DIGEST_LENGTH) != 0)
 		sd_applied_set_digest(root.byte);
 	foreach(cell, changed)

@@ -29,6 +29,7 @@
 
 #include "ddl/classify.h"
 #include "ddl/script.h"
+#include "ddl/unpopulated.h"
 #include "errors.h"
 
 #define SHOWN_STATEMENT	200		/* bytes of a statement shown in an error's context */
@@ -405,6 +406,8 @@ run_statement(const char *text)
 
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
+		if (executing == SD_EXECUTING_ENTRY)
+			sd_unpopulated_leave_empty(planned);
 		if (planned->utilityStmt == NULL)
 			run_planned(planned, text);
 		else

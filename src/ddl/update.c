@@ -417,9 +417,8 @@ compare_changes(const ListCell *a, const ListCell *b)
 	return result != 0 ? result : (int) right->dropped - (int) left->dropped;
 }
 
-/* Dropped and made again under the same name, as ALTER TABLE does with indexes, is one change, or none. */
-static List *
-net_changes(List *changes)
+List *
+sd_digest_net_changes(List *changes)
 {
 	List	   *net = NIL;
 	SdObjectDigest *gone = NULL;
@@ -528,7 +527,7 @@ apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
 	{
 		MemoryContext saved = MemoryContextSwitchTo(caller);
 
-		*changed = net_changes(*changed);
+		*changed = sd_digest_net_changes(*changed);
 		MemoryContextSwitchTo(saved);
 	}
 	sd_objects_delete(classids, objids, ndelete);
