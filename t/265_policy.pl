@@ -76,6 +76,7 @@ $s->query('ROLLBACK;');
 $s->quit;
 ok($g->converged, 'r3 is there');
 is($g->try('r2', q{SELECT schemadrift.apply('drop', 'ALTER TABLE t DROP COLUMN old')})->{sqlstate}, '00000', 'now it is dropped');
+ok($g->converged, '... everywhere, which the next one waits for');
 is($g->try('r1', 'ALTER TABLE t DROP COLUMN older')->{sqlstate}, '00000', '... by plain DDL, too');
 ok($g->converged, 'all are equal');
 is($g->sql('r3', q{SELECT barrier = version - 1 FROM schemadrift_store.log WHERE name = 'drop'}), 't', 'the barrier is in the log');

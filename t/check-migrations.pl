@@ -142,6 +142,8 @@ sub check
 	push @found, { name => $m->{name}, statements => $steps, refused => $refused, down => $down, down_error => $why, down_warned => is_warned($steps) ? \1 : \0 };
 	push @bad, $m->{name} if $is_bad;
 	start_group() if $refused;
+	my @mistaken = $down eq 'failed' ? () : grep { grep { $_ eq 'fails' } @{ $_->{rules} // [] } } @$steps;
+	report("$m->{name}: statement $_->{step} was said to fail, and ran; that is a mistake of schemadrift") foreach @mistaken;
 	return if !$is_bad && !$verdicts{unsafe} && !$refused;
 	report("$m->{name}");
 	report_steps($steps);

@@ -28,9 +28,10 @@ die "VIA is apply, plain or mixed\n" if $via !~ /^(?:apply|plain|mixed)$/;
 srand $seed;
 note("seed $seed, $via, ", scalar @history, ' migrations');
 
-my %count = map { $_ => 0 } qw(migrations apply plain online adapted refused alike faults hits retried reverted downs restoring differing failing);
+my %count = map { $_ => 0 } qw(migrations apply plain online adapted refused alike faults hits retried reverted downs restoring differing failing warned steps unknown);
 my @differing;
 my @refused;
+my @mistaken;    # analyze() expected a statement to fail, and it ran
 
 my $g = SchemaDrift::Group->new(regions => [qw(us-east ap-south eu-west alone)], conf => <<'CONF');
 schemadrift.heartbeat_interval = 250ms
@@ -62,11 +63,27 @@ sub digest_alone
 	return $r->{out};
 }
 
+# What analyze() says of it there: statements that it expects to fail, and whether it says that one has no exact way back.
+sub analyze_alone
+{
+	my ($m) = @_;
+	my $r = $alone->query(sprintf q{SELECT concat_ws(chr(9), array_to_string(rules, ','), reversible, format('statement %%s, %%s: %%s', step, command, split_part(why, chr(10), 1)))
+		FROM schemadrift.analyze('%s');}, quoted($m->{up}));
+	my @steps = map { [ split /\t/, $_, 3 ] } split /\n/, $r->{ok} ? $r->{out} : '';
+
+	$m->{failing} = [ map { $_->[2] } grep { ",$_->[0]," =~ /,fails,/ } @steps ];
+	$count{unknown} += grep { ",$_->[0]," =~ /,unknown,/ } @steps;
+	$m->{warned} = grep { $_->[1] !~ /^(?:lossless|nothing to undo)/ } @steps;
+	$count{steps} += @steps;
+	return;
+}
+
 # Run it there as a tool does.  With a down that is in a transaction, it is rehearsed: does it restore the schema?
 sub run_alone
 {
 	my ($m) = @_;
 
+	analyze_alone($m);
 	return $alone->query("$m->{up};") if $m->{alone};
 	my $before = defined $m->{down} ? digest_alone() : undef;
 	my $r = $alone->query("BEGIN; $m->{up}\n;");
@@ -77,7 +94,8 @@ sub run_alone
 		$count{downs}++;
 		$m->{restores} = $d->{ok} && digest_alone() eq $before;
 		$count{ $m->{restores} ? 'restoring' : $d->{ok} ? 'differing' : 'failing' }++;
-		push @differing, "$m->{name}: " . ($d->{ok} ? 'its down leaves another schema' : "its down fails: $d->{message}") if !$m->{restores};
+		push @differing, "$m->{name}: " . ($d->{ok} ? 'its down leaves another schema' : "its down fails: $d->{message}") . ($m->{warned} ? '' : ' (analysis: reversible)') if !$m->{restores};
+		$count{warned}++ if $m->{warned} && !$m->{restores};
 		$alone->query('ROLLBACK TO SAVEPOINT done;');
 	}
 	$alone->query($r->{ok} ? 'COMMIT;' : 'ROLLBACK;');
@@ -312,6 +330,7 @@ foreach my $i ($first - 1 .. $last - 1)
 			diag($a->{err});
 			last;
 		}
+		push @mistaken, map { "$m->{name}: $_" } @{ $m->{failing} };
 		take_back($m, $how, $before) if $how eq 'apply' && $m->{restores} && by_chance($percent{reverts});
 	}
 	elsif ($r->{sqlstate} eq 'SD004')
@@ -333,6 +352,7 @@ foreach my $i ($first - 1 .. $last - 1)
 	is_equal("after $m->{name} (" . ($i + 1) . ')') or last if ($i + 1) % 25 == 0;
 }
 is_equal('at the end');
+is(join("\n", @mistaken), '', "no statement of $count{steps} that ran was said to fail");
 foreach my $name (@regions)
 {
 	is($g->sql($name, q{SELECT count(*) FROM (SELECT name FROM schemadrift.migrations WHERE kind = 'migration' AND name IS NOT NULL
@@ -345,7 +365,10 @@ sub summary { my ($line) = @_; return diag("replay: $line"); }
 summary(sprintf 'seed %s: %d migrations in %.0f s: %d by apply(), %d as plain DDL, %d by apply_online(), %d in another form, as the hint says, %d refused, %d that a single server refuses, too',
 	$seed, $count{migrations}, time() - $begun, @count{qw(apply plain online adapted refused alike)});
 summary(sprintf '%d faults (%d of them during a migration), %d attempts that had to be repeated, %d taken back and done again', @count{qw(faults hits retried reverted)});
-summary(sprintf '%d downs: %d restore the schema exactly, %d leave another one, %d fail', @count{qw(downs restoring differing failing)});
+summary(sprintf '%d downs: %d restore the schema exactly, %d leave another one, %d fail; of those that do not restore, analysis said of %d that there is no exact way back',
+	@count{qw(downs restoring differing failing warned)});
+summary(sprintf 'analysis: %d statements, %d of which it could not judge, %d said to fail that ran', @count{qw(steps unknown)}, scalar @mistaken);
+summary("said to fail, and ran: $_") foreach @mistaken;
 summary("refused: $_") foreach @refused;
 summary("down: $_") foreach @differing;
 done_testing();

@@ -26,6 +26,7 @@ typedef enum SdStepVerdict
 #define SD_RULE_REFUSED		"SD004"	/* cannot be coordinated */
 #define SD_RULE_LOCAL		"local"	/* stays in this region */
 #define SD_RULE_FAILS		"fails"	/* the server would refuse it */
+#define SD_RULE_UNKNOWN		"unknown"	/* it may fail: that depends on what cannot be followed */
 #define SD_RULE_CODE		"code"	/* runs code that was not looked at */
 #define SD_RULE_OTHER		"other"	/* changes the schema in a form of which the matrix has no row */
 #define SD_RULE_NONE		"none"	/* changes no schema and no rows */

@@ -424,7 +424,7 @@ sd_fact_dependents(Oid class_id, Oid object, AttrNumber column)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-		SdDependent *dependent = palloc(sizeof(SdDependent));
+		SdDependent *dependent = palloc0(sizeof(SdDependent));
 
 		ObjectAddressSubSet(dependent->object, form->classid, form->objid, form->objsubid);
 		dependent->column = form->refobjsubid;
@@ -484,6 +484,25 @@ sd_fact_owner_of(const ObjectAddress *object)
 		default:
 			return InvalidOid;
 	}
+}
+
+Oid
+sd_fact_default(Oid table, AttrNumber column)
+{
+	Relation	catalog = table_open(AttrDefaultRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			oid = InvalidOid;
+
+	ScanKeyInit(&keys[0], Anum_pg_attrdef_adrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
+	ScanKeyInit(&keys[1], Anum_pg_attrdef_adnum, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(column));
+	scan = systable_beginscan(catalog, AttrDefaultIndexId, true, NULL, 2, keys);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		oid = ((Form_pg_attrdef) GETSTRUCT(tuple))->oid;
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return oid;
 }
 
 List *

@@ -71,6 +71,7 @@ typedef struct SdDependent
 	ObjectAddress object;		/* what depends */
 	AttrNumber	column;			/* on which column; 0: on all of it */
 	char		type;			/* DEPENDENCY_... */
+	bool		doubtful;		/* for follow.c: it was replaced since, and may not depend on it any more */
 } SdDependent;
 
 /* What depends on a relation, or on one column of it (number > 0). */
@@ -78,6 +79,9 @@ extern List *sd_fact_dependents(Oid class_id, Oid object, AttrNumber column);
 
 /* The view or table that a rewrite rule, default, policy or trigger belongs to; InvalidOid: of another kind. */
 extern Oid	sd_fact_owner_of(const ObjectAddress *object);
+
+/* The entry of pg_attrdef; InvalidOid: none. */
+extern Oid	sd_fact_default(Oid table, AttrNumber column);
 
 /* Sequences that a column of the table owns, or with 0 any of them; of Oid. */
 extern List *sd_fact_owned_sequences(Oid table, AttrNumber column);

@@ -9,14 +9,20 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_node.h"
+#include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "analysis/facts.h"
+#include "analysis/follow.h"
 #include "analysis/form.h"
 #include "attempt.h"
 
@@ -135,13 +141,29 @@ sd_match_safer(SdMatch *match, const char *format,...)
 void
 sd_form_fails(SdForm *form, const char *format,...)
 {
+	const char *unseen = sd_world_out_of_sight(form->world);
+	va_list		args;
+	char	   *message;
+
+	va_start(args, format);
+	message = formatted(format, args);
+	va_end(args);
+	/* the server stops at the first one, too */
+	if (unseen && form->unsure == NULL)
+		form->unsure = psprintf("%s, unless what %s ran before it has changed that", message, unseen);
+	else if (unseen == NULL && form->fails == NULL)
+		form->fails = message;
+}
+
+void
+sd_form_unsure(SdForm *form, const char *format,...)
+{
 	va_list		args;
 
-	/* the server stops at the first one, too */
-	if (form->fails)
+	if (form->unsure)
 		return;
 	va_start(args, format);
-	form->fails = formatted(format, args);
+	form->unsure = formatted(format, args);
 	va_end(args);
 }
 
@@ -217,6 +239,53 @@ sd_form_column(SdForm *form, SdThing *table, const char *name, bool missing_ok)
 	return column;
 }
 
+Oid
+sd_form_type(SdForm *form, const TypeName *name, int32 *typmod, bool *made)
+{
+	const char *last = name->names ? strVal(llast(name->names)) : "";
+	Oid			oid;
+	Type		type;
+
+	*typmod = -1;
+	if (made)
+		*made = false;
+	if (sd_world_noted(form->world, "type", last, &oid))
+	{
+		if (made)
+			*made = !OidIsValid(oid);
+		return OidIsValid(oid) && name->arrayBounds ? get_array_type(oid) : oid;
+	}
+	type = LookupTypeName(NULL, name, typmod, true);
+	if (type == NULL)
+		return InvalidOid;
+	oid = typeTypeId(type);
+	ReleaseSysCache(type);
+	/* renamed: it is known by its other name */
+	return sd_follow_is_gone(form->world, TypeRelationId, oid) || sd_follow_is_changed(form->world, TypeRelationId, oid) ? InvalidOid : oid;
+}
+
+char *
+sd_form_chosen_name(SdForm *form, const SdThing *table, List *columns, const char *label)
+{
+	char		joined[NAMEDATALEN * 2] = "";
+	ListCell   *cell;
+	char	   *name;
+
+	foreach(cell, columns)
+	{
+		if (foreach_current_index(cell) > 0)
+			strlcat(joined, "_", sizeof(joined));
+		strlcat(joined, lfirst(cell), sizeof(joined));
+		if (strlen(joined) >= NAMEDATALEN)
+			break;
+	}
+	name = makeObjectName(table->name, columns ? joined : NULL, label);
+	for (int i = 1; sd_world_find(form->world, makeRangeVar(table->schema, name, -1)) ||
+		 sd_follow_constraint(form->world, table, name); i++)
+		name = makeObjectName(table->name, columns ? joined : NULL, psprintf("%s%d", label, i));
+	return name;
+}
+
 static bool
 find_relations(Node *node, List **found)
 {
@@ -239,6 +308,85 @@ sd_form_relations_in(Node *query)
 	if (query && !IsA(query, ExecuteStmt))
 		find_relations(query, &found);
 	return found;
+}
+
+static bool
+find_words(Node *node, List **words)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, ColumnRef))
+	{
+		Node	   *last = llast(((ColumnRef *) node)->fields);
+
+		*words = lappend(*words, IsA(last, String) ? strVal(last) : "*");
+		return false;
+	}
+	return raw_expression_tree_walker(node, find_words, words);
+}
+
+void
+sd_form_remember_query(SdForm *form, SdThing *view, Node *query)
+{
+	List	   *words = NIL;
+	List	   *sources = sd_form_relations_in(query);
+	List	   *things = NIL;
+	ListCell   *cell;
+
+	if (query && !IsA(query, ExecuteStmt))
+		find_words(query, &words);
+	foreach(cell, sources)
+	{
+		SdThing    *source = sd_world_find(form->world, lfirst_node(RangeVar, cell));
+
+		if (source && source != view)
+			things = list_append_unique_ptr(things, source);
+	}
+	sd_world_read(form->world, view, things, words);
+}
+
+static bool
+is_identity(const ColumnDef *column)
+{
+	ListCell   *cell;
+
+	foreach(cell, column->constraints)
+	{
+		if (lfirst_node(Constraint, cell)->contype == CONSTR_IDENTITY)
+			return true;
+	}
+	return false;
+}
+
+bool
+sd_form_is_serial(const TypeName *type)
+{
+	static const char *const names[] = {"smallserial", "serial2", "serial", "serial4", "bigserial", "serial8"};
+
+	if (type == NULL || list_length(type->names) != 1 || type->arrayBounds)
+		return false;
+	for (size_t i = 0; i < lengthof(names); i++)
+	{
+		if (strcmp(strVal(linitial(type->names)), names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+sd_form_owned_sequence(SdForm *form, SdThing *table, ColumnDef *column)
+{
+	SdThing    *sequence;
+	MemoryContext old;
+
+	if (!sd_form_is_serial(column->typeName) && !is_identity(column))
+		return;
+	sequence = sd_world_make_beside(form->world, table, sd_form_chosen_name(form, table, list_make1(column->colname), "seq"),
+									RELKIND_SEQUENCE);
+	sequence->table = table;
+	old = MemoryContextSwitchTo(GetMemoryChunkContext(sequence));
+	sequence->over = list_make1(pstrdup(column->colname));
+	MemoryContextSwitchTo(old);
 }
 
 /* ---- how far values can differ ---- */

@@ -55,6 +55,8 @@ typedef struct SdForm
 	List	   *matches;		/* SdMatch */
 	List	   *objects;		/* of char *: what it is about */
 	char	   *fails;			/* the server's message where it will fail; NULL: it will not, as far as is known */
+	char	   *unsure;			/* ... where it may, and that is not known */
+	char	   *runs;			/* code that is not looked at: "DO", "function f"; NULL: none */
 	List	   *takes;			/* of char *: what goes with it that it does not name */
 } SdForm;
 
@@ -72,7 +74,9 @@ extern void sd_match_safer(SdMatch *match, const char *format,...) pg_attribute_
 extern SdMatch *sd_form_match_table(SdForm *form, const char *rule, SdThing *table, bool recurse);
 
 extern void sd_form_object(SdForm *form, const char *name);
+/* The server would say this; not certain: if it is still as the catalog says.  After code that was not looked at nothing is certain. */
 extern void sd_form_fails(SdForm *form, const char *format,...) pg_attribute_printf(2, 3);
+extern void sd_form_unsure(SdForm *form, const char *format,...) pg_attribute_printf(2, 3);
 
 /* Relations that a raw query names; of RangeVar. */
 extern List *sd_form_relations_in(Node *query);
@@ -105,6 +109,29 @@ extern void sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt 
 extern void sd_form_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command);
 extern void sd_form_attach(SdForm *form, SdThing *parent, AlterTableCmd *command);
 extern void sd_form_detach(SdForm *form, SdThing *parent, AlterTableCmd *command);
+
+/* A constraint that the script makes, with its index. */
+extern void sd_form_remember(SdForm *form, SdThing *table, const Constraint *constraint, List *keys, bool valid, SdThing *other);
+
+/* There is none of that name, as far as is known. */
+extern void sd_form_no_constraint(SdForm *form, SdThing *table, const char *name);
+
+/* The sequence of a serial or identity column that the script makes. */
+extern void sd_form_owned_sequence(SdForm *form, SdThing *table, ColumnDef *column);
+
+extern bool sd_form_is_serial(const TypeName *type);
+
+/* What a view reads, for what becomes of it later in the script. */
+extern void sd_form_remember_query(SdForm *form, SdThing *view, Node *query);
+
+/* The name that the server would choose for an index or a constraint; columns: of char *, or NIL. */
+extern char *sd_form_chosen_name(SdForm *form, const SdThing *table, List *columns, const char *label);
+
+/*
+ * A type, as its name is understood at this point of the script.  InvalidOid: there is none, or *made, which may be NULL: it is the
+ * script's own.
+ */
+extern Oid sd_form_type(SdForm *form, const TypeName *name, int32 *typmod, bool *made);
 
 /* How far the values of an expression can differ: from row to row, from run to run. */
 typedef enum SdVolatility

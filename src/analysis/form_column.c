@@ -22,6 +22,7 @@
 #include "utils/typcache.h"
 
 #include "analysis/facts.h"
+#include "analysis/follow.h"
 #include "analysis/form.h"
 
 /* ---- ADD COLUMN ---- */
@@ -47,21 +48,6 @@ static bool
 is_null(Node *expression)
 {
 	return IsA(expression, A_Const) && ((A_Const *) expression)->isnull;
-}
-
-static bool
-is_serial(const TypeName *type)
-{
-	static const char *const names[] = {"smallserial", "serial2", "serial", "serial4", "bigserial", "serial8"};
-
-	if (list_length(type->names) != 1 || type->arrayBounds)
-		return false;
-	for (size_t i = 0; i < lengthof(names); i++)
-	{
-		if (strcmp(strVal(linitial(type->names)), names[i]) == 0)
-			return true;
-	}
-	return false;
 }
 
 static void
@@ -103,9 +89,8 @@ look_at_constraint(Added *added, Constraint *constraint)
 }
 
 static void
-look_at_column(Added *added, ColumnDef *column)
+look_at_column(SdForm *form, Added *added, ColumnDef *column)
 {
-	Type		type;
 	ListCell   *cell;
 
 	memset(added, 0, sizeof(*added));
@@ -114,16 +99,9 @@ look_at_column(Added *added, ColumnDef *column)
 	if (column->raw_default && !is_null(column->raw_default))
 		added->raw_default = column->raw_default;
 	added->not_null = column->is_not_null;
-	added->serial = is_serial(column->typeName);
+	added->serial = sd_form_is_serial(column->typeName);
 	if (!added->serial)
-	{
-		type = LookupTypeName(NULL, column->typeName, &added->typmod, true);
-		if (type)
-		{
-			added->type = typeTypeId(type);
-			ReleaseSysCache(type);
-		}
-	}
+		added->type = sd_form_type(form, column->typeName, &added->typmod, NULL);
 	foreach(cell, column->constraints)
 		look_at_constraint(added, lfirst_node(Constraint, cell));
 }
@@ -363,6 +341,7 @@ sd_form_add_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, ColumnDef
 	int			before = list_length(form->matches);
 	SdColumn   *known = table->made ? NULL : sd_thing_column(table, column->colname);
 	SdColumn	remembered = {.name = column->colname,.typmod = -1};
+	ListCell   *cell;
 
 	if (known)
 	{
@@ -372,7 +351,7 @@ sd_form_add_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, ColumnDef
 			sd_form_fails(form, "column \"%s\" of relation \"%s\" already exists", column->colname, table->name);
 		return;
 	}
-	look_at_column(&added, column);
+	look_at_column(form, &added, column);
 	if ((added.serial || added.identity) && added.primary)
 		add_volatile(form, table, &added, "A15");
 	else if (added.serial)
@@ -403,8 +382,16 @@ sd_form_add_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, ColumnDef
 	remembered.not_null = added.not_null || added.primary || added.serial || added.identity;
 	remembered.has_default = added.raw_default || added.serial;
 	(void) sd_thing_change_column(table, &remembered);
-	if (added.primary)
-		table->has_primary = true;
+	sd_form_owned_sequence(form, table, column);
+	foreach(cell, column->constraints)
+	{
+		Constraint *constraint = lfirst_node(Constraint, cell);
+
+		if (constraint->contype == CONSTR_PRIMARY || constraint->contype == CONSTR_UNIQUE || constraint->contype == CONSTR_FOREIGN ||
+			constraint->contype == CONSTR_CHECK)
+			sd_form_remember(form, table, constraint, list_make1(makeString(column->colname)), true,
+							 constraint->contype == CONSTR_FOREIGN ? sd_world_find(form->world, constraint->pktable) : NULL);
+	}
 }
 
 /* ---- DROP COLUMN ---- */
@@ -414,9 +401,10 @@ static void
 look_at_dependents(SdForm *form, SdThing *table, SdColumn *column, bool cascade, SdMatch *match)
 {
 	bool		others = false;
+	bool		doubtful = false;
 	ListCell   *cell;
 
-	foreach(cell, sd_fact_dependents(RelationRelationId, table->oid, column->number))
+	foreach(cell, sd_follow_dependents(form->world, RelationRelationId, table->oid, column->number))
 	{
 		SdDependent *dependent = lfirst(cell);
 		Oid			owner = sd_fact_owner_of(&dependent->object);
@@ -430,6 +418,11 @@ look_at_dependents(SdForm *form, SdThing *table, SdColumn *column, bool cascade,
 			thing = sd_world_of(form->world, owner);
 			if (thing == NULL || thing->gone)
 				continue;
+			if (dependent->doubtful && !cascade)
+			{
+				doubtful = true;
+				continue;
+			}
 			others = true;
 			match = cascade ? sd_form_match_table(form, "B4", table, true) : match;
 			sd_match_cast(match, thing->kind == RELKIND_MATVIEW ? SD_ROLE_MATVIEW : SD_ROLE_VIEW, thing);
@@ -462,6 +455,8 @@ look_at_dependents(SdForm *form, SdThing *table, SdColumn *column, bool cascade,
 		sd_form_fails(form, "cannot drop column %s of table %s because other objects depend on it", column->name, table->name);
 		form->takes = NIL;
 	}
+	else if (doubtful)
+		sd_form_unsure(form, "a view that the script replaced may read column %s of table %s still", column->name, table->name);
 }
 
 static void
@@ -472,6 +467,22 @@ drop_safer(SdMatch *match, SdThing *table, const SdColumn *column)
 					   sd_quoted(column->name));
 	sd_match_safer(match, "-- when no application names it any more, and it is in no publication's list of columns in any region:\n"
 				   "ALTER TABLE %s DROP COLUMN %s", table->shown, sd_quoted(column->name));
+}
+
+/* Children by inheritance lose theirs, too. */
+static void
+lose_column(SdForm *form, SdThing *table, const SdColumn *column, bool recurse, bool cascade)
+{
+	ListCell   *cell;
+
+	if (column->number > 0 && recurse)
+	{
+		foreach(cell, sd_fact_descendants(table->oid))
+			sd_follow_drop(form->world, RelationRelationId, lfirst_oid(cell), get_attnum(lfirst_oid(cell), column->name));
+	}
+	sd_follow_done(form->world, cascade);
+	sd_world_drop_column(form->world, table, column->name);
+	sd_thing_change_column(table, column)->gone = true;
 }
 
 void
@@ -494,14 +505,14 @@ sd_form_drop_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTab
 		sd_form_match_table(form, "B7", table, recurse);
 	if (column->number > 0)
 	{
-		foreach(cell, sd_fact_foreign_keys(table->oid))
+		foreach(cell, sd_follow_foreign_keys(form->world, table))
 		{
 			SdForeignKey *key = lfirst(cell);
 
 			if (bms_is_member(column->number, key->columns))
 				sd_match_cast(sd_form_match_table(form, "B5", table, recurse), SD_ROLE_REFERENCED, sd_world_of(form->world, key->to));
 		}
-		foreach(cell, sd_fact_indexes(table->oid))
+		foreach(cell, sd_follow_indexes(form->world, table))
 		{
 			SdIndex    *index = lfirst(cell);
 
@@ -513,6 +524,7 @@ sd_form_drop_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTab
 			if (index->oid == sd_fact_replica_index(table->oid))
 				sd_form_match_table(form, "F12", table, recurse);
 		}
+		sd_follow_drop(form->world, RelationRelationId, table->oid, column->number);
 		look_at_dependents(form, table, column, command->behavior == DROP_CASCADE,
 						   sd_form_match_table(form, list_length(form->matches) > before ?
 											   ((SdMatch *) list_nth(form->matches, before))->rule : "B1", table, recurse));
@@ -526,14 +538,14 @@ sd_form_drop_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTab
 		match->column = column;
 		drop_safer(match, table, column);
 	}
-	sd_thing_change_column(table, column)->gone = true;
+	lose_column(form, table, column, recurse, command->behavior == DROP_CASCADE);
 }
 
 /* ---- ALTER COLUMN ---- */
 
 /* Has the script shown, or has the catalog, that the column has no nulls?  *not_valid: a check says so that was not validated. */
 static bool
-proves_not_null(SdThing *table, const SdColumn *column, bool *not_valid, bool *unknown)
+proves_not_null(SdForm *form, SdThing *table, const SdColumn *column, bool *not_valid, bool *unknown)
 {
 	ListCell   *cell;
 
@@ -550,12 +562,12 @@ proves_not_null(SdThing *table, const SdColumn *column, bool *not_valid, bool *u
 	}
 	if (column->number == 0)
 		return false;
-	foreach(cell, sd_fact_constraints(table->oid))
+	foreach(cell, sd_follow_constraints(form->world, table))
 	{
 		SdTableConstraint *constraint = lfirst(cell);
 		SdConstraint *changed = sd_thing_constraint(table, constraint->name);
 
-		if (constraint->type != CONSTRAINT_CHECK || (changed && changed->gone) ||
+		if (constraint->type != CONSTRAINT_CHECK ||
 			!sd_fact_is_not_null_check(constraint->oid, column->number))
 			continue;
 		if (changed && changed->valid)
@@ -567,11 +579,11 @@ proves_not_null(SdThing *table, const SdColumn *column, bool *not_valid, bool *u
 }
 
 static bool
-has_unvalidated_not_null(SdThing *table, const SdColumn *column)
+has_unvalidated_not_null(SdForm *form, SdThing *table, const SdColumn *column)
 {
 	ListCell   *cell;
 
-	foreach(cell, sd_fact_constraints(table->oid))
+	foreach(cell, sd_follow_constraints(form->world, table))
 	{
 		SdTableConstraint *constraint = lfirst(cell);
 
@@ -591,7 +603,7 @@ set_not_null(SdForm *form, SdThing *table, SdColumn *column, bool recurse)
 	const char *name = sd_quoted(makeObjectName(table->name, column->name, "not_null"));
 	const char *quoted = sd_quoted(column->name);
 
-	if (column->number > 0 && has_unvalidated_not_null(table, column))
+	if (column->number > 0 && has_unvalidated_not_null(form, table, column))
 	{
 		match = sd_form_match_table(form, "D9", table, recurse);
 		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT <its name>", table->shown);
@@ -602,7 +614,7 @@ set_not_null(SdForm *form, SdThing *table, SdColumn *column, bool recurse)
 		sd_form_match_table(form, "D11", table, recurse)->harmless = true;
 		return;
 	}
-	if (proves_not_null(table, column, &not_valid, &unknown))
+	if (proves_not_null(form, table, column, &not_valid, &unknown))
 	{
 		match = sd_form_match_table(form, "D4", table, recurse);
 		match->column = column;
@@ -636,7 +648,7 @@ drop_not_null(SdForm *form, SdThing *table, SdColumn *column, bool recurse)
 
 	if (column->number > 0)
 	{
-		foreach(cell, sd_fact_indexes(table->oid))
+		foreach(cell, sd_follow_indexes(form->world, table))
 		{
 			SdIndex    *index = lfirst(cell);
 
@@ -692,6 +704,7 @@ sd_form_alter_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTa
 				match->column = column;
 				match->backward = column->not_null && column->has_default ? SD_ANSWER_NO : SD_ANSWER_YES;
 			}
+			sd_follow_default(form->world, table, column);
 			sd_thing_change_column(table, column)->has_default = command->def != NULL;
 			break;
 		case AT_SetNotNull:

@@ -7,11 +7,13 @@
 
 #include "access/relation.h"
 #include "access/table.h"
+#include "catalog/index.h"
 #include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "parser/parse_node.h"
 #include "parser/parse_utilcmd.h"
 #include "optimizer/optimizer.h"
@@ -25,6 +27,7 @@
 #include "utils/rel.h"
 
 #include "analysis/facts.h"
+#include "analysis/follow.h"
 #include "analysis/form.h"
 #include "attempt.h"
 
@@ -65,20 +68,126 @@ not_null_column(Node *expression)
 	return strVal(linitial(reference->fields));
 }
 
-static void
-remember(SdThing *table, const Constraint *constraint, char type, bool valid, SdThing *other)
+/* columns that an expression names; of char * */
+static bool
+find_columns(Node *node, List **names)
 {
+	if (node == NULL)
+		return false;
+	if (IsA(node, ColumnRef) && IsA(llast(((ColumnRef *) node)->fields), String))
+	{
+		char	   *name = strVal(llast(((ColumnRef *) node)->fields));
+		ListCell   *cell;
+
+		foreach(cell, *names)
+		{
+			if (strcmp(lfirst(cell), name) == 0)
+				return false;
+		}
+		*names = lappend(*names, name);
+		return false;
+	}
+	return raw_expression_tree_walker(node, find_columns, names);
+}
+
+static char *
+name_of(SdForm *form, const SdThing *table, const Constraint *constraint, List *keys)
+{
+	List	   *columns = NIL;
+	ListCell   *cell;
+
+	if (constraint->conname)
+		return constraint->conname;
+	if (constraint->indexname)
+		return constraint->indexname;
+	foreach(cell, keys)
+		columns = lappend(columns, strVal(lfirst(cell)));
+	switch (constraint->contype)
+	{
+		case CONSTR_PRIMARY:
+			return sd_form_chosen_name(form, table, NIL, "pkey");
+		case CONSTR_UNIQUE:
+			return sd_form_chosen_name(form, table, columns, "key");
+		case CONSTR_EXCLUSION:
+			return sd_form_chosen_name(form, table, columns, "excl");
+		case CONSTR_FOREIGN:
+			return sd_form_chosen_name(form, table, columns, "fkey");
+		case CONSTR_NOTNULL:
+			return sd_form_chosen_name(form, table, columns, "not_null");
+		default:
+			find_columns(constraint->raw_expr, &columns);
+			return sd_form_chosen_name(form, table, list_length(columns) == 1 ? columns : NIL, "check");
+	}
+}
+
+static char
+type_of(const Constraint *constraint)
+{
+	switch (constraint->contype)
+	{
+		case CONSTR_PRIMARY:
+			return CONSTRAINT_PRIMARY;
+		case CONSTR_UNIQUE:
+			return CONSTRAINT_UNIQUE;
+		case CONSTR_EXCLUSION:
+			return CONSTRAINT_EXCLUSION;
+		case CONSTR_FOREIGN:
+			return CONSTRAINT_FOREIGN;
+		case CONSTR_NOTNULL:
+			return SD_COMPAT_CONSTRAINT_NOTNULL;
+		default:
+			return CONSTRAINT_CHECK;
+	}
+}
+
+static bool
+has_index(char type)
+{
+	return type == CONSTRAINT_PRIMARY || type == CONSTRAINT_UNIQUE || type == CONSTRAINT_EXCLUSION;
+}
+
+/* An index that is there becomes the constraint's, and takes its name. */
+static void
+make_index(SdForm *form, SdThing *table, const Constraint *constraint, const SdConstraint *made)
+{
+	SdThing    *index = constraint->indexname ? sd_world_find(form->world, makeRangeVar(table->schema, constraint->indexname, -1)) : NULL;
+
+	if (index == NULL)
+		index = sd_world_make_beside(form->world, table, made->name, table->kind == RELKIND_PARTITIONED_TABLE ?
+									 RELKIND_PARTITIONED_INDEX : RELKIND_INDEX);
+	else if (strcmp(index->name, made->name) != 0)
+		sd_world_rename(form->world, index, made->name);
+	index->table = table;
+	index->over = made->columns;
+}
+
+void
+sd_form_remember(SdForm *form, SdThing *table, const Constraint *constraint, List *keys, bool valid, SdThing *other)
+{
+	char	   *name = name_of(form, table, constraint, keys);
+	char		type = type_of(constraint);
+	char	   *column = type == CONSTRAINT_CHECK ? not_null_column(constraint->raw_expr) : NULL;
 	MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(table));
 	SdConstraint *made = palloc0(sizeof(SdConstraint));
-	char	   *column = type == CONSTRAINT_CHECK ? not_null_column(constraint->raw_expr) : NULL;
+	ListCell   *cell;
 
-	made->name = constraint->conname ? pstrdup(constraint->conname) : NULL;
+	made->name = pstrdup(name);
+	made->chosen = constraint->conname == NULL;
 	made->type = type;
 	made->valid = valid;
 	made->not_null = column ? pstrdup(column) : NULL;
 	made->other = other;
+	if (type != CONSTRAINT_CHECK)
+	{
+		foreach(cell, keys)
+			made->columns = lappend(made->columns, pstrdup(strVal(lfirst(cell))));
+	}
 	table->constraints = lappend(table->constraints, made);
 	MemoryContextSwitchTo(old);
+	if (has_index(type))
+		make_index(form, table, constraint, made);
+	if (type == CONSTRAINT_PRIMARY)
+		table->has_primary = true;
 }
 
 static void
@@ -113,7 +222,7 @@ add_check(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 					   column ? psprintf("%s IS NOT NULL", sd_quoted(column)) : "<the condition>");
 		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
 	}
-	remember(table, constraint, CONSTRAINT_CHECK, !constraint->skip_validation && sd_compat_asks_enforced(constraint), NULL);
+	sd_form_remember(form, table, constraint, NIL, !constraint->skip_validation && sd_compat_asks_enforced(constraint), NULL);
 }
 
 static void
@@ -139,7 +248,7 @@ add_foreign_key(SdForm *form, SdThing *table, Constraint *constraint, bool recur
 					   keys[0] ? psprintf(" (%s)", keys) : "");
 		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
 	}
-	remember(table, constraint, CONSTRAINT_FOREIGN, valid, other);
+	sd_form_remember(form, table, constraint, constraint->fk_attrs, valid, other);
 }
 
 static SdColumn *
@@ -182,46 +291,32 @@ index_columns(SdThing *index)
 }
 
 static void
-drop_swapped(SdForm *form, SdThing *table, AlterTableStmt *stmt, bool recurse)
+drop_swapped(SdForm *form, SdThing *table, bool recurse)
 {
-	SdConstraint *constraint;
 	ListCell   *cell;
 
 	foreach(cell, table->constraints)
 	{
-		constraint = lfirst(cell);
+		SdConstraint *constraint = lfirst(cell);
+
 		if (constraint->gone && constraint->type == CONSTRAINT_PRIMARY)
 		{
 			sd_form_match_table(form, "E26", table, recurse);
 			return;
 		}
 	}
-	/* or by a later part of the same statement: the server drops first */
-	foreach(cell, stmt->cmds)
-	{
-		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
-		SdTableConstraint *known;
-
-		if (command->subtype != AT_DropConstraint || (known = sd_fact_constraint(table->oid, command->name)) == NULL)
-			continue;
-		if (known->type == CONSTRAINT_PRIMARY)
-			sd_form_match_table(form, "E26", table, recurse);
-	}
 }
 
 static bool
-has_primary_key(SdThing *table)
+has_primary_key(SdForm *form, SdThing *table)
 {
 	ListCell   *cell;
 
 	if (table->has_primary)
 		return true;
-	foreach(cell, sd_fact_constraints(table->oid))
+	foreach(cell, sd_follow_constraints(form->world, table))
 	{
-		SdTableConstraint *constraint = lfirst(cell);
-		SdConstraint *changed = sd_thing_constraint(table, constraint->name);
-
-		if (constraint->type == CONSTRAINT_PRIMARY && !(changed && changed->gone))
+		if (((SdTableConstraint *) lfirst(cell))->type == CONSTRAINT_PRIMARY)
 			return true;
 	}
 	return false;
@@ -251,7 +346,7 @@ advise_unique(SdThing *table, Constraint *constraint, SdColumn *nullable, SdMatc
 }
 
 static void
-add_unique(SdForm *form, SdThing *table, AlterTableStmt *stmt, Constraint *constraint, bool recurse)
+add_unique(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 {
 	bool		primary = constraint->contype == CONSTR_PRIMARY;
 	List	   *keys = constraint->keys;
@@ -274,8 +369,8 @@ add_unique(SdForm *form, SdThing *table, AlterTableStmt *stmt, Constraint *const
 	if (primary)
 	{
 		nullable = first_nullable(table, keys);
-		drop_swapped(form, table, stmt, recurse);
-		if (!table->made && has_primary_key(table) && list_length(form->matches) == 0)
+		drop_swapped(form, table, recurse);
+		if (!table->made && has_primary_key(form, table))
 			sd_form_fails(form, "multiple primary keys for table \"%s\" are not allowed", table->name);
 	}
 	if (constraint->indexname)
@@ -297,9 +392,7 @@ add_unique(SdForm *form, SdThing *table, AlterTableStmt *stmt, Constraint *const
 					   "-- ALTER TABLE <partition> ADD CONSTRAINT <name> %s USING INDEX <name>, then on the parent, which finds them:\n%s",
 					   column_list(constraint->keys), primary ? "PRIMARY KEY" : "UNIQUE", form->text);
 	}
-	if (primary)
-		table->has_primary = true;
-	remember(table, constraint, primary ? CONSTRAINT_PRIMARY : CONSTRAINT_UNIQUE, true, NULL);
+	sd_form_remember(form, table, constraint, keys, true, NULL);
 }
 
 static void
@@ -315,17 +408,17 @@ add_not_null(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s NOT VALID", table->shown, name, sd_quoted(column));
 		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
 	}
-	remember(table, constraint, SD_COMPAT_CONSTRAINT_NOTNULL, !constraint->skip_validation, NULL);
+	sd_form_remember(form, table, constraint, constraint->keys, !constraint->skip_validation, NULL);
 }
 
 void
 sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Constraint *constraint)
 {
 	bool		recurse = stmt->relation->inh;
-	SdTableConstraint *known = constraint->conname && !table->made ? sd_fact_constraint(table->oid, constraint->conname) : NULL;
+	SdTableConstraint *known = constraint->conname ? sd_follow_constraint(form->world, table, constraint->conname) : NULL;
 	SdConstraint *changed = constraint->conname ? sd_thing_constraint(table, constraint->conname) : NULL;
 
-	if ((known && !(changed && changed->gone)) || (!known && changed && !changed->gone))
+	if (known || (changed && !changed->gone && !changed->chosen))
 		sd_form_fails(form, "constraint \"%s\" for relation \"%s\" already exists", constraint->conname, table->name);
 	switch (constraint->contype)
 	{
@@ -337,11 +430,11 @@ sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Const
 			break;
 		case CONSTR_UNIQUE:
 		case CONSTR_PRIMARY:
-			add_unique(form, table, stmt, constraint, recurse);
+			add_unique(form, table, constraint, recurse);
 			break;
 		case CONSTR_EXCLUSION:
 			sd_form_match_table(form, "E28", table, recurse);
-			remember(table, constraint, CONSTRAINT_EXCLUSION, true, NULL);
+			sd_form_remember(form, table, constraint, NIL, true, NULL);
 			break;
 		case CONSTR_NOTNULL:
 			add_not_null(form, table, constraint, recurse);
@@ -367,11 +460,9 @@ static Known
 known_constraint(SdForm *form, SdThing *table, const char *name)
 {
 	SdConstraint *changed = sd_thing_constraint(table, name);
-	SdTableConstraint *catalog = sd_fact_constraint(table->oid, name);
+	SdTableConstraint *catalog = sd_follow_constraint(form->world, table, name);
 	Known		known = {0};
 
-	if (changed && changed->gone)
-		return known;
 	if (catalog)
 	{
 		known.catalog = catalog;
@@ -381,7 +472,7 @@ known_constraint(SdForm *form, SdThing *table, const char *name)
 		if (OidIsValid(catalog->other))
 			known.other = sd_world_of(form->world, catalog->other);
 	}
-	else if (changed)
+	else if (changed && !changed->gone)
 	{
 		known.type = changed->type;
 		known.valid = changed->valid;
@@ -413,7 +504,7 @@ look_at_referencing(SdForm *form, SdThing *table, const Known *known, bool casca
 {
 	ListCell   *cell;
 
-	foreach(cell, sd_fact_referencing(table->oid))
+	foreach(cell, sd_follow_referencing(form->world, table))
 	{
 		SdForeignKey *key = lfirst(cell);
 		SdThing    *from = sd_world_of(form->world, key->from);
@@ -427,19 +518,54 @@ look_at_referencing(SdForm *form, SdThing *table, const Known *known, bool casca
 	}
 }
 
+/* The server's choice of a name was guessed: one that is not known may be it. */
+void
+sd_form_no_constraint(SdForm *form, SdThing *table, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, table->constraints)
+	{
+		if (((SdConstraint *) lfirst(cell))->chosen)
+		{
+			sd_form_unsure(form, "no constraint \"%s\" of relation \"%s\" is known, but the server chooses the names of some that the script makes",
+						   name, table->name);
+			return;
+		}
+	}
+	sd_form_fails(form, "constraint \"%s\" of relation \"%s\" does not exist", name, table->name);
+}
+
+/* With its index, which the server drops, too. */
+static void
+lose_constraint(SdForm *form, SdThing *table, const Known *known, AlterTableCmd *command)
+{
+	SdThing    *index = has_index(known->type) ? sd_world_find(form->world, makeRangeVar(table->schema, command->name, -1)) : NULL;
+	SdConstraint *changed = change_constraint(table, command->name, known->type);
+
+	changed->type = known->type;
+	changed->gone = true;
+	if (known->catalog)
+		sd_follow_drop(form->world, ConstraintRelationId, known->catalog->oid, 0);
+	sd_follow_done(form->world, command->behavior == DROP_CASCADE);
+	if (index && !index->gone && (index->table == table || (OidIsValid(index->oid) && IndexGetRelation(index->oid, true) == table->oid)))
+		sd_world_drop(form->world, index);
+	if (known->type == CONSTRAINT_PRIMARY)
+		table->has_primary = false;
+}
+
 static void
 drop_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recurse)
 {
 	Known		known = known_constraint(form, table, command->name);
 	SdMatch    *match;
-	SdConstraint *changed;
 
 	if (known.type == 0 && !table->made)
 	{
 		if (command->missing_ok)
 			sd_form_match_table(form, "E31", table, recurse)->harmless = true;
 		else
-			sd_form_fails(form, "constraint \"%s\" of relation \"%s\" does not exist", command->name, table->name);
+			sd_form_no_constraint(form, table, command->name);
 		return;
 	}
 	switch (known.type)
@@ -470,11 +596,7 @@ drop_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recur
 		if (known.type != CONSTRAINT_PRIMARY && known.index == sd_fact_replica_index(table->oid))
 			sd_form_match_table(form, "F12", table, recurse);
 	}
-	changed = change_constraint(table, command->name, known.type);
-	changed->type = known.type;
-	changed->gone = true;
-	if (known.type == CONSTRAINT_PRIMARY)
-		table->has_primary = false;
+	lose_constraint(form, table, &known, command);
 }
 
 static void
@@ -487,7 +609,7 @@ validate_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool r
 	if (known.type == 0)
 	{
 		if (!table->made)
-			sd_form_fails(form, "constraint \"%s\" of relation \"%s\" does not exist", command->name, table->name);
+			sd_form_no_constraint(form, table, command->name);
 		return;
 	}
 	match = sd_form_match_table(form, known.type == CONSTRAINT_FOREIGN ? "E11" :
@@ -510,7 +632,7 @@ alter_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recu
 	const char *rule = "E17";
 
 	if (known.type == 0 && !table->made)
-		sd_form_fails(form, "constraint \"%s\" of relation \"%s\" does not exist", name, table->name);
+		sd_form_no_constraint(form, table, name);
 	if (sd_compat_alters_enforced(command))
 		rule = known.type == CONSTRAINT_CHECK ? (sd_compat_altered_enforced(command) ? "E5" : "E6") :
 			sd_compat_altered_enforced(command) ? "E13" : "E12";
@@ -697,7 +819,7 @@ sd_form_detach(SdForm *form, SdThing *parent, AlterTableCmd *command)
 	match = sd_form_match(form, rule);
 	sd_match_cast(match, SD_ROLE_PARENT, parent);
 	sd_match_cast(match, SD_ROLE_PARTITION, partition);
-	if (!partition->made && !parent->made && partition->parent != parent &&
+	if (!partition->made && !parent->made && partition->parent != parent && !sd_follow_is_changed(form->world, RelationRelationId, partition->oid) &&
 		sd_fact_partition_parent(partition->oid) != parent->oid)
 		sd_form_fails(form, "relation \"%s\" is not a partition of relation \"%s\"", partition->name, parent->name);
 	default_oid = parent->made ? InvalidOid : get_default_partition_oid(parent->oid);
@@ -707,4 +829,5 @@ sd_form_detach(SdForm *form, SdThing *parent, AlterTableCmd *command)
 	else if (rule[1] == '9' && OidIsValid(default_oid))
 		sd_form_fails(form, "cannot detach partitions concurrently when a default partition exists");
 	partition->parent = NULL;
+	sd_follow_change(form->world, RelationRelationId, partition->oid);
 }

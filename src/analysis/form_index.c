@@ -9,14 +9,22 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
+#include "commands/policy.h"
+#include "commands/trigger.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
+#include "parser/parse_target.h"
 #include "parser/parse_type.h"
+#include "rewrite/rewriteSupport.h"
 #include "utils/builtins.h"
 #include "catalog/heap.h"
 #include "utils/memutils.h"
@@ -24,18 +32,25 @@
 #include "utils/regproc.h"
 
 #include "analysis/facts.h"
+#include "analysis/follow.h"
 #include "analysis/form.h"
 
 /* ---- CREATE INDEX ---- */
 
-static const char *
-index_name(const IndexStmt *stmt, const SdThing *table)
+static List *
+indexed_columns(const IndexStmt *stmt)
 {
-	IndexElem  *first = stmt->indexParams ? linitial_node(IndexElem, stmt->indexParams) : NULL;
+	List	   *names = NIL;
+	ListCell   *cell;
 
-	if (stmt->idxname)
-		return stmt->idxname;
-	return makeObjectName(table->name, first && first->name ? first->name : "expr", "idx");
+	foreach(cell, stmt->indexParams)
+	{
+		IndexElem  *element = lfirst_node(IndexElem, cell);
+		char	   *name = element->name ? element->name : FigureIndexColname(element->expr);
+
+		names = lappend(names, name ? name : "expr");
+	}
+	return names;
 }
 
 char *
@@ -54,15 +69,20 @@ sd_form_concurrently(const char *text)
 }
 
 static void
-remember_leading(SdThing *table, const IndexStmt *stmt)
+remember_index(SdThing *table, SdThing *index, const IndexStmt *stmt)
 {
 	IndexElem  *first = stmt->indexParams ? linitial_node(IndexElem, stmt->indexParams) : NULL;
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(index));
+	ListCell   *cell;
 
-	if (first == NULL || first->name == NULL || stmt->whereClause)
-		return;
-	old = MemoryContextSwitchTo(GetMemoryChunkContext(table));
-	table->leading = lappend(table->leading, pstrdup(first->name));
+	index->table = table;
+	foreach(cell, stmt->indexParams)
+	{
+		if (lfirst_node(IndexElem, cell)->name)
+			index->over = lappend(index->over, pstrdup(lfirst_node(IndexElem, cell)->name));
+	}
+	if (first && first->name && stmt->whereClause == NULL)
+		table->leading = lappend(table->leading, pstrdup(first->name));
 	MemoryContextSwitchTo(old);
 }
 
@@ -102,8 +122,7 @@ sd_form_index(SdForm *form, IndexStmt *stmt)
 	else
 		rule = stmt->unique ? "F4" : "F1";
 	match = sd_form_match_table(form, rule, table, table->kind == RELKIND_PARTITIONED_TABLE && stmt->relation->inh);
-	name = index_name(stmt, table);
-	remember_leading(table, stmt);
+	name = stmt->idxname ? stmt->idxname : sd_form_chosen_name(form, table, indexed_columns(stmt), "idx");
 	if (table->kind == RELKIND_PARTITIONED_TABLE && stmt->unique)
 		sd_form_match_table(form, "F4", table, stmt->relation->inh);
 	if (table->kind == RELKIND_PARTITIONED_TABLE && stmt->concurrent)
@@ -116,8 +135,8 @@ sd_form_index(SdForm *form, IndexStmt *stmt)
 		sd_match_safer(match, "-- on each partition: CREATE INDEX CONCURRENTLY <name> ON <partition> (...)");
 		sd_match_safer(match, "-- and for each: ALTER INDEX %s ATTACH PARTITION <name>", sd_quoted(name));
 	}
-	sd_world_make_beside(form->world, table, name, table->kind == RELKIND_PARTITIONED_TABLE ? RELKIND_PARTITIONED_INDEX :
-						 RELKIND_INDEX)->table = table;
+	remember_index(table, sd_world_make_beside(form->world, table, name, table->kind == RELKIND_PARTITIONED_TABLE ?
+											   RELKIND_PARTITIONED_INDEX : RELKIND_INDEX), stmt);
 }
 
 static bool
@@ -175,34 +194,33 @@ takes(SdForm *form, const char *what, const SdThing *thing)
 
 /* is it dropped by the same statement? */
 static bool
-is_named(SdForm *form, DropStmt *stmt, const SdThing *thing)
+is_going(SdForm *form, const SdThing *thing)
 {
-	ListCell   *cell;
-
-	foreach(cell, stmt->objects)
-	{
-		if (sd_world_find_names(form->world, (List *) lfirst(cell)) == thing)
-			return true;
-	}
-	return false;
+	return OidIsValid(thing->oid) && sd_world_fate(form->world, RelationRelationId, thing->oid, 0) >= SD_FATE_GOING;
 }
 
 static void
 drop_dependents(SdForm *form, DropStmt *stmt, SdThing *thing, SdMatch *match)
 {
 	bool		cascade = stmt->behavior == DROP_CASCADE;
+	bool		doubtful = false;
 	ListCell   *cell;
 
 	if (!OidIsValid(thing->oid))
 		return;
-	foreach(cell, sd_fact_dependents(RelationRelationId, thing->oid, 0))
+	foreach(cell, sd_follow_dependents(form->world, RelationRelationId, thing->oid, 0))
 	{
 		SdDependent *dependent = lfirst(cell);
 		Oid			owner = sd_fact_owner_of(&dependent->object);
 		SdThing    *other = OidIsValid(owner) && owner != thing->oid ? sd_world_of(form->world, owner) : NULL;
 
-		if (dependent->type != DEPENDENCY_NORMAL || other == NULL || other->gone || is_named(form, stmt, other))
+		if (dependent->type != DEPENDENCY_NORMAL || other == NULL || other->gone || is_going(form, other))
 			continue;
+		if (dependent->doubtful && !cascade)
+		{
+			doubtful = true;
+			continue;
+		}
 		switch (dependent->object.classId)
 		{
 			case RewriteRelationId:
@@ -225,6 +243,8 @@ drop_dependents(SdForm *form, DropStmt *stmt, SdThing *thing, SdMatch *match)
 						  thing->kind == RELKIND_VIEW ? "view" : thing->kind == RELKIND_SEQUENCE ? "sequence" :
 						  thing->kind == RELKIND_MATVIEW ? "materialized view" : "table", thing->name);
 	}
+	if (doubtful)
+		sd_form_unsure(form, "a view that the script replaced may read %s still", thing->shown);
 	if (!cascade)
 		form->takes = NIL;
 }
@@ -232,7 +252,7 @@ drop_dependents(SdForm *form, DropStmt *stmt, SdThing *thing, SdMatch *match)
 static void
 drop_table(SdForm *form, DropStmt *stmt, SdThing *table)
 {
-	Oid			parent = sd_fact_partition_parent(table->oid);
+	Oid			parent = sd_follow_is_changed(form->world, RelationRelationId, table->oid) ? InvalidOid : sd_fact_partition_parent(table->oid);
 	SdMatch    *match = NULL;
 	ListCell   *cell;
 
@@ -248,7 +268,7 @@ drop_table(SdForm *form, DropStmt *stmt, SdThing *table)
 			sd_match_safer(match, "DROP TABLE %s", table->shown);
 		}
 	}
-	foreach(cell, sd_fact_foreign_keys(table->oid))
+	foreach(cell, sd_follow_foreign_keys(form->world, table))
 	{
 		SdForeignKey *key = lfirst(cell);
 		SdThing    *other = sd_world_of(form->world, key->to);
@@ -261,12 +281,12 @@ drop_table(SdForm *form, DropStmt *stmt, SdThing *table)
 	}
 	if (match && strcmp(match->rule, "B16") == 0)
 		sd_match_safer(match, "DROP TABLE %s", table->shown);
-	foreach(cell, sd_fact_referencing(table->oid))
+	foreach(cell, sd_follow_referencing(form->world, table))
 	{
 		SdForeignKey *key = lfirst(cell);
 		SdThing    *other = sd_world_of(form->world, key->from);
 
-		if (other == NULL || other == table || other->gone || is_named(form, stmt, other))
+		if (other == NULL || other == table || other->gone || is_going(form, other))
 			continue;
 		match = sd_form_match_table(form, "B17", table, true);
 		sd_match_cast(match, SD_ROLE_REFERENCING, other);
@@ -330,7 +350,9 @@ drop_relation(SdForm *form, DropStmt *stmt, List *names)
 			drop_table(form, stmt, thing);
 			break;
 	}
-	sd_world_drop(form->world, thing);
+	/* one of the catalog when the statement is done, with all that goes with it */
+	if (!OidIsValid(thing->oid))
+		sd_world_drop(form->world, thing);
 }
 
 static void
@@ -369,7 +391,36 @@ drop_schema(SdForm *form, DropStmt *stmt, const char *name)
 	}
 	if (list_length(things) > 6 && !match->harmless)
 		form->takes = lappend(form->takes, psprintf("%d more", list_length(things) - 6));
+	if (!sd_world_made_schema(form->world, name))
+		sd_follow_drop(form->world, NamespaceRelationId, get_namespace_oid(name, true), 0);
 	sd_world_drop_schema(form->world, name);
+}
+
+static const char *
+attached_kind(ObjectType type)
+{
+	return type == OBJECT_TRIGGER ? "trigger" : type == OBJECT_RULE ? "rule" : "policy";
+}
+
+static Oid
+attached(SdForm *form, ObjectType type, const SdThing *table, const char *name, Oid *class_id)
+{
+	Oid			renamed;
+
+	*class_id = type == OBJECT_TRIGGER ? TriggerRelationId : type == OBJECT_RULE ? RewriteRelationId : PolicyRelationId;
+	if (sd_world_noted(form->world, attached_kind(type), psprintf("%u %s", table->oid, name), &renamed))
+		return renamed;
+	return type == OBJECT_TRIGGER ? get_trigger_oid(table->oid, name, true) :
+		type == OBJECT_RULE ? get_rewrite_oid(table->oid, name, true) : get_relation_policy_oid(table->oid, name, true);
+}
+
+static void
+lose_attached(SdForm *form, ObjectType type, SdThing *table, const char *name)
+{
+	Oid			class_id;
+	Oid			object = attached(form, type, table, name, &class_id);
+
+	sd_follow_drop(form->world, class_id, object, 0);
 }
 
 /* ... of a table */
@@ -388,6 +439,8 @@ drop_attached(SdForm *form, DropStmt *stmt, List *names, const char *rule)
 	}
 	match = sd_form_match_table(form, rule, table, stmt->removeType == OBJECT_TRIGGER);
 	sd_match_cast(match, SD_ROLE_VIEW, table->kind == RELKIND_VIEW ? table : NULL);
+	if (OidIsValid(table->oid))
+		lose_attached(form, stmt->removeType, table, strVal(llast(names)));
 }
 
 /* functions and types: whose columns and triggers go with them */
@@ -396,14 +449,17 @@ drop_type(SdForm *form, DropStmt *stmt, TypeName *name)
 {
 	bool		domain = stmt->removeType == OBJECT_DOMAIN;
 	SdMatch    *match;
-	Oid			type = LookupTypeNameOid(NULL, name, true);
-	List	   *users;
+	bool		made;
+	int32		typmod;
+	Oid			type = sd_form_type(form, name, &typmod, &made);
+	bool		used = false;
 	ListCell   *cell;
 
 	sd_form_object(form, TypeNameToString(name));
+	sd_world_forget(form->world, "type", strVal(llast(name->names)));
 	if (!OidIsValid(type))
 	{
-		if (sd_world_noted(form->world, "type", strVal(llast(name->names))))
+		if (made)
 			sd_form_match(form, domain ? "I14" : "I6")->harmless = true;
 		else if (stmt->missing_ok)
 			sd_form_match(form, "B20")->harmless = true;
@@ -412,20 +468,20 @@ drop_type(SdForm *form, DropStmt *stmt, TypeName *name)
 		return;
 	}
 	match = sd_form_match(form, domain ? "I14" : "I6");
-	users = sd_fact_type_users(type);
-	if (users == NIL)
-		match->lossless = true;
-	foreach(cell, users)
+	foreach(cell, sd_fact_type_users(type))
 	{
 		SdThing    *table = sd_world_of(form->world, lfirst_oid(cell));
 
-		if (table == NULL || table->gone)
+		if (table == NULL || table->gone || is_going(form, table) || !sd_follow_uses_type(table, type))
 			continue;
+		used = true;
 		sd_match_cast(match, SD_ROLE_TABLE, table);
 		takes(form, "columns of", table);
 		if (stmt->behavior != DROP_CASCADE)
 			sd_form_fails(form, "cannot drop type %s because other objects depend on it", TypeNameToString(name));
 	}
+	if (!used)
+		match->lossless = true;
 }
 
 static void
@@ -437,9 +493,9 @@ drop_function(SdForm *form, DropStmt *stmt, ObjectWithArgs *function)
 	ListCell   *cell;
 
 	sd_form_object(form, name);
-	if (!OidIsValid(oid))
+	if (!OidIsValid(oid) || sd_follow_is_gone(form->world, ProcedureRelationId, oid) || sd_follow_is_changed(form->world, ProcedureRelationId, oid))
 	{
-		if (sd_world_noted(form->world, "function", strVal(llast(function->objname))))
+		if (sd_world_noted(form->world, "function", strVal(llast(function->objname)), NULL))
 			sd_form_match(form, "J11")->harmless = true;
 		else if (stmt->missing_ok)
 			sd_form_match(form, "B20")->harmless = true;
@@ -448,7 +504,7 @@ drop_function(SdForm *form, DropStmt *stmt, ObjectWithArgs *function)
 		return;
 	}
 	match = sd_form_match(form, "J11");
-	foreach(cell, sd_fact_dependents(ProcedureRelationId, oid, 0))
+	foreach(cell, sd_follow_dependents(form->world, ProcedureRelationId, oid, 0))
 	{
 		SdDependent *dependent = lfirst(cell);
 		Oid			owner = sd_fact_owner_of(&dependent->object);
@@ -464,8 +520,62 @@ drop_function(SdForm *form, DropStmt *stmt, ObjectWithArgs *function)
 	}
 }
 
+/* What the statement names, before it is looked at one by one: none of it stands in another's way. */
+static void
+doom_named(SdForm *form, DropStmt *stmt, Node *object)
+{
+	SdThing    *thing;
+	int32		typmod;
+
+	switch (stmt->removeType)
+	{
+		case OBJECT_TABLE:
+		case OBJECT_FOREIGN_TABLE:
+		case OBJECT_VIEW:
+		case OBJECT_MATVIEW:
+		case OBJECT_SEQUENCE:
+		case OBJECT_INDEX:
+			thing = sd_world_find_names(form->world, castNode(List, object));
+			if (thing)
+				sd_follow_drop(form->world, RelationRelationId, thing->oid, 0);
+			break;
+		case OBJECT_TYPE:
+		case OBJECT_DOMAIN:
+			sd_follow_drop(form->world, TypeRelationId, sd_form_type(form, castNode(TypeName, object), &typmod, NULL), 0);
+			break;
+		case OBJECT_FUNCTION:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+			{
+				Oid			oid = LookupFuncWithArgs(OBJECT_ROUTINE, castNode(ObjectWithArgs, object), true);
+
+				if (!sd_follow_is_changed(form->world, ProcedureRelationId, oid))
+					sd_follow_drop(form->world, ProcedureRelationId, oid, 0);
+			}
+			break;
+		case OBJECT_EXTENSION:
+			sd_follow_drop(form->world, ExtensionRelationId, get_extension_oid(strVal(object), true), 0);
+			break;
+		default:
+			break;
+	}
+}
+
+static void drop_objects(SdForm *form, DropStmt *stmt);
+
 void
 sd_form_drop(SdForm *form, DropStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->objects)
+		doom_named(form, stmt, lfirst(cell));
+	drop_objects(form, stmt);
+	sd_follow_done(form->world, stmt->behavior == DROP_CASCADE);
+}
+
+static void
+drop_objects(SdForm *form, DropStmt *stmt)
 {
 	ListCell   *cell;
 
@@ -538,6 +648,7 @@ rename_column(SdForm *form, RenameStmt *stmt)
 	if (thing->kind == RELKIND_VIEW || thing->kind == RELKIND_COMPOSITE_TYPE)
 	{
 		sd_match_cast(sd_form_match(form, thing->kind == RELKIND_VIEW ? "J5" : "I7"), SD_ROLE_VIEW, thing);
+		thing->vague = true;
 		return;
 	}
 	column = sd_form_column(form, thing, stmt->subname, false);
@@ -556,6 +667,33 @@ rename_column(SdForm *form, RenameStmt *stmt)
 	sd_match_safer(match, "-- when no application names %s: drop the trigger, and ALTER TABLE %s DROP COLUMN %s as rule B2 says", name,
 				   thing->shown, name);
 	sd_thing_rename_column(thing, column, stmt->newname);
+}
+
+/* A constraint of a table, if there is one so called. */
+static void
+rename_key(SdForm *form, SdThing *table, const char *name, const char *to)
+{
+	SdConstraint *changed = table ? sd_thing_constraint(table, name) : NULL;
+	SdTableConstraint *known = table ? sd_follow_constraint(form->world, table, name) : NULL;
+	MemoryContext old;
+
+	if (changed && !changed->gone)
+		changed->name = MemoryContextStrdup(GetMemoryChunkContext(table), to);
+	else if (known)
+	{
+		old = MemoryContextSwitchTo(GetMemoryChunkContext(table));
+		changed = palloc0(sizeof(SdConstraint));
+		changed->name = pstrdup(to);
+		changed->type = known->type;
+		changed->valid = known->valid;
+		table->constraints = lappend(table->constraints, changed);
+		MemoryContextSwitchTo(old);
+	}
+	if (known)
+	{
+		changed->object = known->oid;
+		sd_follow_change(form->world, ConstraintRelationId, known->oid);
+	}
 }
 
 static void
@@ -607,6 +745,8 @@ rename_relation(SdForm *form, RenameStmt *stmt)
 			sd_match_cast(match, SD_ROLE_TABLE, was);
 		}
 	}
+	if (thing->kind == RELKIND_INDEX || thing->kind == RELKIND_PARTITIONED_INDEX)
+		rename_key(form, table_of(form, thing), thing->name, stmt->newname);
 	sd_world_rename(form->world, thing, stmt->newname);
 }
 
@@ -616,16 +756,32 @@ rename_constraint(SdForm *form, RenameStmt *stmt)
 	SdThing    *table = sd_form_relation(form, stmt->relation, stmt->missing_ok);
 	SdTableConstraint *known;
 	SdConstraint *changed;
+	SdThing    *index;
 
 	if (table == NULL)
 		return;
-	known = sd_fact_constraint(table->oid, stmt->subname);
+	known = sd_follow_constraint(form->world, table, stmt->subname);
 	changed = sd_thing_constraint(table, stmt->subname);
-	if (!table->made && known == NULL && changed == NULL)
-		sd_form_fails(form, "constraint \"%s\" for table \"%s\" does not exist", stmt->subname, table->name);
+	if (!table->made && known == NULL && (changed == NULL || changed->gone))
+		sd_form_no_constraint(form, table, stmt->subname);
 	sd_form_match_table(form, "E30", table, stmt->relation->inh);
-	if (changed)
-		changed->name = MemoryContextStrdup(GetMemoryChunkContext(table), stmt->newname);
+	rename_key(form, table, stmt->subname, stmt->newname);
+	/* its index has the same name */
+	index = sd_world_find(form->world, makeRangeVar(table->schema, stmt->subname, -1));
+	if (index && (index->kind == RELKIND_INDEX || index->kind == RELKIND_PARTITIONED_INDEX) && table_of(form, index) == table)
+		sd_world_rename(form->world, index, stmt->newname);
+}
+
+static void
+rename_type(SdForm *form, List *names, const char *to)
+{
+	int32		typmod;
+	bool		made;
+	Oid			type = sd_form_type(form, makeTypeNameFromNameList(names), &typmod, &made);
+
+	sd_world_forget(form->world, "type", strVal(llast(names)));
+	sd_world_note(form->world, "type", to, type);
+	sd_follow_change(form->world, TypeRelationId, type);
 }
 
 void
@@ -678,8 +834,14 @@ sd_form_rename(SdForm *form, RenameStmt *stmt)
 		case OBJECT_POLICY:
 			table = sd_form_relation(form, stmt->relation, stmt->missing_ok);
 			if (table)
+			{
+				Oid			class_id;
+				Oid			object = OidIsValid(table->oid) ? attached(form, stmt->renameType, table, stmt->subname, &class_id) : InvalidOid;
+
 				sd_form_match_table(form, stmt->renameType == OBJECT_TRIGGER ? "J16" : stmt->renameType == OBJECT_RULE ? "J18" : "J21", table,
 									true);
+				sd_world_note(form->world, attached_kind(stmt->renameType), psprintf("%u %s", table->oid, stmt->newname), object);
+			}
 			break;
 		case OBJECT_TYPE:
 		case OBJECT_DOMAIN:
@@ -687,7 +849,15 @@ sd_form_rename(SdForm *form, RenameStmt *stmt)
 			sd_form_object(form, NameListToString(castNode(List, stmt->object)));
 			sd_form_match(form, "I5");
 			if (stmt->renameType != OBJECT_DOMCONSTRAINT)
-				sd_world_note(form->world, "type", stmt->newname);
+				rename_type(form, castNode(List, stmt->object), stmt->newname);
+			break;
+		case OBJECT_FUNCTION:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+		case OBJECT_AGGREGATE:
+			sd_world_note(form->world, "function", stmt->newname, InvalidOid);
+			sd_follow_change(form->world, ProcedureRelationId,
+							 LookupFuncWithArgs(stmt->renameType, castNode(ObjectWithArgs, stmt->object), true));
 			break;
 		default:
 			break;

@@ -5,22 +5,29 @@
  */
 #include "compat.h"
 
+#include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_func.h"
 #include "parser/parse_type.h"
-#include "utils/builtins.h"
+#include "rewrite/rewriteDefine.h"
 #include "commands/trigger.h"
+#include "rewrite/rewriteSupport.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "analysis/facts.h"
+#include "analysis/follow.h"
 #include "analysis/form.h"
 #include "ddl/history_tables.h"
 
@@ -31,14 +38,15 @@ make_type(SdForm *form, List *names, const char *rule)
 {
 	sd_form_object(form, NameListToString(names));
 	sd_form_match(form, rule);
-	sd_world_note(form->world, "type", strVal(llast(names)));
+	sd_world_note(form->world, "type", strVal(llast(names)), InvalidOid);
 }
 
 static void
 alter_enum(SdForm *form, AlterEnumStmt *stmt)
 {
-	Oid			type = LookupTypeNameOid(NULL, makeTypeNameFromNameList(stmt->typeName), true);
-	bool		made = sd_world_noted(form->world, "type", strVal(llast(stmt->typeName)));
+	bool		made;
+	int32		typmod;
+	Oid			type = sd_form_type(form, makeTypeNameFromNameList(stmt->typeName), &typmod, &made);
 	SdMatch    *match;
 
 	sd_form_object(form, NameListToString(stmt->typeName));
@@ -49,7 +57,8 @@ alter_enum(SdForm *form, AlterEnumStmt *stmt)
 		match->harmless = true;
 	if (OidIsValid(type))
 	{
-		bool		there = SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(type), CStringGetDatum(stmt->newVal));
+		bool		renamed = sd_world_noted(form->world, "label", psprintf("%u %s", type, stmt->newVal), NULL);
+		bool		there = !renamed && SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(type), CStringGetDatum(stmt->newVal));
 
 		if (there && stmt->skipIfNewValExists)
 			match->harmless = true;
@@ -58,6 +67,8 @@ alter_enum(SdForm *form, AlterEnumStmt *stmt)
 		/* nobody locks them, but their rows are what is affected */
 		sd_match_cast_oids(form, match, SD_ROLE_TABLE, sd_fact_type_users(type));
 	}
+	if (stmt->oldVal && OidIsValid(type))
+		sd_world_note(form->world, "label", psprintf("%u %s", type, stmt->oldVal), InvalidOid);
 	if (stmt->oldVal)
 	{
 		const char *name = NameListToString(stmt->typeName);
@@ -72,7 +83,9 @@ alter_enum(SdForm *form, AlterEnumStmt *stmt)
 static void
 alter_domain(SdForm *form, AlterDomainStmt *stmt)
 {
-	Oid			type = LookupTypeNameOid(NULL, makeTypeNameFromNameList(stmt->typeName), true);
+	bool		made;
+	int32		typmod;
+	Oid			type = sd_form_type(form, makeTypeNameFromNameList(stmt->typeName), &typmod, &made);
 	const char *name = NameListToString(stmt->typeName);
 	bool		not_valid = false;
 	const char *rule = "I13";
@@ -81,7 +94,7 @@ alter_domain(SdForm *form, AlterDomainStmt *stmt)
 	sd_form_object(form, name);
 	if (!OidIsValid(type))
 	{
-		if (!sd_world_noted(form->world, "type", strVal(llast(stmt->typeName))) && !stmt->missing_ok)
+		if (!made && !stmt->missing_ok)
 			sd_form_fails(form, "type \"%s\" does not exist", name);
 	}
 	switch (stmt->subtype)
@@ -120,9 +133,9 @@ define(SdForm *form, DefineStmt *stmt)
 {
 	sd_form_object(form, NameListToString(stmt->defnames));
 	if (stmt->kind == OBJECT_TYPE)
-		sd_world_note(form->world, "type", strVal(llast(stmt->defnames)));
+		sd_world_note(form->world, "type", strVal(llast(stmt->defnames)), InvalidOid);
 	if (stmt->kind == OBJECT_AGGREGATE)
-		sd_world_note(form->world, "function", strVal(llast(stmt->defnames)));
+		sd_world_note(form->world, "function", strVal(llast(stmt->defnames)), InvalidOid);
 	sd_form_match(form, "I4");
 }
 
@@ -171,7 +184,7 @@ removes_columns(SdThing *view, ViewStmt *stmt)
 {
 	List	   *names;
 
-	if (!OidIsValid(view->oid) || !column_names(stmt->query, stmt->aliases, &names))
+	if (!OidIsValid(view->oid) || view->vague || !column_names(stmt->query, stmt->aliases, &names))
 		return false;
 	for (AttrNumber number = 1;; number++)
 	{
@@ -196,7 +209,7 @@ make_view(SdForm *form, ViewStmt *stmt)
 	{
 		match = sd_form_match(form, "J1");
 		cast_relations(form, match, stmt->query);
-		(void) sd_world_make(form->world, stmt->view, RELKIND_VIEW);
+		sd_form_remember_query(form, sd_world_make(form->world, stmt->view, RELKIND_VIEW), stmt->query);
 		return;
 	}
 	if (!stmt->replace)
@@ -214,12 +227,17 @@ make_view(SdForm *form, ViewStmt *stmt)
 		return;
 	}
 	sd_match_cast(sd_form_match(form, "J2"), SD_ROLE_VIEW, known);
+	sd_form_remember_query(form, known, stmt->query);
+	if (OidIsValid(known->oid))
+		sd_follow_change(form->world, RewriteRelationId, get_rewrite_oid(known->oid, ViewSelectRuleName, true));
 }
 
 /* The function that CREATE OR REPLACE would replace. */
 static bool
-function_exists(CreateFunctionStmt *stmt)
+function_exists(SdForm *form, CreateFunctionStmt *stmt)
 {
+	Oid			oid;
+	int32		typmod;
 	ObjectWithArgs *object = makeNode(ObjectWithArgs);
 	ListCell   *cell;
 
@@ -231,24 +249,25 @@ function_exists(CreateFunctionStmt *stmt)
 		if (parameter->mode == FUNC_PARAM_OUT || parameter->mode == FUNC_PARAM_TABLE)
 			continue;
 		/* a type that the script makes, or none */
-		if (!OidIsValid(LookupTypeNameOid(NULL, parameter->argType, true)))
+		if (!OidIsValid(sd_form_type(form, parameter->argType, &typmod, NULL)))
 			return false;
 		object->objargs = lappend(object->objargs, parameter->argType);
 	}
-	return OidIsValid(LookupFuncWithArgs(OBJECT_ROUTINE, object, true));
+	oid = LookupFuncWithArgs(OBJECT_ROUTINE, object, true);
+	return OidIsValid(oid) && sd_world_fate(form->world, ProcedureRelationId, oid, 0) == SD_FATE_NONE;
 }
 
 static void
 make_function(SdForm *form, CreateFunctionStmt *stmt)
 {
-	bool		there = function_exists(stmt);
+	bool		there = function_exists(form, stmt);
 	const char *name = NameListToString(stmt->funcname);
 
 	sd_form_object(form, name);
 	if (there && !stmt->replace)
 		sd_form_fails(form, "function \"%s\" already exists with same argument types", strVal(llast(stmt->funcname)));
-	sd_form_match(form, there && !sd_world_noted(form->world, "function", strVal(llast(stmt->funcname))) ? "J10" : "J9");
-	sd_world_note(form->world, "function", strVal(llast(stmt->funcname)));
+	sd_form_match(form, there ? "J10" : "J9");
+	sd_world_note(form->world, "function", strVal(llast(stmt->funcname)), InvalidOid);
 }
 
 static void
@@ -327,6 +346,19 @@ only_owner(List *options)
 	return options != NIL;
 }
 
+static bool
+sets_owner(List *options)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		if (strcmp(lfirst_node(DefElem, cell)->defname, "owned_by") == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 make_sequence(SdForm *form, CreateSeqStmt *stmt)
 {
@@ -350,8 +382,14 @@ alter_sequence(SdForm *form, AlterSeqStmt *stmt)
 {
 	SdThing    *thing = sd_form_relation(form, stmt->sequence, stmt->missing_ok);
 
-	if (thing)
-		sd_match_cast(sd_form_match(form, only_owner(stmt->options) ? "K3" : "K2"), SD_ROLE_SEQUENCE, thing);
+	if (thing == NULL)
+		return;
+	sd_match_cast(sd_form_match(form, only_owner(stmt->options) ? "K3" : "K2"), SD_ROLE_SEQUENCE, thing);
+	if (sets_owner(stmt->options))
+	{
+		thing->table = NULL;
+		sd_follow_change(form->world, RelationRelationId, thing->oid);
+	}
 }
 
 /* ---- publications, extensions ---- */
@@ -411,7 +449,7 @@ cast_referencing(SdForm *form, SdMatch *match, SdThing *table, List **seen)
 	if (list_member_oid(*seen, table->oid))
 		return;
 	*seen = lappend_oid(*seen, table->oid);
-	foreach(cell, sd_fact_referencing(table->oid))
+	foreach(cell, sd_follow_referencing(form->world, table))
 	{
 		SdThing    *other = sd_world_of(form->world, ((SdForeignKey *) lfirst(cell))->from);
 
@@ -448,7 +486,7 @@ truncate_tables(SdForm *form, TruncateStmt *stmt)
 			cast_referencing(form, match, table, &seen);
 		else
 		{
-			foreach(other, sd_fact_referencing(table->oid))
+			foreach(other, sd_follow_referencing(form->world, table))
 			{
 				SdThing    *from = sd_world_of(form->world, ((SdForeignKey *) lfirst(other))->from);
 
@@ -517,6 +555,32 @@ find_any_function(Node *node, void *context)
 	return raw_expression_tree_walker(node, find_any_function, context);
 }
 
+/* The first that may run statements of its own: volatile, and somebody's, of this database or of the script. */
+static bool
+find_code(Node *node, List **names)
+{
+	FuncCandidateList candidate;
+
+	if (node == NULL || *names != NIL)
+		return false;
+	if (IsA(node, FuncCall))
+	{
+		List	   *called = ((FuncCall *) node)->funcname;
+		int			nargs = list_length(((FuncCall *) node)->args);
+		bool		any = false;
+
+		for (candidate = FuncnameGetCandidates(called, -1, NIL, false, false, false, true); candidate; candidate = candidate->next)
+		{
+			any = true;
+			if (candidate->nargs >= nargs && candidate->oid >= FirstNormalObjectId && func_volatile(candidate->oid) == PROVOLATILE_VOLATILE)
+				*names = called;
+		}
+		if (!any)
+			*names = called;
+	}
+	return raw_expression_tree_walker(node, find_code, names);
+}
+
 static void
 change_rows(SdForm *form, const char *rule, RangeVar *name, Node *stmt)
 {
@@ -536,14 +600,28 @@ change_rows(SdForm *form, const char *rule, RangeVar *name, Node *stmt)
 		sd_match_why(match, "It calls functions that give another result in each region, or in each run.");
 }
 
+/* Code that nobody looks into here: it may make, drop and fill anything. */
+static void
+run_code(SdForm *form, const char *what)
+{
+	form->runs = pstrdup(what);
+	sd_world_filled(form->world);
+	sd_world_lose_sight(form->world, what);
+}
+
 static void
 select_rows(SdForm *form, SelectStmt *stmt)
 {
+	List	   *code = NIL;
+
 	if (stmt->intoClause)
 	{
 		sd_form_create_table_as(form, stmt->intoClause, (Node *) stmt, OBJECT_TABLE, false);
 		return;
 	}
+	find_code((Node *) stmt, &code);
+	if (code != NIL)
+		run_code(form, psprintf("function %s", NameListToString(code)));
 	find_setval((Node *) stmt, form);
 	if (stmt->lockingClause)
 		cast_relations(form, sd_form_match(form, "N4"), (Node *) stmt->fromClause);
@@ -581,6 +659,7 @@ sd_form_other(SdForm *form)
 			/* types */
 		case T_CompositeTypeStmt:
 			make_type(form, list_make1(makeString(((CompositeTypeStmt *) stmt)->typevar->relname)), "I4");
+			(void) sd_world_make(form->world, ((CompositeTypeStmt *) stmt)->typevar, RELKIND_COMPOSITE_TYPE);
 			break;
 		case T_CreateEnumStmt:
 			make_type(form, ((CreateEnumStmt *) stmt)->typeName, "I4");
@@ -700,6 +779,8 @@ sd_form_other(SdForm *form)
 				ListCell   *cell;
 
 				sd_form_object(form, ((CreateExtensionStmt *) stmt)->extname);
+				if (!OidIsValid(get_extension_oid(((CreateExtensionStmt *) stmt)->extname, true)))
+					sd_world_lose_sight(form->world, psprintf("CREATE EXTENSION %s", sd_quoted(((CreateExtensionStmt *) stmt)->extname)));
 				foreach(cell, ((CreateExtensionStmt *) stmt)->options)
 				{
 					if (strcmp(lfirst_node(DefElem, cell)->defname, "new_version") == 0)
@@ -757,7 +838,8 @@ sd_form_other(SdForm *form)
 			break;
 		case T_DoStmt:
 		case T_CallStmt:
-			sd_world_filled(form->world);
+		case T_ExecuteStmt:
+			run_code(form, GetCommandTagName(CreateCommandTag(stmt)));
 			break;
 		default:
 			break;

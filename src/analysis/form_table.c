@@ -289,6 +289,30 @@ alter(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command
 	}
 }
 
+#define LAST_PASS 3
+
+static int
+pass_of(const AlterTableCmd *command)
+{
+	switch (command->subtype)
+	{
+		case AT_DropColumn:
+		case AT_DropConstraint:
+		case AT_DropNotNull:
+		case AT_DropIdentity:
+		case AT_DropExpression:
+			return 0;
+		case AT_ColumnDefault:
+			return command->def ? LAST_PASS : 0;
+		case AT_AlterColumnType:
+			return 1;
+		case AT_AddColumn:
+			return 2;
+		default:
+			return LAST_PASS;
+	}
+}
+
 void
 sd_form_alter_table(SdForm *form, AlterTableStmt *stmt)
 {
@@ -301,22 +325,44 @@ sd_form_alter_table(SdForm *form, AlterTableStmt *stmt)
 			sd_form_match(form, "B20")->harmless = true;
 		return;
 	}
-	foreach(cell, stmt->cmds)
-		alter(form, table, stmt, lfirst_node(AlterTableCmd, cell));
+	/* as the server does it: what goes, then types, then new columns, then the rest */
+	for (int pass = 0; pass <= LAST_PASS; pass++)
+	{
+		foreach(cell, stmt->cmds)
+		{
+			AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+
+			if (pass_of(command) == pass)
+				alter(form, table, stmt, command);
+		}
+	}
 }
 
 /* ---- CREATE TABLE ---- */
 
 static void
-reference(SdForm *form, SdThing *made, Constraint *constraint)
+reference(SdForm *form, SdThing *made, Constraint *constraint, ColumnDef *column)
 {
+	List	   *own = column ? list_make1(makeString(column->colname)) : NIL;
 	SdThing    *other;
 
-	if (constraint->contype == CONSTR_PRIMARY)
-		made->has_primary = true;
-	if (constraint->contype != CONSTR_FOREIGN || constraint->pktable == NULL)
-		return;
+	switch (constraint->contype)
+	{
+		case CONSTR_PRIMARY:
+		case CONSTR_UNIQUE:
+			sd_form_remember(form, made, constraint, own ? own : constraint->keys, true, NULL);
+			return;
+		case CONSTR_EXCLUSION:
+		case CONSTR_CHECK:
+			sd_form_remember(form, made, constraint, NIL, true, NULL);
+			return;
+		case CONSTR_FOREIGN:
+			break;
+		default:
+			return;
+	}
 	other = sd_world_find(form->world, constraint->pktable);
+	sd_form_remember(form, made, constraint, own ? own : constraint->fk_attrs, true, other);
 	if (other == NULL)
 		sd_form_fails(form, "relation \"%s\" does not exist", constraint->pktable->relname);
 	else if (other != made)
@@ -339,11 +385,12 @@ elements(SdForm *form, SdThing *made, List *table_elements)
 		Node	   *element = lfirst(cell);
 
 		if (IsA(element, Constraint))
-			reference(form, made, (Constraint *) element);
+			reference(form, made, (Constraint *) element, NULL);
 		else if (IsA(element, ColumnDef))
 		{
+			sd_form_owned_sequence(form, made, (ColumnDef *) element);
 			foreach(inner, ((ColumnDef *) element)->constraints)
-				reference(form, made, lfirst_node(Constraint, inner));
+				reference(form, made, lfirst_node(Constraint, inner), (ColumnDef *) element);
 		}
 	}
 }
@@ -464,6 +511,8 @@ sd_form_create_table_as(SdForm *form, IntoClause *into, Node *query, ObjectType 
 		match->probed = SD_PROBED_NOTHING;
 	made = sd_world_make(form->world, name, type == OBJECT_MATVIEW ? RELKIND_MATVIEW : RELKIND_RELATION);
 	made->filled = !into->skipData;
+	if (type == OBJECT_MATVIEW)
+		sd_form_remember_query(form, made, query);
 	if (match->rule[0] == 'G' && match->rule[1] == '4')
 	{
 		sd_match_safer(match, "CREATE TABLE %s AS <the query> WITH NO DATA", shown);

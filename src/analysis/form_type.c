@@ -29,6 +29,7 @@
 #include "utils/typcache.h"
 
 #include "analysis/facts.h"
+#include "analysis/follow.h"
 #include "analysis/form.h"
 #include "analysis/probe.h"
 
@@ -52,11 +53,11 @@ typedef struct Change
 /* ---- what depends on the column ---- */
 
 static void
-look_at_indexes(SdThing *table, Change *change)
+look_at_indexes(SdForm *form, SdThing *table, Change *change)
 {
 	ListCell   *cell;
 
-	foreach(cell, sd_fact_indexes(table->oid))
+	foreach(cell, sd_follow_indexes(form->world, table))
 	{
 		SdIndex    *index = lfirst(cell);
 
@@ -64,7 +65,7 @@ look_at_indexes(SdThing *table, Change *change)
 		change->by_predicate |= bms_is_member(change->column->number, index->predicate);
 		change->by_index |= bms_is_member(change->column->number, index->keys);
 	}
-	foreach(cell, sd_fact_constraints(table->oid))
+	foreach(cell, sd_follow_constraints(form->world, table))
 	{
 		SdTableConstraint *constraint = lfirst(cell);
 
@@ -78,7 +79,7 @@ refused(SdForm *form, SdThing *table, const Change *change)
 {
 	ListCell   *cell;
 
-	foreach(cell, sd_fact_dependents(RelationRelationId, table->oid, change->column->number))
+	foreach(cell, sd_follow_dependents(form->world, RelationRelationId, table->oid, change->column->number))
 	{
 		SdDependent *dependent = lfirst(cell);
 		const char *rule = NULL;
@@ -113,13 +114,20 @@ refused(SdForm *form, SdThing *table, const Change *change)
 				if (dependent->object.classId == RelationRelationId &&
 					(dependent->object.objectId != table->oid || dependent->object.objectSubId <= 0))
 					continue;
-				if (dependent->object.classId == AttrDefaultRelationId && change->column->has_default)
+				/* its own default */
+				if (dependent->object.classId == AttrDefaultRelationId &&
+					dependent->object.objectId == sd_fact_default(table->oid, change->column->number))
 					continue;
 				rule = "C35";
 				by = "a generated column";
 				break;
 			default:
 				continue;
+		}
+		if (dependent->doubtful)
+		{
+			sd_form_unsure(form, "a view that the script replaced may read the column still");
+			continue;
 		}
 		sd_match_why(sd_form_match_table(form, rule, table, true), "%s uses the column.",
 					 getObjectDescription(&dependent->object, true));
@@ -323,7 +331,7 @@ advise_indexes(SdForm *form, SdMatch *match, SdThing *table, const Change *chang
 
 	if (table->kind != RELKIND_RELATION || !lock_briefly(table))
 		return false;
-	foreach(cell, sd_fact_indexes(table->oid))
+	foreach(cell, sd_follow_indexes(form->world, table))
 	{
 		SdIndex    *index = lfirst(cell);
 
@@ -356,7 +364,7 @@ advise_checks(SdForm *form, SdMatch *match, SdThing *table, const Change *change
 
 	if (table->kind != RELKIND_RELATION || !lock_briefly(table))
 		return false;
-	foreach(cell, sd_fact_constraints(table->oid))
+	foreach(cell, sd_follow_constraints(form->world, table))
 	{
 		SdTableConstraint *constraint = lfirst(cell);
 
@@ -395,7 +403,7 @@ look_at_foreign_keys(SdForm *form, SdThing *table, const Change *change, SdMatch
 	SdMatch    *with;
 	ListCell   *cell;
 
-	foreach(cell, sd_fact_referencing(table->oid))
+	foreach(cell, sd_follow_referencing(form->world, table))
 	{
 		SdForeignKey *key = lfirst(cell);
 
@@ -406,7 +414,7 @@ look_at_foreign_keys(SdForm *form, SdThing *table, const Change *change, SdMatch
 		sd_match_why(with, "Foreign key %s of %s is checked again, with ACCESS EXCLUSIVE on both tables.", sd_quoted(key->name),
 					 sd_world_of(form->world, key->from) ? sd_world_of(form->world, key->from)->shown : "?");
 	}
-	foreach(cell, sd_fact_foreign_keys(table->oid))
+	foreach(cell, sd_follow_foreign_keys(form->world, table))
 	{
 		SdForeignKey *key = lfirst(cell);
 
@@ -420,14 +428,50 @@ look_at_foreign_keys(SdForm *form, SdThing *table, const Change *change, SdMatch
 
 /* ---- the statement ---- */
 
+/* What the script did to the table before, as far as it stands in the way of a type: a default, CHECK constraints. */
+static List *
+changes_before(SdForm *form, SdThing *table, const SdColumn *column, const char *name)
+{
+	List	   *commands = NIL;
+	ListCell   *cell;
+
+	if (sd_follow_is_gone(form->world, AttrDefaultRelationId, sd_fact_default(table->oid, column->number)))
+	{
+		AlterTableCmd *command = makeNode(AlterTableCmd);
+
+		command->subtype = AT_ColumnDefault;
+		command->name = pstrdup(name);
+		commands = lappend(commands, command);
+	}
+	foreach(cell, sd_fact_constraints(table->oid))
+	{
+		SdTableConstraint *constraint = lfirst(cell);
+		AlterTableCmd *command;
+
+		if (constraint->type != CONSTRAINT_CHECK || !sd_follow_is_gone(form->world, ConstraintRelationId, constraint->oid))
+			continue;
+		command = makeNode(AlterTableCmd);
+		command->subtype = AT_DropConstraint;
+		command->name = constraint->name;
+		command->missing_ok = true;
+		commands = lappend(commands, command);
+	}
+	return commands;
+}
+
 static void
 probe(SdForm *form, SdThing *table, AlterTableCmd *command, const Change *change, SdMatch *match)
 {
+	AlterTableCmd *as_it_is = copyObject(command);
 	SdProbe		probe;
 
 	if (table->made)
 		return;
-	sd_probe(table, command, &probe);
+	/* the copy has the names of the catalog */
+	as_it_is->name = get_attname(table->oid, change->column->number, false);
+	sd_probe(table, changes_before(form, table, change->column, as_it_is->name), as_it_is, &probe);
+	if (probe.error && (table->columns != NIL || table->constraints != NIL))
+		probe.not_made = psprintf("such a copy refuses it, %s, which what the script did to the table before may have mended", probe.error);
 	if (probe.not_made)
 	{
 		sd_match_why(match, "It was not tried on an empty copy (%s); this is what the matrix says of such types.", probe.not_made);
@@ -446,8 +490,6 @@ probe(SdForm *form, SdThing *table, AlterTableCmd *command, const Change *change
 static void
 describe_change(SdForm *form, SdThing *table, ColumnDef *definition, SdColumn *column, Change *change)
 {
-	Type		type;
-
 	memset(change, 0, sizeof(*change));
 	change->column = column;
 	change->definition = definition;
@@ -455,20 +497,17 @@ describe_change(SdForm *form, SdThing *table, ColumnDef *definition, SdColumn *c
 	change->from_mod = column->typmod;
 	change->to_mod = -1;
 	change->using = definition->raw_default != NULL;
-	change->made = sd_world_noted(form->world, "type", strVal(llast(definition->typeName->names)));
-	type = change->made ? NULL : LookupTypeName(NULL, definition->typeName, &change->to_mod, true);
-	if (type)
+	change->to = sd_form_type(form, definition->typeName, &change->to_mod, &change->made);
+	if (OidIsValid(change->to))
 	{
-		Oid			collation = typeTypeCollation(type);
+		Oid			collation = get_typcollation(change->to);
 
-		change->to = typeTypeId(type);
-		ReleaseSysCache(type);
 		if (definition->collClause)
 			collation = get_collation_oid(definition->collClause->collname, true);
 		change->collation = change->from == change->to && OidIsValid(collation) && collation != column->collation;
 	}
 	if (column->number > 0 && OidIsValid(table->oid))
-		look_at_indexes(table, change);
+		look_at_indexes(form, table, change);
 }
 
 void

@@ -105,19 +105,26 @@ look_at_files(Oid copy, Files *files)
 	files->scans = DatumGetInt64(DirectFunctionCall1(pg_stat_get_xact_numscans, ObjectIdGetDatum(copy)));
 }
 
+static void
+alter_copy(List *commands)
+{
+	AlterTableStmt *alter = makeNode(AlterTableStmt);
+
+	alter->relation = copy_name();
+	alter->cmds = copyObject(commands);
+	alter->objtype = OBJECT_TABLE;
+	run((Node *) alter);
+}
+
 static SdProbed
 try_it(AlterTableCmd *command)
 {
-	AlterTableStmt *alter = makeNode(AlterTableStmt);
 	Oid			copy = RangeVarGetRelid(copy_name(), NoLock, false);
 	Files		before;
 	Files		after;
 
 	look_at_files(copy, &before);
-	alter->relation = copy_name();
-	alter->cmds = list_make1(copyObject(command));
-	alter->objtype = OBJECT_TABLE;
-	run((Node *) alter);
+	alter_copy(list_make1(command));
 	look_at_files(copy, &after);
 	if (after.table != before.table)
 		return SD_PROBED_REWRITE;
@@ -150,6 +157,7 @@ why_not(SdThing *table)
 typedef struct Trial
 {
 	SdThing    *table;
+	List	   *before;
 	AlterTableCmd *command;
 	SdProbe    *probe;
 	bool		copied;
@@ -167,13 +175,15 @@ probe_copy(void *arg)
 	}
 	make_copy(trial->table->oid);
 	trial->copied = true;
+	if (trial->before)
+		alter_copy(trial->before);
 	trial->probe->seen = try_it(trial->command);
 }
 
 void
-sd_probe(SdThing *table, AlterTableCmd *command, SdProbe *probe)
+sd_probe(SdThing *table, List *before, AlterTableCmd *command, SdProbe *probe)
 {
-	Trial		trial = {.table = table,.command = command,.probe = probe};
+	Trial		trial = {.table = table,.before = before,.command = command,.probe = probe};
 	bool		had_temporary = (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0;
 	ErrorData  *volatile error = NULL;
 

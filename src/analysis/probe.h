@@ -21,7 +21,8 @@ typedef struct SdProbe
 	char	   *not_made;		/* why there was no probe; NULL: there was one */
 } SdProbe;
 
-extern void sd_probe(SdThing *table, AlterTableCmd *command, SdProbe *probe);
+/* before: commands that make the copy what the table is by then. */
+extern void sd_probe(SdThing *table, List *before, AlterTableCmd *command, SdProbe *probe);
 
 /* A probe is under way in this process: what runs and is made is none of the user's doing. */
 extern bool sd_probing;

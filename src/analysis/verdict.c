@@ -462,6 +462,8 @@ explain(Judgement *j, const SdVerdict *class)
 	initStringInfo(&out);
 	if (j->form->fails)
 		append_sentence(&out, psprintf("It will fail: %s.", j->form->fails));
+	else if (j->form->unsure)
+		append_sentence(&out, psprintf("Whether it fails is not known: %s.", j->form->unsure));
 	append_sentence(&out, class->reason);
 	/* what it would do matters little then */
 	if (j->form->fails)
@@ -486,7 +488,6 @@ static void
 apply_class(Judgement *j, const SdVerdict *class)
 {
 	SdStep	   *step = j->step;
-	Node	   *stmt = j->form->stmt;
 
 	switch (class->class)
 	{
@@ -513,7 +514,7 @@ apply_class(Judgement *j, const SdVerdict *class)
 				step->safer = psprintf("-- %s", class->hint);
 			break;
 		case SD_CLASS_COORDINATED:
-			if (step->rules == NIL && j->form->fails == NULL)
+			if (step->rules == NIL && j->form->fails == NULL && j->form->unsure == NULL)
 			{
 				step->verdict = Max(step->verdict, SD_STEP_CAUTION);
 				step->rule = SD_RULE_OTHER;
@@ -528,13 +529,15 @@ apply_class(Judgement *j, const SdVerdict *class)
 		case SD_CLASS_NOT_DDL:
 			if (step->rules != NIL)
 				break;
-			if (IsA(stmt, DoStmt) || IsA(stmt, CallStmt) || IsA(stmt, ExecuteStmt))
+			if (j->form->runs)
 			{
 				step->verdict = Max(step->verdict, SD_STEP_CAUTION);
 				step->rule = SD_RULE_CODE;
+				step->gate = "depends";
 				step->backward = step->forward = SD_ANSWER_DEPENDS;
 				step->reversible = "depends";
-				j->reasons = lappend(j->reasons, "It runs code, which was not looked at: each statement in it is a change, if it is DDL.");
+				j->reasons = lappend(j->reasons, psprintf("It runs code (%s), which was not looked at. Its DDL is captured statement by statement when it runs; analysis cannot see it: schemadrift.dry_run() does.",
+														  j->form->runs));
 			}
 			else
 				step->rule = SD_RULE_NONE;
@@ -575,6 +578,20 @@ sd_verdict(const SdForm *form, const SdVerdict *class, SdStep *step)
 		if (j.worst_rule == NULL || !j.worst_rule->fails)
 			step->rule = SD_RULE_FAILS;
 		step->rules = lcons(SD_RULE_FAILS, step->rules);
+	}
+	else if (form->unsure)
+	{
+		step->verdict = Max(step->verdict, SD_STEP_CAUTION);
+		if (step->rules == NIL || strcmp(step->rule, SD_RULE_NONE) == 0)
+			step->rule = SD_RULE_UNKNOWN;
+		step->rules = lappend(step->rules, SD_RULE_UNKNOWN);
+		step->caution = add_text(step->caution, SD_RULE_UNKNOWN);
+		if (step->reversible == NULL)
+			step->reversible = "depends";
+		if (step->backward == SD_ANSWER_NONE)
+			step->backward = SD_ANSWER_DEPENDS;
+		if (step->forward == SD_ANSWER_NONE)
+			step->forward = SD_ANSWER_DEPENDS;
 	}
 	if (step->backward == SD_ANSWER_NONE)
 		step->backward = form->fails ? SD_ANSWER_NONE : SD_ANSWER_YES;

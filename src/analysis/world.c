@@ -11,6 +11,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_constraint.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -43,14 +44,29 @@ typedef struct ByOid
 	SdThing    *thing;
 } ByOid;
 
+typedef struct Noted
+{
+	char		key[KEY_LENGTH];
+	Oid			object;			/* InvalidOid: the script made it */
+} Noted;
+
+typedef struct Marked
+{
+	ObjectAddress object;
+	SdFate		fate;
+} Marked;
+
 struct SdWorld
 {
 	MemoryContext context;
 	HTAB	   *by_name;
 	HTAB	   *by_oid;
-	HTAB	   *noted;			/* of keys alone */
+	HTAB	   *noted;			/* Noted */
+	HTAB	   *marked;			/* Marked */
+	const char *unseen;			/* what ran; NULL: nothing */
 	List	   *schemas;		/* Schema: those that the script changed */
 	List	   *made;			/* SdThing */
+	List	   *readers;		/* SdThing: views that the script made or replaced */
 };
 
 SdWorld *
@@ -61,11 +77,14 @@ sd_world_create(void)
 
 	world->context = CurrentMemoryContext;
 	world->by_name = hash_create("schemadrift names", 256, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	control.entrysize = KEY_LENGTH;
+	control.entrysize = sizeof(Noted);
 	world->noted = hash_create("schemadrift noted", 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	control.keysize = sizeof(Oid);
 	control.entrysize = sizeof(ByOid);
 	world->by_oid = hash_create("schemadrift relations", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	control.keysize = sizeof(ObjectAddress);
+	control.entrysize = sizeof(Marked);
+	world->marked = hash_create("schemadrift dropped", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	return world;
 }
 
@@ -308,11 +327,74 @@ sd_world_make_beside(SdWorld *world, const SdThing *table, const char *name, cha
 	return make(world, table->schema, name, kind);
 }
 
+/* What the script made for it goes with it: its indexes, its sequences, and, as it cannot be otherwise, views that read it. */
 void
 sd_world_drop(SdWorld *world, SdThing *thing)
 {
-	entry_of(world, thing->schema, thing->name, true)->thing = NULL;
+	ByName	   *entry = entry_of(world, thing->schema, thing->name, true);
+	ListCell   *cell;
+
+	check_stack_depth();
+	if (entry->thing == thing)
+		entry->thing = NULL;
 	thing->gone = true;
+	foreach(cell, world->made)
+	{
+		SdThing    *other = lfirst(cell);
+
+		if (!other->gone && other->table == thing)
+			sd_world_drop(world, other);
+	}
+	foreach(cell, world->readers)
+	{
+		SdThing    *other = lfirst(cell);
+
+		if (!other->gone && list_member_ptr(other->sources, thing))
+			sd_world_drop(world, other);
+	}
+}
+
+void
+sd_world_read(SdWorld *world, SdThing *view, List *sources, List *words)
+{
+	MemoryContext old = MemoryContextSwitchTo(world->context);
+	ListCell   *cell;
+
+	view->sources = list_copy(sources);
+	view->words = NIL;
+	foreach(cell, words)
+		view->words = lappend(view->words, pstrdup(lfirst(cell)));
+	world->readers = list_append_unique_ptr(world->readers, view);
+	MemoryContextSwitchTo(old);
+}
+
+void
+sd_world_drop_column(SdWorld *world, SdThing *thing, const char *name)
+{
+	ListCell   *cell;
+	ListCell   *inner;
+
+	foreach(cell, world->made)
+	{
+		SdThing    *other = lfirst(cell);
+
+		if (other->gone || other->table != thing)
+			continue;
+		foreach(inner, other->over)
+		{
+			if (!other->gone && strcmp(lfirst(inner), name) == 0)
+				sd_world_drop(world, other);
+		}
+	}
+	foreach(cell, thing->constraints)
+	{
+		SdConstraint *constraint = lfirst(cell);
+
+		foreach(inner, constraint->columns)
+			constraint->gone |= strcmp(lfirst(inner), name) == 0;
+		if (constraint->gone && constraint->type == CONSTRAINT_PRIMARY)
+			thing->has_primary = false;
+	}
 }
 
 static void
@@ -469,21 +551,98 @@ sd_world_rename_schema(SdWorld *world, const char *name, const char *to)
 /* ---- other objects ---- */
 
 void
-sd_world_note(SdWorld *world, const char *kind, const char *name)
+sd_world_note(SdWorld *world, const char *kind, const char *name, Oid object)
+{
+	char		key[KEY_LENGTH];
+	Noted	   *noted;
+
+	make_key(key, kind, name);
+	noted = hash_search(world->noted, key, HASH_ENTER, NULL);
+	noted->object = object;
+}
+
+void
+sd_world_forget(SdWorld *world, const char *kind, const char *name)
 {
 	char		key[KEY_LENGTH];
 
 	make_key(key, kind, name);
-	(void) hash_search(world->noted, key, HASH_ENTER, NULL);
+	(void) hash_search(world->noted, key, HASH_REMOVE, NULL);
 }
 
 bool
-sd_world_noted(SdWorld *world, const char *kind, const char *name)
+sd_world_noted(SdWorld *world, const char *kind, const char *name, Oid *object)
 {
 	char		key[KEY_LENGTH];
+	Noted	   *noted;
 
 	make_key(key, kind, name);
-	return hash_search(world->noted, key, HASH_FIND, NULL) != NULL;
+	noted = hash_search(world->noted, key, HASH_FIND, NULL);
+	if (object)
+		*object = noted ? noted->object : InvalidOid;
+	return noted != NULL;
+}
+
+/* ---- objects of the catalog ---- */
+
+void
+sd_world_mark(SdWorld *world, Oid class_id, Oid object, AttrNumber column, SdFate fate)
+{
+	ObjectAddress address;
+	Marked	   *marked;
+
+	ObjectAddressSubSet(address, class_id, object, column);
+	marked = hash_search(world->marked, &address, HASH_ENTER, NULL);
+	marked->fate = fate;
+}
+
+SdFate
+sd_world_fate(SdWorld *world, Oid class_id, Oid object, AttrNumber column)
+{
+	ObjectAddress address;
+	Marked	   *marked;
+
+	ObjectAddressSubSet(address, class_id, object, 0);
+	marked = hash_search(world->marked, &address, HASH_FIND, NULL);
+	if (marked && (column == 0 || marked->fate >= SD_FATE_GOING))
+		return marked->fate;
+	ObjectAddressSubSet(address, class_id, object, column);
+	marked = hash_search(world->marked, &address, HASH_FIND, NULL);
+	return marked ? marked->fate : SD_FATE_NONE;
+}
+
+List *
+sd_world_going(SdWorld *world)
+{
+	HASH_SEQ_STATUS status;
+	Marked	   *marked;
+	List	   *going = NIL;
+
+	hash_seq_init(&status, world->marked);
+	while ((marked = hash_seq_search(&status)) != NULL)
+	{
+		ObjectAddress *object;
+
+		if (marked->fate != SD_FATE_GOING)
+			continue;
+		object = palloc(sizeof(ObjectAddress));
+		*object = marked->object;
+		going = lappend(going, object);
+	}
+	return going;
+}
+
+void
+sd_world_lose_sight(SdWorld *world, const char *what)
+{
+	if (world->unseen == NULL)
+		world->unseen = MemoryContextStrdup(world->context, what);
+}
+
+const char *
+sd_world_out_of_sight(const SdWorld *world)
+{
+	return world->unseen;
 }
 
 void
@@ -576,21 +735,61 @@ sd_thing_rename_column(SdThing *thing, const SdColumn *column, const char *name)
 {
 	SdColumn	renamed = *column;
 
+	ListCell   *cell;
+	ListCell   *inner;
+
+	foreach(cell, thing->constraints)
+	{
+		foreach(inner, ((SdConstraint *) lfirst(cell))->columns)
+		{
+			if (strcmp(lfirst(inner), column->name) == 0)
+				lfirst(inner) = MemoryContextStrdup(context_of(thing), name);
+		}
+	}
 	sd_thing_change_column(thing, column)->gone = true;
 	renamed.name = unconstify(char *, name);
 	(void) sd_thing_change_column(thing, &renamed);
 }
 
+const SdColumn *
+sd_thing_numbered(const SdThing *thing, AttrNumber number)
+{
+	const SdColumn *last = NULL;
+	ListCell   *cell;
+
+	/* a renamed one is gone by its old name first */
+	foreach(cell, thing->columns)
+	{
+		const SdColumn *column = lfirst(cell);
+
+		if (column->number == number)
+			last = column;
+	}
+	return last;
+}
+
+void
+sd_thing_lose_column(SdThing *thing, AttrNumber number)
+{
+	const SdColumn *known = sd_thing_numbered(thing, number);
+	SdColumn	lost = {.number = number};
+	char	   *name = known ? known->name : get_attname(thing->oid, number, true);
+
+	if (name == NULL || (known && known->gone))
+		return;
+	lost.name = name;
+	sd_thing_change_column(thing, &lost)->gone = true;
+}
+
 SdConstraint *
 sd_thing_constraint(const SdThing *thing, const char *name)
 {
-	ListCell   *cell;
-
-	foreach(cell, thing->constraints)
+	/* the last word counts */
+	for (int i = list_length(thing->constraints) - 1; i >= 0; i--)
 	{
-		SdConstraint *constraint = lfirst(cell);
+		SdConstraint *constraint = list_nth(thing->constraints, i);
 
-		if (constraint->name && strcmp(constraint->name, name) == 0)
+		if (strcmp(constraint->name, name) == 0)
 			return constraint;
 	}
 	return NULL;

@@ -32,11 +32,14 @@ typedef struct SdColumn
 /* A constraint that the script made, validated or dropped. */
 typedef struct SdConstraint
 {
-	char	   *name;			/* NULL: the server would choose one */
+	char	   *name;
+	Oid			object;			/* one of the catalog that the script renamed; InvalidOid: none, or of the same name */
 	bool		gone;
-	char		type;			/* CONSTRAINT_...; 0: one of the catalog, of which only its name is known */
+	char		type;			/* CONSTRAINT_... */
 	bool		valid;
+	bool		chosen;			/* the server chooses the name; this one, as far as can be told */
 	char	   *not_null;		/* CHECK (column IS NOT NULL): the column */
+	List	   *columns;		/* of char *: a key's own */
 	struct SdThing *other;		/* foreign key: the referenced table */
 } SdConstraint;
 
@@ -55,11 +58,14 @@ typedef struct SdThing
 	bool		vague;			/* made, and not all of its columns are known */
 	bool		many;			/* stands for several, of which shown is the number */
 	bool		has_primary;	/* made, with a primary key */
-	struct SdThing *table;		/* of an index that the script made */
+	struct SdThing *table;		/* of an index that the script made, or whose column owns a sequence that it made */
 	struct SdThing *parent;		/* of a partition that the script made or attached */
 	List	   *columns;		/* SdColumn, as far as the script changed them */
 	List	   *constraints;	/* SdConstraint */
 	List	   *leading;		/* of char *: first columns of indexes that the script made on it */
+	List	   *over;			/* of char *: columns of an index that the script made, or the column that owns a sequence */
+	List	   *sources;		/* SdThing: what a view reads that the script made or replaced */
+	List	   *words;			/* of char *: all names that its query has, "*" where it has a star */
 	int			alters;			/* ALTER TABLE statements of the script so far */
 	int64		bytes;			/* -1: not asked yet */
 } SdThing;
@@ -78,6 +84,8 @@ extern char *sd_world_shown(SdWorld *world, const RangeVar *name);
 extern SdThing *sd_world_make(SdWorld *world, const RangeVar *name, char kind);
 extern SdThing *sd_world_make_beside(SdWorld *world, const SdThing *table, const char *name, char kind);
 extern void sd_world_drop(SdWorld *world, SdThing *thing);
+extern void sd_world_read(SdWorld *world, SdThing *view, List *sources, List *words);	/* what it reads from now on */
+extern void sd_world_drop_column(SdWorld *world, SdThing *thing, const char *name);	/* indexes and constraints with it */
 extern void sd_world_rename(SdWorld *world, SdThing *thing, const char *name);
 extern void sd_world_move(SdWorld *world, SdThing *thing, const char *schema);
 
@@ -92,9 +100,30 @@ extern void sd_world_drop_schema(SdWorld *world, const char *name);
 extern void sd_world_rename_schema(SdWorld *world, const char *name, const char *to);
 extern List *sd_world_in_schema(SdWorld *world, const char *name);	/* of SdThing, without indexes and sequences */
 
-/* Objects that are no relations, by kind and last name: did the script make one so called? */
-extern void sd_world_note(SdWorld *world, const char *kind, const char *name);
-extern bool sd_world_noted(SdWorld *world, const char *kind, const char *name);
+/*
+ * Objects that are no relations, by kind and last name: did the script make one so called?  object: one of the catalog, if it only got
+ * this name.
+ */
+extern void sd_world_note(SdWorld *world, const char *kind, const char *name, Oid object);
+extern void sd_world_forget(SdWorld *world, const char *kind, const char *name);
+extern bool sd_world_noted(SdWorld *world, const char *kind, const char *name, Oid *object);
+
+/* What became of an object of the catalog; see follow.h. */
+typedef enum SdFate
+{
+	SD_FATE_NONE,
+	SD_FATE_CHANGED,
+	SD_FATE_GOING,
+	SD_FATE_GONE
+} SdFate;
+
+extern void sd_world_mark(SdWorld *world, Oid class_id, Oid object, AttrNumber column, SdFate fate);
+extern SdFate sd_world_fate(SdWorld *world, Oid class_id, Oid object, AttrNumber column);
+extern List *sd_world_going(SdWorld *world);	/* of ObjectAddress */
+
+/* Code ran that was not looked at: from here on anything may be there, or be gone.  what: "DO", as it is told; NULL: none did. */
+extern void sd_world_lose_sight(SdWorld *world, const char *what);
+extern const char *sd_world_out_of_sight(const SdWorld *world);
 
 /* Something ran that may have put rows anywhere. */
 extern void sd_world_filled(SdWorld *world);
@@ -104,6 +133,10 @@ extern SdColumn *sd_thing_column(SdThing *thing, const char *name);
 extern SdColumn *sd_thing_change_column(SdThing *thing, const SdColumn *column);	/* a copy that may be written to */
 extern void sd_thing_add_column(SdThing *thing, const char *name);
 extern void sd_thing_rename_column(SdThing *thing, const SdColumn *column, const char *name);
+
+/* What the script made of the column that has this number in the catalog; NULL: nothing. */
+extern const SdColumn *sd_thing_numbered(const SdThing *thing, AttrNumber number);
+extern void sd_thing_lose_column(SdThing *thing, AttrNumber number);
 
 /* One of the script's, NULL: none of this name. */
 extern SdConstraint *sd_thing_constraint(const SdThing *thing, const char *name);

@@ -31,7 +31,7 @@ COMMENT ON COLUMN schemadrift.step_analysis.rewrites IS 'relations that get new 
 COMMENT ON COLUMN schemadrift.step_analysis.scans IS 'relations that are read from end to end, apart from those';
 COMMENT ON COLUMN schemadrift.step_analysis.backward_compatible IS 'does the application of today work with it; null: it depends';
 COMMENT ON COLUMN schemadrift.step_analysis.forward_compatible IS 'does an application that uses it work where it has not happened yet; null: it depends';
-COMMENT ON COLUMN schemadrift.step_analysis.gate IS 'what regions must do together: G0 any order, G1 all and then use, G2 narrow publications first, G3 drain first, G4 contract, G5 cut over, GD differs by region; local';
+COMMENT ON COLUMN schemadrift.step_analysis.gate IS 'what regions must do together: G0 any order, G1 all and then use, G2 narrow publications first, G3 drain first, G4 contract, G5 cut over, GD differs by region; local; depends on code that was not looked at';
 COMMENT ON COLUMN schemadrift.step_analysis.reversible IS 'what taking it back loses';
 COMMENT ON COLUMN schemadrift.step_analysis.why IS 'the reasons of the verdict; null: none are needed';
 COMMENT ON COLUMN schemadrift.step_analysis.safer IS 'what to run instead, in this order; null: nothing is safer';
