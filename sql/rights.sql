@@ -54,6 +54,8 @@ INSERT INTO decided_call VALUES
 	('schemadrift.analyze', 'all'),
 	('schemadrift.dry_run', 'admin migrator'),
 	('schemadrift.preflight', 'admin migrator'),
+	('schemadrift.register_query', 'admin migrator'),
+	('schemadrift.unregister_query', 'admin migrator'),
 	-- decides by itself: below
 	('schemadrift.migration_text', 'all');
 -- the types' own functions, operators and aggregates: they compute
@@ -77,6 +79,7 @@ INSERT INTO decided_view VALUES
 	('schemadrift.version_vectors', 'admin migrator monitor'),
 	('schemadrift.metrics', 'admin migrator monitor'),
 	('schemadrift.policy', 'admin migrator monitor'),
+	('schemadrift.registered_queries', 'admin migrator'),
 	('schemadrift.compatibility_matrix', 'admin migrator monitor'),
 	('schemadrift.peer_conninfo', 'admin');
 

@@ -120,6 +120,13 @@ sd_compat_may_make_temporary(Oid database, Oid role)
 #define SD_COMPAT_RUN_ARGUMENTS		count, once
 #endif
 
+/* May the current user run this plan?  An error if not.  16 keeps rights apart from the range table. */
+#if PG_VERSION_NUM >= 160000
+#define sd_compat_check_rights(planned) ((void) ExecCheckPermissions((planned)->rtable, (planned)->permInfos, true))
+#else
+#define sd_compat_check_rights(planned) ((void) ExecCheckRTPerms((planned)->rtable, true))
+#endif
+
 /* pg_attribute.attstattarget became nullable and narrower in 17, and is no more among the first columns, which are read like a struct */
 #if PG_VERSION_NUM < 170000
 #define sd_statistics_target(datum) ((int) DatumGetInt32(datum))

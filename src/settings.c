@@ -28,6 +28,8 @@ int			sd_replication_lag_limit;
 int			sd_large_table;
 int			sd_dry_run_lock_timeout;
 int			sd_dry_run_timeout;
+int			sd_dry_run_queries = SD_DRY_RUN_QUERIES_PLAN;
+int			sd_dry_run_query_timeout;
 bool		sd_dry_run_for_regions;
 int			sd_verify_interval;
 int			sd_max_regions;
@@ -103,6 +105,8 @@ static const IntSetting int_settings[] = {
 	&sd_dry_run_lock_timeout, 500, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
 	{"schemadrift.dry_run_timeout", "The longest that dry_run() may take in this region, and so hold its locks.",
 	&sd_dry_run_timeout, 3000, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
+	{"schemadrift.dry_run_query_timeout", "The longest that a registered query that dry_run() runs may take in this region.",
+	&sd_dry_run_query_timeout, 300, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
 	{"schemadrift.verify_interval", "Time between two looks at the whole schema for what went past every hook; 0: only when something calls for it.",
 	&sd_verify_interval, 3600, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S},
 	{"schemadrift.max_regions", "Largest number of regions in a group.",
@@ -171,6 +175,31 @@ static const StringSetting string_settings[] = {
 	&sd_token_file, "", PGC_SIGHUP, 0, check_token_file},
 };
 
+static const struct config_enum_entry dry_run_queries[] = {
+	{"off", SD_DRY_RUN_QUERIES_OFF, false},
+	{"plan", SD_DRY_RUN_QUERIES_PLAN, false},
+	{"run", SD_DRY_RUN_QUERIES_RUN, false},
+	{NULL, 0, false}
+};
+
+const char *
+sd_dry_run_queries_text(void)
+{
+	return dry_run_queries[sd_dry_run_queries].name;
+}
+
+bool
+sd_dry_run_queries_parse(const char *text, SdDryRunQueries *value)
+{
+	for (const struct config_enum_entry *entry = dry_run_queries; entry->name; entry++)
+		if (strcmp(entry->name, text) == 0)
+		{
+			*value = entry->val;
+			return true;
+		}
+	return false;
+}
+
 void
 sd_settings_init(void)
 {
@@ -191,6 +220,10 @@ sd_settings_init(void)
 	DefineCustomBoolVariable("schemadrift.dry_run_for_regions",
 							 "Does this region take part in a dry_run() that was asked for in another one?",
 							 NULL, &sd_dry_run_for_regions, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("schemadrift.dry_run_queries",
+							 "What dry_run() does with registered queries, before and after: nothing, plan them, or run those that only read.",
+							 NULL, &sd_dry_run_queries, SD_DRY_RUN_QUERIES_PLAN, dry_run_queries,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("schemadrift.atomic_page_writes",
 							 "The storage writes whole pages or nothing: vote although full_page_writes is off.",
 							 NULL, &sd_atomic_page_writes, false, PGC_SIGHUP, 0, NULL, NULL, NULL);

@@ -35,6 +35,19 @@ extern int	sd_replication_lag_limit;	/* ms */
 extern int	sd_large_table;		/* kB; from here on analyze() calls a table large */
 extern int	sd_dry_run_lock_timeout;	/* ms */
 extern int	sd_dry_run_timeout; /* ms, up and down together */
+
+/* What dry_run() does with registered queries. */
+typedef enum SdDryRunQueries
+{
+	SD_DRY_RUN_QUERIES_OFF,
+	SD_DRY_RUN_QUERIES_PLAN,
+	SD_DRY_RUN_QUERIES_RUN
+} SdDryRunQueries;
+
+extern int	sd_dry_run_queries; /* an SdDryRunQueries, as who calls dry_run() wants it */
+extern int	sd_dry_run_query_timeout;	/* ms, of one that is run */
+extern const char *sd_dry_run_queries_text(void);
+extern bool sd_dry_run_queries_parse(const char *text, SdDryRunQueries *value);
 extern bool sd_dry_run_for_regions;	/* when another region asks for one */
 extern int	sd_verify_interval;		/* s; 0: only when something calls for it */
 extern int	sd_max_regions;

@@ -39,7 +39,8 @@ PG_FUNCTION_INFO_V1(sd_rpc_dry_run);
 enum
 {
 	OUT_SQLSTATE, OUT_MESSAGE, OUT_DETAIL, OUT_HINT, OUT_DOWN_SQLSTATE, OUT_DOWN_MESSAGE, OUT_DOWN_DETAIL, OUT_DOWN_HINT,
-	OUT_UP_MS, OUT_DOWN_MS, OUT_LOCKS, OUT_BEFORE, OUT_AFTER, OUT_RESTORED, OUT_MADE, OUT_DROPPED, OUT_COLUMNS
+	OUT_UP_MS, OUT_DOWN_MS, OUT_LOCKS, OUT_BEFORE, OUT_AFTER, OUT_RESTORED, OUT_MADE, OUT_DROPPED,
+	OUT_QUERIES, OUT_QUERY_ERRORS, OUT_QUERY_WARNINGS, OUT_QUERY_NOTES, OUT_QUERY_REMEDY, OUT_COLUMNS
 };
 
 static char *
@@ -76,6 +77,11 @@ put_rehearsal(FunctionCallInfo fcinfo, const SdRehearsal *rehearsal)
 	sd_view_text(&row, digest_text(&rehearsal->restored));
 	sd_view_text(&row, digest_text(&rehearsal->made));
 	sd_view_text(&row, digest_text(&rehearsal->dropped));
+	sd_view_put(&row, Int32GetDatum(rehearsal->queries.planned), false);
+	sd_view_text(&row, rehearsal->queries.errors);
+	sd_view_text(&row, rehearsal->queries.warnings);
+	sd_view_text(&row, rehearsal->queries.notes);
+	sd_view_text(&row, rehearsal->queries.remedy);
 	sd_view_finish(fcinfo, &row);
 }
 
@@ -117,6 +123,11 @@ get_rehearsal(const PGresult *answer, SdRehearsal *rehearsal)
 	rehearsal->up_ms = cell(answer, OUT_UP_MS) ? strtod(cell(answer, OUT_UP_MS), NULL) : 0;
 	rehearsal->down_ms = cell(answer, OUT_DOWN_MS) ? strtod(cell(answer, OUT_DOWN_MS), NULL) : -1;
 	rehearsal->locks = cell(answer, OUT_LOCKS);
+	rehearsal->queries.planned = cell(answer, OUT_QUERIES) ? atoi(cell(answer, OUT_QUERIES)) : 0;
+	rehearsal->queries.errors = cell(answer, OUT_QUERY_ERRORS);
+	rehearsal->queries.warnings = cell(answer, OUT_QUERY_WARNINGS);
+	rehearsal->queries.notes = cell(answer, OUT_QUERY_NOTES);
+	rehearsal->queries.remedy = cell(answer, OUT_QUERY_REMEDY);
 	return get_digest(answer, OUT_BEFORE, &rehearsal->before) && get_digest(answer, OUT_AFTER, &rehearsal->after) &&
 		get_digest(answer, OUT_RESTORED, &rehearsal->restored) && get_digest(answer, OUT_MADE, &rehearsal->made) &&
 		get_digest(answer, OUT_DROPPED, &rehearsal->dropped);
@@ -178,11 +189,14 @@ sd_rpc_dry_run(PG_FUNCTION_ARGS)
 	SdCaller	caller = sd_rpc_guard(fcinfo, false);
 	SdRehearsal rehearsal;
 	SdRunAs    *run_as;
+	SdDryRunQueries queries;
 	char	   *up;
 	char	   *down;
 
 	sd_rpc_require_args(fcinfo, 7, 8);
-	sd_rpc_require_args(fcinfo, 10, 10);
+	sd_rpc_require_args(fcinfo, 10, 11);
+	if (!sd_dry_run_queries_parse(text_to_cstring(PG_GETARG_TEXT_PP(11)), &queries))
+		sd_rpc_refuse(ERRCODE_INVALID_PARAMETER_VALUE, "queries can be off, planned or run", NULL);
 	require_serving(&caller, PG_GETARG_INT64(7));
 	up = text_to_cstring(PG_GETARG_TEXT_PP(8));
 	down = PG_ARGISNULL(9) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(9));
@@ -194,7 +208,7 @@ sd_rpc_dry_run(PG_FUNCTION_ARGS)
 	ereport(LOG,
 			(errmsg("schemadrift dry run of %zu bytes as role \"%s\", asked for by region \"%s\"", strlen(up), run_as->user, caller.region)));
 	InitMaterializedSRF(fcinfo, 0);
-	sd_rehearse(up, down, run_as, &rehearsal);
+	sd_rehearse(up, down, run_as, queries, &rehearsal);
 	put_rehearsal(fcinfo, &rehearsal);
 	return (Datum) 0;
 }
@@ -238,6 +252,18 @@ warn(Outcome *outcome, const char *text, const char *remedy)
 	say(outcome, text);
 }
 
+static void
+judge_queries(Outcome *outcome)
+{
+	const SdRehearsedQueries *queries = &outcome->rehearsal.queries;
+
+	if (queries->errors)
+		warn(outcome, queries->errors, queries->remedy);
+	if (queries->warnings)
+		warn(outcome, queries->warnings, "-- make the index that is missed in the same script, or unregister the query");
+	say(outcome, queries->notes);
+}
+
 /* What one region says by itself.  False: nothing was run. */
 static bool
 judge_alone(Outcome *outcome, const char *down)
@@ -263,6 +289,7 @@ judge_alone(Outcome *outcome, const char *down)
 	else if (down && !sd_rehearsal_restores(r))
 		warn(outcome, "down does not restore the schema: another fingerprint comes out",
 			 "-- mend the way back; on a copy, SELECT * FROM schemadrift.diff(...) says in what");
+	judge_queries(outcome);
 	return true;
 }
 
@@ -304,6 +331,7 @@ put_outcome(FunctionCallInfo fcinfo, Outcome *outcome, bool ran, bool same, bool
 	sd_view_text(&row, outcome->sqlstate);
 	sd_view_text(&row, outcome->detail.data);
 	sd_view_text(&row, strcmp(outcome->status, "ok") == 0 ? NULL : outcome->remedy);
+	sd_view_put(&row, Int32GetDatum(r->queries.planned), !ran);
 	sd_view_finish(fcinfo, &row);
 }
 
@@ -395,10 +423,10 @@ sd_dry_run(PG_FUNCTION_ARGS)
 	sd_applied_read(&applied);
 	sd_store_leave(&scope);
 
-	asked = sd_everywhere_ask(&regions, "dry_run", 4,
-							  (const char *[]) {psprintf(INT64_FORMAT, applied.version), up, down, sd_run_as_to_json(run_as)},
+	asked = sd_everywhere_ask(&regions, "dry_run", 5,
+							  (const char *[]) {psprintf(INT64_FORMAT, applied.version), up, down, sd_run_as_to_json(run_as), sd_dry_run_queries_text()},
 							  sd_dry_run_timeout + PATIENCE_MS);
-	sd_rehearse(up, down, run_as, &here);
+	sd_rehearse(up, down, run_as, (SdDryRunQueries) sd_dry_run_queries, &here);
 	sd_everywhere_wait(asked);
 	InitMaterializedSRF(fcinfo, 0);
 	if (put_outcomes(fcinfo, asked, &here, down))

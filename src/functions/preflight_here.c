@@ -15,6 +15,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
@@ -24,6 +25,7 @@
 #include "ddl/script.h"
 #include "functions/look.h"
 #include "functions/preflight.h"
+#include "functions/rehearse_queries.h"
 #include "gate/mode.h"
 #include "settings.h"
 #include "store/drift.h"
@@ -348,6 +350,76 @@ check_disk(Look *look)
 			least < 3 * needed ? pstrdup("-- make room, or take the safer form: SELECT * FROM schemadrift.analyze(...)") : NULL);
 }
 
+/* ---- what applications rely on ---- */
+
+static void
+set_lock_timeout(void)
+{
+	(void) set_config_option("lock_timeout", psprintf("%dms", sd_dry_run_lock_timeout), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static bool
+is_target(const Look *look, Oid relation)
+{
+	ArrayType  *oids = DatumGetArrayTypeP(look->oids);
+	const Oid  *oid = (const Oid *) ARR_DATA_PTR(oids);
+
+	for (int i = 0; i < ArrayGetNItems(ARR_NDIM(oids), ARR_DIMS(oids)); i++)
+		if (oid[i] == relation)
+			return true;
+	return false;
+}
+
+/* What a plan uses, and whether the script is about that. */
+static char *
+plan_text(const Look *look, const SdQueryPlan *plan)
+{
+	StringInfoData out;
+	ListCell   *cell;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, plan->indexes == NIL ? "uses no index" : "uses ");
+	foreach(cell, plan->indexes)
+		appendStringInfo(&out, "%s%s", foreach_current_index(cell) > 0 ? ", " : "", ((SdIndexUse *) lfirst(cell))->name);
+	foreach(cell, plan->relations)
+		if (is_target(look, lfirst_oid(cell)))
+		{
+			appendStringInfo(&out, "; depends on %s, which the script changes", get_rel_name(lfirst_oid(cell)));
+			break;
+		}
+	return out.data;
+}
+
+/* As they are planned now; the script is not run, so how afterwards is dry_run()'s to say. */
+static void
+check_queries(Look *look)
+{
+	List	   *live = sd_queries_live();
+	int			nest_level = NewGUCNestLevel();
+	ListCell   *cell;
+
+	set_lock_timeout();
+	foreach(cell, live)
+	{
+		SdQuery    *query = lfirst(cell);
+		SdQueryPlan plan;
+		ErrorData  *error = sd_query_try(query, &plan);
+
+		if (error == NULL)
+			add(look, "queries", SD_FINDING_OK, psprintf("query \"%s\" %s", query->name, plan_text(look, &plan)), NULL);
+		else if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+			add(look, "queries", SD_FINDING_UNKNOWN, psprintf("query \"%s\" was not planned: %s", query->name, error->message),
+				pstrdup("SELECT * FROM pg_locks WHERE NOT granted OR mode = 'AccessExclusiveLock';"));
+		else
+			add(look, "queries", SD_FINDING_WARNING, psprintf("query \"%s\" fails already: %s (%s)", query->name, error->message,
+															  unpack_sql_state(error->sqlerrcode)),
+				psprintf("SELECT schemadrift.unregister_query(%s); -- or mend what it needs", quote_literal_cstr(query->name)));
+	}
+	AtEOXact_GUC(false, nest_level);
+	if (live == NIL)
+		add(look, "queries", SD_FINDING_OK, pstrdup("no query is registered that is live"), NULL);
+}
+
 static void
 check_region(Look *look)
 {
@@ -415,5 +487,6 @@ sd_preflight(const char *up, const SdRunAs *run_as, List *needs, bool queries)
 	check_prepared(&look);
 	check_drift(&look);
 	check_disk(&look);
+	check_queries(&look);
 	return look.findings;
 }

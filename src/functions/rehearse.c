@@ -43,6 +43,7 @@ typedef struct Run
 	const char *up;
 	const char *down;
 	const SdRunAs *run_as;
+	SdDryRunQueries queries;
 	SdRehearsal *result;
 	MemoryContext context;		/* for what outlives the subtransaction */
 	int64		deadline;
@@ -78,17 +79,18 @@ note_error(ErrorData *error, SdRehearsalError *note)
 		note->detail = error->detail ? error->detail : error->context;
 }
 
-/* In a subtransaction that is rolled back if the work fails, and in any case if it is not to be kept. */
-static void
-try(Run *run, void (*work) (Run *run), bool keep, SdRehearsalError *note)
+ErrorData *
+sd_rehearsal_try(void (*work) (void *arg), void *arg, bool keep, int64 deadline)
 {
+	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(run->context);
+	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		work(run);
+		work(arg);
 		if (keep)
 			ReleaseCurrentSubTransaction();
 		else
@@ -96,22 +98,27 @@ try(Run *run, void (*work) (Run *run), bool keep, SdRehearsalError *note)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-		bool		ours;
-
-		MemoryContextSwitchTo(run->context);
-		error = CopyErrorData();
-		ours = error->sqlerrcode != ERRCODE_QUERY_CANCELED || sd_monotonic_us() >= run->deadline;
+		MemoryContextSwitchTo(context);
 		/* a person's wish to end it all */
-		if (!ours)
+		if (geterrcode() == ERRCODE_QUERY_CANCELED && sd_monotonic_us() < deadline)
 			PG_RE_THROW();
+		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		note_error(error, note);
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(run->context);
+	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	return error;
+}
+
+static void
+try(Run *run, void (*work) (void *run), bool keep, SdRehearsalError *note)
+{
+	ErrorData  *error = sd_rehearsal_try(work, run, keep, run->deadline);
+
+	if (error)
+		note_error(error, note);
 }
 
 /* ---- the script ---- */
@@ -253,8 +260,9 @@ run_up(Run *run)
 }
 
 static void
-run_down(Run *run)
+run_down(void *arg)
 {
+	Run		   *run = arg;
 	int64		start = sd_monotonic_us();
 
 	sd_script_work_as(run->run_as, SD_EXECUTING_ENTRY, run_text, unconstify(char *, run->down));
@@ -262,9 +270,20 @@ run_down(Run *run)
 	run->result->restored = digest(NULL);
 }
 
-static void
-run_all(Run *run)
+/* A part of the time that is left: the rest is the script's. */
+static int64
+part_of_time(const Run *run, int parts)
 {
+	int64		now = sd_monotonic_us();
+
+	return now + Max(run->deadline - now, 0) / parts;
+}
+
+static void
+run_all(void *arg)
+{
+	Run		   *run = arg;
+	SdQueryWatch *watch;
 	SdScope		scope;
 
 	sd_allowed_require_run_as(run->run_as);
@@ -275,9 +294,11 @@ run_all(Run *run)
 	run->result->before = sd_digest_root();
 	sd_store_leave(&scope);
 
+	watch = sd_queries_before(run->queries, part_of_time(run, 4));
 	run_up(run);
 	note_locks(run);
 	run->result->after = digest(run->result);
+	sd_queries_after(watch, part_of_time(run, 2), &run->result->queries);
 	if (run->down)
 		try(run, run_down, true, &run->result->down);
 }
@@ -308,9 +329,9 @@ locks_text(List *locked)
 }
 
 void
-sd_rehearse(const char *up, const char *down, const SdRunAs *run_as, SdRehearsal *result)
+sd_rehearse(const char *up, const char *down, const SdRunAs *run_as, SdDryRunQueries queries, SdRehearsal *result)
 {
-	Run			run = {.up = up, .down = down, .run_as = run_as, .result = result, .context = CurrentMemoryContext};
+	Run			run = {.up = up, .down = down, .run_as = run_as, .queries = queries, .result = result, .context = CurrentMemoryContext};
 	SdTimeLimit limit;
 
 	memset(result, 0, sizeof(*result));

@@ -12,6 +12,7 @@
 
 #include "ddl/capture.h"
 #include "ddl/digest.h"
+#include "functions/rehearse_queries.h"
 
 typedef struct SdRehearsalError
 {
@@ -28,6 +29,7 @@ typedef struct SdRehearsal
 	double		up_ms;
 	double		down_ms;		/* < 0: there is none, or it was not run */
 	char	   *locks;			/* "public.t: ACCESS EXCLUSIVE, ..."; ACCESS SHARE is left out; of up */
+	SdRehearsedQueries queries;
 	SdDigest	before;			/* the schema */
 	SdDigest	after;
 	SdDigest	restored;		/* after down */
@@ -39,7 +41,13 @@ typedef struct SdRehearsal
  * As who and under which settings run_as says, with no more rights.  down: NULL for none.  Errors of the script are in the result; only a
  * cancelled query is an error.  Not inside of a change of the schema.
  */
-extern void sd_rehearse(const char *up, const char *down, const SdRunAs *run_as, SdRehearsal *result);
+extern void sd_rehearse(const char *up, const char *down, const SdRunAs *run_as, SdDryRunQueries queries, SdRehearsal *result);
+
+/*
+ * A part of it, in a subtransaction that is rolled back if the work fails, and in any case if it is not to be kept.  NULL: it succeeded; else
+ * the error, in the current memory context, in which the work runs, too.  A cancel is one only after the deadline, which is monotonic.
+ */
+extern ErrorData *sd_rehearsal_try(void (*work) (void *arg), void *arg, bool keep, int64 deadline);
 
 static inline bool
 sd_rehearsal_restores(const SdRehearsal *rehearsal)

@@ -317,6 +317,12 @@ sd_change_describe(const char *kind, const char *name, int64 target, const char 
 	MemoryContextSwitchTo(old);
 }
 
+const char *
+sd_change_payload(const char *kind)
+{
+	return sd_change.kind && strcmp(sd_change.kind, kind) == 0 ? sd_change.payload : NULL;
+}
+
 void
 sd_change_accept(List *rows)
 {

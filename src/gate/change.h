@@ -61,6 +61,9 @@ extern const pg_uuid_t *sd_change_entry_id(void);
  */
 extern void sd_change_describe(const char *kind, const char *name, int64 target, const char *payload, bool applies);
 
+/* What was described, if that is an entry of this kind; else NULL. */
+extern const char *sd_change_payload(const char *kind);
+
 /* Of the entry described: it makes this region's drift the group's; rows of SdDriftRow (store/drift.h), which are copied. */
 extern void sd_change_accept(List *rows);
 

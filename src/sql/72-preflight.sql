@@ -2,11 +2,12 @@
 
 CREATE FUNCTION schemadrift_rpc.dry_run(protocol integer, group_id uuid, generation integer, callee text,
 	caller text, caller_incarnation integer, known_vote_seq bigint,
-	version bigint, up text, down text, run_as text,
+	version bigint, up text, down text, run_as text, registered text,
 	OUT sqlstate text, OUT message text, OUT detail text, OUT hint text,
 	OUT down_sqlstate text, OUT down_message text, OUT down_detail text, OUT down_hint text,
 	OUT up_ms double precision, OUT down_ms double precision, OUT locks text,
-	OUT before text, OUT after text, OUT restored text, OUT made text, OUT dropped text)
+	OUT before text, OUT after text, OUT restored text, OUT made text, OUT dropped text,
+	OUT queries integer, OUT query_errors text, OUT query_warnings text, OUT query_notes text, OUT query_remedy text)
 	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'sd_rpc_dry_run';
 COMMENT ON FUNCTION schemadrift_rpc.dry_run IS
@@ -14,7 +15,7 @@ COMMENT ON FUNCTION schemadrift_rpc.dry_run IS
 
 CREATE FUNCTION schemadrift.dry_run(up text, down text DEFAULT NULL, OUT region text, OUT status text,
 	OUT up_ms double precision, OUT down_ms double precision, OUT locks text, OUT fingerprint text, OUT same boolean, OUT restored boolean,
-	OUT sqlstate text, OUT detail text, OUT remedy text)
+	OUT sqlstate text, OUT detail text, OUT remedy text, OUT queries integer)
 	RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 3
 	AS 'MODULE_PATHNAME', 'sd_dry_run';
 COMMENT ON FUNCTION schemadrift.dry_run(text, text) IS

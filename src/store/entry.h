@@ -27,6 +27,7 @@
 #define SD_KIND_NOOP		"noop"
 #define SD_KIND_ONLINE		"online"	/* the intent of what cannot run in a transaction */
 #define SD_KIND_RESULT		"result"	/* of an online entry, its target */
+#define SD_KIND_QUERY		"query"		/* what applications rely on; query.h */
 
 typedef struct SdEntry
 {

@@ -27,6 +27,7 @@ DROP FUNCTION schemadrift_store.status(), schemadrift_store.regions(), schemadri
 -- include 70-matrix.sql
 -- include 71-analyze.sql
 -- include 72-preflight.sql
+-- include 73-queries.sql
 -- include 90-guards.sql
 -- include 95-rights.sql
 

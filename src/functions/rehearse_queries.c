@@ -1,0 +1,306 @@
+/*
+ * rehearse_queries.c: the live registered queries, planned before and after a script that is tried; see rehearse_queries.h.
+ *
+ * Run, if asked for, with a limit of their own each, as long as the rehearsal has time for it.
+ */
+#include "compat.h"
+
+#include "catalog/namespace.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "attempt.h"
+#include "clock.h"
+#include "ddl/allowed.h"
+#include "ddl/options.h"
+#include "ddl/script.h"
+#include "functions/rehearse.h"
+#include "functions/rehearse_queries.h"
+#include "store/sql.h"
+
+/* A query that can be planned before. */
+typedef struct Watched
+{
+	SdQuery    *query;
+	SdQueryPlan plan;
+	bool		ran;
+} Watched;
+
+struct SdQueryWatch
+{
+	SdDryRunQueries mode;
+	List	   *watched;		/* of Watched */
+	int			late;			/* queries for which there was no time */
+	int			slow;			/* ... or none to run them */
+	StringInfoData warnings;
+	StringInfoData notes;
+};
+
+/* ---- one query ---- */
+
+typedef struct Attempt
+{
+	const SdQuery *query;
+	SdQueryPlan *plan;			/* NULL: run it */
+} Attempt;
+
+static void
+plan_now(void *arg)
+{
+	Attempt    *a = arg;
+
+	sd_query_plan(a->query->text, a->plan);
+}
+
+static void
+run_now(void *arg)
+{
+	Attempt    *a = arg;
+
+	sd_script_execute(a->query->text, SD_EXECUTING_ENTRY);
+}
+
+static void
+work_as(void *arg)
+{
+	Attempt    *a = arg;
+	SdRunAs    *run_as = sd_run_as_from_json(a->query->run_as);
+
+	sd_allowed_require_run_as(run_as);
+	sd_script_work_as(run_as, SD_EXECUTING_ENTRY, a->plan ? plan_now : run_now, a);
+}
+
+ErrorData *
+sd_query_try(const SdQuery *query, SdQueryPlan *plan)
+{
+	Attempt		attempt = {query, plan};
+
+	return sd_attempt(work_as, &attempt, false);
+}
+
+/* Within its own limit; NULL: it ran. */
+static ErrorData *
+run_query(const SdQuery *query)
+{
+	Attempt		attempt = {query, NULL};
+	SdTimeLimit limit = sd_time_limit_start(sd_dry_run_query_timeout);
+	int64		deadline = sd_monotonic_us() + (int64) sd_dry_run_query_timeout * SD_US_PER_MS;
+	ErrorData  *error = sd_rehearsal_try(work_as, &attempt, false, deadline);
+
+	sd_time_limit_end(&limit);
+	return error;
+}
+
+static bool
+has_time_to_run(int64 until)
+{
+	return sd_monotonic_us() + (int64) sd_dry_run_query_timeout * SD_US_PER_MS < until;
+}
+
+List *
+sd_queries_live(void)
+{
+	SdScope		scope;
+	List	   *all;
+	List	   *live = NIL;
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *cell;
+
+	sd_store_enter(&scope);
+	all = sd_queries_read(scope.caller);
+	sd_store_leave(&scope);
+	foreach(cell, all)
+		if (sd_query_is_live(lfirst(cell), now))
+			live = lappend(live, lfirst(cell));
+	return live;
+}
+
+/* ---- before ---- */
+
+static void
+add_line(StringInfo lines, const char *line)
+{
+	appendStringInfo(lines, "%s%s", lines->len > 0 ? "\n" : "", line);
+}
+
+SdQueryWatch *
+sd_queries_before(SdDryRunQueries mode, int64 until)
+{
+	List	   *live = mode == SD_DRY_RUN_QUERIES_OFF ? NIL : sd_queries_live();
+	SdQueryWatch *watch;
+	ListCell   *cell;
+
+	if (live == NIL)
+		return NULL;
+	watch = palloc0(sizeof(SdQueryWatch));
+	watch->mode = mode;
+	initStringInfo(&watch->warnings);
+	initStringInfo(&watch->notes);
+	foreach(cell, live)
+	{
+		Watched    *w = palloc0(sizeof(Watched));
+		ErrorData  *error;
+
+		w->query = lfirst(cell);
+		if (sd_monotonic_us() > until)
+		{
+			watch->late++;
+			continue;
+		}
+		error = sd_query_try(w->query, &w->plan);
+		if (error == NULL && mode == SD_DRY_RUN_QUERIES_RUN && w->plan.may_be_run)
+		{
+			w->ran = has_time_to_run(until);
+			watch->slow += !w->ran;
+			error = w->ran ? run_query(w->query) : NULL;
+		}
+		if (error && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+			add_line(&watch->warnings, psprintf("query \"%s\" was not planned: %s", w->query->name, error->message));
+		else if (error)
+			add_line(&watch->notes, psprintf("query \"%s\" already fails before: %s", w->query->name, error->message));
+		else
+			watch->watched = lappend(watch->watched, w);
+	}
+	return watch;
+}
+
+/* ---- after ---- */
+
+typedef struct Findings
+{
+	StringInfoData errors;
+	StringInfo	warnings;
+	StringInfo	notes;
+	char	   *remedy;
+} Findings;
+
+static char *
+table_name(Oid table)
+{
+	char	   *name = get_rel_name(table);
+
+	return name ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), name) : psprintf("%u", table);
+}
+
+/* What does the query read from end to end that it did not before?  InvalidOid: nothing. */
+static Oid
+newly_whole(const SdQueryPlan *before, const SdQueryPlan *after)
+{
+	ListCell   *cell;
+
+	foreach(cell, after->whole)
+		if (!list_member_oid(before->whole, lfirst_oid(cell)))
+			return lfirst_oid(cell);
+	return InvalidOid;
+}
+
+static SdIndexUse *
+newly_used(const SdQueryPlan *before, const SdQueryPlan *after)
+{
+	ListCell   *cell;
+
+	foreach(cell, after->indexes)
+		if (sd_query_plan_uses(before, lfirst(cell)) == NULL)
+			return lfirst(cell);
+	return NULL;
+}
+
+static void
+compare_plans(Findings *f, const Watched *w, const SdQueryPlan *after)
+{
+	Oid			whole = newly_whole(&w->plan, after);
+	SdIndexUse *instead = newly_used(&w->plan, after);
+	ListCell   *cell;
+
+	foreach(cell, w->plan.indexes)
+	{
+		SdIndexUse *use = lfirst(cell);
+
+		if (sd_query_plan_uses(after, use))
+			continue;
+		if (OidIsValid(whole))
+			add_line(f->warnings, psprintf("query \"%s\" no longer uses index %s, and reads all of %s", w->query->name, use->name, table_name(whole)));
+		else if (instead == NULL)
+			add_line(f->warnings, psprintf("query \"%s\" no longer uses index %s", w->query->name, use->name));
+		else
+			add_line(f->notes, psprintf("query \"%s\" uses index %s instead of %s", w->query->name, instead->name, use->name));
+	}
+}
+
+static void
+note_failure(Findings *f, const SdQuery *query, const ErrorData *error)
+{
+	add_line(&f->errors, psprintf("query \"%s\" fails afterwards: %s (%s)", query->name, error->message, unpack_sql_state(error->sqlerrcode)));
+	if (f->remedy == NULL)
+		f->remedy = psprintf("SELECT schemadrift.unregister_query(%s); -- if no live version of the application runs it; else expand and contract",
+							 quote_literal_cstr(query->name));
+}
+
+/* False: nothing was learned of it. */
+static bool
+look_after(Findings *f, SdQueryWatch *watch, const Watched *w, int64 until)
+{
+	SdQueryPlan after;
+	ErrorData  *error = sd_query_try(w->query, &after);
+
+	if (error && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+	{
+		add_line(f->warnings, psprintf("query \"%s\" was not planned afterwards: %s", w->query->name, error->message));
+		return false;
+	}
+	if (error == NULL)
+	{
+		compare_plans(f, w, &after);
+		if (!w->ran)
+			return true;
+		if (!has_time_to_run(until))
+		{
+			watch->slow++;
+			return true;
+		}
+		error = run_query(w->query);
+	}
+	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		add_line(f->warnings, psprintf("query \"%s\" takes longer than schemadrift.dry_run_query_timeout, %d ms, and did not before", w->query->name,
+										sd_dry_run_query_timeout));
+	else if (error)
+		note_failure(f, w->query, error);
+	return true;
+}
+
+static char *
+text_or_null(const StringInfo text)
+{
+	return text->len > 0 ? text->data : NULL;
+}
+
+void
+sd_queries_after(SdQueryWatch *watch, int64 until, SdRehearsedQueries *result)
+{
+	Findings	f = {0};
+	ListCell   *cell;
+
+	memset(result, 0, sizeof(*result));
+	if (watch == NULL)
+		return;
+	initStringInfo(&f.errors);
+	f.warnings = &watch->warnings;
+	f.notes = &watch->notes;
+	foreach(cell, watch->watched)
+	{
+		if (sd_monotonic_us() > until)
+			watch->late++;
+		else
+			result->planned += look_after(&f, watch, lfirst(cell), until);
+	}
+	if (watch->late > 0)
+		add_line(f.warnings, psprintf("for %d registered queries there was no time: schemadrift.dry_run_timeout is %d ms", watch->late, sd_dry_run_timeout));
+	if (watch->slow > 0)
+		add_line(f.notes, psprintf("%d registered queries were planned, and there was no time to run them", watch->slow));
+	result->errors = text_or_null(&f.errors);
+	result->warnings = text_or_null(f.warnings);
+	result->notes = text_or_null(f.notes);
+	result->remedy = f.remedy;
+}
