@@ -197,6 +197,51 @@ sd_change_require_top_call(FunctionCallInfo fcinfo, const char *name)
 				 errhint("COMMIT first, and CALL it by itself.")));
 }
 
+/* What the group's policy asks of a script by itself. */
+static void
+require_by_policy(const SdScriptArgs *args, bool online)
+{
+	sd_change_require(online ? "apply_online" : "apply");
+	sd_gate_require_down(args->down, false);
+	/* nobody can try what commits by itself */
+	if (!online)
+		sd_gate_require_dry_run(args->up, args->down);
+}
+
+int64
+sd_change_begin_script(const char *name, const SdScriptArgs *args, bool online, SdGranted *granted)
+{
+	int64		version;
+
+	sd_change_require(online ? "apply_online" : "apply");
+	version = sd_change_already_there(name, args->up);
+	if (version > 0)
+		return version;
+	require_by_policy(args, online);
+	granted->script = online ? sd_script_parse_online(args->up) : sd_script_parse(args->up);
+	sd_script_check_down(args->down, online);
+	granted->run_as = sd_capture_run_as();
+	sd_gate_require_allowed_run_as(granted->run_as);
+	sd_gate_check_text(args->up);
+	sd_gate_judge(&granted->judged, name, args->up, args->options);
+
+	sd_change_set_subject(name);
+	sd_capture_begin_script();
+	sd_change_begin(list_concat(sd_change_needs(sd_script_needs(granted->script), granted->run_as),
+								list_concat(sd_options_needs(args->options), sd_gate_judged_needs(&granted->judged))));
+	/* the log may have grown while we waited for the grant */
+	version = sd_change_already_there(name, args->up);
+	if (version > 0)
+		return version;
+	/* ... and another policy may have come with it; none can any more */
+	require_by_policy(args, online);
+	sd_gate_check_text(args->up);
+	sd_gate_judge_granted(&granted->judged);
+	sd_change_set_barrier(sd_gate_judged_barrier(&granted->judged, sd_options_barrier(args->options, sd_change_version() - 1)));
+	sd_change_notice();
+	return 0;
+}
+
 static void
 run_script(void *arg)
 {
@@ -204,65 +249,35 @@ run_script(void *arg)
 }
 
 /*
- * apply(name, up, down, options): everything that can be refused without asking anybody is refused first; then the
- * grant; then the text runs; what it is becomes the entry at commit.  Described only after the text has run: an error
- * that the caller catches leaves a grant without an entry, which proposes nothing.
+ * apply(name, up, down, options): the text runs once it is granted; what it is becomes the entry at commit.  Described only after the
+ * text has run: an error that the caller catches leaves a grant without an entry, which proposes nothing.
  */
 Datum
 sd_apply(PG_FUNCTION_ARGS)
 {
 	char	   *name = sd_change_name_arg(fcinfo, 0);
 	SdScriptArgs args;
-	SdScript   *script;
-	SdRunAs    *run_as;
-	SdJudged	judged;
+	SdGranted	granted;
 	SdTimeLimit limit;
 	CommandId	from;
 	int64		version;
 	int			nest_level;
 
 	sd_change_script_args(fcinfo, name, &args);
-	sd_change_require("apply");
-
-	version = sd_change_already_there(name, args.up);
+	version = sd_change_begin_script(name, &args, false, &granted);
 	if (version > 0)
 		PG_RETURN_INT64(version);
-	sd_gate_require_down(args.down, false);
-	sd_gate_require_dry_run(args.up, args.down);
-
-	script = sd_script_parse(args.up);
-	sd_script_check_down(args.down, false);
-	run_as = sd_capture_run_as();
-	sd_gate_require_allowed_run_as(run_as);
-	sd_gate_check_text(args.up);
-	sd_gate_judge(&judged, name, args.up, args.options);
-
-	sd_change_set_subject(name);
-	sd_capture_begin_script();
-	sd_change_begin(list_concat(sd_change_needs(sd_script_needs(script), run_as),
-								list_concat(sd_options_needs(args.options), sd_gate_judged_needs(&judged))));
-	/* the log may have grown while we waited for the grant */
-	version = sd_change_already_there(name, args.up);
-	if (version > 0)
-		PG_RETURN_INT64(version);
-	/* ... and another policy may have come with it; none can any more */
-	sd_change_require("apply");
-	sd_gate_require_down(args.down, false);
-	sd_gate_require_dry_run(args.up, args.down);
-	sd_gate_judge_granted(&judged);
-	sd_change_set_barrier(sd_gate_judged_barrier(&judged, sd_options_barrier(args.options, sd_change_version() - 1)));
-	sd_change_notice();
 
 	limit = sd_time_limit_start(sd_options_timeout_ms(args.options));
 	from = sd_history_text_begin();
 	nest_level = sd_gate_limit_lock_wait();
-	sd_fill_work_frozen(sd_gate_freezes_at(args.options), run_script, script);
+	sd_fill_work_frozen(sd_gate_freezes_at(args.options), run_script, granted.script);
 	if (nest_level > 0)
 		AtEOXact_GUC(true, nest_level);
 	sd_history_text_end(from);
 	sd_time_limit_end(&limit);
 
 	sd_change_describe(SD_KIND_MIGRATION, name, 0,
-					   sd_script_to_json(args.up, args.down, args.options, run_as), true);
+					   sd_script_to_json(args.up, args.down, args.options, granted.run_as), true);
 	PG_RETURN_INT64(sd_change_version());
 }

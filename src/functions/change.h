@@ -12,6 +12,8 @@
 #include "utils/jsonb.h"
 
 #include "ddl/capture.h"
+#include "ddl/script.h"
+#include "gate/judge.h"
 
 /* The name of a migration, checked. */
 extern char *sd_change_name_arg(FunctionCallInfo fcinfo, int arg);
@@ -40,6 +42,20 @@ extern void sd_change_script_args(FunctionCallInfo fcinfo, const char *name, SdS
  * not; an error if the name carries another text.
  */
 extern int64 sd_change_already_there(const char *name, const char *up);
+
+/*
+ * The way of a script to its grant: all that can be refused without asking anybody is refused first; then the grant; then what may have
+ * changed while it was waited for is looked at again.  Returns 0, and it may run as the next version; else the version in which it
+ * is already, and nothing was begun.
+ */
+typedef struct SdGranted
+{
+	SdScript   *script;
+	SdRunAs    *run_as;
+	SdJudged	judged;
+} SdGranted;
+
+extern int64 sd_change_begin_script(const char *name, const SdScriptArgs *args, bool online, SdGranted *granted);
 
 /* Needs of a text to be run: those it has by itself, and the roles of who runs it. */
 extern List *sd_change_needs(List *needs, const SdRunAs *run_as);

@@ -15,12 +15,9 @@
 #include "utils/tuplestore.h"
 
 #include "ddl/online.h"
-#include "ddl/options.h"
-#include "ddl/script.h"
 #include "errors.h"
 #include "functions/change.h"
 #include "gate/change.h"
-#include "gate/judge.h"
 #include "gate/online.h"
 #include "gate/policy.h"
 #include "online_regions.h"
@@ -48,51 +45,22 @@ sd_apply_online(PG_FUNCTION_ARGS)
 {
 	char	   *name;
 	SdScriptArgs args;
-	SdScript   *script;
-	SdRunAs    *run_as;
+	SdGranted	granted;
 	List	   *steps;
 	List	   *relations = NIL;
-	SdJudged	judged;
 	int64		version;
 
 	sd_change_require_top_call(fcinfo, "schemadrift.apply_online()");
 	name = sd_change_name_arg(fcinfo, 0);
 	sd_change_script_args(fcinfo, name, &args);
-	sd_change_require("apply_online");
-
-	version = sd_change_already_there(name, args.up);
+	version = sd_change_begin_script(name, &args, true, &granted);
 	if (version == 0)
 	{
-		sd_gate_require_down(args.down, false);
-		script = sd_script_parse_online(args.up);
-		sd_script_check_down(args.down, true);
-		run_as = sd_capture_run_as();
-		sd_gate_require_allowed_run_as(run_as);
-		sd_gate_check_text(args.up);
-		sd_gate_judge(&judged, name, args.up, args.options);
-		sd_change_set_subject(name);
-		sd_capture_begin_script();
-		sd_change_begin(list_concat(sd_change_needs(sd_script_needs(script), run_as),
-									list_concat(sd_options_needs(args.options), sd_gate_judged_needs(&judged))));
-		/* the log may have grown while we waited for the grant */
-		version = sd_change_already_there(name, args.up);
-		if (version == 0)
-		{
-			/* another policy may have come meanwhile; none can any more */
-			sd_change_require("apply_online");
-			sd_gate_require_down(args.down, false);
-			sd_gate_check_text(args.up);
-			sd_gate_judge_granted(&judged);
-			sd_change_set_barrier(sd_gate_judged_barrier(&judged, sd_options_barrier(args.options, sd_change_version() - 1)));
-			steps = sd_online_steps(script, &relations);
-			if (sd_gate_freezes_at(args.options) != 0)
-				sd_change_freeze();
-			sd_online_describe(name, args.up, args.down, args.options, 0, steps, relations, run_as);
-			sd_change_notice();
-			version = sd_change_version();
-		}
-		else
-			version = still_open(version);
+		steps = sd_online_steps(granted.script, &relations);
+		if (sd_gate_freezes_at(args.options) != 0)
+			sd_change_freeze();
+		sd_online_describe(name, args.up, args.down, args.options, 0, steps, relations, granted.run_as);
+		version = sd_change_version();
 	}
 	else
 		version = still_open(version);
