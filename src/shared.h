@@ -128,6 +128,7 @@ typedef struct SdTelemetry
 	int32		granted_ms;
 	pg_uuid_t	life;			/* of a void region: in whose name it asks to come back */
 	int32		cloned;			/* incarnation of ours in whose name it hears two servers speak; 0 none */
+	uint64		server;			/* the same in databases of one server; 0: it does not say */
 	SdStanding	standing;
 	TimestampTz verified_at;	/* when it last compared its whole schema with its digests; 0: not since its start */
 	char		verify_error[SD_TEXT_SIZE];	/* why the newest attempt at that failed; empty: it did not */

@@ -42,15 +42,19 @@ system_name(List *names)
 	return strVal(llast(names));
 }
 
-/* A string that the date and time types read as the time of the run, or a day counted from it. */
-static bool
-is_moment_word(Node *node)
+bool
+sd_moment_is_word(const char *text)
 {
 	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
 
+	return is_one_of(text, words, lengthof(words));
+}
+
+static bool
+is_moment_word(Node *node)
+{
 	return node && IsA(node, A_Const) && !((A_Const *) node)->isnull &&
-		IsA(&((A_Const *) node)->val, String) &&
-		is_one_of(strVal(&((A_Const *) node)->val), words, lengthof(words));
+		IsA(&((A_Const *) node)->val, String) && sd_moment_is_word(strVal(&((A_Const *) node)->val));
 }
 
 static bool

@@ -12,4 +12,7 @@ extern const char *sd_moment_reason(Node *stmt, const char **hint);
 /* Does a raw expression call what PostgreSQL computes anew each time, or is of the moment (now(), random(), 'today'::date)?  By names. */
 extern bool sd_moment_in_expression(Node *expression);
 
+/* A string that the date and time types read as the time at which they read it, or a day counted from it. */
+extern bool sd_moment_is_word(const char *text);
+
 #endif							/* SD_DDL_MOMENT_H */

@@ -35,15 +35,19 @@ add_need(List *needs, const char *kind, const char *name)
 }
 
 static List *
+need_role_named(List *needs, const char *name)
+{
+	/* what does not exist here either is PostgreSQL's to say, or the script makes it first */
+	return OidIsValid(get_role_oid(name, true)) ? add_need(needs, "role", name) : needs;
+}
+
+static List *
 need_role(List *needs, const RoleSpec *role)
 {
 	/* CURRENT_USER and the like are the author, whom the gate adds */
 	if (role == NULL || role->roletype != ROLESPEC_CSTRING)
 		return needs;
-	/* what does not exist here either is PostgreSQL's to say, or the script makes it first */
-	if (!OidIsValid(get_role_oid(role->rolename, true)))
-		return needs;
-	return add_need(needs, "role", role->rolename);
+	return need_role_named(needs, role->rolename);
 }
 
 static List *
@@ -53,6 +57,23 @@ need_roles(List *needs, List *roles)
 
 	foreach(cell, roles)
 		needs = need_role(needs, lfirst_node(RoleSpec, cell));
+	return needs;
+}
+
+/* IN ROLE, ROLE, ADMIN, USER */
+static List *
+need_of_role_options(List *needs, List *options)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (option->arg && (strcmp(option->defname, "addroleto") == 0 || strcmp(option->defname, "rolemembers") == 0 ||
+							strcmp(option->defname, "adminmembers") == 0))
+			needs = need_roles(needs, (List *) option->arg);
+	}
 	return needs;
 }
 
@@ -153,6 +174,23 @@ needed_names(Node *stmt)
 	{
 		case T_GrantStmt:
 			return need_roles(NIL, ((GrantStmt *) stmt)->grantees);
+		case T_CreateRoleStmt:
+			return need_of_role_options(NIL, ((CreateRoleStmt *) stmt)->options);
+		case T_AlterRoleStmt:
+			needs = need_role(NIL, ((AlterRoleStmt *) stmt)->role);
+			return need_of_role_options(needs, ((AlterRoleStmt *) stmt)->options);
+		case T_AlterRoleSetStmt:
+			return need_role(NIL, ((AlterRoleSetStmt *) stmt)->role);
+		case T_GrantRoleStmt:
+			foreach(cell, ((GrantRoleStmt *) stmt)->granted_roles)
+				needs = need_role_named(needs, lfirst_node(AccessPriv, cell)->priv_name);
+			return need_roles(needs, ((GrantRoleStmt *) stmt)->grantee_roles);
+		case T_RenameStmt:
+			return ((RenameStmt *) stmt)->renameType == OBJECT_ROLE ? need_role_named(NIL, ((RenameStmt *) stmt)->subname) : NIL;
+		case T_CommentStmt:
+			return ((CommentStmt *) stmt)->objtype == OBJECT_ROLE ? need_role_named(NIL, strVal(((CommentStmt *) stmt)->object)) : NIL;
+		case T_SecLabelStmt:
+			return ((SecLabelStmt *) stmt)->objtype == OBJECT_ROLE ? need_role_named(NIL, strVal(((SecLabelStmt *) stmt)->object)) : NIL;
 		case T_AlterDefaultPrivilegesStmt:
 			return need_of_default_privileges(NIL, (AlterDefaultPrivilegesStmt *) stmt);
 		case T_AlterOwnerStmt:

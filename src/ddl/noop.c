@@ -91,6 +91,9 @@ sd_classify_noop(Node *stmt)
 		case T_IndexStmt:
 			may_be = ((IndexStmt *) stmt)->if_not_exists;
 			break;
+		case T_DropRoleStmt:
+			may_be = ((DropRoleStmt *) stmt)->missing_ok;
+			break;
 		case T_DropStmt:
 			may_be = ((DropStmt *) stmt)->missing_ok;
 			break;

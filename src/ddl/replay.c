@@ -22,6 +22,7 @@
 #include "ddl/history_rows.h"
 #include "ddl/online.h"
 #include "ddl/options.h"
+#include "ddl/roles.h"
 #include "ddl/script.h"
 #include "ddl/verify.h"
 #include "store/history.h"
@@ -375,8 +376,10 @@ run(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 	List	   *changed;
 	SdScope		scope;
 
+	sd_roles_set_origin(sd_json_text(payload, SD_DATABASE_KEY));
 	if (!is_already_there(payload))
 		sd_fill_work_frozen(sd_entry_frozen_at(payload), run_frozen, &(Frozen) {plan->entry, payload});
+	sd_roles_set_origin(NULL);
 	write_rows(payload, SD_EXECUTING_ENTRY);
 	sd_time_limit_end(&limit);
 

@@ -28,6 +28,7 @@
 #include "utils/snapmgr.h"
 
 #include "ddl/classify.h"
+#include "ddl/roles.h"
 #include "ddl/script.h"
 #include "ddl/unpopulated.h"
 #include "errors.h"
@@ -39,6 +40,7 @@ typedef struct Statement
 	int			start;			/* offset of its first byte that is no white space */
 	int			length;
 	int			line;			/* 1 is the script's first */
+	bool		secret;			/* its text may have a password, or what a server keeps of one, which logs must not */
 } Statement;
 
 struct SdScript
@@ -62,7 +64,6 @@ typedef struct ScriptPlace
 {
 	const SdScript *script;
 	int			current;		/* statement, from 0 */
-	bool		secret;			/* its text may have a password, which logs must not */
 } ScriptPlace;
 
 static void
@@ -73,7 +74,7 @@ script_error_context(void *arg)
 	const char *text = place->script->text + statement->start;
 	int			shown = Min(statement->length, SHOWN_STATEMENT);
 
-	if (place->secret)
+	if (statement->secret)
 	{
 		errcontext("statement %d of the script, at line %d", place->current + 1, statement->line);
 		return;
@@ -157,6 +158,7 @@ find_statements(SdScript *script, List *parsed)
 				line++;
 		}
 		statement->line = line;
+		statement->secret = false;
 	}
 }
 
@@ -170,31 +172,12 @@ refuse_statement(const char *what, const char *detail, const char *hint)
 			 errhint("%s", hint)));
 }
 
-static bool
-has_option(List *options, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, options)
-	{
-		DefElem    *option = lfirst_node(DefElem, cell);
-
-		if (strcmp(option->defname, name) == 0 && option->arg != NULL)
-			return true;
-	}
-	return false;
-}
-
 /* the log keeps a script's text for ever, and everybody who may see migrations sees it */
 static bool
 carries_secret(Node *stmt)
 {
 	switch (nodeTag(stmt))
 	{
-		case T_CreateRoleStmt:
-			return has_option(((CreateRoleStmt *) stmt)->options, "password");
-		case T_AlterRoleStmt:
-			return has_option(((AlterRoleStmt *) stmt)->options, "password");
 		case T_CreateUserMappingStmt:
 			return ((CreateUserMappingStmt *) stmt)->options != NIL;
 		case T_AlterUserMappingStmt:
@@ -217,6 +200,8 @@ check_statement(Node *stmt)
 		refuse_statement(((CopyStmt *) stmt)->is_from ? "COPY FROM STDIN" : "COPY TO STDOUT",
 						 "A script has no client to send or receive rows.",
 						 "Use INSERT, or load the rows beside the migration.");
+	if (sd_roles_tells_password(stmt))
+		refuse_statement(name, "It has a password, or a hash that serves as one, and the text of a migration is kept for ever.", SD_HINT_PASSWORD);
 	if (carries_secret(stmt))
 		refuse_statement(name, "It may carry a password, and the text of a migration is kept for ever.",
 						 "Run it by itself in each region where it is wanted.");
@@ -293,7 +278,7 @@ parse_script(const char *text, bool online)
 		Node	   *stmt = lfirst_node(RawStmt, cell)->stmt;
 
 		place.current = foreach_current_index(cell);
-		place.secret = carries_secret(stmt);
+		script->statements[place.current].secret = carries_secret(stmt) || sd_roles_has_password(stmt);
 		CHECK_FOR_INTERRUPTS();
 		check_statement(stmt);
 		if (!online)

@@ -301,7 +301,10 @@ sd_touched_statement(SdTouched *set, Node *parsetree)
 			break;
 		case T_RenameStmt:
 			if (((RenameStmt *) parsetree)->renameType == OBJECT_ROLE)
+			{
 				note_of_role(set, get_role_oid(((RenameStmt *) parsetree)->subname, true));
+				note_of_role(set, get_role_oid(((RenameStmt *) parsetree)->newname, true));
+			}
 			break;
 		default:
 			break;

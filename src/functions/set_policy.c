@@ -18,6 +18,7 @@
 #include "functions/group.h"
 #include "gate/change.h"
 #include "gate/judge.h"
+#include "gate/policy.h"
 #include "store/policy.h"
 
 PG_FUNCTION_INFO_V1(sd_set_policy);
@@ -178,6 +179,16 @@ check_lock(Jsonb *changes)
 				 errhint("null takes a lock back.")));
 }
 
+static void
+check_roles(Jsonb *changes)
+{
+	Jsonb	   *wanted = sd_json_object(changes, "roles");
+	SdPolicy	policy = {0};
+
+	if (wanted && sd_policy_legal(sd_policy_key("roles"), wanted, &policy) && policy.roles)
+		sd_gate_require_own_servers("policy \"roles\"");
+}
+
 /* A rule that there is not would never except anything. */
 static void
 check_exceptions(Jsonb *changes)
@@ -276,6 +287,7 @@ sd_set_policy(PG_FUNCTION_ARGS)
 	(void) read_policy(&current);
 	payload = merged(current, changes, sd_change_version());
 	check_whole(payload, &members);
+	check_roles(changes);
 	sd_change_describe(SD_KIND_POLICY, NULL, 0, payload, true);
 	sd_change_set_subject("policy");
 	PG_RETURN_INT64(sd_change_version());

@@ -252,6 +252,23 @@ sd_change_freeze(void)
 }
 
 void
+sd_change_note_role(const char *name)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	Assert(sd_change_active());
+	sd_change.roles = lappend(sd_change.roles, pstrdup(name));
+	MemoryContextSwitchTo(old);
+}
+
+void
+sd_change_note_database(void)
+{
+	Assert(sd_change_active());
+	sd_change.names_database = true;
+}
+
+void
 sd_change_begin_config(void)
 {
 	sd_change.config = true;

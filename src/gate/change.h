@@ -47,6 +47,10 @@ extern void sd_change_set_barrier(int64 version);
  */
 extern void sd_change_freeze(void);
 
+/* What regions have to know besides of an entry with statements on roles (ddl/roles.h): one that it makes; how this database is called. */
+extern void sd_change_note_role(const char *name);
+extern void sd_change_note_database(void);
+
 /* true between the first sd_change_begin() and the end of the transaction */
 extern bool sd_change_active(void);
 

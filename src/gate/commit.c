@@ -7,6 +7,8 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
@@ -67,6 +69,24 @@ append_hash(StringInfo out, const char *key, const uint8 *hash)
 	appendStringInfoChar(out, '"');
 }
 
+static void
+append_roles(StringInfo out)
+{
+	ListCell   *lc;
+
+	foreach(lc, sd_change.roles)
+	{
+		appendStringInfoString(out, foreach_current_index(lc) == 0 ? ",\"" SD_ROLES_KEY "\":[" : ",");
+		escape_json(out, lfirst(lc));
+	}
+	appendStringInfoString(out, sd_change.roles != NIL ? "]" : "");
+	if (sd_change.names_database)
+	{
+		appendStringInfoString(out, ",\"" SD_DATABASE_KEY "\":");
+		escape_json(out, get_database_name(MyDatabaseId));
+	}
+}
+
 /* What an online entry will work on must be what the log says it is, here as everywhere. */
 static void
 refuse_drifted_relations(void)
@@ -121,6 +141,7 @@ build_entry(List *commands, List *rows, const SdApplied *applied, SdDigest *afte
 		appendStringInfo(&payload, "%s\"" SD_ROWS_KEY "\":%s", sd_change.kind || commands != NIL ? "," : "", sd_history_to_json(rows));
 	if (sd_change.frozen)
 		appendStringInfo(&payload, ",\"" SD_FROZEN_KEY "\":\"%s\"", sd_time_text(GetCurrentTransactionStartTimestamp()));
+	append_roles(&payload);
 	append_hash(&payload, "before", before.byte);
 	append_hash(&payload, "after", logged.byte);
 	appendStringInfo(&payload, ",\"form\":%d,\"objects\":[", SD_DIGEST_FORM);

@@ -45,6 +45,7 @@
 #include "ddl/fill.h"
 #include "ddl/lock.h"
 #include "ddl/place.h"
+#include "ddl/roles.h"
 #include "ddl/script.h"
 #include "ddl/touched.h"
 #include "errors.h"
@@ -379,6 +380,8 @@ check_policy(Node *stmt, const SdVerdict *verdict, SdDdlMode mode)
 		sd_gate_check_scope(verdict->tag);
 	if (refuses(mode))
 		sd_gate_check_statement(stmt, verdict->tag);
+	if (refuses(mode) && sd_roles_is_statement(stmt))
+		sd_gate_require_own_servers(GetCommandTagName(verdict->tag));
 }
 
 /*
@@ -460,6 +463,23 @@ was_temporary(Node *stmt, const SdRunning *statement)
 	if (IsA(stmt, DropOwnedStmt) || IsA(stmt, ReassignOwnedStmt))
 		return false;
 	return statement->seen_temporary && !statement->seen_ordinary && !statement->seen_other;
+}
+
+/* What regions have to know of roles before they have heard of them: ddl/roles.h. */
+static void
+note_role(Node *stmt)
+{
+	const char *made = sd_roles_made(stmt);
+
+	if (!sd_change_active())
+		return;
+	if (made)
+	{
+		sd_change_note_role(made);
+		sd_capture_add_needs(list_make1(psprintf("role:%s", made)));
+	}
+	if (sd_roles_names_database(stmt))
+		sd_change_note_database();
 }
 
 /* As if it were that time, if there is a time and that makes a difference; in the statement's own frame. */
@@ -560,6 +580,8 @@ run_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 	if (statement.watches_lock)
 		sd_gate_check_made(statement.made, statement.tag);
 	refuse_leaning(&statement, verdict);
+	if (script || mode == SD_MODE_COORDINATE)
+		note_role(stmt);
 	if (command == NULL || noop == SD_NOOP_CERTAIN || (noop == SD_NOOP_POSSIBLE && !statement.seen) ||
 		was_temporary(stmt, &statement))
 		return;
@@ -605,6 +627,21 @@ is_in_no_group(Node *stmt)
 	return sd_gate_group_mode() == SD_MODE_DEFAULT;
 }
 
+/* As far as it is not done in this server already; false: it is. */
+static bool
+settle_role(SdUtility *u, PlannedStmt *pstmt)
+{
+	Node	   *stmt = sd_roles_replay(u->pstmt->utilityStmt);
+
+	if (stmt && stmt != u->pstmt->utilityStmt)
+	{
+		*pstmt = *u->pstmt;
+		pstmt->utilityStmt = stmt;
+		u->pstmt = pstmt;
+	}
+	return stmt != NULL;
+}
+
 /*
  * A statement of an entry.  A function's body was checked at its origin, perhaps with help from what exists only there
  * (a temporary table, a local one), and the check leaves nothing behind: failing it here would halt this region over
@@ -621,7 +658,8 @@ run_entry(const SdUtility *u)
 	if (!IsA(u->pstmt->utilityStmt, CreateFunctionStmt))
 	{
 		(void) freeze(&changed, &pstmt, sd_fill_frozen_at());
-		pass_on(&changed);
+		if (settle_role(&changed, &pstmt))
+			pass_on(&changed);
 		return;
 	}
 	nest_level = NewGUCNestLevel();
@@ -668,7 +706,7 @@ gate_statement(const SdUtility *u)
 		return;
 	}
 
-	sd_classify(stmt, sd_gate_is_local_name, &verdict);
+	sd_gate_classify(stmt, &verdict);
 	switch (verdict.class)
 	{
 		case SD_CLASS_NOT_DDL:
@@ -682,6 +720,8 @@ gate_statement(const SdUtility *u)
 			if (sd_executing() != SD_EXECUTING_NOTHING)
 				sd_touched_statement(sd_capture_touched(), stmt);
 			pass_by(u);
+			if (sd_executing() == SD_EXECUTING_SCRIPT)
+				note_role(stmt);
 			break;
 		case SD_CLASS_TEMPORARY:
 			run_temporary(u, &verdict);

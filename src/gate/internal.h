@@ -34,6 +34,8 @@ typedef struct SdChange
 	pg_uuid_t	entry_id;
 	bool		supersedes;
 	bool		config;			/* a change of the group itself */
+	List	   *roles;			/* of char *: made by it */
+	bool		names_database; /* by the name that this one has here */
 	bool		frozen;			/* other regions need the time of this transaction: ddl/fill.h */
 	int64		barrier;
 

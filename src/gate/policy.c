@@ -43,6 +43,7 @@
 #include "ddl/allowed.h"
 #include "ddl/capture.h"
 #include "ddl/options.h"
+#include "ddl/roles.h"
 #include "ddl/targets.h"
 #include "errors.h"
 #include "gate/mode.h"
@@ -52,6 +53,7 @@
 #include "settings.h"
 #include "store/entry.h"
 #include "store/policy.h"
+#include "store/telemetry.h"
 
 /* ---- policy "lock" ---- */
 
@@ -309,7 +311,7 @@ sd_gate_check_text(const char *text)
 		Node	   *stmt = lfirst_node(RawStmt, lc)->stmt;
 		SdVerdict	verdict;
 
-		sd_classify(stmt, sd_gate_is_local_name, &verdict);
+		sd_gate_classify(stmt, &verdict);
 		if (verdict.class == SD_CLASS_COORDINATED || verdict.class == SD_CLASS_ALONE)
 			sd_gate_check_statement(stmt, verdict.tag);
 	}
@@ -388,6 +390,62 @@ sd_gate_require_dry_run(const char *up, const char *down)
 				 errdetail("%s\n%s", lacks, sd_policy_says(policy, "require_dry_run")),
 				 up ? errhint("%s", dry_run_call(up, down)) :
 				 errhint("SELECT * FROM schemadrift.dry_run('the statements', 'the statements that undo them'), then schemadrift.apply() with the same.")));
+}
+
+/* ---- policy "roles" ---- */
+
+void
+sd_gate_classify(Node *stmt, SdVerdict *verdict)
+{
+	SdDdlMode	mode;
+
+	sd_classify(stmt, sd_gate_is_local_name, verdict);
+	if (verdict->class != SD_CLASS_LOCAL || !sd_roles_is_statement(stmt) || !sd_gate_policy()->roles)
+		return;
+	mode = sd_gate_mode();
+	if (mode != SD_MODE_COORDINATE && mode != SD_MODE_REQUIRE_APPLY)
+		return;
+	verdict->reason = sd_roles_reason(stmt, &verdict->hint);
+	verdict->class = verdict->reason ? SD_CLASS_REFUSED : SD_CLASS_COORDINATED;
+}
+
+/* A witness shares what it likes: it has no schema, and runs nothing. */
+static char *
+find_shared_server(void)
+{
+	SdDatabase *db = sd_shared_mine();
+	char	   *found = NULL;
+
+	if (db == NULL)
+		return NULL;
+	LWLockAcquire(&db->lock, LW_SHARED);
+	for (int i = 0; i < db->n_peers && !found; i++)
+	{
+		const SdPeerState *peer = &db->peers[i];
+
+		if (peer->told.server == 0 || peer->told.standing.version == 0)
+			continue;
+		if (peer->told.server == sd_telemetry_server())
+			found = psprintf("Regions \"%s\" and \"%s\" are databases of one server.", db->region, peer->region);
+		for (int j = 0; j < i && !found; j++)
+			if (db->peers[j].told.server == peer->told.server && db->peers[j].told.standing.version != 0)
+				found = psprintf("Regions \"%s\" and \"%s\" are databases of one server.", db->peers[j].region, peer->region);
+	}
+	LWLockRelease(&db->lock);
+	return found;
+}
+
+void
+sd_gate_require_own_servers(const char *what)
+{
+	char	   *shared = find_shared_server();
+
+	if (shared)
+		ereport(ERROR,
+				(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
+				 errmsg("%s is refused: two regions share a server, and so its roles", what),
+				 errdetail("%s What one of them has done with a role, the other would do again, later.", shared),
+				 errhint("Leave roles to each region: SELECT schemadrift.set_policy('{\"roles\": \"local\"}').")));
 }
 
 /* ---- policy "freeze_time" ---- */

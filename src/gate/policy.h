@@ -45,6 +45,12 @@ extern void sd_gate_require_down(const char *down, bool plain);
 /* Policy "require_dry_run", of a script; of plain DDL, which none is a dry run of: up is NULL. */
 extern void sd_gate_require_dry_run(const char *up, const char *down);
 
+/* Policy "roles": sd_classify(), and then what it says of roles.  In a script and a transaction alike; what the mode does not refuse stays local. */
+extern void sd_gate_classify(Node *stmt, SdVerdict *verdict);
+
+/* The same key: refused where two regions share a server, whose roles both would change.  what: for people, "CREATE ROLE". */
+extern void sd_gate_require_own_servers(const char *what);
+
 /* Policy and option "freeze_time" (options: or NULL): the time that statements are run as if it were; 0: they are not. */
 extern TimestampTz sd_gate_freezes_at(Jsonb *options);
 

@@ -88,6 +88,10 @@ extern bool sd_entry_accepts(Jsonb *payload);
 extern TimestampTz sd_entry_frozen_at(Jsonb *payload);
 #define SD_FROZEN_KEY "frozen_at"
 
+/* Roles that the entry makes, names in an array; how its origin's database is called, where a statement names it (ddl/roles.h). */
+#define SD_ROLES_KEY "roles"
+#define SD_DATABASE_KEY "database"
+
 /* Small helpers for JSON of ours: text or int8 value of a top-level key; NULL / missing if absent. */
 extern char *sd_json_text(Jsonb *json, const char *key);
 extern int64 sd_json_int64(Jsonb *json, const char *key, int64 missing);

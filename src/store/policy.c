@@ -364,6 +364,15 @@ take_require_dry_run(Jsonb *value, SdPolicy *policy)
 }
 
 static bool
+take_roles(Jsonb *value, SdPolicy *policy)
+{
+	const char *word = scalar_text(value);
+
+	policy->roles = word && strcmp(word, "coordinate") == 0;
+	return policy->roles || (word && strcmp(word, "local") == 0);
+}
+
+static bool
 take_freeze_time(Jsonb *value, SdPolicy *policy)
 {
 	return scalar_bool(value, &policy->freeze_time);
@@ -551,6 +560,13 @@ const SdPolicyKey sd_policy_keys[] = {
 		"true, or an interval for within that time. Else apply() and plain DDL are refused.",
 		"true, false, an interval such as \"1 day\", or a number of milliseconds from 1",
 		take_require_dry_run
+	},
+	{
+		"roles", "\"local\"",
+		"Whose business roles, their memberships and settings are: local is each region's own, coordinate that of all regions, like the schema. "
+		"No two regions may share a server then.",
+		"\"local\" or \"coordinate\"",
+		take_roles
 	},
 };
 const int	sd_policy_n_keys = lengthof(sd_policy_keys);

@@ -76,6 +76,7 @@ typedef struct SdPolicy
 	SdPolicyLock lock;
 	bool		require_down;
 	int64		require_dry_run_ms;	/* how old a dry run may be; -1: of any age, 0: none is needed */
+	bool		roles;			/* coordinated, as far as a transaction can hold them; else each region's */
 	bool		freeze_time;	/* as the option of a migration, where it does not say otherwise; for plain DDL, too */
 	bool		auto_rejoin;
 	bool		drift_warns;	/* an entry that leaves something else here than at its origin is applied all the same */

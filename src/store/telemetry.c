@@ -5,7 +5,11 @@
 
 #include <ctype.h>
 
+#include "access/xlog.h"
+#include "common/hashfn.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
 
 #include "clock.h"
 #include "settings.h"
@@ -22,6 +26,12 @@ sd_telemetry_clear(SdTelemetry *telemetry)
 	telemetry->lag_ms = telemetry->lag_bytes = -1;
 }
 
+uint64
+sd_telemetry_server(void)
+{
+	return hash_combine64(hash_combine64(GetSystemIdentifier(), (uint64) PgStartTime), (uint64) PostmasterPid) | 1;
+}
+
 void
 sd_telemetry_from_tables(SdDatabase *db, const SdSelf *self, SdTelemetry *own)
 {
@@ -30,6 +40,7 @@ sd_telemetry_from_tables(SdDatabase *db, const SdSelf *self, SdTelemetry *own)
 
 	sd_telemetry_clear(own);
 	own->protocol = sd_protocol_own();
+	own->server = sd_telemetry_server();
 	sd_log_head(&head);
 	sd_applied_read(&applied);
 	own->incarnation = self->incarnation;
@@ -239,6 +250,8 @@ sd_telemetry_write_notes(const SdTelemetry *own)
 
 	initStringInfo(&out);
 	appendStringInfo(&out, "protocol %d\n", own->protocol);
+	if (own->server != 0)
+		appendStringInfo(&out, "server " UINT64_FORMAT "\n", own->server);
 	if (own->held)
 		appendStringInfoString(&out, "held 1\n");
 	if (!sd_ballot_is_none(&own->lease))
@@ -339,6 +352,8 @@ sd_telemetry_read_notes(const char *notes, SdTelemetry *told)
 		*value++ = '\0';
 		if (strcmp(line, "protocol") == 0)
 			told->protocol = atoi(value);
+		else if (strcmp(line, "server") == 0)
+			told->server = strtoull(value, NULL, 10);
 		else if (strcmp(line, "held") == 0)
 			told->held = atoi(value) != 0;
 		else if (strcmp(line, "lease") == 0)

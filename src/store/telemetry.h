@@ -18,6 +18,12 @@ extern void sd_telemetry_from_tables(SdDatabase *db, const SdSelf *self, SdTelem
 extern void sd_telemetry_add_shared(SdDatabase *db, bool valid, SdTelemetry *own);
 
 /*
+ * A number that databases of one running server have in common, and no others.  Not the system identifier: two servers have the same one
+ * if one was made of the other's files.
+ */
+extern uint64 sd_telemetry_server(void);
+
+/*
  * What is told to one region only: how many votes it is known to have cast under that incarnation, kept of them in table peer,
  * and whether two servers speak in its name.  Takes db->lock.
  */

@@ -76,6 +76,68 @@ missing_name(const SdRemote *remote, const char *need, const char **hint)
 	return psprintf("%.*s \"%s\" does not exist in region %s", (int) (name - need - 1), need, name, remote->region);
 }
 
+/* How far back it is looked for who made a role. */
+#define LOOKED_AT	1000
+
+/* Roles that the log makes behind the version that the region has told of: they will be there before what comes now. */
+typedef struct Coming
+{
+	int64		after;
+	List	   *roles;			/* of char *: needs */
+} Coming;
+
+static void
+read_coming(SdCoordinator *c, void *arg)
+{
+	Coming	   *coming = arg;
+
+	for (int64 version = Max(coming->after, c->head.version - LOOKED_AT) + 1; version <= c->head.version; version++)
+	{
+		SdEntry    *entry = sd_log_entry(version);
+		Jsonb	   *roles = entry ? sd_json_object(sd_entry_payload(entry), SD_ROLES_KEY) : NULL;
+		MemoryContext old = MemoryContextSwitchTo(c->needs_context);
+
+		for (uint32 i = 0; roles && JB_ROOT_IS_ARRAY(roles) && i < JB_ROOT_COUNT(roles); i++)
+		{
+			JsonbValue *name = getIthJsonbValueFromContainer(&roles->root, i);
+
+			if (name->type == jbvString)
+				coming->roles = lappend(coming->roles, psprintf("role:%.*s", name->val.string.len, name->val.string.val));
+		}
+		MemoryContextSwitchTo(old);
+	}
+}
+
+static bool
+contains(List *texts, const char *text)
+{
+	ListCell   *lc;
+
+	foreach(lc, texts)
+		if (strcmp(lfirst(lc), text) == 0)
+			return true;
+	return false;
+}
+
+static List *
+without_coming(SdCoordinator *c, SdRemote *remote)
+{
+	Coming		coming = {.after = remote->told.applied};
+	List	   *needs = NIL;
+	MemoryContext old;
+	ListCell   *lc;
+
+	if (coming.after >= c->head.version || sd_names_missing(remote->names, c->needs) == NULL ||
+		!sd_coordinator_transaction(c, read_coming, &coming, false))
+		return c->needs;
+	old = MemoryContextSwitchTo(c->needs_context);
+	foreach(lc, c->needs)
+		if (!contains(coming.roles, lfirst(lc)))
+			needs = lappend(needs, lfirst(lc));
+	MemoryContextSwitchTo(old);
+	return needs;
+}
+
 char *
 sd_demands_missing_name(SdCoordinator *c, bool *wait, const char **hint)
 {
@@ -89,7 +151,7 @@ sd_demands_missing_name(SdCoordinator *c, bool *wait, const char **hint)
 
 		if (!remote->serves || remote->names == NULL)
 			continue;
-		need = sd_names_missing(remote->names, c->needs);
+		need = sd_names_missing(remote->names, without_coming(c, remote));
 		if (need == NULL)
 			continue;
 		if (ask_again(c, remote, remote->names_us))

@@ -1,0 +1,39 @@
+/*
+ * roles.h: statements on roles, as entries of the log (policy "roles").
+ *
+ * Roles belong to a server, which may have others than the log knows.  So where an entry makes a role that is there already, just as the
+ * statement would make it, or takes away one that is not there, nothing is left to do; one that is there otherwise is an error.
+ */
+#ifndef SD_DDL_ROLES_H
+#define SD_DDL_ROLES_H
+
+#include "nodes/parsenodes.h"
+
+/*
+ * CREATE, ALTER, DROP ROLE, memberships, settings of a role, comment and label.  Not those whose effect is another database's: ALTER ROLE ...
+ * IN DATABASE, of any but this.
+ */
+extern bool sd_roles_is_statement(Node *stmt);
+
+/* Why such a statement cannot be an entry, a sentence, and what to write instead; NULL if it can.  Says nothing of a password. */
+extern const char *sd_roles_reason(Node *stmt, const char **hint);
+
+/* Has it a password, or what a server keeps of one?  Then its text is not to be shown.  In readable form: then it is not to be kept. */
+extern bool sd_roles_has_password(Node *stmt);
+extern bool sd_roles_tells_password(Node *stmt);
+#define SD_HINT_PASSWORD "Write what the server keeps of it, PASSWORD 'SCRAM-SHA-256$...': psql's \\password sends that instead of the password."
+
+/* The name of the role that there is after it and was not before; NULL: none. */
+extern const char *sd_roles_made(Node *stmt);
+
+/* ALTER ROLE ... IN DATABASE, of this one, which may have another name in other regions; and then what name the origin of an entry has for it. */
+extern bool sd_roles_names_database(Node *stmt);
+extern void sd_roles_set_origin(const char *database);
+
+/*
+ * A statement of an entry, about to run in this region, as its author: what to run instead, the same or a changed copy; NULL: it is done
+ * already.  Runs no text, but tries CREATE ROLE under another name, in a subtransaction, where there is something to compare.
+ */
+extern Node *sd_roles_replay(Node *stmt);
+
+#endif							/* SD_DDL_ROLES_H */
