@@ -1,11 +1,11 @@
 # PostgreSQL's own regression scripts, run in one region of a group of three: no crash, no region that ends up with another schema,
 # and no statement refused that the list of refusals does not explain.
 #
-#   make coverage PGSRC=/path/to/postgresql-15.18 [SCRIPTS="create_table alter_table"] [FROM=create_index]
-#   make matrix MAJORS=18 DIR=/path/to/postgresql-18.6 ONLY=t/coverage.pl [SCRIPTS=...] [FROM=...]
+#   make coverage PGSRC=/path/to/postgresql-15.18 [SCRIPTS="create_table alter_table"] [FROM=create_index] [PARTS=suite]
+#   make matrix MAJORS=18 DIR=/path/to/postgresql-18.6 ONLY=t/coverage.pl [SCRIPTS=...] [FROM=...] [PARTS=...]
 #
 # SCRIPTS: these, and test_setup. FROM: from this one on, and before it those that others build on: test_setup, copy and create_*.
-# With either, the suite as it is, is left out.
+# PARTS: "suite" (as it is), "group", or both; with SCRIPTS or FROM the default is "group".
 #
 # The regions are databases of one server, because the scripts make roles and tablespaces, which are shared, and load a
 # library. They run one after another, in the order of parallel_schedule, through psql as pg_regress does it; the same on a
@@ -30,6 +30,7 @@ use SchemaDrift::Group;
 my $src = ($ENV{PGSRC} || die "PGSRC is not set: make coverage PGSRC=...\n") . '/src/test/regress';
 my @wanted = split ' ', $ENV{SCRIPTS} // '';
 my $from = $ENV{FROM} // '';
+my %parts = map { $_ => 1 } split ' ', $ENV{PARTS} || (@wanted || $from ne '' ? 'group' : 'suite group');
 my $tmp = abs_path($PostgreSQL::Test::Utils::tmp_check);
 my ($version) = qx{pg_config --version} =~ /([0-9]+)/;
 
@@ -92,7 +93,7 @@ sub regress
 	return ($ran, sort @failed);
 }
 
-if (!@wanted && $from eq '')
+if ($parts{suite})
 {
 	my ($n, @without) = regress('plain', 0);
 	my ($m, @with) = regress('loaded', 1);
@@ -107,6 +108,12 @@ if (!@wanted && $from eq '')
 }
 
 # ---- in a group ----
+
+if (!$parts{group})
+{
+	done_testing();
+	exit 0;
+}
 
 # Superusers that the scripts make, which a region must name, and what one of them is called later.
 sub superusers
