@@ -162,11 +162,17 @@ sub in_two_steps
 }
 
 # Roles are the server's, so they go from all regions at once: a server for each region would still have them while it is behind.
+# Asked in a session of its own, because the script may be anybody then.
+append_to_file("$dir/wait", sprintf <<'SH', ($server->connstr('first')) x 2);
+export PGAPPNAME=wait PGOPTIONS='-c statement_timeout=60s'
+version=$(psql -XAtq -d "%s" -c 'SELECT max(version) FROM schemadrift.migrations')
+exec psql -Xq -d "%s" -c "CALL schemadrift.wait_for($version)"
+SH
 sub roles_last
 {
 	my ($text) = @_;
 
-	$text =~ s/^(?=DROP\s+(?:ROLE|USER|GROUP)\s+\w)/SELECT max(version) AS sd_newest FROM schemadrift.migrations \\gset\nCALL schemadrift.wait_for(:sd_newest);\n/gim;
+	$text =~ s/^(?=DROP\s+(?:ROLE|USER|GROUP)\s+\w)/\\! sh .\/wait\n/gim;
 	return $text;
 }
 

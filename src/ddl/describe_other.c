@@ -8,6 +8,7 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_default_acl.h"
 #include "catalog/pg_event_trigger.h"
 #include "catalog/pg_foreign_data_wrapper.h"
@@ -64,7 +65,7 @@ is_covered_statistics(SdDescriber *describer, Form_pg_statistic_ext statistics)
 	if (!HeapTupleIsValid(table))
 		return false;
 	of = (Form_pg_class) GETSTRUCT(table);
-	covered = of->relpersistence != RELPERSISTENCE_TEMP &&
+	covered = of->relpersistence != RELPERSISTENCE_TEMP && !isAnyTempNamespace(statistics->stxnamespace) &&
 		sd_name_is_covered(describer, of->relnamespace, NameStr(of->relname)) &&
 		!sd_is_extension_member(describer, RelationRelationId, of->oid) &&
 		!sd_is_extension_member(describer, StatisticExtRelationId, statistics->oid);

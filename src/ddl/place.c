@@ -67,8 +67,16 @@ sd_place_of(Oid class_id, Oid object_id)
 		case TriggerRelationId:
 		case RewriteRelationId:
 		case PolicyRelationId:
-		case StatisticExtRelationId:
 			return SD_PLACE_WITH_TABLE;
+		case StatisticExtRelationId:
+			tuple = SearchSysCache1(STATEXTOID, ObjectIdGetDatum(object_id));
+			if (HeapTupleIsValid(tuple))
+			{
+				namespace = ((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxnamespace;
+				ReleaseSysCache(tuple);
+			}
+			/* what PostgreSQL puts into pg_temp may be of a permanent table */
+			return place_by_namespace(namespace) == SD_PLACE_TEMPORARY ? SD_PLACE_TEMPORARY : SD_PLACE_WITH_TABLE;
 		default:
 			return SD_PLACE_OTHER;
 	}

@@ -195,13 +195,15 @@ place_of_statistics(List *names, SdIsLocalName is_local)
 {
 	HeapTuple	tuple;
 	Oid			relid;
+	bool		goes;
 
 	tuple = SearchSysCache1(STATEXTOID, ObjectIdGetDatum(get_statistics_object_oid(names, true)));
 	if (!HeapTupleIsValid(tuple))
 		return place_of_names(names, false, is_local);
 	relid = ((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxrelid;
+	goes = isTempNamespace(((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxnamespace);
 	ReleaseSysCache(tuple);
-	return place_of_relid(relid, is_local);
+	return goes ? SD_TARGET_TEMPORARY : place_of_relid(relid, is_local);
 }
 
 /* An object as COMMENT, DROP, ALTER ... OWNER and the like spell it: the node depends on the kind. */
@@ -565,7 +567,11 @@ sd_targets_of(Node *stmt, SdIsLocalName is_local)
 				if (IsA(lfirst(cell), RangeVar))
 					places |= place_of_relation(lfirst_node(RangeVar, cell), is_local);
 			}
-			return places;
+			/* of a permanent table, and goes with this session */
+			if (place_of_names(((CreateStatsStmt *) stmt)->defnames, true, NULL) == SD_TARGET_TEMPORARY)
+				return SD_TARGET_TEMPORARY;
+			/* of no relation: PostgreSQL says what is wrong with it */
+			return places != 0 ? places : SD_TARGET_ORDINARY;
 		case T_AlterStatsStmt:
 			return place_of_statistics(((AlterStatsStmt *) stmt)->defnames, is_local);
 
