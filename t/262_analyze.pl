@@ -254,6 +254,37 @@ SQL
 	}
 }
 
+# ---- ways back ----
+{
+	my $s = session('follow');
+	my $digest = sub { return $s->query('SELECT schemadrift_store.digest_rebuild();')->{out} };
+	my $before = $digest->();
+
+	# with a down, and whether that restores the schema
+	foreach my $case (
+		[ 'ALTER TABLE c ADD COLUMN new int', 'ALTER TABLE c DROP COLUMN new', 'yes', 1 ],
+		[ 'ALTER TABLE c RENAME n TO m', 'ALTER TABLE c RENAME m TO n', 'yes', 1 ],
+		[ 'CREATE TABLE nt (id serial PRIMARY KEY); ALTER TABLE nt DROP COLUMN id', 'DROP TABLE nt', 'yes', 1 ],
+		[ 'ALTER TABLE c DROP COLUMN b CASCADE', 'ALTER TABLE c ADD COLUMN b int', 'no', 0 ],
+		[ 'ALTER TABLE c DROP COLUMN double', 'ALTER TABLE c ADD COLUMN double int GENERATED ALWAYS AS (twice(n)) STORED', 'rehearse', 1 ],
+		[ 'ALTER TABLE c DROP COLUMN double, ADD COLUMN x int', 'ALTER TABLE c DROP COLUMN x, ADD COLUMN double int GENERATED ALWAYS AS (twice(n)) STORED', 'rehearse', 1 ],
+		[ 'ALTER TABLE other.t ADD COLUMN a int; ALTER TABLE other.t DROP COLUMN id', 'ALTER TABLE other.t DROP COLUMN a, ADD COLUMN id int', 'rehearse,yes', 1 ],
+		[ 'DROP TABLE IF EXISTS missing', 'CREATE TABLE missing (id int)', 'rehearse', 0 ],
+		[ 'ALTER TABLE p ALTER id SET NOT NULL', '', 'rehearse', 1 ],
+		[ q{CREATE OR REPLACE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + $1'}, q{CREATE OR REPLACE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS ' SELECT $1 * 2'}, 'rehearse', 0 ],
+		[ 'UPDATE c SET n = 1', '', '', 1 ])
+	{
+		my ($up, $down, $said, $restores) = @$case;
+		my $r = $s->query('SELECT string_agg(DISTINCT restores, \',\' ORDER BY restores) FROM schemadrift.analyze(' . literal($up) . ');');
+
+		is($r->{out}, $said, "way back: $up");
+		$r = $s->query("BEGIN; $up; $down;");
+		ok($r->{ok}, '... runs') or diag($r->{err});
+		is($digest->() eq $before ? 1 : 0, $restores, $restores ? '... and its down restores the schema' : '... and its down does not');
+		$s->query('ROLLBACK;');
+	}
+}
+
 # ---- it waits for nobody ----
 {
 	my $holder = $server->session(dbname => $common);

@@ -66,9 +66,9 @@ sub analysis
 {
 	my ($m) = @_;
 	my $r = $alone->query('SELECT coalesce(json_agg(json_build_object(' . join(', ', map { "'$_', $_" }
-		qw(step line command objects verdict rule rules gate reversible why safer)) . ')), \'[]\') FROM schemadrift.analyze(' . quoted($m->{up}) . ');');
+		qw(step line command objects verdict rule rules gate reversible restores why safer)) . ')), \'[]\') FROM schemadrift.analyze(' . quoted($m->{up}) . ');');
 
-	return $r->{ok} ? decode_json($r->{out} =~ s/\n/ /gr) : [ { verdict => 'unsafe', rule => 'fails', why => $r->{message}, reversible => '' } ];
+	return $r->{ok} ? decode_json($r->{out} =~ s/\n/ /gr) : [ { verdict => 'unsafe', rule => 'fails', why => $r->{message}, reversible => '', restores => 'rehearse' } ];
 }
 
 # What a group says to it; undef: it takes it.
@@ -107,14 +107,6 @@ sub rehearse
 	return $r->{ok} ? ($down, $why) : ('failed', $r->{message});
 }
 
-# Does the analysis say that something cannot be taken back as it was?
-sub is_warned
-{
-	my ($steps) = @_;
-
-	return scalar grep { $_->{reversible} !~ /^(?:lossless|nothing to undo)/ } @$steps;
-}
-
 sub report { my ($line) = @_; return diag("check: $line"); }
 
 sub report_steps
@@ -130,16 +122,21 @@ sub report_steps
 	return;
 }
 
+my %told = (
+	yes => ' (another one could restore the schema exactly)', rehearse => ' (it has to have the old definitions to the letter)',
+	no => ' (analysis said so: a column comes back as the last one)');
+
 sub check
 {
 	my ($m) = @_;
 	my $steps = analysis($m);
 	my $refused = refusal($m);
 	my ($down, $why) = rehearse($m);
+	my $foretold = foretold(map { $_->{restores} } @$steps);
 	my %verdicts = map { $_->{verdict} => 1 } @$steps;
 	my $is_bad = $down =~ /^(?:differs|fails|failed)$/ || ($level ne 'down' && ($refused || $verdicts{unsafe})) || ($level eq 'caution' && $verdicts{caution});
 
-	push @found, { name => $m->{name}, statements => $steps, refused => $refused, down => $down, down_error => $why, down_warned => is_warned($steps) ? \1 : \0 };
+	push @found, { name => $m->{name}, statements => $steps, refused => $refused, down => $down, down_error => $why, down_foretold => $foretold };
 	push @bad, $m->{name} if $is_bad;
 	start_group() if $refused;
 	my @mistaken = $down eq 'failed' ? () : grep { grep { $_ eq 'fails' } @{ $_->{rules} // [] } } @$steps;
@@ -148,7 +145,7 @@ sub check
 	report("$m->{name}");
 	report_steps($steps);
 	report("  refused by a group: $refused->{sqlstate} $refused->{message}") if $refused;
-	report("  down: $down" . (defined $why ? ": $why" : '') . ($down =~ /^(?:differs|fails)$/ && !is_warned($steps) ? ' (analysis: reversible)' : ''));
+	report("  down: $down" . (defined $why ? ": $why" : '') . ($down =~ /^(?:differs|fails)$/ ? $told{$foretold} : ''));
 	return;
 }
 
@@ -159,8 +156,14 @@ $downs{ $_->{down} }++ foreach @found;
 report(sprintf '%d migrations; with something unsafe: %d, with a case for caution: %d, refused by a group: %d', scalar @found,
 	(map { my $v = $_; scalar grep { grep { $_->{verdict} eq $v } @{ $_->{statements} } } @found } qw(unsafe caution)), scalar grep { $_->{refused} } @found);
 report('down: ' . join ', ', map { "$_ $downs{$_}" } sort keys %downs);
-my @differing = grep { $_->{down} =~ /^(?:differs|fails)$/ } @found;
-report(sprintf 'of %d downs that do not restore, analysis says beforehand of %d that there is no exact way back', scalar @differing, scalar grep { ${ $_->{down_warned} } } @differing);
+foreach my $what ([ 'restore the schema', 'ok' ], [ 'do not', 'differs', 'fails' ])
+{
+	my ($text, @which) = @$what;
+	my %n;
+
+	foreach my $m (@found) { $n{ $m->{down_foretold} }++ if grep { $m->{down} eq $_ } @which }
+	report("downs that $text, and what analysis said beforehand of a way back: " . join ', ', map { "$_ " . ($n{$_} // 0) } qw(yes rehearse no));
+}
 note('json: ' . JSON::PP->new->ascii->canonical->encode(\@found));
 is("@bad", '', "nothing that level $level does not allow");
 $_->quit foreach $alone, $scratch;

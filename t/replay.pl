@@ -28,8 +28,8 @@ die "VIA is apply, plain or mixed\n" if $via !~ /^(?:apply|plain|mixed)$/;
 srand $seed;
 note("seed $seed, $via, ", scalar @history, ' migrations');
 
-my %count = map { $_ => 0 } qw(migrations apply plain online adapted refused alike faults hits retried reverted downs restoring differing failing warned steps unknown);
-my @differing;
+my %count = map { $_ => 0 } qw(migrations apply plain online adapted refused alike faults hits retried reverted downs restoring differing failing steps unknown);
+my (@differing, %foretold);
 my @refused;
 my @mistaken;    # analyze() expected a statement to fail, and it ran
 
@@ -63,17 +63,17 @@ sub digest_alone
 	return $r->{out};
 }
 
-# What analyze() says of it there: statements that it expects to fail, and whether it says that one has no exact way back.
+# What analyze() says of it there: statements that it expects to fail, and whether a down can restore the schema.
 sub analyze_alone
 {
 	my ($m) = @_;
-	my $r = $alone->query(sprintf q{SELECT concat_ws(chr(9), array_to_string(rules, ','), reversible, format('statement %%s, %%s: %%s', step, command, split_part(why, chr(10), 1)))
+	my $r = $alone->query(sprintf q{SELECT concat_ws(chr(9), array_to_string(rules, ','), coalesce(restores, ''), format('statement %%s, %%s: %%s', step, command, split_part(why, chr(10), 1)))
 		FROM schemadrift.analyze('%s');}, quoted($m->{up}));
 	my @steps = map { [ split /\t/, $_, 3 ] } split /\n/, $r->{ok} ? $r->{out} : '';
 
 	$m->{failing} = [ map { $_->[2] } grep { ",$_->[0]," =~ /,fails,/ } @steps ];
 	$count{unknown} += grep { ",$_->[0]," =~ /,unknown,/ } @steps;
-	$m->{warned} = grep { $_->[1] !~ /^(?:lossless|nothing to undo)/ } @steps;
+	$m->{foretold} = foretold(map { $_->[1] } @steps);
 	$count{steps} += @steps;
 	return;
 }
@@ -94,8 +94,8 @@ sub run_alone
 		$count{downs}++;
 		$m->{restores} = $d->{ok} && digest_alone() eq $before;
 		$count{ $m->{restores} ? 'restoring' : $d->{ok} ? 'differing' : 'failing' }++;
-		push @differing, "$m->{name}: " . ($d->{ok} ? 'its down leaves another schema' : "its down fails: $d->{message}") . ($m->{warned} ? '' : ' (analysis: reversible)') if !$m->{restores};
-		$count{warned}++ if $m->{warned} && !$m->{restores};
+		push @differing, "$m->{name}: " . ($d->{ok} ? 'its down leaves another schema' : "its down fails: $d->{message}")  . " (foretold: $m->{foretold})" if !$m->{restores};
+		$foretold{ $m->{restores} ? 'restores' : 'does not' }{ $m->{foretold} }++;
 		$alone->query('ROLLBACK TO SAVEPOINT done;');
 	}
 	$alone->query($r->{ok} ? 'COMMIT;' : 'ROLLBACK;');
@@ -365,8 +365,11 @@ sub summary { my ($line) = @_; return diag("replay: $line"); }
 summary(sprintf 'seed %s: %d migrations in %.0f s: %d by apply(), %d as plain DDL, %d by apply_online(), %d in another form, as the hint says, %d refused, %d that a single server refuses, too',
 	$seed, $count{migrations}, time() - $begun, @count{qw(apply plain online adapted refused alike)});
 summary(sprintf '%d faults (%d of them during a migration), %d attempts that had to be repeated, %d taken back and done again', @count{qw(faults hits retried reverted)});
-summary(sprintf '%d downs: %d restore the schema exactly, %d leave another one, %d fail; of those that do not restore, analysis said of %d that there is no exact way back',
-	@count{qw(downs restoring differing failing warned)});
+summary(sprintf '%d downs: %d restore the schema exactly, %d leave another one, %d fail', @count{qw(downs restoring differing failing)});
+foreach my $what ('restores', 'does not')
+{
+	summary("downs of which each $what: analysis foretold " . join ', ', map { ($foretold{$what}{$_} // 0) . " times \"$_\"" } qw(yes rehearse no));
+}
 summary(sprintf 'analysis: %d statements, %d of which it could not judge, %d said to fail that ran', @count{qw(steps unknown)}, scalar @mistaken);
 summary("said to fail, and ran: $_") foreach @mistaken;
 summary("refused: $_") foreach @refused;

@@ -9,6 +9,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "tcop/utility.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -31,6 +32,23 @@ sd_step_verdict_name(SdStepVerdict verdict)
 			return "unsafe";
 	}
 	elog(ERROR, "unrecognized verdict: %d", (int) verdict);
+}
+
+const char *
+sd_step_restores_name(SdRuleRestores restores)
+{
+	switch (restores)
+	{
+		case SD_RESTORES_NOTHING:
+			return NULL;
+		case SD_RESTORES_YES:
+			return "yes";
+		case SD_RESTORES_REHEARSE:
+			return "rehearse";
+		case SD_RESTORES_NO:
+			return "no";
+	}
+	elog(ERROR, "unrecognized way back: %d", (int) restores);
 }
 
 static void
@@ -152,6 +170,7 @@ look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, SdIsLocalNa
 	Trial		trial = {.form = &form,.is_local = is_local,.class = &class};
 	ErrorData  *error = sd_attempt(try_forms, &trial, true);
 	SdStep	   *step;
+	ListCell   *cell;
 
 	/* what the server would refuse already when it looks up names */
 	if (error)
@@ -162,7 +181,37 @@ look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, SdIsLocalNa
 	step->command = GetCommandTagName(CreateCommandTag(stmt));
 	sd_verdict(&form, &class, step);
 	sd_advise(advice, &form, step);
+	foreach(cell, form.dropped)
+	{
+		SdDropped  *dropped = palloc(sizeof(SdDropped));
+
+		*dropped = *(SdDropped *) lfirst(cell);
+		dropped->name = pstrdup(dropped->name);
+		step->dropped = lappend(step->dropped, dropped);
+	}
 	return step;
+}
+
+/* A column comes back as the last one: known when the whole script has been seen, as that may drop what stands behind it, too. */
+static void
+look_behind(SdStep *step)
+{
+	ListCell   *cell;
+
+	foreach(cell, step->dropped)
+	{
+		SdDropped  *dropped = lfirst(cell);
+		const char *behind = sd_form_behind(dropped);
+		char	   *why;
+
+		if (behind == NULL)
+			continue;
+		why = psprintf("A down that only adds %s again leaves another schema: it would come back as the last column, and %s stands behind it now.",
+					   sd_quoted(dropped->name), sd_quoted(behind));
+		step->restores = SD_RESTORES_NO;
+		step->why = step->why ? psprintf("%s\n%s", step->why, why) : why;
+		return;
+	}
 }
 
 SdStep *
@@ -173,6 +222,7 @@ sd_analyze_statement(Node *stmt, const char *text, SdIsLocalName is_local)
 	SdStep	   *step = look(sd_world_create(), &advice, stmt, text, is_local, CurrentMemoryContext);
 
 	AtEOXact_GUC(false, nest_level);
+	look_behind(step);
 	step->number = step->line = 1;
 	return step;
 }
@@ -203,5 +253,7 @@ sd_analyze(const char *text, SdIsLocalName is_local)
 	}
 	MemoryContextDelete(each);
 	AtEOXact_GUC(false, nest_level);
+	foreach(cell, steps)
+		look_behind(lfirst(cell));
 	return steps;
 }

@@ -56,16 +56,19 @@ typedef struct SdStep
 	const char *gate;
 	SdRuleGate	gate_class;
 	const char *reversible;
+	SdRuleRestores restores;
 	SdStepVerdict verdict;
 	const char *rule;			/* the worst */
 	List	   *rules;			/* of char *: all of them */
 	List	   *unsafe;			/* of char *: those that make it unsafe by themselves */
 	List	   *caution;		/* ... a case for caution */
 	char	   *why;			/* NULL: nothing to say */
+	List	   *dropped;		/* for analyze.c: SdDropped */
 	char	   *safer;			/* statements to run instead; NULL: it needs none, or there are none */
 } SdStep;
 
 extern const char *sd_step_verdict_name(SdStepVerdict verdict);
+extern const char *sd_step_restores_name(SdRuleRestores restores);	/* NULL: nothing to restore */
 
 /* Of SdStep.  is_local: as for sd_classify(). */
 extern List *sd_analyze(const char *script, SdIsLocalName is_local);

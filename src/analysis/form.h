@@ -47,6 +47,14 @@ typedef struct SdMatch
 	List	   *safer;			/* of char *: statements instead, in order; NIL: as the rule says */
 } SdMatch;
 
+/* A column of the catalog that the statement drops. */
+typedef struct SdDropped
+{
+	SdThing    *table;
+	AttrNumber	number;
+	char	   *name;
+} SdDropped;
+
 typedef struct SdForm
 {
 	SdWorld    *world;
@@ -56,6 +64,7 @@ typedef struct SdForm
 	List	   *objects;		/* of char *: what it is about */
 	char	   *fails;			/* the server's message where it will fail; NULL: it will not, as far as is known */
 	char	   *unsure;			/* ... where it may, and that is not known */
+	List	   *dropped;		/* SdDropped */
 	char	   *runs;			/* code that is not looked at: "DO", "function f"; NULL: none */
 	List	   *takes;			/* of char *: what goes with it that it does not name */
 } SdForm;
@@ -99,6 +108,9 @@ extern void sd_form_drop(SdForm *form, DropStmt *stmt);
 extern void sd_form_rename(SdForm *form, RenameStmt *stmt);
 extern void sd_form_set_schema(SdForm *form, AlterObjectSchemaStmt *stmt);
 extern void sd_form_other(SdForm *form);	/* everything else */
+
+/* When the script is done: a column that stays and stands behind the one that was dropped, which so cannot come back to its place; or NULL. */
+extern const char *sd_form_behind(const SdDropped *dropped);
 
 /* parts of ALTER TABLE */
 extern void sd_form_add_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, ColumnDef *column, bool if_not_exists);

@@ -5,7 +5,9 @@
  */
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_attrdef.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
@@ -459,6 +461,42 @@ look_at_dependents(SdForm *form, SdThing *table, SdColumn *column, bool cascade,
 		sd_form_unsure(form, "a view that the script replaced may read column %s of table %s still", column->name, table->name);
 }
 
+const char *
+sd_form_behind(const SdDropped *dropped)
+{
+	if (dropped->table->gone)
+		return NULL;
+	for (AttrNumber number = dropped->number + 1;; number++)
+	{
+		HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(dropped->table->oid), Int16GetDatum(number));
+		const SdColumn *known = sd_thing_numbered(dropped->table, number);
+		bool		gone;
+		char	   *name;
+
+		if (!HeapTupleIsValid(tuple))
+			return NULL;
+		gone = ((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped;
+		name = pstrdup(NameStr(((Form_pg_attribute) GETSTRUCT(tuple))->attname));
+		ReleaseSysCache(tuple);
+		if (!gone && (known == NULL || !known->gone))
+			return known ? known->name : name;
+	}
+}
+
+static void
+remember_dropped(SdForm *form, SdThing *table, const SdColumn *column)
+{
+	SdDropped  *dropped;
+
+	if (column->number == 0 || !OidIsValid(table->oid))
+		return;
+	dropped = palloc(sizeof(SdDropped));
+	dropped->table = table;
+	dropped->number = column->number;
+	dropped->name = pstrdup(column->name);
+	form->dropped = lappend(form->dropped, dropped);
+}
+
 static void
 drop_safer(SdMatch *match, SdThing *table, const SdColumn *column)
 {
@@ -531,6 +569,7 @@ sd_form_drop_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTab
 	}
 	if (list_length(form->matches) == before)
 		sd_form_match_table(form, "B1", table, recurse);
+	remember_dropped(form, table, column);
 	for (int i = before; i < list_length(form->matches); i++)
 	{
 		SdMatch    *match = list_nth(form->matches, i);

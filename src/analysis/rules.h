@@ -100,6 +100,15 @@ typedef enum SdRuleUndo
 	SD_UNDO_IMPOSSIBLE
 } SdRuleUndo;
 
+/* Can a down bring back exactly the schema that was there?  From good to bad. */
+typedef enum SdRuleRestores
+{
+	SD_RESTORES_NOTHING,		/* nothing of the schema is changed */
+	SD_RESTORES_YES,			/* one that takes away what was added, or the old name */
+	SD_RESTORES_REHEARSE,		/* one that has the old definition to the letter: only a rehearsal tells */
+	SD_RESTORES_NO				/* of no rule by itself: a column would come back as the last one */
+} SdRuleRestores;
+
 typedef struct SdRule
 {
 	const char *id;				/* public, the same for ever */
@@ -142,6 +151,7 @@ typedef struct SdRule
 	SdRuleGate	gate_class;		/* the strictest that the text says */
 	bool		needs_refresh;	/* ALTER SUBSCRIPTION ... REFRESH PUBLICATION before rows are written */
 	SdRuleUndo	undoes;
+	SdRuleRestores restores;
 } SdRule;
 
 /* All rows, of all majors, in the order of the matrix. */

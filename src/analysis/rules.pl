@@ -7,7 +7,7 @@ use warnings;
 
 my ($file) = @ARGV;
 my @columns = qw(id section form min_major max_major lock rewrite scan old_app new_app prepared receives sends gate undo linters note
-  safer evidence untested example);
+  safer evidence untested example restores);
 my %role = map { $_ => 'SD_ROLE_' . uc } qw(table parent partitions partition default child referenced referencing view matview
   sequence index);
 my %mode = map { my $name = $_; $name =~ s/(\w)(\w*) ?/$1\L$2/g; $_ => "${name}Lock" } 'ACCESS SHARE', 'ROW SHARE', 'ROW EXCLUSIVE',
@@ -22,6 +22,7 @@ my %gate = ('-' => 'NONE', G0 => 'ANY', G1 => 'ALL_THEN_USE', G2 => 'NARROW_FIRS
 	G5 => 'CUT_OVER', GD => 'NONDETERMINISTIC');
 my @gate = qw(- G0 G1 G2 G3 G4 G5 GD);
 my %undo = (lossless => 'LOSSLESS', lossy => 'LOSSY', none => 'IMPOSSIBLE', depends => 'DEPENDS', nothing => 'NOTHING', '-' => 'NOTHING');
+my %restores = ('-' => 'NOTHING', yes => 'YES', rehearse => 'REHEARSE');
 my %seen;
 
 sub wrong
@@ -147,7 +148,7 @@ while (<$in>)
 	  join(', ', map({ $r{lock} eq $_ ? 'true' : 'false' } 'error', '-'), scalar @locks, '{' . (join(', ', @locks) || '{0}') . '}',
 		"SD_REWRITE_$rewrites", $rewritten, scan($r{scan}), map({ 'SD_ANSWER_' . word($_, $r{$_}, \%answer) } qw(old_app new_app)),
 		'SD_PREPARED_' . word('prepared', $r{prepared}, \%prepared), replication('receives', $r{receives}), replication('sends', $r{sends}),
-		gate($r{gate}), $r{gate} =~ /\+REFRESH/ ? 'true' : 'false', 'SD_UNDO_' . word('undo', $undo // $r{undo}, \%undo)),
+		gate($r{gate}), $r{gate} =~ /\+REFRESH/ ? 'true' : 'false', 'SD_UNDO_' . word('undo', $undo // $r{undo}, \%undo), 'SD_RESTORES_' . word('restores', $r{restores}, \%restores)),
 	  "},\n";
 }
 print "};\n";

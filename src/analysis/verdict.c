@@ -25,6 +25,7 @@ typedef struct Judgement
 	SdStep	   *step;
 	List	   *effects;		/* SdEffect */
 	List	   *reasons;		/* of char * */
+	bool		idle;			/* a part of it does nothing, as it is so already */
 	const SdMatch *worst;
 	const SdRule *worst_rule;
 	SdStepVerdict worst_verdict;
@@ -390,6 +391,20 @@ merge_undo(SdStep *step, const SdRule *rule, const SdMatch *match, SdRuleUndo *w
 	step->reversible = match->harmless ? "nothing to undo" : match->lossless ? "lossless" : rule->undo;
 }
 
+static void
+merge_restores(Judgement *j, const SdRule *rule, const SdMatch *match)
+{
+	/* what the script made goes with it */
+	if (is_fresh(match) && rule->restores != SD_RESTORES_YES)
+		return;
+	/* it is so already */
+	if (rule->restores != SD_RESTORES_NOTHING && (rule->undoes == SD_UNDO_NOTHING || (match->harmless && rule->undoes == SD_UNDO_IMPOSSIBLE)))
+		j->idle = true;
+	else if (match->harmless)
+		return;
+	j->step->restores = Max(j->step->restores, rule->restores);
+}
+
 static List *
 add_text(List *list, const char *text)
 {
@@ -428,6 +443,7 @@ judge_matches(Judgement *j)
 		j->step->rules = lappend(j->step->rules, unconstify(char *, rule->id));
 		merge_answers(j->step, rule, match);
 		merge_undo(j->step, rule, match, &undo);
+		merge_restores(j, rule, match);
 		verdict = judge_match(j, rule, match);
 		if (verdict == SD_STEP_UNSAFE)
 			j->step->unsafe = add_text(j->step->unsafe, rule->id);
@@ -479,6 +495,8 @@ explain(Judgement *j, const SdVerdict *class)
 	}
 	if (j->step->verdict != SD_STEP_SAFE && j->worst_rule && j->worst_rule->note[0] && (!j->form->fails || j->worst_rule->fails))
 		append_sentence(&out, psprintf("%s: %s", j->worst_rule->id, j->worst_rule->note));
+	if (j->idle && j->form->fails == NULL)
+		append_sentence(&out, "It is so already: a down that takes it back takes away what was there before.");
 	if (out.len)
 		j->step->why = out.data;
 }
@@ -499,12 +517,14 @@ apply_class(Judgement *j, const SdVerdict *class)
 				step->safer = psprintf("-- %s", class->hint);
 			break;
 		case SD_CLASS_LOCAL:
+			step->restores = SD_RESTORES_NOTHING;
 			step->rules = lappend(step->rules, SD_RULE_LOCAL);
 			step->gate = "local";
 			step->gate_class = SD_GATE_ANY;
 			j->reasons = lappend(j->reasons, "It stays in this region: the others do not run it.");
 			break;
 		case SD_CLASS_TEMPORARY:
+			step->restores = SD_RESTORES_NOTHING;
 			step->rules = lappend(step->rules, SD_RULE_LOCAL);
 			step->gate = "local";
 			step->gate_class = SD_GATE_ANY;
@@ -523,6 +543,7 @@ apply_class(Judgement *j, const SdVerdict *class)
 				step->gate_class = SD_GATE_ALL_THEN_USE;
 				step->backward = step->forward = SD_ANSWER_DEPENDS;
 				step->reversible = "depends";
+				step->restores = SD_RESTORES_REHEARSE;
 				j->reasons = lappend(j->reasons, "The matrix has no row for this form.");
 			}
 			break;
@@ -536,6 +557,7 @@ apply_class(Judgement *j, const SdVerdict *class)
 				step->gate = "depends";
 				step->backward = step->forward = SD_ANSWER_DEPENDS;
 				step->reversible = "depends";
+				step->restores = SD_RESTORES_REHEARSE;
 				j->reasons = lappend(j->reasons, psprintf("It runs code (%s), which was not looked at. Its DDL is captured statement by statement when it runs; analysis cannot see it: schemadrift.dry_run() does.",
 														  j->form->runs));
 			}
@@ -588,6 +610,7 @@ sd_verdict(const SdForm *form, const SdVerdict *class, SdStep *step)
 		step->caution = add_text(step->caution, SD_RULE_UNKNOWN);
 		if (step->reversible == NULL)
 			step->reversible = "depends";
+		step->restores = Max(step->restores, SD_RESTORES_REHEARSE);
 		if (step->backward == SD_ANSWER_NONE)
 			step->backward = SD_ANSWER_DEPENDS;
 		if (step->forward == SD_ANSWER_NONE)

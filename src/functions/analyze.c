@@ -16,7 +16,7 @@
 
 PG_FUNCTION_INFO_V1(sd_analyze_script);
 
-#define COLUMNS 16
+#define COLUMNS 17
 
 static Datum
 answer(SdRuleAnswer answer, bool *isnull)
@@ -63,6 +63,7 @@ sd_analyze_script(PG_FUNCTION_ARGS)
 		values[13] = CStringGetTextDatum(step->reversible);
 		values[14] = text_or_null(step->why, &nulls[14]);
 		values[15] = text_or_null(step->safer, &nulls[15]);
+		values[16] = text_or_null(sd_step_restores_name(step->restores), &nulls[16]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -16,7 +16,8 @@ CREATE TYPE schemadrift.step_analysis AS (
 	gate text,
 	reversible text,
 	why text,
-	safer text
+	safer text,
+	restores text
 );
 COMMENT ON TYPE schemadrift.step_analysis IS 'what one statement of a script would do; see analyze()';
 COMMENT ON COLUMN schemadrift.step_analysis.step IS 'number of the statement, from 1';
@@ -24,7 +25,7 @@ COMMENT ON COLUMN schemadrift.step_analysis.line IS 'line of the script at which
 COMMENT ON COLUMN schemadrift.step_analysis.command IS 'command tag';
 COMMENT ON COLUMN schemadrift.step_analysis.objects IS 'what it is about';
 COMMENT ON COLUMN schemadrift.step_analysis.verdict IS 'safe, caution or unsafe';
-COMMENT ON COLUMN schemadrift.step_analysis.rule IS 'the rule that decided: of view compatibility_matrix; or SD004 (cannot be coordinated), fails, local, code, other, none';
+COMMENT ON COLUMN schemadrift.step_analysis.rule IS 'the rule that decided: of view compatibility_matrix; or SD004 (cannot be coordinated), fails, local, unknown, code, other, none';
 COMMENT ON COLUMN schemadrift.step_analysis.rules IS 'all rules that it meets';
 COMMENT ON COLUMN schemadrift.step_analysis.lock IS 'locks on relations that are there already, the strongest first';
 COMMENT ON COLUMN schemadrift.step_analysis.rewrites IS 'relations that get new files with all rows, and indexes that are built again';
@@ -35,6 +36,7 @@ COMMENT ON COLUMN schemadrift.step_analysis.gate IS 'what regions must do togeth
 COMMENT ON COLUMN schemadrift.step_analysis.reversible IS 'what taking it back loses';
 COMMENT ON COLUMN schemadrift.step_analysis.why IS 'the reasons of the verdict; null: none are needed';
 COMMENT ON COLUMN schemadrift.step_analysis.safer IS 'what to run instead, in this order; null: nothing is safer';
+COMMENT ON COLUMN schemadrift.step_analysis.restores IS 'can a down bring back exactly the schema of before: yes; rehearse, if it has the old definition to the letter; no; null: nothing to bring back';
 
 CREATE FUNCTION schemadrift.analyze(up text) RETURNS SETOF schemadrift.step_analysis
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 10

@@ -1,5 +1,6 @@
 # SchemaDrift::History: a directory of migrations, as the common tools lay them out.
 #
+#   my $word = foretold(@restores);   # of the steps of analyze(up)
 #   my @history = history($dir);      # ({ name, up, down, alone }, ...), in order; down: undef where there is none
 #
 # alone: not to be run in a transaction.  Known layouts, which may be mixed:
@@ -18,7 +19,16 @@ use warnings FATAL => 'all';
 
 use Exporter 'import';
 
-our @EXPORT = qw(history);
+our @EXPORT = qw(history foretold);
+
+# What analysis says beforehand of a down, by column "restores" of its steps: that one can restore the schema exactly (yes), that only a
+# rehearsal tells, or no.
+sub foretold
+{
+	my %said = map { ($_ // '') => 1 } @_;
+
+	return $said{no} ? 'no' : $said{rehearse} ? 'rehearse' : 'yes';
+}
 
 sub read_file
 {
