@@ -24,7 +24,8 @@ interval_datum(int64 us)
 {
 	Interval   *interval = palloc0(sizeof(Interval));
 
-	interval->time = us;
+	/* nobody reads a microsecond */
+	interval->time = us - us % SD_US_PER_MS;
 	return IntervalPGetDatum(interval);
 }
 

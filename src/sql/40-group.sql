@@ -38,7 +38,8 @@ CREATE FUNCTION schemadrift_store.policy(OUT key text, OUT value jsonb, OUT sinc
 	LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'sd_policy_rows';
 COMMENT ON FUNCTION schemadrift_store.policy() IS 'rows of view schemadrift.policy';
 
-CREATE VIEW schemadrift.policy AS SELECT * FROM schemadrift_store.policy();
+CREATE VIEW schemadrift.policy AS
+	SELECT key, value, since_version, set_by, pg_catalog.date_trunc('second', set_at) AS set_at, description FROM schemadrift_store.policy();
 COMMENT ON VIEW schemadrift.policy IS 'the group''s policy; no row: this database is in no group';
 COMMENT ON COLUMN schemadrift.policy.key IS 'key, for set_policy()';
 COMMENT ON COLUMN schemadrift.policy.value IS 'value in force';

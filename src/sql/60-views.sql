@@ -47,7 +47,7 @@ CREATE VIEW schemadrift.regions AS
 		pg_catalog.round(rtt_ms::numeric, 2)::double precision AS rtt_ms, circuit, error,
 		pg_catalog.round(clock_offset_ms::numeric, 2)::double precision AS clock_offset_ms,
 		pg_catalog.round(clock_error_ms::numeric, 2)::double precision AS clock_error_ms,
-		replication_lag, verified_at::timestamptz(0) AS verified_at, vector::schemadrift.version_vector AS vector,
+		pg_catalog.date_trunc('milliseconds', replication_lag) AS replication_lag, verified_at::timestamptz(0) AS verified_at, vector::schemadrift.version_vector AS vector,
 		incarnation, priority, suspended, reason, protocol
 	FROM schemadrift_store.regions();
 COMMENT ON VIEW schemadrift.regions IS 'the regions of the group, as this one knows them';
@@ -89,7 +89,7 @@ CREATE VIEW schemadrift.migrations AS
 			WHEN l.version = p.halted_at AND p.held THEN 'held'
 			WHEN l.version = p.halted_at THEN 'failed'
 			ELSE 'chosen' END AS state,
-		l.author, l.origin, pg_catalog.to_timestamp((l.hlc >> 16) / 1000.0)::timestamptz(3) AS at, l.entry_id
+		l.author, l.origin, pg_catalog.to_timestamp((l.hlc >> 16) / 1000.0)::timestamptz(0) AS at, l.entry_id
 	FROM schemadrift_store.log l
 		CROSS JOIN schemadrift_store.applied a
 		LEFT JOIN schemadrift_store.execution e ON e.version = l.version
@@ -123,8 +123,8 @@ CREATE VIEW schemadrift.migration_status AS
 		CASE WHEN p.own AND l.version <= p.applied THEN e.attempts
 			WHEN l.version = p.applied + 1 THEN p.attempts END AS attempts,
 		CASE WHEN p.own AND l.version <= p.applied THEN e.at
-			WHEN l.version = p.applying THEN p.applying_since END::timestamptz(3) AS started,
-		CASE WHEN p.own THEN e.duration_ms END AS duration_ms,
+			WHEN l.version = p.applying THEN p.applying_since END::timestamptz(0) AS started,
+		CASE WHEN p.own THEN pg_catalog.round(e.duration_ms::numeric, 1)::double precision END AS duration_ms,
 		CASE WHEN l.version = p.applied + 1 THEN p.error
 			WHEN w.total IS NULL AND w.state IN ('open', 'failed', 'undo') THEN w.what END AS error,
 		CASE WHEN l.version = p.halted_at AND l.version > p.applied THEN
