@@ -30,6 +30,7 @@ int			sd_dry_run_lock_timeout;
 int			sd_dry_run_timeout;
 int			sd_dry_run_queries = SD_DRY_RUN_QUERIES_PLAN;
 int			sd_dry_run_query_timeout;
+bool		sd_preflight_propagation;
 bool		sd_dry_run_for_regions;
 int			sd_verify_interval;
 int			sd_max_regions;
@@ -217,6 +218,9 @@ sd_settings_init(void)
 		DefineCustomStringVariable(s->name, s->what, NULL, s->value, s->initial,
 								   s->context, s->flags, s->check, NULL, NULL);
 	}
+	DefineCustomBoolVariable("schemadrift.preflight_propagation",
+							 "Does preflight() measure how long an entry takes to the other regions, by a no-op, which is a version of the log?",
+							 NULL, &sd_preflight_propagation, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("schemadrift.dry_run_for_regions",
 							 "Does this region take part in a dry_run() that was asked for in another one?",
 							 NULL, &sd_dry_run_for_regions, true, PGC_SIGHUP, 0, NULL, NULL, NULL);

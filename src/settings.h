@@ -48,6 +48,7 @@ extern int	sd_dry_run_queries; /* an SdDryRunQueries, as who calls dry_run() wan
 extern int	sd_dry_run_query_timeout;	/* ms, of one that is run */
 extern const char *sd_dry_run_queries_text(void);
 extern bool sd_dry_run_queries_parse(const char *text, SdDryRunQueries *value);
+extern bool sd_preflight_propagation;	/* preflight() measures by a no-op */
 extern bool sd_dry_run_for_regions;	/* when another region asks for one */
 extern int	sd_verify_interval;		/* s; 0: only when something calls for it */
 extern int	sd_max_regions;

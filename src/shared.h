@@ -205,6 +205,10 @@ typedef struct SdPeerState
 	double		suspicion;		/* phi: what its silence says (causality/phi.h) */
 	TimestampTz since[SD_WATCHED];	/* since when that is so; 0: it is not */
 
+	/* the no-op of ours that preflight() saw it have applied last, and when; monotonic */
+	int64		noop_version;
+	int64		noop_us;
+
 	/* the most votes that it told of, under which incarnation; what table peer says is not in here */
 	int32		counted;
 	int64		vote_seq;
@@ -310,7 +314,7 @@ typedef struct SdDatabase
 	int			applier_pid;
 	Latch	   *applier_latch;
 	int			task_pid;		/* works on an online entry */
-	int			result_pid;		/* proposes the result of one */
+	int			result_pid;		/* proposes the result of one, or a no-op */
 	int			verify_pid;		/* compares the whole schema with its digests */
 	bool		told_to_stop;	/* the coordinator's end is no failure */
 	int64		started_us;		/* monotonic time of the coordinator's last start */
@@ -366,6 +370,13 @@ typedef struct SdDatabase
 	/* scripts that dry_run() found to be good everywhere (gate/rehearsed.h), the oldest is overwritten */
 	SdRehearsed rehearsed[SD_REHEARSED];
 	uint32		n_rehearsed;	/* ever */
+
+	/* no-ops by which preflight() measures (functions/propagation.h), by who proposes them; monotonic times */
+	uint32		noop_attempts;	/* ended so far */
+	int64		noop_version;	/* the newest one that was chosen; 0: none since the server's start */
+	int64		noop_begun_us;
+	int64		noop_chosen_us;
+	char		noop_error[SD_TEXT_SIZE];	/* of the last attempt; empty: it was chosen */
 
 	/*
 	 * The incarnation of ours whose votes enough other regions have confirmed since the server was started: it may vote.

@@ -14,6 +14,7 @@ schemadrift.heartbeat_interval = 250ms
 schemadrift.connect_timeout = 1s
 schemadrift.dry_run_lock_timeout = 300ms
 schemadrift.dry_run_timeout = 60s
+schemadrift.preflight_propagation = off
 max_prepared_transactions = 5
 CONF
 $g->make_group(mode => 'coordinate', before => <<'SQL');

@@ -418,6 +418,11 @@ sd_dry_run(PG_FUNCTION_ARGS)
 				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
 				 errmsg("region \"%s\" is a witness: it has no schema", regions.self.region),
 				 errhint("Call dry_run() in another region.")));
+	if (!regions.self.valid)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
+				 errmsg("region \"%s\" is void: no change is made here", regions.self.region),
+				 errhint("SELECT * FROM schemadrift.status; or call dry_run() in another region.")));
 	run_as = sd_capture_run_as();
 	sd_store_enter(&scope);
 	sd_applied_read(&applied);

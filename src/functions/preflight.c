@@ -21,6 +21,7 @@
 #include "functions/group.h"
 #include "functions/look.h"
 #include "functions/preflight.h"
+#include "functions/propagation.h"
 #include "functions/rpc.h"
 #include "settings.h"
 
@@ -59,7 +60,7 @@ sd_rpc_preflight(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 	int			me;
 
-	sd_rpc_require_args(fcinfo, 7, 10);
+	sd_rpc_require_args(fcinfo, 7, 11);
 	sd_group_require(&self, &members);
 	(void) sd_rpc_member(&caller, &members, false);
 	me = sd_config_find(&members.config, self.region);
@@ -69,7 +70,7 @@ sd_rpc_preflight(PG_FUNCTION_ARGS)
 	needs = lines_of(text_to_cstring(PG_GETARG_TEXT_PP(8)));
 	run_as = sd_run_as_from_json(text_to_cstring(PG_GETARG_TEXT_PP(9)));
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, sd_preflight(up, run_as, needs, PG_GETARG_BOOL(10)))
+	foreach(cell, sd_preflight(up, run_as, needs, lines_of(text_to_cstring(PG_GETARG_TEXT_PP(11))), PG_GETARG_BOOL(10)))
 	{
 		SdFinding  *finding = lfirst(cell);
 		SdViewRow	row = {0};
@@ -181,6 +182,39 @@ put_between(FunctionCallInfo fcinfo, const SdHere *here, const char *region)
 			psprintf("its clock differs by " INT64_FORMAT " ms", offset), "-- look at time synchronization on both servers");
 }
 
+/* Of regions that have answered: what else there is to say of the others has been said. */
+static void
+put_propagation(FunctionCallInfo fcinfo, const SdHere *here, List *asked)
+{
+	List	   *regions = NIL;
+	SdPropagation p;
+	char	   *ago;
+	ListCell   *cell;
+
+	foreach(cell, asked)
+		if (((SdAsked *) lfirst(cell))->answer)
+			regions = lappend(regions, unconstify(char *, ((SdAsked *) lfirst(cell))->region));
+	if (!sd_preflight_propagation || regions == NIL)
+		return;
+	sd_propagation_measure(here, regions, &p);
+	if (p.why_not)
+	{
+		put(fcinfo, here->self.region, "propagation", SD_FINDING_UNKNOWN, psprintf("not measured: %s", p.why_not), "-- call preflight() again");
+		return;
+	}
+	ago = p.age_us > 10 * SD_US_PER_S ? psprintf(", " INT64_FORMAT " s ago", p.age_us / SD_US_PER_S) : "";
+	put(fcinfo, here->self.region, "propagation", SD_FINDING_OK,
+		psprintf("a no-op, version " INT64_FORMAT ", was decided in %.1f ms%s", p.version, p.chosen_us / 1000.0, ago), NULL);
+	foreach(cell, regions)
+	{
+		int64		us = p.applied_us[foreach_current_index(cell)];
+
+		put(fcinfo, lfirst(cell), "propagation", us < 0 ? SD_FINDING_WARNING : SD_FINDING_OK,
+			us < 0 ? psprintf("version " INT64_FORMAT ", a no-op, was not applied there in time", p.version) :
+			psprintf("version " INT64_FORMAT " was applied there after %.1f ms%s", p.version, us / 1000.0, ago), "SELECT * FROM schemadrift.regions;");
+	}
+}
+
 /* ---- preflight() ---- */
 
 static char *
@@ -203,6 +237,7 @@ sd_preflight_all(PG_FUNCTION_ARGS)
 	SdRunAs    *run_as;
 	SdHere	   *here;
 	List	   *needs;
+	List	   *extensions;
 	List	   *list;
 	ListCell   *cell;
 	bool		queries = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
@@ -212,8 +247,9 @@ sd_preflight_all(PG_FUNCTION_ARGS)
 	run_as = sd_capture_run_as();
 	/* an error for what can be in no script */
 	needs = sd_change_needs(sd_script_needs(sd_script_parse(up)), run_as);
-	list = sd_everywhere_ask(&regions, "preflight", 4, (const char *[]) {up, joined(needs), sd_run_as_to_json(run_as), queries ? "true" : "false"},
-							 PATIENCE_MS);
+	extensions = sd_wanted_extensions(up);
+	list = sd_everywhere_ask(&regions, "preflight", 5,
+							 (const char *[]) {up, joined(needs), sd_run_as_to_json(run_as), queries ? "true" : "false", joined(extensions)}, PATIENCE_MS);
 	here = sd_here();
 	InitMaterializedSRF(fcinfo, 0);
 	put_quorum(fcinfo, &regions);
@@ -225,7 +261,7 @@ sd_preflight_all(PG_FUNCTION_ARGS)
 		ListCell   *inner;
 
 		if (asked->here)
-			foreach(inner, sd_preflight(up, run_as, needs, queries))
+			foreach(inner, sd_preflight(up, run_as, needs, extensions, queries))
 			{
 				SdFinding  *finding = lfirst(inner);
 
@@ -236,6 +272,7 @@ sd_preflight_all(PG_FUNCTION_ARGS)
 		if (asked->answer)
 			put_between(fcinfo, here, asked->region);
 	}
+	put_propagation(fcinfo, here, list);
 	sd_everywhere_end(list);
 	return (Datum) 0;
 }

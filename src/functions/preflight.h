@@ -28,8 +28,19 @@ typedef struct SdFinding
 
 /*
  * Of SdFinding, for the script as run_as would run it.  needs: as sd_script_needs() of the region that asks, whose roles the names
- * mean.  queries: the caller may see what others run.
+ * mean.  extensions: as sd_wanted_extensions() there.  queries: the caller may see what others run.
  */
-extern List *sd_preflight(const char *up, const SdRunAs *run_as, List *needs, bool queries);
+extern List *sd_preflight(const char *up, const SdRunAs *run_as, List *needs, List *extensions, bool queries);
+
+/* ---- preflight_extensions.c ---- */
+
+/*
+ * Which version of which extension a script would make or update to here: "hstore", "1.8" and "named", or "default" where the script
+ * names none, with tabs between; of char *.  An extension that there is not here is left out.
+ */
+extern List *sd_wanted_extensions(const char *up);
+
+/* Of SdFinding: would the same come here? */
+extern List *sd_extension_findings(List *wanted);
 
 #endif							/* SD_FUNCTIONS_PREFLIGHT_H */

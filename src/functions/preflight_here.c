@@ -467,7 +467,7 @@ check_metrics(Look *look)
 }
 
 List *
-sd_preflight(const char *up, const SdRunAs *run_as, List *needs, bool queries)
+sd_preflight(const char *up, const SdRunAs *run_as, List *needs, List *extensions, bool queries)
 {
 	Look		look = {.up = up, .queries = queries};
 
@@ -476,6 +476,7 @@ sd_preflight(const char *up, const SdRunAs *run_as, List *needs, bool queries)
 	check_metrics(&look);
 	check_author(&look, run_as);
 	check_needs(&look, needs);
+	look.findings = list_concat(look.findings, sd_extension_findings(extensions));
 	/* where the role is missing nothing can be looked at with its rights */
 	if (!OidIsValid(get_role_oid(run_as->user, true)) || sd_role_refused(run_as->user))
 		return look.findings;

@@ -26,7 +26,7 @@ GRANT EXECUTE ON FUNCTION schemadrift.dry_run(text, text) TO schemadrift_admin, 
 
 CREATE FUNCTION schemadrift_rpc.preflight(protocol integer, group_id uuid, generation integer, callee text,
 	caller text, caller_incarnation integer, known_vote_seq bigint,
-	up text, needs text, run_as text, queries boolean,
+	up text, needs text, run_as text, queries boolean, extensions text,
 	OUT check_name text, OUT status text, OUT detail text, OUT remedy text)
 	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'sd_rpc_preflight';

@@ -13,7 +13,7 @@
 
 /*
  * Start the process for a task, connected as the author of its entry if that role can connect; the proposer of a result.
- * In a transaction.  NULL: every background worker is in use.
+ * or, for version 0, of a no-op, of which SdDatabase says what became of it.  In a transaction.  NULL: every background worker is in use.
  */
 extern BackgroundWorkerHandle *sd_task_start(Oid database, int64 version, const char *author);
 extern BackgroundWorkerHandle *sd_task_start_result(Oid database, int64 version);

@@ -1,7 +1,8 @@
 /*
- * task_result.c: the process that proposes the result of an online entry.
+ * task_result.c: the process that proposes the result of an online entry; or, with version 0, a no-op, by which preflight() measures how
+ * long an entry takes (functions/propagation.h).
  *
- * A dynamic background worker for one result, started by the coordinator of the region whose turn it is.  It takes the path
+ * A dynamic background worker for one result, started by the coordinator of the region whose turn it is; for a no-op by a backend.  It takes the path
  * of every change (gate/change.h), so another region that does the same at the same time is no harm: under the DDL lock, with the
  * head of the log applied, it looks again whether a result is there.
  */
@@ -15,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 
+#include "clock.h"
 #include "ddl/replay.h"
 #include "gate/change.h"
 #include "online_regions.h"
@@ -96,6 +98,45 @@ propose(SdDatabase *db, int64 version)
 	CommitTransactionCommand();
 }
 
+/* ---- a no-op ---- */
+
+/* It waits for no other change: who measures has no hurry. */
+#define NOOP_LOCK_TIMEOUT	"1s"
+
+static void
+note_noop(SdDatabase *db, int64 version, int64 begun, const char *error)
+{
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->noop_attempts++;
+	strlcpy(db->noop_error, error ? error : "", sizeof(db->noop_error));
+	if (error == NULL)
+	{
+		db->noop_version = version;
+		db->noop_begun_us = begun;
+		db->noop_chosen_us = sd_monotonic_us();
+	}
+	LWLockRelease(&db->lock);
+	ConditionVariableBroadcast(&db->changed);
+}
+
+static void
+propose_noop(SdDatabase *db)
+{
+	int64		begun = sd_monotonic_us();
+	int64		version;
+
+	SetConfigOption("lock_timeout", NOOP_LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	sd_change_set_subject("preflight");
+	sd_change_begin(NIL);
+	version = sd_change_version();
+	sd_change_describe(SD_KIND_NOOP, NULL, 0, "\"for\":\"preflight\"", true);
+	sd_change_set_subject("preflight");
+	CommitTransactionCommand();
+	note_noop(db, version, begun, NULL);
+}
+
 void
 sd_task_result_main(Datum main_arg)
 {
@@ -115,7 +156,10 @@ sd_task_result_main(Datum main_arg)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		propose(db, version);
+		if (version == 0)
+			propose_noop(db);
+		else
+			propose(db, version);
 	}
 	PG_CATCH();
 	{
@@ -127,9 +171,12 @@ sd_task_result_main(Datum main_arg)
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
 		RESUME_INTERRUPTS();
-		ereport(LOG,
-				(errmsg("schemadrift could not propose the result of version " INT64_FORMAT " yet: %s", version, error->message),
-				 error->detail ? errdetail_internal("%s", error->detail) : 0));
+		if (version == 0)
+			note_noop(db, 0, 0, error->message);
+		else
+			ereport(LOG,
+					(errmsg("schemadrift could not propose the result of version " INT64_FORMAT " yet: %s", version, error->message),
+					 error->detail ? errdetail_internal("%s", error->detail) : 0));
 	}
 	PG_END_TRY();
 	proc_exit(0);
