@@ -147,6 +147,16 @@ my $r = $g->try($eu, 'GRANT only_here TO app');
 refused($r, 'SD004', 'a role that other regions do not have');
 like($r->{message}, qr/role "only_here" does not exist in region/, '... is named');
 off($eu, 'DROP ROLE only_here');
+my $roles_are = q{SELECT string_agg(concat_ws(' ', region, status, detail), E'\n' ORDER BY region, detail) FROM schemadrift.preflight('SELECT 1') WHERE check_name = 'roles'};
+like($g->sql($us, $roles_are), qr/^$ap ok \d+ roles are the same\n$eu ok .*\n$us ok [^\n]*$/, 'preflight() finds the same roles everywhere');
+off($eu, 'CREATE ROLE only_here; ALTER ROLE app CREATEDB; ALTER ROLE bob SET work_mem = 99');
+off($ap, 'REVOKE here_before FROM app; DROP ROLE lasting');
+is($g->sql($us, $roles_are), qq{$ap warning role "app" has other attributes, memberships or settings here\n$ap warning role "lasting" is not here
+$eu warning role "app" has other attributes, memberships or settings here\n$eu warning role "bob" has other attributes, memberships or settings here\n$eu warning role "only_here" is here only
+} . $g->sql($us, "SELECT '$us ok ' || count(*) || ' roles are the same' FROM pg_roles WHERE oid <> 10 AND rolname !~ '^(pg|schemadrift)_'"), '... or says which are not');
+off($eu, 'DROP ROLE only_here; ALTER ROLE app NOCREATEDB; ALTER ROLE bob RESET work_mem');
+off($ap, 'GRANT here_before TO app; CREATE ROLE lasting; GRANT lasting TO app');
+same_roles('as before');
 
 # --- one that cannot be dropped
 
@@ -176,6 +186,7 @@ log_is_sound($g, $since);
 
 works($ap, q{SELECT schemadrift.set_policy('{"roles": null}')}, 'the policy taken back');
 ok($g->converged, '... everywhere');
+is($g->sql($us, $roles_are), '', '... preflight() does not look any more');
 $head = head($g, $us);
 works($us, q{CREATE ROLE mine PASSWORD 'hush-hush'; ALTER ROLE mine LOGIN; DROP ROLE mine}, 'roles are each region\'s again');
 is(head($g, $us), $head, '... no entry');

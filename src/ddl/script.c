@@ -110,9 +110,15 @@ show_error_position(const char *text)
 	return place;
 }
 
+/* NULL: not to be shown */
 static void
 statement_error_position(void *arg)
 {
+	if (arg == NULL)
+	{
+		errposition(0);
+		return;
+	}
 	(void) show_error_position(arg);
 }
 
@@ -419,7 +425,7 @@ run_statements(const SdScript *script)
 		char	   *text = pnstrdup(script->text + statement->start, statement->length);
 
 		CHECK_FOR_INTERRUPTS();
-		position_callback.arg = text;
+		position_callback.arg = statement->secret ? NULL : text;
 		run_statement(text);
 		MemoryContextReset(each);
 	}

@@ -246,7 +246,7 @@ sd_preflight_all(PG_FUNCTION_ARGS)
 	sd_regions_read(&regions);
 	run_as = sd_capture_run_as();
 	/* an error for what can be in no script */
-	needs = sd_change_needs(sd_script_needs(sd_script_parse(up)), run_as);
+	needs = list_concat(sd_change_needs(sd_script_needs(sd_script_parse(up)), run_as), sd_preflight_tell_roles());
 	extensions = sd_wanted_extensions(up);
 	list = sd_everywhere_ask(&regions, "preflight", 5,
 							 (const char *[]) {up, joined(needs), sd_run_as_to_json(run_as), queries ? "true" : "false", joined(extensions)}, PATIENCE_MS);

@@ -43,4 +43,12 @@ extern List *sd_wanted_extensions(const char *up);
 /* Of SdFinding: would the same come here? */
 extern List *sd_extension_findings(List *wanted);
 
+/*
+ * Where policy "roles" coordinates them: the roles of the region that asks, lines of char * among the needs.  What is otherwise here,
+ * sentences.
+ */
+#define SD_PREFLIGHT_ROLE	"same role:"
+extern List *sd_preflight_tell_roles(void);
+extern List *sd_preflight_unlike_roles(List *told);
+
 #endif							/* SD_FUNCTIONS_PREFLIGHT_H */

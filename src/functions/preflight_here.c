@@ -152,6 +152,41 @@ check_needs(Look *look, List *needs)
 		add(look, "names", SD_FINDING_OK, psprintf("%d roles, extensions and the like that it needs", list_length(needs)), NULL);
 }
 
+/* Policy "roles" has the same statements run everywhere; whether roles are the same nothing else shows. */
+static void
+check_roles(Look *look, List *told)
+{
+	List	   *unlike = told == NIL ? NIL : sd_preflight_unlike_roles(told);
+	ListCell   *cell;
+
+	if (told == NIL)
+		return;
+	foreach(cell, unlike)
+		add(look, "roles", SD_FINDING_WARNING, lfirst(cell),
+			pstrdup("SET schemadrift.ddl_mode = off; -- and make it what it is there, or there what it is here"));
+	if (unlike == NIL)
+		add(look, "roles", SD_FINDING_OK, psprintf("%d roles are the same", list_length(told)), NULL);
+}
+
+/* Names that the script needs, and what is told of roles. */
+static List *
+take_roles(List **needs)
+{
+	List	   *roles = NIL;
+	List	   *others = NIL;
+	ListCell   *cell;
+
+	foreach(cell, *needs)
+	{
+		if (strncmp(lfirst(cell), SD_PREFLIGHT_ROLE, strlen(SD_PREFLIGHT_ROLE)) == 0)
+			roles = lappend(roles, lfirst(cell));
+		else
+			others = lappend(others, lfirst(cell));
+	}
+	*needs = others;
+	return roles;
+}
+
 static void
 check_author(Look *look, const SdRunAs *run_as)
 {
@@ -470,12 +505,14 @@ List *
 sd_preflight(const char *up, const SdRunAs *run_as, List *needs, List *extensions, bool queries)
 {
 	Look		look = {.up = up, .queries = queries};
+	List	   *roles = take_roles(&needs);
 
 	(void) sd_gate_group_mode();
 	check_region(&look);
 	check_metrics(&look);
 	check_author(&look, run_as);
 	check_needs(&look, needs);
+	check_roles(&look, roles);
 	look.findings = list_concat(look.findings, sd_extension_findings(extensions));
 	/* where the role is missing nothing can be looked at with its rights */
 	if (!OidIsValid(get_role_oid(run_as->user, true)) || sd_role_refused(run_as->user))
