@@ -116,6 +116,7 @@ says($g->try($us, "SELECT schemadrift.suspend_region('$ap', 'a test')"), '0A000'
 says($g->try($ap, qq[SELECT schemadrift.set_policy('{"require_down": true}')]), '0A000', $old, 'new policies wait');
 says($g->try($eu, qq[SELECT schemadrift.set_policy('{"require_down": true}')]), '0A000',
 	qr/in this region is too old for policy "require_down".*of version 0\.1.*ALTER EXTENSION schemadrift UPDATE/s, '... there, too');
+says($g->try($us, q{SELECT schemadrift.register_query('q', 'SELECT 1')}), '0A000', qr/too old for an entry of kind "query"/, 'registered queries wait');
 is(head($g, $us), $head, 'nothing of it is in the log');
 
 # --- ALTER EXTENSION UPDATE that takes long, and does not get to its end

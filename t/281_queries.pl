@@ -88,6 +88,13 @@ is($g->sql($eu, q{SELECT string_agg(concat_ws(':', name, live, run_as), ' ' ORDE
 	'as app:t:q_app old:f:' . $g->sql($us, 'SELECT current_user'), 'who, and whether it is live');
 is($g->try($us, 'SET SESSION AUTHORIZATION q_nobody; SELECT * FROM schemadrift.registered_queries')->{sqlstate}, '42501', 'not for everybody to read');
 
+$g->sql($us, q{SELECT schemadrift.set_policy('{"mode": "observe"}')});
+$r = register(q{'seen', 'SELECT 1'});
+is($r->{sqlstate}, '00000', 'it is no change of the schema: also where the group only observes') or diag($r->{err});
+is($g->try($us, q{SELECT schemadrift.unregister_query('seen')})->{sqlstate}, '00000', '... it is taken back');
+$g->sql($us, q{SELECT schemadrift.set_policy('{"mode": "coordinate"}')});
+ok($g->converged, 'all are equal');
+
 # --- dry_run()
 
 is_deeply(dry_run(q{'ALTER TABLE public.other ADD a int', 'ALTER TABLE public.other DROP a'}, 'status, queries, locks'),
