@@ -165,6 +165,9 @@ ok($g->converged, '... any more');
 # down puts the column elsewhere
 is_deeply(dry_run(q{'ALTER TABLE public.orders DROP total'}, 'status'), every('ok'), 'then it passes');
 is($g->try($us, q{SELECT schemadrift.apply('drop total', 'ALTER TABLE public.orders DROP total')})->{sqlstate}, '00000', '... and is applied');
+is($g->try($us, 'CREATE INDEX CONCURRENTLY orders_note ON public.orders (note)')->{sqlstate}, '00000', 'what cannot be tried needs no dry run');
+is($g->try($us, q{CALL schemadrift.apply_online('unindex', 'DROP INDEX CONCURRENTLY public.orders_note')})->{sqlstate}, '00000', '... nor online');
+says($g->try($us, 'CREATE TABLE public.plain ()'), 'SD005', qr/Plain DDL has no dry run/, 'plain DDL is refused');
 says($g->try($ap, q{SELECT schemadrift.apply('again', 'CREATE TABLE public.n ()')}), 'SD005', qr/No dry run of these texts/, 'another region wants its own dry run');
 $g->sql($us, qq{SELECT schemadrift.suspend_region('$eu', 'a test')});
 ok($g->converged, 'a region is suspended');

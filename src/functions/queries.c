@@ -104,11 +104,17 @@ propose(const char *payload, const char *item)
 
 	initStringInfo(&out);
 	if (payload)
-		appendStringInfo(&out, "%.*s,%s]", (int) strlen(payload) - 1, payload, item);
+	{
+		appendBinaryStringInfo(&out, payload, strlen(payload) - 1);
+		appendStringInfo(&out, ",%s]", item);
+		sd_change_extend(out.data);
+	}
 	else
+	{
 		appendStringInfo(&out, "\"queries\":[%s]", item);
-	sd_change_describe(SD_KIND_QUERY, NULL, 0, out.data, true);
-	sd_change_set_subject("register_query");
+		sd_change_describe(SD_KIND_QUERY, NULL, 0, out.data, true);
+		sd_change_set_subject("register_query");
+	}
 	return sd_change_version();
 }
 

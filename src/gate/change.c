@@ -341,6 +341,16 @@ sd_change_payload(const char *kind)
 }
 
 void
+sd_change_extend(const char *payload)
+{
+	char	   *old = sd_change.payload;
+
+	Assert(sd_change.kind != NULL);
+	sd_change.payload = MemoryContextStrdup(TopTransactionContext, payload);
+	pfree(old);
+}
+
+void
 sd_change_accept(List *rows)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);

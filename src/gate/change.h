@@ -65,8 +65,9 @@ extern const pg_uuid_t *sd_change_entry_id(void);
  */
 extern void sd_change_describe(const char *kind, const char *name, int64 target, const char *payload, bool applies);
 
-/* What was described, if that is an entry of this kind; else NULL. */
+/* What was described, if that is an entry of this kind; else NULL.  More of the same kind in its place, which needs no other protocol; copied. */
 extern const char *sd_change_payload(const char *kind);
+extern void sd_change_extend(const char *payload);
 
 /* Of the entry described: it makes this region's drift the group's; rows of SdDriftRow (store/drift.h), which are copied. */
 extern void sd_change_accept(List *rows);
