@@ -160,13 +160,20 @@ sub learned
 	$sql->($before // '');
 	$sql->('CREATE EXTENSION schemadrift');
 	$sql->(sprintf q{SELECT schemadrift.init('%s', '%s')}, $name, $us->conninfo($name));
+	$sql->(to_learn($name, $kind, $payload, $field));
+	return;
+}
+
+sub to_learn
+{
+	my ($name, $kind, $payload, $field) = @_;
 	my $entry = sprintf q{{"id":"00000000-0000-4000-8000-000000000001","kind":"%s","name":"nonsense","origin":"elsewhere","incarnation":1,"n":1,"barrier":0,"hlc":1,"author":"%s","protocol":1%s}},
 	  $kind, $ENV{USER}, $field // '';
 	my $bytes = unpack 'H*', "$entry\n$payload";
-	$sql->("SELECT schemadrift_rpc.learn(2, group_id, 1, '$name', 'elsewhere', 1, 0, 2, '00000000-0000-4000-8000-000000000001',
+
+	return "SELECT schemadrift_rpc.learn(2, group_id, 1, '$name', 'elsewhere', 1, 0, 2, '00000000-0000-4000-8000-000000000001',
 		sha256('\\x$bytes'), sha256(l.chain || sha256('\\x$bytes')), '\\x$bytes')
-		FROM schemadrift_store.self, schemadrift_store.log l WHERE version = 1");
-	return;
+		FROM schemadrift_store.self, schemadrift_store.log l WHERE version = 1";
 }
 
 my $run_as = sprintf '{"session_user":"%1$s","user":"%1$s","local_user":false,"settings":{}}', $ENV{USER};
@@ -187,6 +194,18 @@ learned('rights',  'migration', $rows->('public', 'schema_migrations', $run_as =
 	'CREATE ROLE no_rights; CREATE TABLE schema_migrations (version text)');
 learned('granted', 'migration', $rows->('public', 'schema_migrations', $run_as =~ s/"user":"[^"]*"/"user":"no_rights"/r), undef,
 	'CREATE TABLE schema_migrations (version text); GRANT INSERT ON schema_migrations TO no_rights');
+# registered queries are read by preflight() and its like, all of them
+$us->sql('CREATE DATABASE queries', dbname => 'postgres');
+$us->sql(sprintf(q{CREATE EXTENSION schemadrift; SELECT schemadrift.init('queries', '%s')}, $us->conninfo('queries')), dbname => 'queries');
+foreach (q({}), q({"queries":"q"}), q({"queries":[1]}), q({"queries":[["name"]]}), q({"queries":[{"query":"SELECT 1"}]}), q({"queries":[{"name":"q"}]}),
+	q({"queries":[{"name":"q","query":"SELECT 1"}]}), q({"queries":[{"name":"q","query":"SELECT 1","run_as":[]}]}), qq({"queries":[{"name":"q","query":"SELECT 1","run_as":$run_as,"since":"soon"}]}))
+{
+	like($us->try(to_learn('queries', 'query', $_, undef), dbname => 'queries')->{sqlstate}, qr/^(?:08P01|22...)$/, "not learned: $_");
+}
+is($us->try(to_learn('queries', 'query', q({"queries":[{"name":"q","query":"SELEC","run_as":{},"until":"3000-01-01"},{"name":"r","removed":1}]}), undef), dbname => 'queries')->{sqlstate}, '00000',
+	'a query that is none is learned');
+like($us->sql(q{SELECT status || detail FROM schemadrift.preflight('SELECT 1') WHERE check_name = 'queries'}, dbname => 'queries'), qr/^warningquery "q" fails already: malformed/, '... and does no harm');
+is($us->sql('SELECT name, live, run_as FROM schemadrift.registered_queries', dbname => 'queries'), 'q|t|', '... and is shown');
 foreach ([ rows => qr/malformed rows of a history table/ ], [ system => qr/pg_authid is no table into which/ ], [ own => qr/self is no table into which/ ],
 	[ rights => qr/permission denied for table schema_migrations/ ], [ settings => qr/malformed list of commands/ ], [ relations => qr/does not say what it works on/ ])
 {

@@ -16,6 +16,7 @@
 #include "causality/hlc.h"
 #include "settings.h"
 #include "store/entry.h"
+#include "store/query.h"
 
 void
 sd_sha256(const void *data, size_t size, uint8 *hash)
@@ -277,6 +278,8 @@ sd_entry_require_sound(const SdEntry *entry)
 		nonsense("It does not say who the members are.");
 	if (strcmp(entry->kind, SD_KIND_RESULT) == 0 && (entry->target <= 0 || sd_json_text(payload, "outcome") == NULL))
 		nonsense("It does not say how what ended.");
+	if (strcmp(entry->kind, SD_KIND_QUERY) == 0 && !sd_queries_sound(payload))
+		nonsense("It does not say what which query is.");
 }
 
 static JsonbValue *

@@ -75,6 +75,37 @@ take_entry(List **queries, bytea *bytes, int64 version)
 	}
 }
 
+static bool
+is_sound(Jsonb *item)
+{
+	Jsonb	   *run_as = JB_ROOT_IS_OBJECT(item) ? sd_json_object(item, "run_as") : NULL;
+
+	if (!JB_ROOT_IS_OBJECT(item) || sd_json_text(item, "name") == NULL)
+		return false;
+	if (sd_json_text(item, "query") == NULL)
+		return sd_json_object(item, "removed") != NULL;
+	(void) time_of(item, "since", DT_NOBEGIN);
+	(void) time_of(item, "until", DT_NOEND);
+	return run_as && JB_ROOT_IS_OBJECT(run_as);
+}
+
+bool
+sd_queries_sound(Jsonb *payload)
+{
+	Jsonb	   *items = sd_json_object(payload, "queries");
+
+	if (items == NULL || !JB_ROOT_IS_ARRAY(items) || JB_ROOT_IS_SCALAR(items))
+		return false;
+	for (uint32 i = 0; i < JB_ROOT_COUNT(items); i++)
+	{
+		JsonbValue *item = getIthJsonbValueFromContainer(&items->root, i);
+
+		if (item->type != jbvBinary || !is_sound(JsonbValueToJsonb(item)))
+			return false;
+	}
+	return true;
+}
+
 static int
 by_name(const ListCell *a, const ListCell *b)
 {

@@ -12,6 +12,7 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "utils/jsonb.h"
 
 typedef struct SdQuery
 {
@@ -32,6 +33,9 @@ extern List *sd_queries_read(MemoryContext context);
 extern SdQuery *sd_query_find(List *queries, const char *name);
 
 extern bool sd_query_is_live(const SdQuery *query, TimestampTz now);
+
+/* Can it be read from such a payload, whoever wrote it?  May raise the error of a time's input function, too. */
+extern bool sd_queries_sound(Jsonb *payload);
 
 /* One of the objects in "queries". */
 extern char *sd_query_to_json(const SdQuery *query);
