@@ -285,6 +285,33 @@ SQL
 	}
 }
 
+# ---- rows of a script ----
+{
+	my $s = session('follow');
+
+	$s->query(q{CREATE FUNCTION plain() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION same() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
+		CREATE EXTENSION "uuid-ossp"; CREATE PROCEDURE proc() LANGUAGE sql AS 'SELECT 1';});
+	foreach my $case (
+		[ 'UPDATE c SET n = 1', 'caution' ],
+		[ 'UPDATE c SET n = same()', 'caution' ],
+		[ 'UPDATE c SET n = plain()', 'caution', qr/It calls plain\(\), which is not IMMUTABLE/ ],
+		[ 'INSERT INTO c (kind) SELECT missing(1)', 'caution', qr/It calls missing\(\)/ ],
+		[ 'INSERT INTO c (kind) VALUES (now()::text)', 'unsafe', qr/Each region would write other rows/ ],
+		[ 'INSERT INTO c (kind) VALUES (plain() || random()::text)', 'unsafe', qr/Each region would write other rows/ ],
+		[ 'UPDATE c SET kind = uuid_generate_v4()', 'unsafe', qr/Each region would write other rows/ ],
+		[ 'SELECT plain()', 'caution', qr/It runs code \(function plain\), which was not looked at.*dry_run/ ],
+		[ 'SELECT same(), now()', 'safe' ],
+		[ 'CALL proc()', 'caution', qr/It runs code \(CALL\)/ ],
+		[ q{DO 'BEGIN END'}, 'caution', qr/It runs code \(DO\), which was not looked at. Its DDL is captured statement by statement when it runs; analysis cannot see it/ ])
+	{
+		my ($script, $verdict, $why) = @$case;
+		my ($row) = analyze($s, $script);
+
+		is($row->{verdict}, $verdict, $script);
+		like($row->{why}, $why, '... for that reason') if $why;
+	}
+}
+
 # ---- it waits for nobody ----
 {
 	my $holder = $server->session(dbname => $common);
@@ -339,6 +366,14 @@ SQL
 	is($row->{rules} =~ /C3/ && $row->{rewrites}, 'indexes of public.one', 'in a group, it is found out just as well');
 	is($g->sql('member', 'SELECT max(version) FROM schemadrift.migrations'), $versions, 'no version comes of it');
 	is($g->sql('member', 'SELECT count(*) FROM schemadrift.verify()'), '0', 'and no drift');
+	# whose rows are a tool's history is policy
+	my $insert = q{INSERT INTO public.one VALUES (1); INSERT INTO public.schema_migrations VALUES ('1')};
+	$g->sql('member', q{SELECT schemadrift.apply('two', 'CREATE TABLE public.schema_migrations (version text PRIMARY KEY)')});
+	is(join(' ', map { $_->{verdict} } analyze($s, $insert)), 'caution safe', 'rows of a known tool go with the change');
+	$g->sql('member', q{SELECT schemadrift.set_policy('{"history_tables": ["public.one", "-public.schema_migrations"]}')});
+	is(join(' ', map { $_->{verdict} } analyze($s, $insert)), 'safe caution', 'policy "history_tables" says otherwise');
+	$g->sql('member', q{SELECT schemadrift.set_policy('{"history_tables": null}')});
+	$versions = $g->sql('member', 'SELECT max(version) FROM schemadrift.migrations');
 	$s->query("BEGIN; SELECT count(*) FROM schemadrift.analyze('ALTER TABLE public.one ALTER COLUMN b TYPE varchar(20)'); COMMIT;");
 	is($g->sql('member', 'SELECT max(version) FROM schemadrift.migrations'), $versions, 'nor in a transaction of one\'s own');
 	$s->quit;

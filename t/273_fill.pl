@@ -33,12 +33,27 @@ my @same = (
 	'ADD COLUMN c text DEFAULT current_user', 'ADD COLUMN c text DEFAULT to_char(timestamptz \'2020-01-01 00:00+00\', \'HH24\')',
 	'ADD COLUMN c int GENERATED ALWAYS AS (id + 1) STORED', 'ADD COLUMN IF NOT EXISTS id int DEFAULT random()', 'ADD COLUMN c moment DEFAULT NULL');
 
+# What analyze() says of the last statement: the rule that decides, the first reason, the first line of what to do instead.
+sub foreseen
+{
+	my ($script) = @_;
+
+	return split /\t/, $g->sql($here, q{SELECT concat_ws(chr(9), rule, split_part(why, chr(10), 1), split_part(safer, chr(10), 1)) FROM schemadrift.analyze(} .
+		'$x$' . $script . '$x$) ORDER BY step DESC LIMIT 1');
+}
+
 foreach my $command (@differ)
 {
 	my $r = $g->try($here, "ALTER TABLE full_t $command");
 
 	refused($r, 'SD004', $command);
 	like(($r->{detail} // '') . ($r->{hint} // ''), qr/full_t has rows.*(?:SET DEFAULT)/s, '... with the reason, and the form that can');
+	my ($rule, $why, $safer) = foreseen("ALTER TABLE full_t $command");
+	is($rule, 'SD004', '... as analyze() says beforehand');
+	is($why, $r->{detail}, '... with the same reason');
+	is($safer, "-- $r->{hint}", '... and the same way out');
+	isnt((foreseen("ALTER TABLE empty_t $command"))[0], 'SD004', '... and not of an empty table');
+	isnt((foreseen("TRUNCATE full_t; ALTER TABLE full_t $command"))[0], 'SD004', '... nor of one that the script itself empties');
 	next if $command =~ /TYPE/;
 	$r = $g->try($here, "BEGIN; ALTER TABLE empty_t $command; ALTER TABLE empty_t DROP COLUMN c" . ($command =~ /COLUMN a/ ? ', DROP COLUMN a' : '') . '; COMMIT');
 	ok($r->{ok}, '... but for an empty table') or diag($r->{err});
@@ -48,7 +63,10 @@ foreach my $command (@same)
 	my $r = $g->try($here, "BEGIN; ALTER TABLE full_t $command; ALTER TABLE full_t DROP COLUMN IF EXISTS c; COMMIT");
 
 	ok($r->{ok}, $command) or diag($r->{err});
+	isnt((foreseen("ALTER TABLE full_t $command"))[0], 'SD004', '... as analyze() says');
 }
+is(join(' ', (foreseen('INSERT INTO empty_t VALUES (7); ALTER TABLE empty_t ADD COLUMN c serial'))[ 0, 1 ]),
+	'SD004 public.empty_t may have rows, and each region would compute the values of column "c" for itself: they would differ.', 'rows that the script itself writes');
 refused($g->try($here, 'ALTER TABLE parent ADD COLUMN c timestamptz DEFAULT now()'), 'SD004', 'the rows are in a partition');
 refused($g->try($here, q{SELECT schemadrift.apply('fill', 'SELECT 1; ALTER TABLE full_t ADD COLUMN c timestamptz DEFAULT now()')}), 'SD004', 'by apply()');
 refused($g->try($here, q{DO 'BEGIN ALTER TABLE full_t ADD COLUMN c timestamptz DEFAULT now(); END'}), 'SD004', 'in a function');

@@ -162,12 +162,12 @@ try_forms(void *arg)
 
 /* what is scratch goes with the context; the step is made in the caller's */
 static SdStep *
-look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, SdIsLocalName is_local, MemoryContext scratch)
+look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, const SdGroundRules *ground, MemoryContext scratch)
 {
 	MemoryContext result = MemoryContextSwitchTo(scratch);
-	SdForm		form = {.world = world,.stmt = stmt,.text = text};
+	SdForm		form = {.world = world,.stmt = stmt,.text = text,.frozen_at = ground->frozen_at,.history = ground->history};
 	SdVerdict	class = {.class = SD_CLASS_NOT_DDL,.tag = CreateCommandTag(stmt)};
-	Trial		trial = {.form = &form,.is_local = is_local,.class = &class};
+	Trial		trial = {.form = &form,.is_local = ground->is_local,.class = &class};
 	ErrorData  *error = sd_attempt(try_forms, &trial, true);
 	SdStep	   *step;
 	ListCell   *cell;
@@ -214,21 +214,8 @@ look_behind(SdStep *step)
 	}
 }
 
-SdStep *
-sd_analyze_statement(Node *stmt, const char *text, SdIsLocalName is_local)
-{
-	int			nest_level = NewGUCNestLevel();
-	SdAdvice	advice = {0};
-	SdStep	   *step = look(sd_world_create(), &advice, stmt, text, is_local, CurrentMemoryContext);
-
-	AtEOXact_GUC(false, nest_level);
-	look_behind(step);
-	step->number = step->line = 1;
-	return step;
-}
-
 List *
-sd_analyze(const char *text, SdIsLocalName is_local)
+sd_analyze(const char *text, const SdGroundRules *ground)
 {
 	int			nest_level = NewGUCNestLevel();
 	List	   *parsed;
@@ -245,7 +232,7 @@ sd_analyze(const char *text, SdIsLocalName is_local)
 		SdStep	   *step;
 
 		CHECK_FOR_INTERRUPTS();
-		step = look(world, &advice, lfirst_node(RawStmt, cell)->stmt, sd_script_statement(script, i), is_local, each);
+		step = look(world, &advice, lfirst_node(RawStmt, cell)->stmt, sd_script_statement(script, i), ground, each);
 		step->number = i + 1;
 		step->line = sd_script_line(script, i);
 		steps = lappend(steps, step);

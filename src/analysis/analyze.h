@@ -59,6 +59,7 @@ typedef struct SdStep
 	SdRuleRestores restores;
 	SdStepVerdict verdict;
 	const char *rule;			/* the worst */
+	bool		by_rows;		/* SD004 for rows that are there, or may be when it runs */
 	List	   *rules;			/* of char *: all of them */
 	List	   *unsafe;			/* of char *: those that make it unsafe by themselves */
 	List	   *caution;		/* ... a case for caution */
@@ -70,10 +71,15 @@ typedef struct SdStep
 extern const char *sd_step_verdict_name(SdStepVerdict verdict);
 extern const char *sd_step_restores_name(SdRuleRestores restores);	/* NULL: nothing to restore */
 
-/* Of SdStep.  is_local: as for sd_classify(). */
-extern List *sd_analyze(const char *script, SdIsLocalName is_local);
+/* What the group's policy says, and the options of the change. */
+typedef struct SdGroundRules
+{
+	SdIsLocalName is_local;		/* as for sd_classify() */
+	List	   *history;		/* patterns, as for sd_history_is() */
+	TimestampTz frozen_at;		/* as for sd_fill_reason() */
+} SdGroundRules;
 
-/* One raw statement, by itself. */
-extern SdStep *sd_analyze_statement(Node *stmt, const char *text, SdIsLocalName is_local);
+/* Of SdStep. */
+extern List *sd_analyze(const char *script, const SdGroundRules *ground);
 
 #endif							/* SD_ANALYSIS_ANALYZE_H */

@@ -7,7 +7,9 @@
 
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
+#include "access/transam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -428,6 +430,71 @@ function_volatility(List *names, int nargs)
 		}
 	}
 	return found ? worst : SD_VALUES_VOLATILE;
+}
+
+typedef struct Differing
+{
+	bool		certain;
+	const char *doubtful;
+} Differing;
+
+static bool
+is_compiled(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			language;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	ReleaseSysCache(tuple);
+	return language == INTERNALlanguageId || language == ClanguageId;
+}
+
+/* its author said what it is, or it is somebody's and says what functions say by default */
+static void
+look_at_call(FuncCall *call, Differing *differing)
+{
+	FuncCandidateList candidate;
+	bool		found = false;
+
+	for (candidate = FuncnameGetCandidates(call->funcname, -1, NIL, false, false, false, true); candidate; candidate = candidate->next)
+	{
+		if (!OidIsValid(candidate->oid) || candidate->nargs < list_length(call->args))
+			continue;
+		found = true;
+		if (func_volatile(candidate->oid) == PROVOLATILE_IMMUTABLE)
+			continue;
+		if (candidate->oid < FirstNormalObjectId || is_compiled(candidate->oid))
+			differing->certain = true;
+		else
+			differing->doubtful = NameListToString(call->funcname);
+	}
+	/* the script's own */
+	if (!found)
+		differing->doubtful = NameListToString(call->funcname);
+}
+
+static bool
+look_for_differing(Node *node, Differing *differing)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SQLValueFunction))
+		differing->certain = true;
+	else if (IsA(node, FuncCall))
+		look_at_call((FuncCall *) node, differing);
+	return raw_expression_tree_walker(node, look_for_differing, differing);
+}
+
+bool
+sd_form_query_differs(Node *query, const char **doubtful)
+{
+	Differing	differing = {0};
+
+	look_for_differing(query, &differing);
+	*doubtful = differing.doubtful;
+	return differing.certain;
 }
 
 static bool

@@ -42,6 +42,7 @@ typedef struct SdMatch
 	bool		lossless;		/* whatever the rule says: nothing is lost */
 	bool		harmless;		/* whatever the rule says: does nothing */
 	bool		deterministic;	/* whatever the rule says: the same rows in every region */
+	bool		differs;		/* rows: certainly other ones in each region */
 	SdRuleAnswer backward;		/* SD_ANSWER_NONE: as the rule says */
 	List	   *why;			/* of char *: sentences, what was found */
 	List	   *safer;			/* of char *: statements instead, in order; NIL: as the rule says */
@@ -60,9 +61,13 @@ typedef struct SdForm
 	SdWorld    *world;
 	Node	   *stmt;
 	const char *text;			/* of the statement */
+	TimestampTz frozen_at;		/* as for sd_fill_reason() */
+	List	   *history;		/* as for sd_history_is() */
 	List	   *matches;		/* SdMatch */
 	List	   *objects;		/* of char *: what it is about */
 	char	   *fails;			/* the server's message where it will fail; NULL: it will not, as far as is known */
+	const char *refused;		/* why the gate will refuse it for the rows that are there: SD004; NULL: it will not */
+	const char *refused_hint;
 	char	   *unsure;			/* ... where it may, and that is not known */
 	List	   *dropped;		/* SdDropped */
 	char	   *runs;			/* code that is not looked at: "DO", "function f"; NULL: none */
@@ -158,6 +163,12 @@ extern SdVolatility sd_form_volatility(Node *expression, Oid type, int32 typmod,
 
 /* Of functions in a query, by their names alone. */
 extern SdVolatility sd_form_query_volatility(Node *query);
+
+/*
+ * Does it certainly give something else in each region, or each time?  Of functions in SQL and procedural languages that is not known: most are
+ * volatile because nobody said otherwise.  *doubtful: such a one; NULL: there is none.
+ */
+extern bool sd_form_query_differs(Node *query, const char **doubtful);
 
 /* "app.t" quoted where needed; a column */
 #define sd_quoted(name) quote_identifier(name)

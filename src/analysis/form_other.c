@@ -479,6 +479,11 @@ truncate_tables(SdForm *form, TruncateStmt *stmt)
 	}
 	foreach(cell, tables)
 	{
+		((SdThing *) lfirst(cell))->filled = false;
+		((SdThing *) lfirst(cell))->emptied = true;
+	}
+	foreach(cell, tables)
+	{
 		SdThing    *table = lfirst(cell);
 		SdMatch    *match = sd_form_match_table(form, cascade ? "G7" : "G6", table, true);
 
@@ -586,18 +591,26 @@ change_rows(SdForm *form, const char *rule, RangeVar *name, Node *stmt)
 {
 	SdThing    *table = sd_form_relation(form, name, false);
 	SdMatch    *match = sd_form_match(form, rule);
+	const char *function;
 
 	sd_match_cast(match, SD_ROLE_TABLE, table);
 	if (table)
-		table->filled = true;
-	/* by its name alone: policy "history_tables" may say otherwise */
-	if (table && OidIsValid(table->oid) && sd_history_is(table->oid, NIL))
+	{
+		table->emptied = IsA(form->stmt, DeleteStmt) && ((DeleteStmt *) form->stmt)->whereClause == NULL;
+		table->filled |= !IsA(form->stmt, DeleteStmt) && !IsA(form->stmt, UpdateStmt);
+	}
+	if (table && OidIsValid(table->oid) && sd_history_is(sd_history_root(table->oid), form->history))
 	{
 		match->deterministic = true;
 		sd_match_why(match, "It is a migration tool's history: its rows go with the change to every region.");
+		return;
 	}
-	else if (sd_form_query_volatility(stmt) != SD_VALUES_CONSTANT)
+	match->differs = sd_form_query_differs(stmt, &function);
+	if (match->differs)
 		sd_match_why(match, "It calls functions that give another result in each region, or in each run.");
+	else if (function)
+		sd_match_why(match, "It calls %s(), which is not IMMUTABLE, and few functions say that they are: if it does not give the same in every region, rows differ.",
+					 function);
 }
 
 /* Code that nobody looks into here: it may make, drop and fill anything. */

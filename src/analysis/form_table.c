@@ -20,6 +20,8 @@
 
 #include "analysis/facts.h"
 #include "analysis/form.h"
+#include "attempt.h"
+#include "ddl/fill.h"
 
 /* ---- ALTER TABLE ---- */
 
@@ -289,6 +291,57 @@ alter(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command
 	}
 }
 
+typedef struct Filling
+{
+	SdForm	   *form;
+	SdThing    *table;
+	const char *reason;
+	const char *hint;
+	bool		frozen;			/* it is the same everywhere only because the time is frozen */
+} Filling;
+
+static void
+look_at_filling(void *arg)
+{
+	Filling    *filling = arg;
+	SdThing    *table = filling->table;
+	SdForm	   *form = filling->form;
+	const char *hint;
+
+	filling->reason = sd_fill_foreseen(form->stmt, table->oid, table->shown, table->filled, form->frozen_at, &filling->hint);
+	filling->frozen = filling->reason == NULL && form->frozen_at != 0 &&
+		sd_fill_foreseen(form->stmt, table->oid, table->shown, table->filled, 0, &hint) != NULL;
+}
+
+/*
+ * Values that each region would compute for itself, for rows that are there: the gate refuses that.  An attempt, as a type or function may be
+ * the script's own: then the matrix speaks.
+ */
+static void
+fill(SdForm *form, SdThing *table)
+{
+	Filling		filling = {.form = form,.table = table};
+	ListCell   *cell;
+
+	if (table->emptied || table->temporary || form->fails)
+		return;
+	if (sd_attempt(look_at_filling, &filling, false) != NULL)
+		return;
+	form->refused = filling.reason;
+	form->refused_hint = filling.hint;
+	if (!filling.frozen)
+		return;
+	foreach(cell, form->matches)
+	{
+		SdMatch    *match = lfirst(cell);
+
+		if (strcmp(match->rule, "A4") != 0)
+			continue;
+		match->deterministic = true;
+		match->why = list_make1("The time is frozen: the rows that are there get one value in all regions.");
+	}
+}
+
 #define LAST_PASS 3
 
 static int
@@ -336,6 +389,8 @@ sd_form_alter_table(SdForm *form, AlterTableStmt *stmt)
 				alter(form, table, stmt, command);
 		}
 	}
+	if (stmt->objtype == OBJECT_TABLE || stmt->objtype == OBJECT_MATVIEW)
+		fill(form, table);
 }
 
 /* ---- CREATE TABLE ---- */

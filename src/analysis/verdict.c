@@ -297,7 +297,7 @@ judge_rows(Judgement *j, const SdRule *rule, const SdMatch *match, SdStepVerdict
 	if (cast && !cast->thing->made && is_replicated(cast->thing, &replicated))
 		reason(j, verdict, SD_STEP_UNSAFE, psprintf("%s %s: run in every region its rows meet those that replication brings. Run it in one region, outside of the migration.",
 													cast->shown, replicated_by(&replicated)));
-	else if (match->why != NIL)
+	else if (match->differs)
 		reason(j, verdict, SD_STEP_UNSAFE, "Each region would write other rows.");
 	else
 		reason(j, verdict, SD_STEP_CAUTION, "As part of apply() it runs in every region, on that region's own rows; as plain SQL beside DDL its rows stay in this region.");
@@ -568,6 +568,19 @@ apply_class(Judgement *j, const SdVerdict *class)
 	}
 }
 
+/* The gate will refuse it for the rows that are there, in these words. */
+static void
+apply_refusal(Judgement *j)
+{
+	SdStep	   *step = j->step;
+
+	step->verdict = SD_STEP_UNSAFE;
+	step->rule = SD_RULE_REFUSED;
+	step->rules = lcons(SD_RULE_REFUSED, step->rules);
+	step->by_rows = true;
+	j->reasons = lcons(unconstify(char *, j->form->refused), j->reasons);
+}
+
 static List *
 copied(List *texts)
 {
@@ -592,6 +605,8 @@ sd_verdict(const SdForm *form, const SdVerdict *class, SdStep *step)
 	if (form->takes)
 		step->verdict = Max(step->verdict, SD_STEP_CAUTION);
 	apply_class(&j, class);
+	if (form->refused && class->class == SD_CLASS_COORDINATED)
+		apply_refusal(&j);
 	sd_effects_tell(&j.effects, step);
 	if (form->fails)
 	{
@@ -630,8 +645,10 @@ sd_verdict(const SdForm *form, const SdVerdict *class, SdStep *step)
 
 		/* the class may have its own */
 		if (safer)
-			step->safer = safer;
+			step->safer = step->by_rows ? psprintf("-- %s\n%s", form->refused_hint, safer) : safer;
 	}
+	if (step->by_rows && step->safer == NULL)
+		step->safer = psprintf("-- %s", form->refused_hint);
 	/* by what no row says: it takes more than it names, or has no row */
 	if (step->verdict == SD_STEP_CAUTION && step->caution == NIL)
 		step->caution = list_make1(unconstify(char *, step->rule));

@@ -54,7 +54,8 @@ typedef struct SdThing
 	bool		made;			/* by the script: nobody else knows it yet */
 	bool		gone;			/* dropped by the script */
 	bool		temporary;
-	bool		filled;			/* made, and may have rows by now */
+	bool		filled;			/* the script may have written rows into it */
+	bool		emptied;		/* the script took all of its rows away, and wrote none since */
 	bool		vague;			/* made, and not all of its columns are known */
 	bool		many;			/* stands for several, of which shown is the number */
 	bool		has_primary;	/* made, with a primary key */

@@ -37,6 +37,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "ddl/fill.h"
 #include "ddl/moment.h"
@@ -114,6 +115,35 @@ any_has_rows(Oid relation)
 	foreach(cell, relations)
 		UnlockRelationOid(lfirst_oid(cell), AccessShareLock);
 	return found;
+}
+
+typedef enum Rows
+{
+	ROWS_NONE,
+	ROWS_SOME,
+	ROWS_PERHAPS				/* somebody holds it */
+} Rows;
+
+static Rows
+rows_at_once(Oid relation)
+{
+	Rows		rows = ROWS_NONE;
+	ListCell   *cell;
+
+	foreach(cell, find_all_inheritors(relation, NoLock, NULL))
+	{
+		if (!ConditionalLockRelationOid(lfirst_oid(cell), AccessShareLock))
+		{
+			rows = ROWS_PERHAPS;
+			continue;
+		}
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(cell))) && has_rows(lfirst_oid(cell)))
+			rows = ROWS_SOME;
+		UnlockRelationOid(lfirst_oid(cell), AccessShareLock);
+		if (rows == ROWS_SOME)
+			break;
+	}
+	return rows;
 }
 
 /* ---- what would be filled in ---- */
@@ -443,6 +473,12 @@ hint_for(Oid relation, AlterTableStmt *alter, const char *source, Fill worst)
 	return "Give the rows that are there one value, and let the default follow: ADD COLUMN ... DEFAULT 'a value', then ALTER COLUMN ... SET DEFAULT with the expression.";
 }
 
+static const char *
+reason_text(const char *table, const char *has, const char *column)
+{
+	return psprintf("%s %s rows, and each region would compute the values of column \"%s\" for itself: they would differ.", table, has, column);
+}
+
 const char *
 sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char **hint)
 {
@@ -457,8 +493,24 @@ sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char
 	if (worst == FILL_EQUAL || !any_has_rows(relation))
 		return NULL;
 	*hint = hint_for(relation, alter, source, worst);
-	return psprintf("%s has rows, and each region would compute the values of column \"%s\" for itself: they would differ.",
-					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation)), of);
+	return reason_text(quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation)), "has", of);
+}
+
+const char *
+sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, bool filled, TimestampTz frozen_at, const char **hint)
+{
+	AlterTableStmt *alter = castNode(AlterTableStmt, stmt);
+	const char *of = NULL;
+	Fill		worst = worst_of(relation, alter, "", frozen_at, &of);
+	Rows		rows;
+
+	if (worst == FILL_EQUAL)
+		return NULL;
+	rows = filled ? ROWS_PERHAPS : OidIsValid(relation) ? rows_at_once(relation) : ROWS_NONE;
+	if (rows == ROWS_NONE)
+		return NULL;
+	*hint = hint_for(relation, alter, "", worst);
+	return reason_text(shown, rows == ROWS_SOME ? "has" : "may have", of);
 }
 
 static bool

@@ -17,6 +17,12 @@
  */
 extern const char *sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char **hint);
 
+/*
+ * The same of a statement that may run later, on a table as it will be called then.  Waits for no lock: whoever holds the table keeps it
+ * from being looked at, and it may have rows.  relation: InvalidOid, it is yet to be made.  filled: rows will be written before.
+ */
+extern const char *sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, bool filled, TimestampTz frozen_at, const char **hint);
+
 /* The statement to run instead where the time is frozen: a changed copy, or the same one if there is nothing to freeze. */
 extern Node *sd_fill_freeze(Node *stmt, const char *source, TimestampTz frozen_at);
 

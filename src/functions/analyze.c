@@ -12,6 +12,7 @@
 
 #include "analysis/analyze.h"
 #include "gate/mode.h"
+#include "gate/policy.h"
 #include "store/rows.h"
 
 PG_FUNCTION_INFO_V1(sd_analyze_script);
@@ -37,11 +38,13 @@ sd_analyze_script(PG_FUNCTION_ARGS)
 {
 	char	   *script = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	SdGroundRules ground;
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
 	(void) sd_gate_group_mode();	/* with the policy, which says what is local */
-	foreach(cell, sd_analyze(script, sd_gate_is_local_name))
+	ground = sd_gate_ground_rules(NULL);
+	foreach(cell, sd_analyze(script, &ground))
 	{
 		SdStep	   *step = lfirst(cell);
 		Datum		values[COLUMNS];

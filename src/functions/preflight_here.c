@@ -27,6 +27,7 @@
 #include "functions/preflight.h"
 #include "functions/rehearse_queries.h"
 #include "gate/mode.h"
+#include "gate/policy.h"
 #include "settings.h"
 #include "store/drift.h"
 #include "store/names.h"
@@ -69,8 +70,9 @@ static void
 analyze(void *arg)
 {
 	Look	   *look = arg;
+	SdGroundRules ground = sd_gate_ground_rules(NULL);
 
-	look->steps = sd_analyze(look->up, sd_gate_is_local_name);
+	look->steps = sd_analyze(look->up, &ground);
 }
 
 static void

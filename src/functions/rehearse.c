@@ -28,6 +28,7 @@
 #include "errors.h"
 #include "functions/rehearse.h"
 #include "gate/mode.h"
+#include "gate/policy.h"
 #include "settings.h"
 #include "store/sql.h"
 
@@ -154,13 +155,15 @@ refuse_large(const SdStep *step)
 static void
 look_before(const char *text)
 {
+	SdGroundRules ground = sd_gate_ground_rules(NULL);
 	ListCell   *cell;
 
-	foreach(cell, sd_analyze(text, sd_gate_is_local_name))
+	foreach(cell, sd_analyze(text, &ground))
 	{
 		SdStep	   *step = lfirst(cell);
 
-		if (strcmp(step->rule, SD_RULE_REFUSED) == 0)
+		/* for rows that are there: not where option freeze_time comes with the change, which is not known here */
+		if (strcmp(step->rule, SD_RULE_REFUSED) == 0 && !step->by_rows)
 			ereport(ERROR,
 					(errcode(SD_ERRCODE_CANNOT_COORDINATE),
 					 errmsg("%s cannot be coordinated", step->command),

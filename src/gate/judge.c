@@ -299,14 +299,16 @@ look(SdJudged *judged)
 {
 	List	   *parsed;
 	List	   *steps;
+	SdGroundRules ground;
 
 	judged->found = NIL;
 	judged->tightens = false;
 	judged->applied = applied_here();
 	if (!is_watching(judged))
 		return;
+	ground = sd_gate_ground_rules(judged->options);
 	parsed = sd_parse_quietly(judged->text);
-	steps = parsed == NIL ? NIL : sd_analyze(judged->text, sd_gate_is_local_name);
+	steps = parsed == NIL ? NIL : sd_analyze(judged->text, &ground);
 	for (int i = 0; i < list_length(steps); i++)
 	{
 		SdStep	   *step = list_nth(steps, i);

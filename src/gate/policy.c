@@ -456,6 +456,16 @@ sd_gate_freezes_at(Jsonb *options)
 	return sd_options_freeze_time(options, sd_gate_policy()->freeze_time) ? GetCurrentTransactionStartTimestamp() : 0;
 }
 
+SdGroundRules
+sd_gate_ground_rules(Jsonb *options)
+{
+	return (SdGroundRules) {
+		.is_local = sd_gate_is_local_name,
+		.history = sd_gate_policy()->history_tables,
+		.frozen_at = sd_gate_freezes_at(options)
+	};
+}
+
 /* ---- schemadrift.allowed_roles ---- */
 
 /*

@@ -12,6 +12,7 @@
 #include "tcop/cmdtag.h"
 #include "utils/jsonb.h"
 
+#include "analysis/analyze.h"
 #include "ddl/capture.h"
 
 /* A statement that is not local: refused where schemadrift.scope is "local". */
@@ -53,6 +54,9 @@ extern void sd_gate_require_own_servers(const char *what);
 
 /* Policy and option "freeze_time" (options: or NULL): the time that statements are run as if it were; 0: they are not. */
 extern TimestampTz sd_gate_freezes_at(Jsonb *options);
+
+/* What analysis has to know of the policy; options: of the change, or NULL. */
+extern SdGroundRules sd_gate_ground_rules(Jsonb *options);
 
 /* schemadrift.scope = 'local' is no way to call what changes all regions */
 extern void sd_gate_require_group_scope(const char *function);
