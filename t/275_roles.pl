@@ -8,7 +8,7 @@ use Test::More;
 use SchemaDrift::Scenario;
 
 my $verifier = 'SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2E=$' . 'A' x 43 . '=:' . 'B' x 43 . '=';
-my $g = made_group(3, before => 'CREATE ROLE alice LOGIN CREATEROLE CREATEDB; CREATE ROLE here_before; GRANT schemadrift_migrator TO alice; CREATE TABLE t (id int)');
+my $g = made_group(3, before => 'CREATE ROLE alice LOGIN CREATEROLE CREATEDB; CREATE ROLE here_before; GRANT here_before TO alice WITH ADMIN OPTION; GRANT schemadrift_migrator TO alice; CREATE TABLE t (id int)');
 my ($us, $ap, $eu) = $g->names;
 my $since = 1 + head($g, $us);
 
@@ -150,12 +150,12 @@ off($eu, 'DROP ROLE only_here');
 my $roles_are = q{SELECT string_agg(concat_ws(' ', region, status, detail), E'\n' ORDER BY region, detail) FROM schemadrift.preflight('SELECT 1') WHERE check_name = 'roles'};
 like($g->sql($us, $roles_are), qr/^$ap ok \d+ roles are the same\n$eu ok .*\n$us ok [^\n]*$/, 'preflight() finds the same roles everywhere');
 off($eu, 'CREATE ROLE only_here; ALTER ROLE app CREATEDB; ALTER ROLE bob SET work_mem = 99');
-off($ap, 'REVOKE here_before FROM app; DROP ROLE lasting');
+off($ap, 'ALTER ROLE app CONNECTION LIMIT 8; DROP ROLE lasting');
 is($g->sql($us, $roles_are), qq{$ap warning role "app" has other attributes, memberships or settings here\n$ap warning role "lasting" is not here
 $eu warning role "app" has other attributes, memberships or settings here\n$eu warning role "bob" has other attributes, memberships or settings here\n$eu warning role "only_here" is here only
 } . $g->sql($us, "SELECT '$us ok ' || count(*) || ' roles are the same' FROM pg_roles WHERE oid <> 10 AND rolname !~ '^(pg|schemadrift)_'"), '... or says which are not');
 off($eu, 'DROP ROLE only_here; ALTER ROLE app NOCREATEDB; ALTER ROLE bob RESET work_mem');
-off($ap, 'GRANT here_before TO app; CREATE ROLE lasting; GRANT lasting TO app');
+off($ap, 'ALTER ROLE app CONNECTION LIMIT 7; CREATE ROLE lasting; GRANT lasting TO app');
 same_roles('as before');
 
 # --- one that cannot be dropped
