@@ -56,8 +56,9 @@ is($g->sql('us', q{BEGIN; CREATE TABLE public.mine (); SELECT detail FROM schema
 	'not measured: this transaction has changed the schema', '... nor beside one of its own');
 is(noops(), 0, 'none of that is in the log');
 my $head = head($g, 'us') + 1;
-like(flight('us', 'propagation'), qr/^ap ok version $head was applied there after \d+\.\d ms\neu ok version $head was applied there after \d+\.\d ms\nus ok a no-op, version $head, was decided in \d+\.\d ms$/,
-	'a no-op is measured in every region with a schema');
+ok($g->wait_until('us', q{SELECT count(*) FROM schemadrift.preflight('SELECT 1') WHERE check_name = 'propagation' AND status = 'ok'}, 3), 'a no-op comes to every region with a schema');
+like(flight('us', 'propagation'), qr/^ap ok version $head was applied there after \d+\.\d ms.*\neu ok version $head was applied there after \d+\.\d ms.*\nus ok a no-op, version $head, was decided in \d+\.\d ms/,
+	'... and is measured there');
 like(flight('us', 'propagation', before => 'SET SESSION AUTHORIZATION author; '), qr/^ap ok version $head .*^us ok a no-op, version $head, /ms, 'who asks again') foreach 1 .. 3;
 is(noops(), 1, '... fills no log');
 ok($g->converged(@full), 'all are equal');
@@ -98,8 +99,14 @@ $g->heal_all;
 ok($g->reached, 'healed');
 
 # in the middle: it runs there, and can neither say so nor hear that nobody waits
+foreach (qw(ap eu))
+{
+	$g->sql($_, q{ALTER SYSTEM SET schemadrift.dry_run_timeout = '10s'});
+	$g->sql($_, 'SELECT pg_reload_conf()');
+	$g->wait_until($_, 'SHOW schemadrift.dry_run_timeout', '10s');
+}
 my $dba = $g->session('us');
-$dba->send(q{SET schemadrift.dry_run_timeout = '10s'; SELECT region || '=' || status FROM schemadrift.dry_run('ALTER TABLE public.orders ADD a int; DO $$BEGIN PERFORM pg_sleep(2); END$$');});
+$dba->send(q{SET schemadrift.dry_run_timeout = '10s'; SELECT region || '=' || status FROM schemadrift.dry_run('ALTER TABLE public.orders ADD a int; DO $$BEGIN PERFORM pg_sleep(4); END$$');});
 ok($g->wait_until('eu', q{SELECT count(*) > 0 FROM pg_locks WHERE relation = 'public.orders'::regclass AND mode = 'AccessExclusiveLock'}, 't'), 'a dry run holds a lock there');
 ($s, $r) = took(sub { $g->isolate('eu'); $dba->result(timeout => 60) });
 is(join(' ', sort $r->{out} =~ /^(\w+=\w+)$/mg), 'ap=ok eu=failed us=ok', 'cut in the middle, that region is failed');
