@@ -158,6 +158,10 @@ off($eu, 'DROP ROLE only_here; ALTER ROLE app NOCREATEDB; ALTER ROLE bob RESET w
 off($ap, 'ALTER ROLE app CONNECTION LIMIT 7; CREATE ROLE lasting; GRANT lasting TO app');
 same_roles('as before');
 
+my $tried = $g->sql($us, q{SELECT string_agg(DISTINCT concat_ws(' ', status, sqlstate), ',') FROM schemadrift.dry_run('CREATE ROLE bob LOGIN')});
+is($tried, 'failed 42710', 'a dry run says what is there already, as the origin would');
+is($g->sql($us, q{SELECT string_agg(DISTINCT concat_ws(' ', status, sqlstate), ',') FROM schemadrift.dry_run('CREATE ROLE robert LOGIN', 'DROP ROLE robert')}), 'ok', '... and what would do');
+
 # --- one that cannot be dropped
 
 works($us, 'CREATE ROLE busy; GRANT SELECT ON t TO busy', 'a role with rights');

@@ -376,10 +376,10 @@ run(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 	List	   *changed;
 	SdScope		scope;
 
-	sd_roles_set_origin(sd_json_text(payload, SD_DATABASE_KEY));
+	sd_roles_begin_entry(sd_json_text(payload, SD_DATABASE_KEY));
 	if (!is_already_there(payload))
 		sd_fill_work_frozen(sd_entry_frozen_at(payload), run_frozen, &(Frozen) {plan->entry, payload});
-	sd_roles_set_origin(NULL);
+	sd_roles_end_entry();
 	write_rows(payload, SD_EXECUTING_ENTRY);
 	sd_time_limit_end(&limit);
 

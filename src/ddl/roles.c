@@ -37,13 +37,22 @@
 
 #define MODEL_NAME	"schemadrift model"
 
-/* How the database is called where the entry comes from; NULL: that plays no part in it. */
+/* Does what runs come from the log; and how is the database called where it comes from?  NULL: that plays no part in it. */
+static bool of_log = false;
 static const char *origin_database = NULL;
 
 void
-sd_roles_set_origin(const char *database)
+sd_roles_begin_entry(const char *database)
 {
+	of_log = true;
 	origin_database = database;
+}
+
+void
+sd_roles_end_entry(void)
+{
+	of_log = false;
+	origin_database = NULL;
 }
 
 /* ---- what it is ---- */
@@ -327,6 +336,8 @@ require_same(CreateRoleStmt *stmt, Oid here)
 Node *
 sd_roles_replay(Node *stmt)
 {
+	if (!of_log)
+		return stmt;
 	if (IsA(stmt, CreateRoleStmt))
 	{
 		Oid			here = get_role_oid(((CreateRoleStmt *) stmt)->role, true);

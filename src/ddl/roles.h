@@ -26,13 +26,19 @@ extern bool sd_roles_tells_password(Node *stmt);
 /* The name of the role that there is after it and was not before; NULL: none. */
 extern const char *sd_roles_made(Node *stmt);
 
-/* ALTER ROLE ... IN DATABASE, of this one, which may have another name in other regions; and then what name the origin of an entry has for it. */
+/* ALTER ROLE ... IN DATABASE, of this one, which may have another name in other regions. */
 extern bool sd_roles_names_database(Node *stmt);
-extern void sd_roles_set_origin(const char *database);
 
 /*
- * A statement of an entry, about to run in this region, as its author: what to run instead, the same or a changed copy; NULL: it is done
- * already.  Runs no text, but tries CREATE ROLE under another name, in a subtransaction, where there is something to compare.
+ * In the applier and the task, around an entry's statements; an error ends the process.  database: what the origin calls it, if a statement
+ * names it; else NULL.
+ */
+extern void sd_roles_begin_entry(const char *database);
+extern void sd_roles_end_entry(void);
+
+/*
+ * A statement about to run in this region, as its author: what to run instead, the same or a changed copy; NULL: it is done
+ * already.  Outside of an entry (a dry run) the same.  Runs no text, but tries CREATE ROLE under another name, in a subtransaction, where there is something to compare.
  */
 extern Node *sd_roles_replay(Node *stmt);
 

@@ -37,6 +37,7 @@
 #include "ddl/online.h"
 #include "ddl/fill.h"
 #include "ddl/options.h"
+#include "ddl/roles.h"
 #include "ddl/script.h"
 #include "progress.h"
 #include "settings.h"
@@ -343,7 +344,9 @@ run_plain(Work *work, const SdOnlineStep *step, const char *text, int up_to, int
 	if (step->is_ddl)
 		sd_ddl_lock();
 	limit = sd_time_limit_start(sd_options_timeout_ms(work->options));
+	sd_roles_begin_entry(NULL);
 	sd_fill_work_frozen(work->frozen_at, execute_plain, &(Plain) {work, text});
+	sd_roles_end_entry();
 	sd_time_limit_end(&limit);
 	sd_script_settle_as(work->run_as);
 	sd_store_enter(&scope);
