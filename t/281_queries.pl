@@ -159,6 +159,8 @@ $g->sql($us, q{SELECT schemadrift.set_policy('{"require_dry_run": "1 hour", "on_
 ok($g->converged, 'what is not tried is refused');
 my $drop = q{'ALTER TABLE public.orders DROP total', 'ALTER TABLE public.orders ADD total numeric(10,2) DEFAULT 1'};
 dry_run($drop, 'status');
+is_deeply(dry_run(q{'ALTER TABLE public.orders DROP total'}, 'status', before => 'SET schemadrift.dry_run_queries = off; '), every('ok'), 'without a look at queries it is good');
+says($g->try($us, q{SELECT schemadrift.apply('drop total', 'ALTER TABLE public.orders DROP total')}), 'SD005', qr/No dry run/, '... which does not count');
 says($g->try($us, "SELECT schemadrift.apply('drop total', $drop)"), 'SD005', qr/dry_run\('ALTER TABLE public\.orders DROP total'/, 'what breaks a query has not passed');
 is($g->try($us, qq{BEGIN; SELECT schemadrift.unregister_query(q) FROM unnest(ARRAY['by customer', 'ratio', 'future']) q; COMMIT})->{sqlstate}, '00000', 'no live version needs it');
 ok($g->converged, '... any more');
