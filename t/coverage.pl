@@ -220,6 +220,8 @@ sub errors
 		last if $line !~ /\n\z/;
 		$read += length $line;
 		my $entry = eval { decode_json($line) } or next;
+		# of a parallel worker: its leader says the same, and in which database
+		next if !defined $entry->{dbname};
 		next if ($entry->{error_severity} // '') !~ /^(?:ERROR|FATAL|PANIC)$/ || ($entry->{application_name} // '') !~ m{^coverage/};
 		push @{ $found{ $entry->{dbname} } }, $entry;
 	}
