@@ -161,18 +161,19 @@ sub in_two_steps
 	return $text;
 }
 
-# Roles are the server's, so they go from all regions at once: a server for each region would still have them while it is behind.
-# Asked in a session of its own, because the script may be anybody then.
+# Roles and their memberships are the server's, so they change in all regions at once: a server for each region would still have them while
+# it is behind.  Asked in a session of its own, because the script may be anybody then; who waited in vain once need not again.
 append_to_file("$dir/wait", sprintf <<'SH', ($server->connstr('first')) x 2);
+[ ! -e waited-in-vain ] || exit 0
 export PGAPPNAME=wait PGOPTIONS='-c statement_timeout=60s'
 version=$(psql -XAtq -d "%s" -c 'SELECT max(version) FROM schemadrift.migrations')
-exec psql -Xq -d "%s" -c "CALL schemadrift.wait_for($version)"
+psql -Xq -d "%s" -c "CALL schemadrift.wait_for($version)" || touch waited-in-vain
 SH
 sub roles_last
 {
 	my ($text) = @_;
 
-	$text =~ s/^(?=DROP\s+(?:ROLE|USER|GROUP)\s+\w)/\\! sh .\/wait\n/gim;
+	$text =~ s/^(?=(?:DROP|ALTER)\s+(?:ROLE|USER|GROUP)\s+\w|(?:GRANT|REVOKE)\s(?:(?!\bON\b)[^;])*;)/\\! sh .\/wait\n/gim;
 	return $text;
 }
 
