@@ -92,6 +92,19 @@ $g->sql('r2', q{SELECT past_not_null('t', 'a', false)});
 $g->sql('r2', q{SELECT * FROM schemadrift.verify()});
 gone('and verify() sees that it');
 
+# a change of the same object right after it waits for that look, and is refused; the other regions know nothing of it
+$g->sql('r1', 'ALTER TABLE t SET (fillfactor = 50)');
+ok($g->converged(@two), 'a table with an option');
+my $version = $g->sql('r1', 'SELECT max(version) FROM schemadrift_store.log');
+my $superuser = $g->session('r2');
+$superuser->query(q{UPDATE pg_class SET reloptions = '{fillfactor=13}' WHERE oid = 't'::regclass;});
+refused($superuser->query('ALTER TABLE t RESET (fillfactor);'), 'SD008', 'a change right after catalog DML of the same table');
+is($g->sql($_, 'SELECT max(version) FROM schemadrift_store.log'), $version, "$_ has no version of it") foreach @two;
+$superuser->query(q{UPDATE pg_class SET reloptions = '{fillfactor=50}' WHERE oid = 't'::regclass;});
+ok($superuser->query('ALTER TABLE t RESET (fillfactor);')->{ok}, 'and right after that was taken back by catalog DML it is done');
+ok($g->converged(@two), 'everywhere');
+$superuser->quit;
+
 # by itself: at the next look
 $g->sql('r2', q{SELECT past_comment('t', 'by C')});
 $server->sql(q{ALTER SYSTEM SET schemadrift.verify_interval = '1s'}, dbname => 'postgres');

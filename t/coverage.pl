@@ -169,10 +169,12 @@ export PGAPPNAME=wait PGOPTIONS='-c statement_timeout=60s'
 version=$(psql -XAtq -d "%s" -c 'SELECT max(version) FROM schemadrift.migrations')
 psql -Xq -d "%s" -c "CALL schemadrift.wait_for($version)" || touch waited-in-vain
 SH
-sub roles_last
+sub for_the_group
 {
 	my ($text) = @_;
 
+	# what a script says of its own database is true of each region's
+	$text =~ s/\bON DATABASE regression\b/ON DATABASE first, second, third/gi;
 	$text =~ s/^(?=(?:DROP|ALTER)\s+(?:ROLE|USER|GROUP)\s+\w|(?:GRANT|REVOKE)\s(?:(?!\bON\b)[^;])*;)/\\! sh .\/wait\n/gim;
 	return $text;
 }
@@ -184,7 +186,7 @@ sub run_script
 	my $file = "$tmp/script.sql";
 	unlink $file;
 	my $text = in_two_steps(contents("$dir/sql/$script.sql"));
-	append_to_file($file, $database eq 'regression' ? $text : roles_last($text));
+	append_to_file($file, $database eq 'regression' ? $text : for_the_group($text));
 	local $ENV{PGAPPNAME} = "coverage/$script";
 	my @command = ('psql', '-X', '-q', '-v', 'HIDE_TABLEAM=on', '-v', 'HIDE_TOAST_COMPRESSION=on', '-d', $server->connstr($database), '-f', $file);
 	my $pid = fork() // die "fork: $!";

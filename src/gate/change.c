@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "clock.h"
 #include "ddl/capture.h"
 #include "ddl/lock.h"
 #include "errors.h"
@@ -26,6 +27,9 @@
 #include "waitpoint.h"
 
 SdChange	sd_change;
+
+/* At most, for a look at what may have gone past the hooks. */
+#define VERIFY_WAIT_US	(5 * SD_US_PER_S)
 
 /* ---- refusals ---- */
 
@@ -122,6 +126,28 @@ wait_applied(int64 version, int64 deadline)
 	ConditionVariableCancelSleep();
 }
 
+/*
+ * Something may have gone past every hook a moment ago, and the verify worker is about to look at it: a change of the same object would
+ * be believed to have made that, too, and halt the others.  Without the DDL lock, which it may need.  Not for long: what it cannot look
+ * at in that time is found later.
+ */
+static void
+wait_verified(SdDatabase *db)
+{
+	int64		deadline = sd_monotonic_us() + VERIFY_WAIT_US;
+	bool		pending;
+
+	InvalidateCatalogSnapshot();	/* builds of indexes would wait for it */
+	ConditionVariablePrepareToSleep(&db->changed);
+	do
+	{
+		LWLockAcquire(&db->lock, LW_SHARED);
+		pending = (db->verify_now || db->verify_runs) && db->verify_failed_at == 0;
+		LWLockRelease(&db->lock);
+	} while (pending && sd_ask_coordinator_runs(db) && sd_ask_wait(db, deadline));
+	ConditionVariableCancelSleep();
+}
+
 /* Of an entry that is described already: would regions write rows that come with it? */
 static bool
 takes_rows(void)
@@ -170,6 +196,7 @@ begin(List *needs, bool supersedes, bool rows)
 	if (db == NULL || !sd_ask_coordinator_runs(db))
 		sd_ask_raise(SD_RESULT_NO_COORDINATOR, &answer);
 
+	wait_verified(db);
 	sd_change.db = db;
 	sd_change.supersedes = supersedes;
 	sd_uuid_make(&sd_change.entry_id);

@@ -156,9 +156,19 @@ next_pause(void)
 	return (int64) ((0.9 + 0.2 * pg_prng_double(&pg_global_prng_state)) * sd_verify_interval * SD_US_PER_S);
 }
 
+static void
+set_runs(SdCoordinator *c, bool runs)
+{
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	c->db->verify_runs = runs;
+	LWLockRelease(&c->db->lock);
+	ConditionVariableBroadcast(&c->db->changed);
+}
+
 void
 sd_verify_create(SdCoordinator *c)
 {
+	set_runs(c, false);
 	c->verified_us = sd_monotonic_us();
 	c->verify_pause_us = FIRST_US + (int64) (pg_prng_double(&pg_global_prng_state) * FIRST_SPREAD_US);
 	c->verify_after_us = 0;
@@ -210,6 +220,7 @@ take_end(SdCoordinator *c, int64 now)
 	LWLockAcquire(&c->db->lock, LW_SHARED);
 	failed = c->db->verify_failed_at != 0;
 	LWLockRelease(&c->db->lock);
+	set_runs(c, false);
 	c->verified_us = now;
 	c->verify_pause_us = failed ? RETRY_US : next_pause();
 	/* a session that changes catalogs all the time shall not keep a process of ours busy all the time */
@@ -231,11 +242,13 @@ sd_verify_drive(SdCoordinator *c, int64 now)
 	/* what comes from now on may come too late for it */
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	c->db->verify_now = false;
+	c->db->verify_runs = true;
 	LWLockRelease(&c->db->lock);
 	if (!sd_coordinator_transaction(c, start, NULL, false) || c->verifier == NULL)
 	{
 		LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 		c->db->verify_now = true;
+		c->db->verify_runs = false;
 		LWLockRelease(&c->db->lock);
 		c->verify_after_us = now + SD_US_PER_S;
 		sd_progress_not_verified(c->db, "no background worker is to be had: raise max_worker_processes");
