@@ -48,7 +48,8 @@ SQL
 
 # --- one property after the other ---
 
-my @rows = SchemaDrift::Kinds::rows($major);
+# what no digest counts is in t/248_maintain.pl
+my @rows = grep { $_->{kind} !~ /^maintain on / } SchemaDrift::Kinds::rows($major);
 cmp_ok(scalar(@rows), '>=', 300, scalar(@rows) . ' properties');
 
 script('kinds', 'setup', SchemaDrift::Kinds::setup(@rows));

@@ -304,6 +304,8 @@ sd_describe_tuple(SdDescriber *describer, Relation relation, HeapTuple tuple, Sd
 	description->classid = classid;
 	description->objid = InvalidOid;
 	description->names = 0;
+	description->beside = NULL;
+	description->beside_apart = false;
 	if (!catalog->describe(describer, tuple, description))
 		return false;
 	Assert(description->kind != NULL && OidIsValid(description->objid));
@@ -364,6 +366,19 @@ sd_put(SdDescription *description, const char *property, const char *value)
 	begin_property(description, property);
 	append_escaped(&description->definition, value);
 	appendStringInfoChar(&description->definition, '\n');
+}
+
+/* In the current context, as what belongs to the description. */
+void
+sd_put_beside(SdDescription *description, const char *property, const char *value)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s%s: ", description->beside ? description->beside : "", property);
+	append_escaped(&text, value);
+	appendStringInfoChar(&text, '\n');
+	description->beside = text.data;
 }
 
 void

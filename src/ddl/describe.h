@@ -36,6 +36,8 @@ typedef struct SdDescription
 	Oid			objid;
 	StringInfoData identity;
 	StringInfoData definition;
+	char	   *beside;			/* what no digest counts (beside.h); NULL: nothing */
+	bool		beside_apart;	/* and it is otherwise than the rest would have it */
 	uint64		names;			/* over the names that other objects' definitions may contain; never leaves this region */
 } SdDescription;
 
@@ -79,6 +81,7 @@ extern bool sd_begin_without_schema(SdDescriber *describer, SdDescription *descr
 
 /* Building blocks for definitions. */
 extern void sd_put(SdDescription *description, const char *property, const char *value);	/* not if NULL or "" */
+extern void sd_put_beside(SdDescription *description, const char *property, const char *value);
 extern void sd_put_flag(SdDescription *description, const char *property, bool value);	/* not if false */
 extern void sd_put_int(SdDescription *description, const char *property, int64 value, int64 usual);
 extern void sd_put_char(SdDescription *description, const char *property, char value, char usual);

@@ -3,7 +3,7 @@
  *
  * Privileges are told as what differs from what the object's kind has by default, because NULL and that list spelled out mean
  * the same.  MAINTAIN, of 17, is part of what GRANT ALL gives there, and so it depends on the major whether somebody has it
- * whom nobody gave it by name: it counts only where it is not beside rights that hardly anybody is given but by ALL.
+ * whom nobody gave it by name: it is told beside the definition (beside.h), and counts in no digest.
  *
  * Backend and workers, inside a transaction.
  */
@@ -50,7 +50,6 @@ static const struct
 	{ACL_EXECUTE, "execute"},
 	{ACL_USAGE, "usage"},
 	{ACL_CREATE, "create"},
-	{SD_COMPAT_ACL_MAINTAIN, "maintain"},
 };
 
 /* every right that an object of this kind knows */
@@ -84,15 +83,14 @@ all_rights(ObjectType type)
 	}
 }
 
-/* Without a MAINTAIN that may come from GRANT ALL. */
+/* Without MAINTAIN. */
 static AclItem
 comparable(const AclItem *item)
 {
 	AclItem		result = *item;
 
-	if (ACLITEM_GET_PRIVS(result) & (ACL_TRUNCATE | ACL_REFERENCES | ACL_TRIGGER))
-		ACLITEM_SET_PRIVS_GOPTIONS(result, ACLITEM_GET_PRIVS(result) & ~SD_COMPAT_ACL_MAINTAIN,
-								   ACLITEM_GET_GOPTIONS(result) & ~SD_COMPAT_ACL_MAINTAIN);
+	ACLITEM_SET_PRIVS_GOPTIONS(result, ACLITEM_GET_PRIVS(result) & ~SD_COMPAT_ACL_MAINTAIN,
+							   ACLITEM_GET_GOPTIONS(result) & ~SD_COMPAT_ACL_MAINTAIN);
 	return result;
 }
 
@@ -144,6 +142,68 @@ compare_strings(const void *a, const void *b)
 	return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
+/* These rights as one word; NULL: who has nothing. */
+static const char *
+held_word(const AclItem *item, AclMode rights)
+{
+	if (item && (ACLITEM_GET_GOPTIONS(*item) & rights) == rights)
+		return "held*";
+	return item && (ACLITEM_GET_PRIVS(*item) & rights) == rights ? "held" : "none";
+}
+
+/* The owner is who grants by default, and is left out: another owner is no other privilege. */
+static char *
+maintain_text(const AclItem *item, const AclItem *usual_item, const Acl *usual)
+{
+	const char *word = held_word(item, SD_COMPAT_ACL_MAINTAIN);
+	StringInfoData line;
+
+	if (strcmp(word, held_word(usual_item, SD_COMPAT_ACL_MAINTAIN)) == 0)
+		return NULL;
+	initStringInfo(&line);
+	sd_append_role(&line, item->ai_grantee);
+	if (usual == NULL || ACL_NUM(usual) == 0 || ACL_DAT(usual)[0].ai_grantor != item->ai_grantor)
+	{
+		appendStringInfoString(&line, " by ");
+		sd_append_role(&line, item->ai_grantor);
+	}
+	appendStringInfo(&line, ": %s", word);
+	return line.data;
+}
+
+/* Whose MAINTAIN is not what the kind has by default. */
+static void
+put_maintain(SdDescription *description, const Acl *acl, const Acl *usual)
+{
+	char	  **lines = palloc((ACL_NUM(acl) + (usual ? ACL_NUM(usual) : 0) + 1) * sizeof(char *));
+	int			n = 0;
+
+	for (int i = 0; i < ACL_NUM(acl); i++)
+	{
+		const AclItem *item = &ACL_DAT(acl)[i];
+
+		/* all others together are what ALL means where there is no MAINTAIN */
+		if (strcmp(held_word(item, SD_COMPAT_ACL_MAINTAIN), held_word(item, ACL_ALL_RIGHTS_RELATION & ~SD_COMPAT_ACL_MAINTAIN)) != 0)
+			description->beside_apart = true;
+		lines[n] = maintain_text(item, find_item(usual, item->ai_grantee, item->ai_grantor), usual);
+		n += lines[n] != NULL;
+	}
+	/* and who lost all that he has by default */
+	for (int i = 0; usual && i < ACL_NUM(usual); i++)
+	{
+		AclItem		none = ACL_DAT(usual)[i];
+
+		if (find_item(acl, none.ai_grantee, none.ai_grantor))
+			continue;
+		ACLITEM_SET_PRIVS_GOPTIONS(none, ACL_NO_RIGHTS, ACL_NO_RIGHTS);
+		lines[n] = maintain_text(&none, &ACL_DAT(usual)[i], usual);
+		n += lines[n] != NULL;
+	}
+	qsort(lines, n, sizeof(char *), compare_strings);
+	for (int i = 0; i < n; i++)
+		sd_put_beside(description, "maintain", lines[i]);
+}
+
 void
 sd_put_privileges(SdDescription *description, const char *property, Datum value, ObjectType type, const Acl *usual)
 {
@@ -162,7 +222,8 @@ sd_put_privileges(SdDescription *description, const char *property, Datum value,
 		AclItem		item = comparable(&ACL_DAT(acl)[i]);
 		const AclItem *other = find_item(usual, item.ai_grantee, item.ai_grantor);
 
-		if (other == NULL || comparable(other).ai_privs != item.ai_privs)
+		/* who has nothing but MAINTAIN has nothing */
+		if (other ? comparable(other).ai_privs != item.ai_privs : item.ai_privs != ACL_NO_RIGHTS)
 			lines[n++] = item_text(item.ai_grantee, item.ai_grantor,
 								   ACLITEM_GET_PRIVS(item), ACLITEM_GET_GOPTIONS(item), all);
 	}
@@ -177,6 +238,8 @@ sd_put_privileges(SdDescription *description, const char *property, Datum value,
 	qsort(lines, n, sizeof(char *), compare_strings);
 	for (int i = 0; i < n; i++)
 		sd_put(description, property, lines[i]);
+	if (SD_COMPAT_ACL_MAINTAIN != ACL_NO_RIGHTS && type == OBJECT_TABLE)
+		put_maintain(description, acl, usual);
 }
 
 /* --- comments, security labels, extensions that an object is to be dropped with --- */

@@ -11,6 +11,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "ddl/beside.h"
 #include "ddl/canonical.h"
 #include "ddl/digest.h"
 #include "ddl/frozen.h"
@@ -314,6 +315,32 @@ compare_stored(void *arg, const SdObjectRow *stored)
 		add_suspect(comparison->set, comparison->frozen, entry ? entry->row : stored, false, &comparison->n);
 }
 
+/* The same for what no digest counts. */
+static void
+compare_beside(Comparison *comparison)
+{
+	const RowList *now = comparison->objects;
+	List	   *rows;
+
+	if (!sd_beside_kept())
+		return;
+	if (!sd_beside_filled())
+	{
+		/* then all is looked at */
+		comparison->n = Max(comparison->n, 1);
+		return;
+	}
+	rows = sd_beside_all();
+	for (int i = 0; i < now->n; i++)
+	{
+		const SdObjectRow *object = &now->rows[i];
+		const SdBeside *row = rows != NIL ? sd_beside_row(rows, object->kind, object->identity) : NULL;
+
+		if (strcmp(object->beside, row ? row->text : "") != 0 || object->beside_apart != (row && row->apart))
+			add_suspect(comparison->set, comparison->frozen, object, false, &comparison->n);
+	}
+}
+
 int64
 sd_digest_suspects(SdTouched *set, int *n)
 {
@@ -338,6 +365,7 @@ sd_digest_suspects(SdTouched *set, int *n)
 	for (int i = 0; i < now.n; i++)
 		if (!comparison.seen[i])
 			add_suspect(set, comparison.frozen, &now.rows[i], true, &comparison.n);
+	compare_beside(&comparison);
 	sd_hasher_free(hasher);
 	sd_canonical_leave(guc_level);
 	sd_store_leave(&scope);
@@ -373,8 +401,21 @@ list_differences(const SdObjectRow *old, int nold, const RowList *now)
 	return changed;
 }
 
+static void
+settle_beside(const SdObjectRow *old, int nold, const RowList *now, List **beside, MemoryContext caller)
+{
+	const SdObjectRow **before = palloc_extended(Max(nold, 1) * sizeof(SdObjectRow *), MCXT_ALLOC_HUGE);
+	const SdObjectRow **after = palloc_extended(Max(now->n, 1) * sizeof(SdObjectRow *), MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < nold; i++)
+		before[i] = &old[i];
+	for (int i = 0; i < now->n; i++)
+		after[i] = &now->rows[i];
+	sd_beside_settle(before, nold, after, now->n, true, beside, caller);
+}
+
 SdDigest
-sd_digest_rebuild_changed(List **changed)
+sd_digest_rebuild_changed(List **changed, List **beside)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "schemadrift digest", ALLOCSET_DEFAULT_SIZES);
@@ -405,6 +446,7 @@ sd_digest_rebuild_changed(List **changed)
 	(void) sd_local_patterns(&row.local);
 	memcpy(row.root, root.byte, SD_DIGEST_LENGTH);
 	sd_digest_row_write(&row);
+	settle_beside(old, nold, &now, beside, caller);
 
 	sd_hasher_free(hasher);
 	sd_canonical_leave(guc_level);
@@ -419,5 +461,5 @@ sd_digest_rebuild_changed(List **changed)
 SdDigest
 sd_digest_rebuild(void)
 {
-	return sd_digest_rebuild_changed(NULL);
+	return sd_digest_rebuild_changed(NULL, NULL);
 }

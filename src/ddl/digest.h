@@ -45,9 +45,10 @@ extern SdDigest sd_digest_rebuild(void);
 
 /*
  * Hashes the touched objects and those whose definition names them, writes the table, returns the new root.
- * *changed, unless NULL, becomes a List of SdObjectDigest; a renamed object is there twice: dropped, and new.
+ * *changed, unless NULL, becomes a List of SdObjectDigest; a renamed object is there twice: dropped, and new.  *beside, unless NULL, a List
+ * of SdBesideChange: what no digest counts (beside.h).
  */
-extern SdDigest sd_digest_update(SdTouched *set, List **changed);
+extern SdDigest sd_digest_update(SdTouched *set, List **changed, List **beside);
 
 /* Of changes, one after the other: dropped and made again under the same name, as ALTER TABLE does with indexes, is one, or none.  Sorts its argument. */
 extern List *sd_digest_net_changes(List *changes);

@@ -9,6 +9,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "ddl/beside.h"
 #include "ddl/canonical.h"
 #include "ddl/describe.h"
 #include "ddl/drift.h"
@@ -51,6 +52,9 @@ sd_drift_logged_root_of(const SdDigest *root)
 		SdDriftRow *row = lfirst(cell);
 		SdObjectRow object;
 
+		/* what no digest counts is in no root */
+		if (sd_beside_kind_of(row->kind))
+			continue;
 		if (row->has_actual)
 		{
 			object = as_object(row, row->actual);
@@ -284,7 +288,7 @@ sd_drift_outside(List *changed, int64 change, const char *found)
 
 /* A dot for what has no statements that are known: its objects are named. */
 static int64
-new_dot(const SdSelf *self, List *changed, const char *author, const char *mode, const char *reason)
+new_dot(const SdSelf *self, List *changed, List *beside, const char *author, const char *mode, const char *reason)
 {
 	int64		dot = sd_log_next_dot(self->region, self->incarnation);
 	StringInfoData what;
@@ -298,22 +302,36 @@ new_dot(const SdSelf *self, List *changed, const char *author, const char *mode,
 		if (foreach_current_index(cell) < SHOWN_OBJECTS)
 			appendStringInfo(&what, "%s%s %s", what.len > 0 ? ", " : "", object->kind, object->identity);
 	}
+	foreach(cell, beside)
+	{
+		SdBesideChange *change = lfirst(cell);
+
+		if (list_length(changed) + foreach_current_index(cell) < SHOWN_OBJECTS)
+			appendStringInfo(&what, "%s" SD_BESIDE_KIND "%s %s", what.len > 0 ? ", " : "", change->kind, change->identity);
+	}
 	sd_bypass_insert(dot, author, mode, reason, what.data);
 	return dot;
 }
 
 void
-sd_drift_found(List *changed)
+sd_drift_found(List *changed, List *beside)
 {
 	int64		dot;
 	SdSelf		self;
 
-	if (changed == NIL || !sd_drift_kept() || !sd_self_read(&self))
+	if ((changed == NIL && beside == NIL) || !sd_drift_kept() || !sd_self_read(&self))
 		return;
+	/* that an object is gone is told of the object */
+	if (changed == NIL && !sd_beside_any_changed(beside))
+	{
+		sd_drift_beside_outside(beside, 0, SD_FOUND_VERIFY);
+		return;
+	}
 	dot = sd_bypass_unseen();
 	if (dot == 0)
-		dot = new_dot(&self, changed, "", "found", "seen by comparing the schema with the digests kept of it");
+		dot = new_dot(&self, changed, beside, "", "found", "seen by comparing the schema with the digests kept of it");
 	sd_drift_outside(changed, dot, SD_FOUND_VERIFY);
+	sd_drift_beside_outside(beside, dot, SD_FOUND_VERIFY);
 	sd_bypass_settle();
 	if (sd_shared_mine())
 		sd_shared_wake_at_commit(sd_shared_mine());
@@ -327,7 +345,7 @@ sd_drift_adopt(List *changed, const char *reason)
 
 	if (changed == NIL || !sd_self_read(&self))
 		return;
-	sd_drift_outside(changed, new_dot(&self, changed, GetUserNameFromId(GetSessionUserId(), false), "adopt", reason), SD_FOUND_ADOPT);
+	sd_drift_outside(changed, new_dot(&self, changed, NIL, GetUserNameFromId(GetSessionUserId(), false), "adopt", reason), SD_FOUND_ADOPT);
 	foreach(cell, sd_drift_rows(NULL))
 	{
 		SdDriftRow *row = lfirst(cell);
@@ -339,8 +357,8 @@ sd_drift_adopt(List *changed, const char *reason)
 
 /* ---- at the origin of a coordinated change ---- */
 
-static void
-refuse(List *rows)
+void
+sd_drift_refuse_rows(List *rows)
 {
 	List	   *kinds = NIL;
 	List	   *identities = NIL;
@@ -370,7 +388,7 @@ sd_drift_refuse(List *changed)
 	List	   *rows = rows_of(changed);
 
 	if (rows != NIL)
-		refuse(rows);
+		sd_drift_refuse_rows(rows);
 }
 
 static bool
@@ -400,11 +418,11 @@ sd_drift_refuse_relations(List *relations)
 			}
 	}
 	if (found != NIL)
-		refuse(found);
+		sd_drift_refuse_rows(found);
 }
 
 List *
-sd_drift_accept(List *accepted)
+sd_drift_accept(List *accepted, List **beside)
 {
 	List	   *rows = sd_drift_rows(NULL);
 	List	   *objects = NIL;
@@ -427,7 +445,10 @@ sd_drift_accept(List *accepted)
 		object->identity = row->identity;
 		object->dropped = !row->has_actual;
 		memcpy(object->hash.byte, row->actual, SD_OBJECT_HASH_SIZE);
-		objects = lappend(objects, object);
+		if (sd_beside_kind_of(row->kind))
+			*beside = lappend(*beside, sd_drift_beside_accepted(row));
+		else
+			objects = lappend(objects, object);
 		sd_drift_delete(NULL, row->kind, row->identity);
 	}
 	sd_bypass_settle();
@@ -615,7 +636,7 @@ sd_drift_applied(Jsonb *objects, List *changed, SdDriftExtent extent, bool warn)
 			sd_drift_delete(NULL, object->here.kind, object->here.identity);
 	}
 	if (extent == SD_DRIFT_HAND)
-		sd_drift_found(others);
+		sd_drift_found(others, NIL);
 	else
 		note_others(others, rows, extent, warn, &lines, &n, &definer);
 	if (n > SHOWN_OBJECTS)

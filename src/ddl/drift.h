@@ -20,7 +20,9 @@
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
+#include "ddl/beside.h"
 #include "ddl/digest.h"
+#include "store/drift.h"
 
 /* Of the digest table's root, or of another one that the same rows are about. */
 extern SdDigest sd_drift_logged_root(void);
@@ -42,7 +44,7 @@ extern void sd_drift_outside(List *changed, int64 change, const char *found);
  * The same for what was found to have gone past every hook: it gets a dot of its own, of mode "found", unless there is one of which
  * nothing was seen yet.
  */
-extern void sd_drift_found(List *changed);
+extern void sd_drift_found(List *changed, List *beside);
 
 /* The same for what is known to differ when this region joins: acknowledged with this reason, and of one dot of mode "adopt". */
 extern void sd_drift_adopt(List *changed, const char *reason);
@@ -63,12 +65,13 @@ extern void sd_drift_settle(SdTouched *set);
 
 /*
  * At the origin of an entry that makes these rows (of SdDriftRow) the group's: they go.  Returns the objects as the entry is to have them, of
- * SdObjectDigest.  40001 if one of them is not what it was when the rows were read.
+ * SdObjectDigest; adds to *beside what no digest counts.  40001 if one of them is not what it was when the rows were read.
  */
-extern List *sd_drift_accept(List *accepted);
+extern List *sd_drift_accept(List *accepted, List **beside);
 
 /* At the origin of a coordinated change: error SD008 if it changed an object that is otherwise here than the log says. */
 extern void sd_drift_refuse(List *changed);
+extern void sd_drift_refuse_rows(List *rows) pg_attribute_noreturn();
 
 /* The same for the relations (of char *) that an online entry is to work on, and for what hangs on them. */
 extern void sd_drift_refuse_relations(List *relations);
@@ -94,6 +97,17 @@ typedef enum SdDriftExtent
 extern bool sd_drift_already(Jsonb *objects);
 
 extern char *sd_drift_applied(Jsonb *objects, List *changed, SdDriftExtent extent, bool warn);
+
+/*
+ * The same for what no digest counts (beside.h; drift_beside.c): changes are of SdBesideChange.  An entry halts nobody over it: what it leaves
+ * otherwise is drift.  rows: this region's, of SdDriftRow, as they were before the entry.
+ */
+extern void sd_drift_beside_outside(List *changes, int64 change, const char *found);
+extern void sd_drift_beside_refuse(List *changes);
+extern SdBesideChange *sd_drift_beside_accepted(const SdDriftRow *row);
+extern char *sd_drift_beside_to_json(List *changes);	/* elements of the entry's array; NULL: none */
+extern bool sd_drift_beside_already(Jsonb *payload);
+extern void sd_drift_beside_applied(Jsonb *payload, List *rows, List *changes);
 
 /* An online version has its result: what was noted of the objects it worked on is drift by now, or nothing. */
 extern void sd_drift_thaw(void);

@@ -32,7 +32,7 @@ forget_rows(void)
 }
 
 static void
-follow_patterns(List *changed)
+follow_patterns(List *changed, List *beside)
 {
 	List	   *found = NIL;
 	ListCell   *cell;
@@ -46,7 +46,7 @@ follow_patterns(List *changed)
 		else
 			found = lappend(found, object);
 	}
-	sd_drift_found(found);
+	sd_drift_found(found, beside);
 	sd_bypass_settle();
 }
 
@@ -69,15 +69,16 @@ sd_drift_rebase(SdDigest *root)
 	bool		other_patterns;
 	bool		other_form = has_other_form(&other_patterns);
 	List	   *changed;
+	List	   *beside;
 
 	if (!other_form && !other_patterns)
 		return false;
-	*root = sd_digest_rebuild_changed(&changed);
+	*root = sd_digest_rebuild_changed(&changed, &beside);
 	sd_applied_set_digest(root->byte);
 	if (other_form)
 		forget_rows();
 	else
-		follow_patterns(changed);
+		follow_patterns(changed, beside);
 	return true;
 }
 
@@ -129,6 +130,7 @@ sd_drift_settle(SdTouched *set)
 	SdDigest	root;
 	List	   *changed;
 	List	   *more;
+	List	   *beside;
 	List	   *looked_at = NIL;
 	List	   *found = NIL;
 	ListCell   *cell;
@@ -137,10 +139,10 @@ sd_drift_settle(SdTouched *set)
 	sd_applied_lock(&applied);
 	if (sd_drift_rebase(&root))
 		return;
-	root = sd_digest_update(set, &changed);
+	root = sd_digest_update(set, &changed, &beside);
 	while ((set = made_anew(changed, &looked_at)) != NULL)
 	{
-		root = sd_digest_update(set, &more);
+		root = sd_digest_update(set, &more, NULL);
 		changed = sd_digest_net_changes(list_concat(changed, more));
 	}
 	if (memcmp(root.byte, applied.digest, SD_DIGEST_LENGTH) != 0)
@@ -152,5 +154,5 @@ sd_drift_settle(SdTouched *set)
 		if (object->frozen_by == 0)
 			found = lappend(found, object);
 	}
-	sd_drift_found(found);
+	sd_drift_found(found, beside);
 }

@@ -150,6 +150,8 @@ sd_hash_description(SdHasher *hasher, const SdDescription *description)
 	row.identity = pstrdup(description->identity.data);
 	memcpy(row.hash, digest.byte, SD_OBJECT_HASH_SIZE);
 	row.names = (int64) description->names;
+	row.beside = description->beside ? pstrdup(description->beside) : "";
+	row.beside_apart = description->beside_apart;
 	return row;
 }
 

@@ -35,8 +35,8 @@ extern void sd_scan_objects(SdHasher *hasher, SdScanVisitor visit, void *arg);
 /* The patterns of local objects as of the applied version: for sd_describer_create(), and as one string to compare. */
 extern List *sd_local_patterns(char **joined);
 
-/* sd_digest_rebuild(), with what changed. */
-extern SdDigest sd_digest_rebuild_changed(List **changed);
+/* sd_digest_rebuild(), with what changed, as sd_digest_update(). */
+extern SdDigest sd_digest_rebuild_changed(List **changed, List **beside);
 
 /* old: what there was under that name before, or NULL; of a dropped object row itself. */
 extern SdObjectDigest *sd_object_digest(const SdObjectRow *row, bool dropped, const SdObjectRow *old);

@@ -56,6 +56,12 @@ extern List *sd_repair_steps(List *objects);
 /* The same for one object.  Accepting the drift of this region: there is the expected definition. */
 extern List *sd_repair_statements(const char *kind, const char *identity, const char *there);
 
+/*
+ * Of what no digest counts (beside.h): to make what is there what is here, both texts of the object of this kind (as its drift has it: "maintain on
+ * table").  Says nothing of catalogs, but for the owner.
+ */
+extern List *sd_repair_beside(const char *kind, const char *identity, const char *here, const char *there);
+
 /* Those that are here as is expected of them; the others are added to *others. */
 extern List *sd_repair_sound(List *objects, List **others);
 

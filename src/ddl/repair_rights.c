@@ -10,6 +10,8 @@
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 
+#include "ddl/beside.h"
+#include "ddl/define.h"
 #include "ddl/repair_item.h"
 
 /* --- properties --- */
@@ -407,4 +409,84 @@ sd_repair_rights(SdRepairItem *item)
 		if (sd_repair_is_right(property))
 			change_right(item, property);
 	}
+}
+
+/* --- what no digest counts --- */
+
+/* As a line of privileges says it. */
+static SdProperty *
+maintain_line(const Grant *who, const char *state)
+{
+	SdProperty *line = palloc(sizeof(SdProperty));
+
+	line->name = pstrdup("privileges");
+	line->value = psprintf("%s by %s: %s", who->grantee, who->grantor,
+						   strcmp(state, "held*") == 0 ? "maintain*" : strcmp(state, "held") == 0 ? "maintain" : "none");
+	return line;
+}
+
+/* Of those that are in one of the texts; who is in the other only has it here as the kind has it by default: an owner, who lost it there, has it. */
+static List *
+maintain_lines(List *ours, List *theirs)
+{
+	List	   *lines = NIL;
+	ListCell   *lc;
+
+	foreach(lc, ours)
+		lines = lappend(lines, maintain_line(lfirst(lc), ((Grant *) lfirst(lc))->words));
+	foreach(lc, theirs)
+		if (find_grant(ours, lfirst(lc)) == NULL)
+			lines = lappend(lines, maintain_line(lfirst(lc), strcmp(((Grant *) lfirst(lc))->words, "none") == 0 ? "held" : "none"));
+	return lines;
+}
+
+/* Without a grantor: the owner. */
+static List *
+parse_maintain(const char *text, const char *owner)
+{
+	List	   *grants = parse_grants(sd_properties_all(sd_properties_parse(text), "maintain"), NULL, NULL);
+	ListCell   *lc;
+
+	foreach(lc, grants)
+		if (*((Grant *) lfirst(lc))->grantor == '\0')
+			((Grant *) lfirst(lc))->grantor = pstrdup(owner);
+	return grants;
+}
+
+static char *
+owner_of(const char *kind, const char *identity)
+{
+	List	   *found = sd_define(list_make1(unconstify(char *, kind)), list_make1(unconstify(char *, identity)), false);
+
+	return found == NIL ? NULL : sd_properties_get(sd_properties_parse(((SdDefinition *) linitial(found))->definition), "owner");
+}
+
+List *
+sd_repair_beside(const char *kind, const char *identity, const char *here, const char *there)
+{
+	const char *of = sd_beside_kind_of(kind);
+	char	   *owner = owner_of(of, identity);
+	List	   *ours = parse_maintain(here, owner ? owner : "");
+	List	   *theirs = parse_maintain(there, owner ? owner : "");
+	SdRepairPlan plan = {0};
+	SdRepairItem item = {.plan = &plan, .kind = kind, .identity = identity, .how = sd_repair_kind(of)};
+
+	item.here = maintain_lines(ours, theirs);
+	item.there = maintain_lines(theirs, ours);
+	if (strcmp(of, "default privileges") == 0)
+		default_privileges(&item);
+	else if (item.how)
+	{
+		if (owner)
+		{
+			SdProperty *property = palloc(sizeof(SdProperty));
+
+			property->name = pstrdup("owner");
+			property->value = owner;
+			item.here = lappend(item.here, property);
+		}
+		item.name = sd_repair_quote(identity);
+		object_privileges(&item, "privileges", NULL);
+	}
+	return plan.steps;
 }

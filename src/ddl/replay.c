@@ -329,12 +329,13 @@ close_entry(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 {
 	Jsonb	   *payload = sd_entry_payload(plan->entry);
 	List	   *changed;
+	List	   *beside;
 	SdScope		scope;
 
 	sd_store_enter(&scope);
 	sd_replay_close_task(plan->entry->target, says_ok(plan->entry));
-	*after = sd_digest_update(sd_capture_touched(), &changed);
-	sd_verify_entry(plan->version, payload, before, changed, after);
+	*after = sd_digest_update(sd_capture_touched(), &changed, &beside);
+	sd_verify_entry(plan->version, payload, before, changed, beside, after);
 	sd_drift_thaw();
 	sd_store_leave(&scope);
 }
@@ -349,7 +350,7 @@ is_already_there(Jsonb *payload)
 	if (!sd_entry_accepts(payload))
 		return false;
 	sd_store_enter(&scope);
-	already = sd_drift_already(sd_json_object(payload, "objects"));
+	already = sd_drift_already(sd_json_object(payload, "objects")) && sd_drift_beside_already(payload);
 	sd_store_leave(&scope);
 	return already;
 }
@@ -374,6 +375,7 @@ run(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 	Jsonb	   *payload = sd_entry_payload(plan->entry);
 	SdTimeLimit limit = sd_time_limit_start(sd_options_timeout_ms(sd_json_object(payload, "options")));
 	List	   *changed;
+	List	   *beside;
 	SdScope		scope;
 
 	sd_roles_begin_entry(sd_json_text(payload, SD_DATABASE_KEY));
@@ -384,8 +386,8 @@ run(const SdPlan *plan, const SdDigest *before, SdDigest *after)
 	sd_time_limit_end(&limit);
 
 	sd_store_enter(&scope);
-	*after = sd_digest_update(sd_capture_touched(), &changed);
-	sd_verify_entry(plan->version, payload, before, changed, after);
+	*after = sd_digest_update(sd_capture_touched(), &changed, &beside);
+	sd_verify_entry(plan->version, payload, before, changed, beside, after);
 	sd_store_leave(&scope);
 }
 
@@ -483,6 +485,7 @@ sd_replay_mark(const SdPlan *plan, TimestampTz since, int attempts, const char *
 	SdScope		scope;
 	SdDigest	after;
 	List	   *changed;
+	List	   *beside;
 
 	if (plan->action == SD_REPLAY_RUN)
 		try_rows(plan);
@@ -492,11 +495,11 @@ sd_replay_mark(const SdPlan *plan, TimestampTz since, int attempts, const char *
 	if (plan->action == SD_REPLAY_RESULT)
 		sd_replay_close_task(plan->entry->target, says_ok(plan->entry));
 	/* whoever did it by hand may have done it past our hooks */
-	after = sd_digest_rebuild_changed(&changed);
+	after = sd_digest_rebuild_changed(&changed, &beside);
 	if (plan->action == SD_REPLAY_RUN || plan->action == SD_REPLAY_RESULT)
-		sd_verify_entry(plan->version, sd_entry_payload(plan->entry), NULL, changed, &after);
+		sd_verify_entry(plan->version, sd_entry_payload(plan->entry), NULL, changed, beside, &after);
 	else
-		sd_drift_found(changed);
+		sd_drift_found(changed, beside);
 	if (plan->action == SD_REPLAY_RESULT)
 		sd_drift_thaw();
 	sd_applied_advance(plan->version, &plan->chain, after.byte);

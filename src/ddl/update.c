@@ -41,6 +41,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "ddl/beside.h"
 #include "ddl/canonical.h"
 #include "ddl/digest.h"
 #include "ddl/frozen.h"
@@ -472,13 +473,17 @@ add_frozen(List *changed, const SdObjectRow *row, const SdObjectRow *old, int64 
 }
 
 static void
-apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
+apply_work(Update *u, SdDigest *root, List **changed, List **beside, MemoryContext caller)
 {
 	SdObjectRow *put = palloc(Max(u->n, 1) * sizeof(SdObjectRow));
 	Oid		   *classids = palloc(Max(u->n, 1) * sizeof(Oid));
 	Oid		   *objids = palloc(Max(u->n, 1) * sizeof(Oid));
+	const SdObjectRow **before = palloc(Max(u->n, 1) * sizeof(SdObjectRow *));
+	const SdObjectRow **after = palloc(Max(u->n, 1) * sizeof(SdObjectRow *));
 	int			nput = 0;
 	int			ndelete = 0;
+	int			nbefore = 0;
+	int			nafter = 0;
 	HASH_SEQ_STATUS status;
 	WorkEntry  *entry;
 
@@ -500,6 +505,10 @@ apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
 				*changed = add_frozen(*changed, old ? old : now, old, frozen, caller);
 			continue;
 		}
+		if (old)
+			before[nbefore++] = old;
+		if (now)
+			after[nafter++] = now;
 		if ((old == NULL && now == NULL) || (same_name && same_hash && old->names == now->names))
 			continue;
 		if (old)
@@ -532,6 +541,7 @@ apply_work(Update *u, SdDigest *root, List **changed, MemoryContext caller)
 	}
 	sd_objects_delete(classids, objids, ndelete);
 	sd_objects_put(put, nput);
+	sd_beside_settle(before, nbefore, after, nafter, false, beside, caller);
 }
 
 /* The same where everything was hashed again: of what was touched, as far as it has rows, and those of the work were kept. */
@@ -580,7 +590,7 @@ is_most(SdTouched *set)
 
 /* Returns false if everything has to be hashed again. */
 static bool
-update_parts(SdTouched *set, SdDigest *root, List **changed, MemoryContext caller)
+update_parts(SdTouched *set, SdDigest *root, List **changed, List **beside, MemoryContext caller)
 {
 	HASHCTL		control = {.keysize = sizeof(SdTouchedKey), .entrysize = sizeof(WorkEntry), .hcxt = CurrentMemoryContext};
 	Update		u = {.size = 64};
@@ -589,7 +599,8 @@ update_parts(SdTouched *set, SdDigest *root, List **changed, MemoryContext calle
 	List	   *local = sd_local_patterns(&joined);
 
 	if (set->everything || !sd_digest_row_read(&row) || row.form != SD_DIGEST_FORM ||
-		row.catalog_version != CATALOG_VERSION_NO || strcmp(row.local, joined) != 0 || is_most(set))
+		row.catalog_version != CATALOG_VERSION_NO || strcmp(row.local, joined) != 0 || is_most(set) ||
+		(sd_beside_kept() && !sd_beside_filled()))
 		return false;
 	memcpy(root->byte, row.root, SD_DIGEST_LENGTH);
 	u.known = hash_create("schemadrift update", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -602,7 +613,7 @@ update_parts(SdTouched *set, SdDigest *root, List **changed, MemoryContext calle
 	work_through(&u);
 	if (!u.everything)
 	{
-		apply_work(&u, root, changed, caller);
+		apply_work(&u, root, changed, beside, caller);
 		memcpy(row.root, root->byte, SD_DIGEST_LENGTH);
 		sd_digest_row_write(&row);
 	}
@@ -611,7 +622,7 @@ update_parts(SdTouched *set, SdDigest *root, List **changed, MemoryContext calle
 }
 
 SdDigest
-sd_digest_update(SdTouched *set, List **changed)
+sd_digest_update(SdTouched *set, List **changed, List **beside)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "schemadrift digest", ALLOCSET_DEFAULT_SIZES);
@@ -626,13 +637,13 @@ sd_digest_update(SdTouched *set, List **changed)
 	CommandCounterIncrement();
 	sd_store_enter(&scope);
 	guc_level = sd_canonical_enter();
-	done = update_parts(set, &root, changed, caller);
+	done = update_parts(set, &root, changed, beside, caller);
 	sd_canonical_leave(guc_level);
 	sd_store_leave(&scope);
 	MemoryContextSwitchTo(caller);
 	if (!done)
 	{
-		root = sd_digest_rebuild_changed(changed);
+		root = sd_digest_rebuild_changed(changed, beside);
 		MemoryContextSwitchTo(context);
 		sd_store_enter(&scope);
 		if (changed)

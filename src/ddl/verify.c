@@ -77,8 +77,8 @@ halt(int64 version, const char *differ)
 					 quote_literal_cstr(self.region), quote_literal_cstr(entry->origin), name, name)));
 }
 
-void
-sd_verify_entry(int64 version, Jsonb *payload, const SdDigest *before, List *changed, const SdDigest *after)
+static void
+verify_digests(int64 version, Jsonb *payload, List *rows, const SdDigest *before, List *changed, const SdDigest *after)
 {
 	Jsonb	   *objects = sd_json_object(payload, "objects");
 	SdDigest	origin_before;
@@ -96,7 +96,7 @@ sd_verify_entry(int64 version, Jsonb *payload, const SdDigest *before, List *cha
 		return;
 	}
 	has_after = hash_of(payload, "after", origin_after.byte);
-	if (has_after && sd_digest_equal(after, &origin_after) && sd_drift_rows(NULL) == NIL)
+	if (has_after && sd_digest_equal(after, &origin_after) && rows == NIL)
 		return;
 
 	whole = before != NULL && hash_of(payload, "before", origin_before.byte) && sd_digest_equal(before, &origin_before);
@@ -114,4 +114,13 @@ sd_verify_entry(int64 version, Jsonb *payload, const SdDigest *before, List *cha
 		return;
 	}
 	halt(version, differ);
+}
+
+void
+sd_verify_entry(int64 version, Jsonb *payload, const SdDigest *before, List *changed, List *beside, const SdDigest *after)
+{
+	List	   *rows = sd_drift_rows(NULL);
+
+	verify_digests(version, payload, rows, before, changed, after);
+	sd_drift_beside_applied(payload, rows, beside);
 }

@@ -18,6 +18,6 @@
  * must agree on each object that the entry changed.  With policy "on_drift": "warn" a difference becomes drift and a warning.
  * Needs a scope, the DDL lock, and the digest table up to date.
  */
-extern void sd_verify_entry(int64 version, Jsonb *payload, const SdDigest *before, List *changed, const SdDigest *after);
+extern void sd_verify_entry(int64 version, Jsonb *payload, const SdDigest *before, List *changed, List *beside, const SdDigest *after);
 
 #endif							/* SD_DDL_VERIFY_H */

@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
+#include "ddl/beside.h"
 #include "ddl/capture.h"
 #include "ddl/properties.h"
 #include "ddl/repair.h"
@@ -141,6 +142,8 @@ static List *
 steps_for(List *rows)
 {
 	List	   *objects = NIL;
+	List	   *beside = NIL;
+	List	   *steps;
 	ListCell   *cell;
 
 	foreach(cell, rows)
@@ -154,12 +157,20 @@ steps_for(List *rows)
 					 errmsg("it is not known yet what %s %s is in the other regions", row->kind, row->identity),
 					 errdetail("Its definition by the log is asked of them; none that has it was reached so far."),
 					 errhint("Try again in a moment; SELECT * FROM schemadrift.regions shows who is there.")));
+		if (sd_beside_kind_of(row->kind))
+		{
+			beside = list_concat(beside, sd_repair_beside(row->kind, row->identity, row->actual_definition, row->expected_definition));
+			continue;
+		}
 		object->kind = row->kind;
 		object->identity = row->identity;
 		object->there = row->has_expected ? row->expected_definition : NULL;
 		objects = lappend(objects, object);
 	}
-	return sd_repair_steps(objects);
+	/* after what makes the object */
+	steps = list_concat(sd_repair_steps(objects), beside);
+	sd_repair_sort(steps);
+	return steps;
 }
 
 static void

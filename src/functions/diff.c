@@ -11,6 +11,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+#include "ddl/beside.h"
 #include "ddl/properties.h"
 #include "functions/compare.h"
 #include "functions/group.h"
@@ -83,54 +84,8 @@ put_row(FunctionCallInfo fcinfo, const Row *row)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* Lines of privileges without this right; a line with no other goes. */
-static char *
-without_right(const char *lines, const char *right)
-{
-	StringInfoData out;
-	char	   *copy = pstrdup(lines ? lines : "");
-	char	   *rest;
-
-	initStringInfo(&out);
-	for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-	{
-		/* after the names, which are in quotes and may have anything in them */
-		char	   *names = strrchr(line, '"');
-		const char *separator = ":";
-		int			before = out.len;
-		char	   *more;
-
-		names = names ? names + 1 : line;
-		appendBinaryStringInfo(&out, line, names - line);
-		for (char *word = strtok_r(names, ":, ", &more); word; word = strtok_r(NULL, ":, ", &more))
-			if (strncmp(word, right, strlen(right)) != 0)
-			{
-				appendStringInfo(&out, "%s %s", separator, word);
-				separator = ",";
-			}
-		appendStringInfoChar(&out, '\n');
-		if (*separator == ':')
-		{
-			out.len = before;
-			out.data[before] = '\0';
-		}
-	}
-	return out.data;
-}
-
-/*
- * What one of two majors does not have: MAINTAIN, of 17 (docs/fingerprint.md).  Of that nothing can be said.
- */
-static bool
-comparable(const Diff *diff, const SdPropertyDifference *property)
-{
-	if ((diff->a->major < 17) == (diff->b->major < 17) || strcmp(property->property, "privileges") != 0)
-		return true;
-	return strcmp(without_right(property->a, "maintain"), without_right(property->b, "maintain")) != 0;
-}
-
 static void
-put_changed(FunctionCallInfo fcinfo, const Diff *diff, const SdDifference *difference, const char *in_a, const char *in_b)
+put_changed(FunctionCallInfo fcinfo, const SdDifference *difference, const char *in_a, const char *in_b)
 {
 	ListCell   *lc;
 	List	   *properties = sd_properties_differ(in_a, in_b);
@@ -143,7 +98,7 @@ put_changed(FunctionCallInfo fcinfo, const Diff *diff, const SdDifference *diffe
 		SdPropertyDifference *property = lfirst(lc);
 
 		put_row(fcinfo, &(Row) {
-			.difference = difference, .word = comparable(diff, property) ? difference->difference : "unverified",
+			.difference = difference, .word = difference->difference,
 			.property = property->property,
 			.in_a = property->a, .in_b = property->b
 		});
@@ -179,9 +134,72 @@ put_differences(FunctionCallInfo fcinfo, const Diff *diff, List *differences)
 			put_row(fcinfo, &(Row) {.difference = d, .word = d->difference});
 		else
 		{
-			put_changed(fcinfo, diff, d, list_nth(of_a, n), list_nth(of_b, n));
+			put_changed(fcinfo, d, list_nth(of_a, n), list_nth(of_b, n));
 			n++;
 		}
+	}
+}
+
+/* ---- what no digest counts ---- */
+
+/* It differs as a whole, and that was said. */
+static bool
+is_in_one_only(List *differences, const SdBeside *object)
+{
+	ListCell   *lc;
+
+	foreach(lc, differences)
+	{
+		SdDifference *d = lfirst(lc);
+
+		if (strcmp(d->kind, object->kind) == 0 && strcmp(d->identity, object->identity) == 0)
+			return strcmp(d->difference, SD_CHANGED) != 0;
+	}
+	return false;
+}
+
+/* One of them cannot say: never called a difference, and not mentioned where it is as the same statements leave it. */
+static void
+put_unverified(FunctionCallInfo fcinfo, SdDifference *d, const SdBeside *object, const char *in_a, const char *in_b)
+{
+	if (!object->apart)
+		return;
+	d->difference = "unverified";
+	/* he who has all other rights, and not this one */
+	if (strcmp(in_a, in_b) == 0)
+		put_row(fcinfo, &(Row) {.difference = d, .word = d->difference, .property = "maintain"});
+	else
+		put_changed(fcinfo, d, in_a, in_b);
+}
+
+static void
+put_beside(FunctionCallInfo fcinfo, const Diff *diff, List *differences)
+{
+	bool		known_a;
+	bool		known_b;
+	List	   *of_a = sd_side_beside(diff->a, &known_a);
+	List	   *of_b = sd_side_beside(diff->b, &known_b);
+	List	   *names = list_concat(list_copy(of_a), of_b);
+	const SdBeside *last = NULL;
+	ListCell   *lc;
+
+	list_sort(names, sd_beside_compare);
+	foreach(lc, names)
+	{
+		const SdBeside *object = lfirst(lc);
+		SdDifference d = {.identity = object->identity, .difference = SD_CHANGED};
+		const char *in_a = sd_beside_text(of_a, object->kind, object->identity);
+		const char *in_b = sd_beside_text(of_b, object->kind, object->identity);
+
+		if ((last && strcmp(last->kind, object->kind) == 0 && strcmp(last->identity, object->identity) == 0) ||
+			is_in_one_only(differences, object))
+			continue;
+		last = object;
+		d.kind = psprintf(SD_BESIDE_KIND "%s", object->kind);
+		if (!known_a || !known_b)
+			put_unverified(fcinfo, &d, object, in_a, in_b);
+		else if (strcmp(in_a, in_b) != 0)
+			put_changed(fcinfo, &d, in_a, in_b);
 	}
 }
 
@@ -206,6 +224,7 @@ sd_diff(PG_FUNCTION_ARGS)
 	tell_versions(&diff);
 	InitMaterializedSRF(fcinfo, 0);
 	put_differences(fcinfo, &diff, differences);
+	put_beside(fcinfo, &diff, differences);
 	return (Datum) 0;
 }
 

@@ -85,7 +85,7 @@ sd_testing_digest_step(PG_FUNCTION_ARGS)
 	PG_END_TRY();
 
 	INSTR_TIME_SET_CURRENT(start);
-	(void) sd_digest_update(current_set, &changed);
+	(void) sd_digest_update(current_set, &changed, NULL);
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
 	sd_touched_free(current_set);

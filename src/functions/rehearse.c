@@ -246,7 +246,7 @@ digest(SdRehearsal *note)
 	List	   *changed;
 
 	sd_store_enter(&scope);
-	root = sd_digest_update(sd_capture_touched(), &changed);
+	root = sd_digest_update(sd_capture_touched(), &changed, NULL);
 	if (note)
 		note_effect(note, changed);
 	sd_store_leave(&scope);

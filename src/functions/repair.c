@@ -12,6 +12,7 @@
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
 
+#include "ddl/beside.h"
 #include "ddl/repair.h"
 #include "functions/group.h"
 #include "functions/regions.h"
@@ -73,6 +74,11 @@ read_drift(RepairPlan *plan, bool acknowledged)
 		if (row->has_actual && row->actual_definition == NULL)
 		{
 			add_remark(plan, row, pstrdup("its definition there is not known here, being too long or not told yet: ask in that region"));
+			continue;
+		}
+		if (sd_beside_kind_of(row->kind) && row->expected_definition && row->actual_definition)
+		{
+			plan->steps = list_concat(plan->steps, sd_repair_beside(row->kind, row->identity, row->expected_definition, row->actual_definition));
 			continue;
 		}
 		object->kind = row->kind;

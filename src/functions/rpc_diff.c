@@ -14,6 +14,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "ddl/beside.h"
 #include "ddl/define.h"
 #include "ddl/digest.h"
 #include "ddl/drift.h"
@@ -27,6 +28,7 @@
 #include "store/drift.h"
 #include "store/policy.h"
 
+PG_FUNCTION_INFO_V1(sd_rpc_beside);
 PG_FUNCTION_INFO_V1(sd_rpc_buckets);
 PG_FUNCTION_INFO_V1(sd_rpc_bucket_objects);
 PG_FUNCTION_INFO_V1(sd_rpc_definitions);
@@ -173,6 +175,35 @@ sd_rpc_bucket_objects(PG_FUNCTION_ARGS)
 		Datum		values[] = {
 			CStringGetTextDatum(object->kind), CStringGetTextDatum(object->identity),
 			sd_rpc_bytea(object->hash.byte, SD_DIGEST_LENGTH)
+		};
+		bool		nulls[lengthof(values)] = {false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+Datum
+sd_rpc_beside(PG_FUNCTION_ARGS)
+{
+	SdBeside	looked = {.kind = "", .identity = "", .text = ""};
+	List	   *rows = NIL;
+	SdScope		scope;
+	ReturnSetInfo *result;
+	ListCell   *lc;
+
+	(void) begin(fcinfo);
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+	sd_store_enter(&scope);
+	if (sd_beside_kept() && sd_beside_filled())
+		rows = lcons(&looked, sd_beside_all());
+	sd_store_leave(&scope);
+	foreach(lc, rows)
+	{
+		SdBeside   *row = lfirst(lc);
+		Datum		values[] = {
+			CStringGetTextDatum(row->kind), CStringGetTextDatum(row->identity), CStringGetTextDatum(row->text), BoolGetDatum(row->apart)
 		};
 		bool		nulls[lengthof(values)] = {false};
 

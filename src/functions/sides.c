@@ -9,6 +9,7 @@
 #include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
 
+#include "ddl/beside.h"
 #include "ddl/define.h"
 #include "functions/sides.h"
 #include "peer/calls.h"
@@ -32,9 +33,9 @@ raise_nonsense(const SdSide *side)
 			 errmsg("region \"%s\" answered with nonsense", side->region)));
 }
 
-/* One of the newer calls: an older region lacks it, and says so. */
+/* One of the newer calls; NULL: an older region lacks it, and *error is what it says. */
 static const PGresult *
-ask(SdSide *side, const char *sql, int n, const char *const *values)
+try_ask(SdSide *side, const char *sql, int n, const char *const *values, ErrorData **error)
 {
 	MemoryContext context = CurrentMemoryContext;
 	const PGresult *volatile result = NULL;
@@ -45,21 +46,29 @@ ask(SdSide *side, const char *sql, int n, const char *const *values)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
 		if (geterrcode() != ERRCODE_UNDEFINED_FUNCTION)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
+		*error = CopyErrorData();
 		FlushErrorState();
-		error->sqlerrcode = ERRCODE_FEATURE_NOT_SUPPORTED;
-		error->detail = psprintf("It answered: %s", error->message);
-		error->message = psprintf("region \"%s\" cannot be compared: it is of an older version of schemadrift", side->region);
-		error->hint = pstrdup("Upgrade it: the library, then ALTER EXTENSION schemadrift UPDATE.");
-		ReThrowError(error);
 	}
 	PG_END_TRY();
 	return result;
+}
+
+static const PGresult *
+ask(SdSide *side, const char *sql, int n, const char *const *values)
+{
+	ErrorData  *error;
+	const PGresult *result = try_ask(side, sql, n, values, &error);
+
+	if (result)
+		return result;
+	error->sqlerrcode = ERRCODE_FEATURE_NOT_SUPPORTED;
+	error->detail = psprintf("It answered: %s", error->message);
+	error->message = psprintf("region \"%s\" cannot be compared: it is of an older version of schemadrift", side->region);
+	error->hint = pstrdup("Upgrade it: the library, then ALTER EXTENSION schemadrift UPDATE.");
+	ReThrowError(error);
 }
 
 static char *
@@ -339,4 +348,50 @@ sd_side_definitions(SdSide *side, List *kinds, List *identities)
 			definitions = lappend(definitions, pick(found, lfirst(kind), lfirst(identity)));
 	}
 	return definitions;
+}
+
+/* ---- what no digest counts ---- */
+
+static bool
+beside_here(List **rows)
+{
+	SdScope		scope;
+	bool		known;
+
+	sd_store_enter(&scope);
+	known = sd_beside_kept() && sd_beside_filled();
+	*rows = known ? sd_beside_all() : NIL;
+	sd_store_leave(&scope);
+	return known;
+}
+
+List *
+sd_side_beside(SdSide *side, bool *known)
+{
+	const char *values[] = {protocol_text()};
+	const PGresult *result;
+	ErrorData  *error;
+	List	   *rows = NIL;
+
+	*known = side->client ? side->major >= 17 : beside_here(&rows);
+	if (!*known || side->client == NULL)
+		return rows;
+	result = try_ask(side, "SELECT kind, identity, definition, apart FROM schemadrift_rpc.beside($1)", 1, values, &error);
+	/* no row at all: it has not looked at its objects yet */
+	*known = result && PQntuples(result) > 0;
+	if (result && PQnfields(result) != 4)
+		raise_nonsense(side);
+	for (int i = 0; result && i < PQntuples(result); i++)
+	{
+		SdBeside   *row = palloc(sizeof(SdBeside));
+
+		row->kind = text_cell(side, result, i, 0);
+		row->identity = text_cell(side, result, i, 1);
+		row->text = text_cell(side, result, i, 2);
+		row->apart = PQgetlength(result, i, 3) == 1 && *PQgetvalue(result, i, 3) != 0;
+		if (*row->kind)
+			rows = lappend(rows, row);
+	}
+	list_sort(rows, sd_beside_compare);
+	return rows;
 }

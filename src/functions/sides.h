@@ -12,6 +12,7 @@
 #include "nodes/pg_list.h"
 
 #include "ddl/digest.h"
+#include "store/beside.h"
 #include "peer/client.h"
 
 typedef struct SdSide
@@ -47,5 +48,11 @@ extern List *sd_sides_differ(SdSide *a, SdSide *b);
  * beside them, NULL where there is none, or it is too long.  What another region told is what it has a digest of.
  */
 extern List *sd_side_definitions(SdSide *side, List *kinds, List *identities);
+
+/*
+ * What no digest counts (ddl/beside.h), as it is kept: of SdBeside, by kind and identity.  *known false: that region cannot say, its server or its
+ * schemadrift being too old, or not having looked at its objects yet.
+ */
+extern List *sd_side_beside(SdSide *side, bool *known);
 
 #endif							/* SD_FUNCTIONS_SIDES_H */

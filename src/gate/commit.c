@@ -105,6 +105,8 @@ build_entry(List *commands, List *rows, const SdApplied *applied, SdDigest *afte
 	SdEntry		entry = {0};
 	StringInfoData payload;
 	List	   *changed = NIL;
+	List	   *beside = NIL;
+	char	   *said;
 	ListCell   *lc;
 	SdSelf		self;
 	SdDigest	before;
@@ -112,7 +114,7 @@ build_entry(List *commands, List *rows, const SdApplied *applied, SdDigest *afte
 
 	if (!sd_self_read(&self))
 		elog(ERROR, "this database is in no group");
-	*after = sd_digest_update(sd_capture_touched(), &changed);
+	*after = sd_digest_update(sd_capture_touched(), &changed, &beside);
 	foreach(lc, changed)
 	{
 		SdObjectDigest *object = lfirst(lc);
@@ -121,6 +123,7 @@ build_entry(List *commands, List *rows, const SdApplied *applied, SdDigest *afte
 			sd_online_refuse(object->frozen_by, object->identity);
 	}
 	sd_drift_refuse(changed);
+	sd_drift_beside_refuse(beside);
 	if (sd_change.kind && strcmp(sd_change.kind, SD_KIND_ONLINE) == 0)
 		refuse_drifted_relations();
 	if (sd_change.kind && strcmp(sd_change.kind, SD_KIND_RESULT) == 0 && sd_change.applies)
@@ -128,7 +131,7 @@ build_entry(List *commands, List *rows, const SdApplied *applied, SdDigest *afte
 	memcpy(before.byte, applied->digest, SD_DIGEST_LENGTH);
 	before = sd_drift_logged_root_of(&before);
 	if (sd_change.accepted != NIL)
-		changed = list_concat(changed, sd_drift_accept(sd_change.accepted));
+		changed = list_concat(changed, sd_drift_accept(sd_change.accepted, &beside));
 	logged = sd_drift_logged_root_of(after);
 
 	initStringInfo(&payload);
@@ -159,7 +162,11 @@ build_entry(List *commands, List *rows, const SdApplied *applied, SdDigest *afte
 			append_hash(&payload, "hash", object->hash.byte);
 		appendStringInfoChar(&payload, '}');
 	}
-	appendStringInfoString(&payload, "]}");
+	appendStringInfoChar(&payload, ']');
+	said = sd_drift_beside_to_json(beside);
+	if (said)
+		appendStringInfo(&payload, ",\"" SD_BESIDE_KEY "\":[%s]", said);
+	appendStringInfoChar(&payload, '}');
 
 	entry.id = sd_change.entry_id;
 	entry.kind = sd_change.kind ? sd_change.kind : SD_KIND_MIGRATION;
@@ -488,6 +495,7 @@ sd_commit_outside(List *bypassed, List *observed)
 	SdSelf		self;
 	SdDatabase *db = sd_shared_mine();
 	List	   *changed;
+	List	   *beside;
 	ListCell   *lc;
 	int64		dot;
 
@@ -496,17 +504,18 @@ sd_commit_outside(List *bypassed, List *observed)
 	{
 		sd_digest_row_lock();
 		sd_applied_lock(&applied);
-		changed = NIL;
+		changed = beside = NIL;
 		/* a witness has no schema; and in another canonical form every object would seem to have changed */
 		if (strcmp(self.state, "witness") != 0 && !sd_drift_rebase(&after))
 		{
-			after = sd_digest_update(sd_capture_touched(), &changed);
+			after = sd_digest_update(sd_capture_touched(), &changed, &beside);
 			sd_applied_set_digest(after.byte);
 		}
 		dot = sd_log_next_dot(self.region, self.incarnation);
 		sd_bypass_insert(dot, GetUserNameFromId(GetSessionUserId(), false), off ? "off" : "observe", reason,
 						 joined_text(commands));
 		sd_drift_outside(changed, dot, off ? SD_FOUND_BYPASS : SD_FOUND_OBSERVE);
+		sd_drift_beside_outside(beside, dot, off ? SD_FOUND_BYPASS : SD_FOUND_OBSERVE);
 		if (!has_alone(commands))
 			sd_bypass_settle();
 		foreach(lc, commands)

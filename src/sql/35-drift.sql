@@ -48,6 +48,19 @@ ALTER TABLE schemadrift_store.bypass ADD COLUMN settled timestamptz;
 COMMENT ON COLUMN schemadrift_store.bypass.settled IS
 	'since when nothing of it is left: taken back, adopted by the log, or overwritten; null: it is part of this region''s schema';
 
+CREATE TABLE schemadrift_store.beside
+(
+	kind text COLLATE "C" NOT NULL,
+	identity text COLLATE "C" NOT NULL,
+	definition text NOT NULL,
+	apart boolean NOT NULL,
+	PRIMARY KEY (kind, identity)
+);
+COMMENT ON TABLE schemadrift_store.beside IS
+	'what no digest counts, because not all majors of PostgreSQL have it: who has MAINTAIN otherwise than by default; empty on 15 and 16; the row without a name says that all objects were looked at';
+COMMENT ON COLUMN schemadrift_store.beside.definition IS 'lines as a canonical definition has them';
+COMMENT ON COLUMN schemadrift_store.beside.apart IS 'somebody has it without all other rights, or all others without it';
+
 CREATE FUNCTION schemadrift.verify(region text DEFAULT NULL, OUT object_type text, OUT identity text, OUT difference text,
 	OUT property text, OUT by_log text, OUT here text, OUT since timestamptz)
 	RETURNS SETOF record

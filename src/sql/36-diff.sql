@@ -13,6 +13,12 @@ CREATE FUNCTION schemadrift_rpc.bucket_objects(protocol integer, buckets integer
 	AS 'MODULE_PATHNAME', 'sd_rpc_bucket_objects';
 COMMENT ON FUNCTION schemadrift_rpc.bucket_objects IS 'the digest of every object in these buckets; for diff, compare and join';
 
+CREATE FUNCTION schemadrift_rpc.beside(protocol integer, OUT kind text, OUT identity text, OUT definition text,
+	OUT apart boolean)
+	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'sd_rpc_beside';
+COMMENT ON FUNCTION schemadrift_rpc.beside IS 'what no digest counts: who has MAINTAIN (17) otherwise than by default; for diff; no row: this region cannot say';
+
 CREATE FUNCTION schemadrift_rpc.definitions(protocol integer, kinds text[], identities text[], everything boolean,
 	OUT kind text, OUT identity text, OUT hash bytea, OUT definition text)
 	RETURNS SETOF record LANGUAGE c VOLATILE SECURITY DEFINER PARALLEL UNSAFE

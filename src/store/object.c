@@ -51,6 +51,8 @@ read_rows(uint64 n)
 		read_hash(&rows[i], hash);
 		pfree(hash);
 		rows[i].names = sd_store_int64(i, 6);
+		rows[i].beside = NULL;
+		rows[i].beside_apart = false;
 	}
 	return rows;
 }
@@ -119,6 +121,8 @@ visit_slot(void *arg, TupleTableSlot *slot)
 	row.identity = terminated(&visit->identity, slot->tts_values[3]);
 	read_hash(&row, DatumGetByteaPP(slot->tts_values[4]));
 	row.names = DatumGetInt64(slot->tts_values[5]);
+	row.beside = NULL;
+	row.beside_apart = false;
 	visit->visit(visit->arg, &row);
 }
 

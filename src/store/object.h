@@ -20,6 +20,8 @@ typedef struct SdObjectRow
 	char	   *identity;
 	uint8		hash[SD_OBJECT_HASH_SIZE];
 	int64		names;
+	const char *beside;			/* of what was described: what no digest counts (ddl/beside.h), or ""; NULL: a row of the table */
+	bool		beside_apart;
 } SdObjectRow;
 
 /* The rows of these objects, as far as there are any; n_found says how many. */
