@@ -153,7 +153,7 @@ require_serving(const SdCaller *caller, int64 version)
 		sd_rpc_refuse(SD_ERRCODE_MAY_NOT_ORIGINATE, psprintf("region \"%s\" is void: it runs nothing", self.region), NULL);
 	if (me < 0 || sd_members_is_witness(&members, me))
 		sd_rpc_refuse(SD_ERRCODE_MAY_NOT_ORIGINATE, psprintf("region \"%s\" is a witness: it has no schema", self.region), NULL);
-	if (members.config.member[me].suspended)
+	if (me >= 0 && members.config.member[me].suspended)
 		sd_rpc_refuse(SD_ERRCODE_MAY_NOT_ORIGINATE, psprintf("region \"%s\" is suspended", self.region), NULL);
 	if (!sd_dry_run_for_regions)
 		ereport(ERROR,
@@ -364,7 +364,7 @@ put_outcomes(FunctionCallInfo fcinfo, List *list, const SdRehearsal *here, const
 	}
 	for (int i = 0; i < n; i++)
 	{
-		bool		same = ran[i] && judge_beside(&outcomes[i], first);
+		bool		same = ran[i] && first && judge_beside(&outcomes[i], first);
 
 		if (outcomes[i].asked->witness)
 			continue;

@@ -271,7 +271,7 @@ look_after(Findings *f, SdQueryWatch *watch, const Watched *w, int64 until)
 }
 
 static char *
-text_or_null(const StringInfo text)
+text_or_null(const StringInfoData *text)
 {
 	return text->len > 0 ? text->data : NULL;
 }
