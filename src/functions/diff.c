@@ -1,7 +1,7 @@
 /*
  * diff.c: what differs between the schemas of two regions, down to the property.
  *
- * Runs in a backend, as a client of the regions: at most four calls to each, whatever the size of their schemas, unless
+ * Runs in a backend, as a client of the regions: at most five calls to each, whatever the size of their schemas, unless
  * hundreds of objects differ.  Reads, and changes nothing.  Addresses are those that the coordinator uses; none is shown.
  */
 #include "compat.h"
