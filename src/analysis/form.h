@@ -133,6 +133,13 @@ extern void sd_form_remember(SdForm *form, SdThing *table, const Constraint *con
 /* There is none of that name, as far as is known. */
 extern void sd_form_no_constraint(SdForm *form, SdThing *table, const char *name);
 
+/* Of an index; NULL: it is not known. */
+extern SdThing *sd_form_table_of(SdForm *form, SdThing *index);
+
+/* A trigger, rule or policy of a table, as it is called now; InvalidOid: there is none in the catalog. */
+extern const char *sd_form_attached_kind(ObjectType type);
+extern Oid sd_form_attached(SdForm *form, ObjectType type, const SdThing *table, const char *name, Oid *class_id);
+
 /* The sequence of a serial or identity column that the script makes. */
 extern void sd_form_owned_sequence(SdForm *form, SdThing *table, ColumnDef *column);
 
