@@ -118,7 +118,7 @@ if (!$parts{group})
 # Superusers that the scripts make, which a region must name, and what one of them is called later.
 sub superusers
 {
-	return sort keys %{ { map { $_ => 1 } 'regress_schemauser_renamed', map { contents($_) =~ /^\s*CREATE\s+(?:ROLE|USER)\s+(\w+)\s(?:[^;]*\s)?SUPERUSER\b/gim } glob "$dir/sql/*.sql" } };
+	return sort keys %{ { map { $_ => 1 } 'regress_schemauser_renamed', map { contents($_) =~ /^\s*(?:CREATE|ALTER)\s+(?:ROLE|USER)\s+(\w+)\s(?:[^;]*\s)?SUPERUSER\b/gim } glob "$dir/sql/*.sql" } };
 }
 
 my $g = SchemaDrift::Group->new(regions => [qw(first second third regression)], databases => 1, extension => 0, conf => <<"CONF");
