@@ -267,8 +267,9 @@ foreach my $script (@played)
 		# what follows from a refusal has no hint, or says that something is not there, or that the transaction is over
 		if ($e->{state_code} =~ /^(?:SD|40001|40003)/ || (defined $e->{hint} && $e->{state_code} !~ /^(?:42|25P|22|3)/))
 		{
-			my $kind = "$e->{state_code}\t" . ($e->{message} =~ s/"[^"]*"/.../gr) . "\t" . ($e->{detail} // '') . "\t" . ($e->{hint} // '');
-			push @{ $refused{$kind} }, [ $script, $e->{statement} // '' ];
+			my ($message, $hint) = map { ($_ // '') =~ s/("|')[^"']*\1/.../gr } @$e{qw(message hint)};
+			my $kind = "$e->{state_code}\t" . ($message =~ s/(?<=region )\w+|\(Key.*|\w+\.\w+(?= is being)|(?<=version )\d+/.../gr) . "\t$hint";
+			push @{ $refused{$kind} }, [ $script, $e->{statement} // '', $e->{detail} // '' ];
 		}
 		else
 		{
@@ -298,8 +299,8 @@ my $n = 0;
 my $text = '';
 foreach my $kind (sort { @{ $refused{$b} } <=> @{ $refused{$a} } || $a cmp $b } keys %refused)
 {
-	my ($state, $message, $detail, $hint) = split /\t/, $kind, -1;
-	my ($script, $statement) = @{ $refused{$kind}[0] };
+	my ($state, $message, $hint) = split /\t/, $kind, -1;
+	my ($script, $statement, $detail) = @{ $refused{$kind}[0] };
 
 	$n += @{ $refused{$kind} };
 	isnt($hint, '', "$state $message: says what to do instead");
