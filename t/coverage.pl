@@ -1,11 +1,11 @@
 # PostgreSQL's own regression scripts, run in one region of a group of three: no crash, no region that ends up with another schema,
 # and no statement refused that the list of refusals does not explain.
 #
-#   make coverage PGSRC=/path/to/postgresql-15.18 [SCRIPTS="create_table alter_table"] [FROM=create_index] [PARTS=suite]
-#   make matrix MAJORS=18 DIR=/path/to/postgresql-18.6 ONLY=t/coverage.pl [SCRIPTS=...] [FROM=...] [PARTS=...]
+#   make coverage PGSRC=/path/to/postgresql-15.18 [PLAY="create_table alter_table"] [FROM=create_index] [PARTS=suite]
+#   make matrix MAJORS=18 DIR=/path/to/postgresql-18.6 ONLY=t/coverage.pl [PLAY=...] [FROM=...] [PARTS=...]
 #
-# SCRIPTS: these, and test_setup. FROM: from this one on, and before it those that others build on: test_setup, copy and create_*.
-# PARTS: "suite" (as it is), "group", or both; with SCRIPTS or FROM the default is "group".
+# PLAY: these, and test_setup. FROM: from this one on, and before it those that others build on: test_setup, copy and create_*.
+# PARTS: "suite" (as it is), "group", or both; with PLAY or FROM the default is "group".
 #
 # The regions are databases of one server, because the scripts make roles and tablespaces, which are shared, and load a
 # library. They run one after another, in the order of parallel_schedule, through psql as pg_regress does it; the same on a
@@ -28,7 +28,7 @@ use Time::HiRes 'time';
 use SchemaDrift::Group;
 
 my $src = ($ENV{PGSRC} || die "PGSRC is not set: make coverage PGSRC=...\n") . '/src/test/regress';
-my @wanted = split ' ', $ENV{SCRIPTS} // '';
+my @wanted = split ' ', $ENV{PLAY} // '';
 my $from = $ENV{FROM} // '';
 my %parts = map { $_ => 1 } split ' ', $ENV{PARTS} || (@wanted || $from ne '' ? 'group' : 'suite group');
 my $tmp = abs_path($PostgreSQL::Test::Utils::tmp_check);

@@ -12,7 +12,7 @@
 #   make schemas DIR=/path [CHANGES=20] [SEED=1]     t/schemas.pl: drift in schemas of your own, a file of SQL each
 #   make replay DIR=/path [VIA=mixed] [SEED=1] [FAULTS=10] [REVERTS=20]     t/replay.pl: a history of migrations, with cuts and restarts
 #   make check-migrations DIR=/path [LEVEL=unsafe|caution|down] [FIRST=n] [LAST=n]     t/check-migrations.pl, for pipelines (docs/pipelines.md)
-#   make coverage PGSRC=/path [SCRIPTS="triggers domain"] [FROM=create_index] [PARTS=suite]    t/coverage.pl: PostgreSQL's own regression scripts (its source tree) in a group
+#   make coverage PGSRC=/path [PLAY="triggers domain"] [FROM=create_index] [PARTS=suite]    t/coverage.pl: PostgreSQL's own regression scripts (its source tree) in a group
 #   make matrix DIR=/path ONLY=t/coverage.pl    t/coverage.pl, t/replay.pl, t/schemas.pl on other majors; MAJORS and their own variables as above
 
 # When make is killed, t/run.pl goes with it, and with that everything in the sandbox.  The caller's locale may be one that
@@ -26,7 +26,7 @@ test:
 
 matrix:
 	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" ONLY="$(ONLY)" DIR="$(if $(DIR),$(abspath $(DIR)))" VIA="$(VIA)" SEED="$(SEED)" \
-		FAULTS="$(FAULTS)" REVERTS="$(REVERTS)" SCRIPTS="$(SCRIPTS)" FROM="$(FROM)" PARTS="$(PARTS)" t/matrix.sh $(MAJORS)
+		FAULTS="$(FAULTS)" REVERTS="$(REVERTS)" PLAY="$(PLAY)" FROM="$(FROM)" PARTS="$(PARTS)" t/matrix.sh $(MAJORS)
 
 demo:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
@@ -74,7 +74,7 @@ check-migrations:
 
 coverage:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
-	@(PG_CONFIG="$(PG_CONFIG)" PGSRC="$(abspath $(PGSRC))" SCRIPTS="$(SCRIPTS)" FROM="$(FROM)" PARTS="$(PARTS)" SD_TEST_FILE_TIMEOUT=7200 $(RUN) t/coverage.pl); \
+	@(PG_CONFIG="$(PG_CONFIG)" PGSRC="$(abspath $(PGSRC))" PLAY="$(PLAY)" FROM="$(FROM)" PARTS="$(PARTS)" SD_TEST_FILE_TIMEOUT=7200 $(RUN) t/coverage.pl); \
 		status=$$?; sed -n 's/^# coverage: //p' build/log/tap/coverage.tap; sed -n 's/^# table: //p' build/log/tap/coverage.tap > build/coverage.md; exit $$status
 
 # Tools from npm in the versions of t/tools/package-lock.json, without running any script of theirs; from where npm is told to get them.
