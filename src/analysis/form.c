@@ -269,22 +269,19 @@ sd_form_type(SdForm *form, const TypeName *name, int32 *typmod, bool *made)
 char *
 sd_form_chosen_name(SdForm *form, const SdThing *table, List *columns, const char *label)
 {
-	char		joined[NAMEDATALEN * 2] = "";
+	StringInfoData joined;
 	ListCell   *cell;
 	char	   *name;
 
+	initStringInfo(&joined);
 	foreach(cell, columns)
-	{
-		if (foreach_current_index(cell) > 0)
-			strlcat(joined, "_", sizeof(joined));
-		strlcat(joined, lfirst(cell), sizeof(joined));
-		if (strlen(joined) >= NAMEDATALEN)
-			break;
-	}
-	name = makeObjectName(table->name, columns ? joined : NULL, label);
+		appendStringInfo(&joined, "%s%s", joined.len ? "_" : "", (char *) lfirst(cell));
+	/* as the server does before it makes room for the table's */
+	joined.data[Min(joined.len, NAMEDATALEN - 1)] = '\0';
+	name = makeObjectName(table->name, columns ? joined.data : NULL, label);
 	for (int i = 1; sd_world_find(form->world, makeRangeVar(table->schema, name, -1)) ||
 		 sd_follow_constraint(form->world, table, name); i++)
-		name = makeObjectName(table->name, columns ? joined : NULL, psprintf("%s%d", label, i));
+		name = makeObjectName(table->name, columns ? joined.data : NULL, psprintf("%s%d", label, i));
 	return name;
 }
 
