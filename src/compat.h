@@ -97,6 +97,13 @@ sd_compat_may_make_temporary(Oid database, Oid role)
 #endif
 }
 
+/* 17: it can look for stronger ones, too */
+#if PG_VERSION_NUM >= 170000
+#define sd_compat_lock_held(tag, mode)	LockHeldByMe((tag), (mode), false)
+#else
+#define sd_compat_lock_held(tag, mode)	LockHeldByMe((tag), (mode))
+#endif
+
 /* 17: the set belongs to a resource owner, not a memory context.  Ours lives as long as its process wants. */
 #if PG_VERSION_NUM >= 170000
 #define sd_compat_wait_event_set(n_events)	CreateWaitEventSet(NULL, (n_events))

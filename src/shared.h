@@ -356,7 +356,7 @@ typedef struct SdDatabase
 	int32		verify_ms;		/* how long the last one took, and ... */
 	int64		verify_objects; /* ... how many objects it looked at; 0: none yet */
 	bool		verify_now;		/* something may have gone past the hooks: the coordinator shall have it looked at */
-	bool		verify_runs;	/* it is being looked at; written by the coordinator */
+	bool		verify_runs;	/* that is being looked at; written by the coordinator */
 
 	/* transactions that are prepared and did such a thing: their commit, whoever does it, calls for that look */
 	bool		prepared_known; /* false: which there were before the server's start nobody has asked yet */

@@ -32,6 +32,7 @@
 #include "gate/internal.h"
 #include "gate/mode.h"
 #include "gate/policy.h"
+#include "gate/running.h"
 #include "shared.h"
 #include "store/entry.h"
 #include "store/protocol.h"
@@ -239,7 +240,7 @@ write_history(Oid relation, bool truncated)
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	run_as = known ? known->run_as : who_writes();
 	MemoryContextSwitchTo(old);
-	if (mode == SD_MODE_COORDINATE || mode == SD_MODE_REQUIRE_APPLY)
+	if (sd_gate_mode_refuses(mode))
 		begin(relation, run_as);
 	note(relation, run_as, truncated, mode == SD_MODE_OBSERVE || mode == SD_MODE_OFF);
 }
@@ -250,7 +251,7 @@ write_history(Oid relation, bool truncated)
 static bool
 is_ours_to_see(void)
 {
-	return sd_executing() == SD_EXECUTING_NOTHING && !sd_hooks_in_statement() && sd_hooks_apply() && !XactReadOnly;
+	return sd_executing() == SD_EXECUTING_NOTHING && !sd_running_any() && sd_hooks_apply() && !XactReadOnly;
 }
 
 static pg_noinline void
@@ -281,7 +282,7 @@ sd_history_before_write(Oid relation)
 			return;
 	}
 	/* what a text does, or a trigger of DDL, other regions do by themselves */
-	if (sd_executing() == SD_EXECUTING_NOTHING && !sd_hooks_in_statement())
+	if (sd_executing() == SD_EXECUTING_NOTHING && !sd_running_any())
 	{
 		other_table = relation;
 		other_in = sd_compat_lxid();

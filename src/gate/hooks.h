@@ -9,7 +9,4 @@ extern void sd_hooks_init(void);
 /* Is the gate for this process at all? */
 extern bool sd_hooks_apply(void);
 
-/* Is a statement of DDL under way that the gate looks at? */
-extern bool sd_hooks_in_statement(void);
-
 #endif							/* SD_GATE_HOOKS_H */

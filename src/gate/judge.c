@@ -8,7 +8,7 @@
 
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
@@ -186,10 +186,12 @@ is_of_new_table(Node *stmt)
 	RangeVar   *name = IsA(stmt, AlterTableStmt) ? ((AlterTableStmt *) stmt)->relation : IsA(stmt, IndexStmt) ? ((IndexStmt *) stmt)->relation : NULL;
 	Oid			oid = name ? sd_target_relation(name) : InvalidOid;
 	Relation	relation;
+	LOCKTAG		tag;
 	bool		is_new;
 
 	/* its maker holds this lock, and the relation cache keeps it until the end */
-	if (!OidIsValid(oid) || !CheckRelationOidLockedByMe(oid, AccessExclusiveLock, true))
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, oid);
+	if (!OidIsValid(oid) || !sd_compat_lock_held(&tag, AccessExclusiveLock))
 		return false;
 	relation = RelationIdGetRelation(oid);
 	is_new = RelationIsValid(relation) && relation->rd_createSubid != InvalidSubTransactionId;

@@ -13,6 +13,13 @@ extern SdDdlMode sd_gate_group_mode(void);
 /* the group's policy as tightened, or switched off, by this session; an error where it may not be switched off */
 extern SdDdlMode sd_gate_mode(void);
 
+/* does this mode refuse what the group has not agreed to? */
+static inline bool
+sd_gate_mode_refuses(SdDdlMode mode)
+{
+	return mode == SD_MODE_COORDINATE || mode == SD_MODE_REQUIRE_APPLY;
+}
+
 /* the whole policy that sd_gate_group_mode() read last; until the end of the transaction, or a newer head of the log */
 extern const SdPolicy *sd_gate_policy(void);
 

@@ -241,8 +241,8 @@ sd_verify_drive(SdCoordinator *c, int64 now)
 		return;
 	/* what comes from now on may come too late for it */
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	c->db->verify_runs = c->db->verify_now;
 	c->db->verify_now = false;
-	c->db->verify_runs = true;
 	LWLockRelease(&c->db->lock);
 	if (!sd_coordinator_transaction(c, start, NULL, false) || c->verifier == NULL)
 	{
