@@ -177,7 +177,7 @@ sub for_the_group
 	$text =~ s/^UPDATE pg_class\s+SET reloptions\b[^;]*;//gim;
 	# what a script says of its own database is true of each region's
 	$text =~ s/\bON DATABASE regression\b/ON DATABASE first, second, third/gi;
-	$text =~ s/^(?=(?:DROP|ALTER)\s+(?:ROLE|USER|GROUP)\s+\w|(?:GRANT|REVOKE)\s(?:(?!\bON\b)[^;])*;)/\\! sh .\/wait\n/gim;
+	$text =~ s/^(?=(?:DROP|ALTER)\s+(?:ROLE|USER|GROUP)\s+\w|(?:GRANT|REVOKE)\s(?:(?!\bON\s+(?!DATABASE\b))[^;])*;)/\\! sh .\/wait\n/gim;
 	return $text;
 }
 
