@@ -11,8 +11,9 @@
 #include "attempt.h"
 
 static bool
-is_about_the_moment(const ErrorData *error)
+is_about_the_moment(const ErrorData *error, const void *judge_arg)
 {
+	(void) judge_arg;
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{
 		case ERRCODE_OPERATOR_INTERVENTION:
@@ -25,7 +26,7 @@ is_about_the_moment(const ErrorData *error)
 }
 
 ErrorData *
-sd_attempt(void (*work) (void *arg), void *arg, bool keep)
+sd_attempt_judged(void (*work) (void *arg), void *arg, bool keep, SdRaiseAgain raise_again, const void *judge_arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -51,7 +52,13 @@ sd_attempt(void (*work) (void *arg), void *arg, bool keep)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (error && is_about_the_moment(error))
+	if (error && raise_again(error, judge_arg))
 		ReThrowError(error);
 	return error;
+}
+
+ErrorData *
+sd_attempt(void (*work) (void *arg), void *arg, bool keep)
+{
+	return sd_attempt_judged(work, arg, keep, is_about_the_moment, NULL);
 }

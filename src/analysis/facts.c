@@ -42,6 +42,7 @@
 #include "utils/syscache.h"
 
 #include "analysis/facts.h"
+#include "texts.h"
 
 /* ---- sizes ---- */
 
@@ -607,19 +608,6 @@ sd_fact_partition_parent(Oid table)
 /* ---- replication ---- */
 
 static void
-add_name(List **names, char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, *names)
-	{
-		if (strcmp(lfirst(cell), name) == 0)
-			return;
-	}
-	*names = lappend(*names, name);
-}
-
-static void
 published_by(List *publications, SdReplicated *replicated)
 {
 	ListCell   *cell;
@@ -632,7 +620,7 @@ published_by(List *publications, SdReplicated *replicated)
 			continue;
 		replicated->published = true;
 		replicated->listed = false;
-		add_name(&replicated->publications, name);
+		replicated->publications = sd_texts_add(replicated->publications, name);
 	}
 }
 
@@ -661,7 +649,7 @@ published_itself(Oid table, Oid asked, SdReplicated *replicated)
 		else
 			replicated->columns = bms_union(replicated->columns, numbers_of(value));
 		if (name)
-			add_name(&replicated->publications, name);
+			replicated->publications = sd_texts_add(replicated->publications, name);
 		ReleaseSysCache(tuple);
 	}
 }
@@ -682,7 +670,7 @@ subscribed(Oid table, SdReplicated *replicated)
 
 		replicated->subscribed = true;
 		if (name)
-			add_name(&replicated->subscriptions, name);
+			replicated->subscriptions = sd_texts_add(replicated->subscriptions, name);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);

@@ -27,6 +27,7 @@
 #include "analysis/follow.h"
 #include "analysis/form.h"
 #include "attempt.h"
+#include "texts.h"
 
 #define NAMED_MOST	4			/* partitions that are named one by one */
 
@@ -172,14 +173,8 @@ sd_form_unsure(SdForm *form, const char *format,...)
 void
 sd_form_object(SdForm *form, const char *name)
 {
-	ListCell   *cell;
-
-	foreach(cell, form->objects)
-	{
-		if (strcmp(lfirst(cell), name) == 0)
-			return;
-	}
-	form->objects = lappend(form->objects, pstrdup(name));
+	if (!sd_texts_have(form->objects, name))
+		form->objects = lappend(form->objects, pstrdup(name));
 }
 
 SdMatch *

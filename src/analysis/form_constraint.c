@@ -30,6 +30,7 @@
 #include "analysis/follow.h"
 #include "analysis/form.h"
 #include "attempt.h"
+#include "texts.h"
 
 /* ---- ADD ---- */
 
@@ -76,15 +77,7 @@ find_columns(Node *node, List **names)
 		return false;
 	if (IsA(node, ColumnRef) && IsA(llast(((ColumnRef *) node)->fields), String))
 	{
-		char	   *name = strVal(llast(((ColumnRef *) node)->fields));
-		ListCell   *cell;
-
-		foreach(cell, *names)
-		{
-			if (strcmp(lfirst(cell), name) == 0)
-				return false;
-		}
-		*names = lappend(*names, name);
+		*names = sd_texts_add(*names, strVal(llast(((ColumnRef *) node)->fields)));
 		return false;
 	}
 	return raw_expression_tree_walker(node, find_columns, names);

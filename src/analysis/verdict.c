@@ -18,6 +18,7 @@
 #include "analysis/safer.h"
 #include "analysis/verdict.h"
 #include "settings.h"
+#include "texts.h"
 
 typedef struct Judgement
 {
@@ -90,15 +91,8 @@ is_fresh(const SdMatch *match)
 static void
 reason(Judgement *j, SdStepVerdict *verdict, SdStepVerdict level, char *text)
 {
-	ListCell   *cell;
-
 	*verdict = Max(*verdict, level);
-	foreach(cell, j->reasons)
-	{
-		if (strcmp(lfirst(cell), text) == 0)
-			return;
-	}
-	j->reasons = lappend(j->reasons, text);
+	j->reasons = sd_texts_add(j->reasons, text);
 }
 
 static bool
@@ -405,19 +399,6 @@ merge_restores(Judgement *j, const SdRule *rule, const SdMatch *match)
 	j->step->restores = Max(j->step->restores, rule->restores);
 }
 
-static List *
-add_text(List *list, const char *text)
-{
-	ListCell   *cell;
-
-	foreach(cell, list)
-	{
-		if (strcmp(lfirst(cell), text) == 0)
-			return list;
-	}
-	return lappend(list, unconstify(char *, text));
-}
-
 static void
 judge_matches(Judgement *j)
 {
@@ -446,9 +427,9 @@ judge_matches(Judgement *j)
 		merge_restores(j, rule, match);
 		verdict = judge_match(j, rule, match);
 		if (verdict == SD_STEP_UNSAFE)
-			j->step->unsafe = add_text(j->step->unsafe, rule->id);
+			j->step->unsafe = sd_texts_add(j->step->unsafe, rule->id);
 		else if (verdict == SD_STEP_CAUTION)
-			j->step->caution = add_text(j->step->caution, rule->id);
+			j->step->caution = sd_texts_add(j->step->caution, rule->id);
 		if (j->worst == NULL || verdict > j->worst_verdict)
 		{
 			j->worst = match;
@@ -622,7 +603,7 @@ sd_verdict(const SdForm *form, const SdVerdict *class, SdStep *step)
 		if (step->rules == NIL || strcmp(step->rule, SD_RULE_NONE) == 0)
 			step->rule = SD_RULE_UNKNOWN;
 		step->rules = lappend(step->rules, SD_RULE_UNKNOWN);
-		step->caution = add_text(step->caution, SD_RULE_UNKNOWN);
+		step->caution = sd_texts_add(step->caution, SD_RULE_UNKNOWN);
 		if (step->reversible == NULL)
 			step->reversible = "depends";
 		step->restores = Max(step->restores, SD_RESTORES_REHEARSE);

@@ -251,23 +251,7 @@ follows_clock(Node *node)
 	if (IsA(node, FuncExpr))
 		return ((FuncExpr *) node)->funcid == F_NOW || ((FuncExpr *) node)->funcid == F_TRANSACTION_TIMESTAMP ||
 			((FuncExpr *) node)->funcid == F_STATEMENT_TIMESTAMP;
-	if (!IsA(node, SQLValueFunction))
-		return false;
-	switch (((SQLValueFunction *) node)->op)
-	{
-		case SVFOP_CURRENT_DATE:
-		case SVFOP_CURRENT_TIME:
-		case SVFOP_CURRENT_TIME_N:
-		case SVFOP_CURRENT_TIMESTAMP:
-		case SVFOP_CURRENT_TIMESTAMP_N:
-		case SVFOP_LOCALTIME:
-		case SVFOP_LOCALTIME_N:
-		case SVFOP_LOCALTIMESTAMP:
-		case SVFOP_LOCALTIMESTAMP_N:
-			return true;
-		default:
-			return false;
-	}
+	return IsA(node, SQLValueFunction) && sd_moment_is_clock((SQLValueFunction *) node);
 }
 
 static Node *

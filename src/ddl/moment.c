@@ -43,6 +43,26 @@ system_name(List *names)
 }
 
 bool
+sd_moment_is_clock(const SQLValueFunction *function)
+{
+	switch (function->op)
+	{
+		case SVFOP_CURRENT_DATE:
+		case SVFOP_CURRENT_TIME:
+		case SVFOP_CURRENT_TIME_N:
+		case SVFOP_CURRENT_TIMESTAMP:
+		case SVFOP_CURRENT_TIMESTAMP_N:
+		case SVFOP_LOCALTIME:
+		case SVFOP_LOCALTIME_N:
+		case SVFOP_LOCALTIMESTAMP:
+		case SVFOP_LOCALTIMESTAMP_N:
+			return true;
+		default:
+			return false;
+	}
+}
+
+bool
 sd_moment_is_word(const char *text)
 {
 	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
@@ -88,25 +108,9 @@ has_moment(Node *node, void *context)
 
 	if (node == NULL)
 		return false;
+	/* users: an entry runs as the same everywhere */
 	if (IsA(node, SQLValueFunction))
-	{
-		switch (((SQLValueFunction *) node)->op)
-		{
-			case SVFOP_CURRENT_DATE:
-			case SVFOP_CURRENT_TIME:
-			case SVFOP_CURRENT_TIME_N:
-			case SVFOP_CURRENT_TIMESTAMP:
-			case SVFOP_CURRENT_TIMESTAMP_N:
-			case SVFOP_LOCALTIME:
-			case SVFOP_LOCALTIME_N:
-			case SVFOP_LOCALTIMESTAMP:
-			case SVFOP_LOCALTIMESTAMP_N:
-			case SVFOP_CURRENT_CATALOG:
-				return true;
-			default:			/* users: an entry runs as the same everywhere */
-				return false;
-		}
-	}
+		return sd_moment_is_clock((SQLValueFunction *) node) || ((SQLValueFunction *) node)->op == SVFOP_CURRENT_CATALOG;
 	if (IsA(node, FuncCall) && is_one_of(system_name(((FuncCall *) node)->funcname), functions, lengthof(functions)))
 		return true;
 	if (has_moment_constant(node, context))

@@ -4,7 +4,7 @@
 #ifndef SD_DDL_MOMENT_H
 #define SD_DDL_MOMENT_H
 
-#include "nodes/nodes.h"
+#include "nodes/primnodes.h"
 
 /* Why such a statement cannot be the same everywhere, a sentence, and what to write instead; NULL if it can. */
 extern const char *sd_moment_reason(Node *stmt, const char **hint);
@@ -14,5 +14,8 @@ extern bool sd_moment_in_expression(Node *expression);
 
 /* A string that the date and time types read as the time at which they read it, or a day counted from it. */
 extern bool sd_moment_is_word(const char *text);
+
+/* CURRENT_DATE and its kin: of the time at which it is computed.  (The others are of who computes it, or where.) */
+extern bool sd_moment_is_clock(const SQLValueFunction *function);
 
 #endif							/* SD_DDL_MOMENT_H */

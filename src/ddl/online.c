@@ -22,6 +22,7 @@
 #include "ddl/online.h"
 #include "ddl/targets.h"
 #include "errors.h"
+#include "texts.h"
 
 static PartitionCmd *
 detached(AlterTableStmt *stmt)
@@ -66,17 +67,6 @@ identity_of_name(const char *schema, const char *name)
 	appendStringInfoChar(&out, '.');
 	sd_append_identifier(&out, name);
 	return out.data;
-}
-
-static List *
-add_name(List *names, char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, names)
-		if (strcmp(lfirst(cell), name) == 0)
-			return names;
-	return lappend(names, name);
 }
 
 static void
@@ -161,8 +151,8 @@ look_create(IndexStmt *stmt, SdOnlineStep *step, List **relations)
 				 errmsg("relation \"%s\" already exists, skipping", step->name)));
 		return false;
 	}
-	*relations = add_name(*relations, identity_of(table));
-	*relations = add_name(*relations, identity_of_name(step->schema, step->name));
+	*relations = sd_texts_add(*relations, identity_of(table));
+	*relations = sd_texts_add(*relations, identity_of_name(step->schema, step->name));
 	return true;
 }
 
@@ -213,8 +203,8 @@ look_drop(DropStmt *stmt, SdOnlineStep *step, List **relations)
 	step->table = get_rel_name(table);
 	step->schema = get_namespace_name(get_rel_namespace(index));
 	step->name = get_rel_name(index);
-	*relations = add_name(*relations, identity_of(table));
-	*relations = add_name(*relations, identity_of(index));
+	*relations = sd_texts_add(*relations, identity_of(table));
+	*relations = sd_texts_add(*relations, identity_of(index));
 	return true;
 }
 
@@ -248,8 +238,8 @@ look_detach(AlterTableStmt *stmt, SdOnlineStep *step, List **relations)
 	step->schema = get_namespace_name(get_rel_namespace(parent));
 	step->name = get_rel_name(partition);
 	step->name_schema = get_namespace_name(get_rel_namespace(partition));
-	*relations = add_name(*relations, identity_of(parent));
-	*relations = add_name(*relations, identity_of(partition));
+	*relations = sd_texts_add(*relations, identity_of(parent));
+	*relations = sd_texts_add(*relations, identity_of(partition));
 	return true;
 }
 
@@ -283,9 +273,9 @@ add_range(List *relations, const RangeVar *range)
 
 	if (!OidIsValid(relation))
 		return relations;
-	relations = add_name(relations, identity_of(relation));
+	relations = sd_texts_add(relations, identity_of(relation));
 	table = IndexGetRelation(relation, true);
-	return OidIsValid(table) ? add_name(relations, identity_of(table)) : relations;
+	return OidIsValid(table) ? sd_texts_add(relations, identity_of(table)) : relations;
 }
 
 static bool

@@ -135,17 +135,6 @@ add_items(SdRepairPlan *plan, List *objects)
 	}
 }
 
-bool
-sd_repair_has(List *texts, const char *text)
-{
-	ListCell   *lc;
-
-	foreach(lc, texts)
-		if (strcmp(lfirst(lc), text) == 0)
-			return true;
-	return false;
-}
-
 const char *
 sd_repair_here(const SdRepairItem *item, const char *property)
 {

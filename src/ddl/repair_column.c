@@ -12,6 +12,7 @@
 
 #include "ddl/names.h"
 #include "ddl/repair_item.h"
+#include "texts.h"
 
 typedef struct Column
 {
@@ -378,7 +379,7 @@ check_order(SdRepairItem *item, List *columns, List *names)
 		char	   *name = ((Column *) lfirst(lc))->identifier;
 
 		appendStringInfo(&here, "%s%s", here.len > 0 ? ", " : "", name);
-		if (!sd_repair_has(names, name))
+		if (!sd_texts_have(names, name))
 			appendStringInfo(&result, "%s%s", result.len > 0 ? ", " : "", name);
 	}
 	if (strcmp(here.data, result.data) != 0)
@@ -419,7 +420,7 @@ sd_repair_columns(SdRepairItem *item)
 	{
 		SdColumnText *other = lfirst(lc);
 
-		if (sd_repair_has(names, other->identifier) && find_column(columns, other->identifier) == NULL && !parent_drops(item, other->identifier))
+		if (sd_texts_have(names, other->identifier) && find_column(columns, other->identifier) == NULL && !parent_drops(item, other->identifier))
 			sd_repair_do(item, SD_REPAIR_LOSE, "loses what is in the column", "ALTER %s %s DROP COLUMN %s",
 						 item->how->word, item->name, sd_repair_quote(other->identifier));
 	}

@@ -104,7 +104,6 @@ extern void sd_repair_cannot(SdRepairItem *item, const char *format,...) pg_attr
 
 /* The item of that name in the plan, or NULL. */
 extern SdRepairItem *sd_repair_find(SdRepairPlan *plan, const char *kind, const char *identity);
-extern bool sd_repair_has(List *texts, const char *text);	/* of char * */
 
 /* An object that is here, in no plan; NULL: it is not covered, or no object by itself. */
 extern SdRepairItem *sd_repair_item_of(SdRepairPlan *plan, Oid classid, Oid objid);

@@ -13,6 +13,7 @@
 #include "ddl/beside.h"
 #include "ddl/define.h"
 #include "ddl/repair_item.h"
+#include "texts.h"
 
 /* --- properties --- */
 
@@ -353,10 +354,10 @@ change_extensions(SdRepairItem *item)
 	ListCell   *lc;
 
 	foreach(lc, here)
-		if (!sd_repair_has(there, lfirst(lc)))
+		if (!sd_texts_have(there, lfirst(lc)))
 			sd_repair_do(item, SD_REPAIR_MAKE, NULL, "ALTER %s DEPENDS ON EXTENSION %s", item->called, quote_identifier(lfirst(lc)));
 	foreach(lc, there)
-		if (!sd_repair_has(here, lfirst(lc)))
+		if (!sd_texts_have(here, lfirst(lc)))
 			sd_repair_do(item, SD_REPAIR_MAKE, NULL, "ALTER %s NO DEPENDS ON EXTENSION %s", item->called, quote_identifier(lfirst(lc)));
 }
 

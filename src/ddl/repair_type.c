@@ -10,6 +10,7 @@
 
 #include "ddl/names.h"
 #include "ddl/repair_item.h"
+#include "texts.h"
 
 /* --- enums --- */
 
@@ -59,7 +60,7 @@ are_renamed(List *here, List *there)
 	if (list_length(here) != list_length(there))
 		return false;
 	for (int i = 0; i < list_length(here); i++)
-		if (strcmp(list_nth(here, i), list_nth(there, i)) != 0 && (sd_repair_has(there, list_nth(here, i)) || sd_repair_has(here, list_nth(there, i))))
+		if (strcmp(list_nth(here, i), list_nth(there, i)) != 0 && (sd_texts_have(there, list_nth(here, i)) || sd_texts_have(here, list_nth(there, i))))
 			return false;
 	return true;
 }
@@ -73,7 +74,7 @@ change_labels(SdRepairItem *item)
 	if (has_in_order(here, there))
 	{
 		for (int i = 0; i < list_length(here); i++)
-			if (!sd_repair_has(there, list_nth(here, i)))
+			if (!sd_texts_have(there, list_nth(here, i)))
 				sd_repair_do(item, SD_REPAIR_LABELS, NULL, "ALTER TYPE %s ADD VALUE %s%s%s", item->name, (char *) list_nth(here, i),
 							 i > 0 ? " AFTER " : there ? " BEFORE " : "",
 							 i > 0 ? (char *) list_nth(here, i - 1) : there ? (char *) linitial(there) : "");

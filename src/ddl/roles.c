@@ -34,6 +34,7 @@
 #include "ddl/capture.h"
 #include "ddl/moment.h"
 #include "ddl/roles.h"
+#include "texts.h"
 
 #define MODEL_NAME	"schemadrift model"
 
@@ -160,17 +161,6 @@ sd_roles_names_database(Node *stmt)
 
 /* ---- one that is there already ---- */
 
-static bool
-contains(List *texts, const char *text)
-{
-	ListCell   *lc;
-
-	foreach(lc, texts)
-		if (strcmp(lfirst(lc), text) == 0)
-			return true;
-	return false;
-}
-
 /* "is a member of admins, admin_option f", "has member bob, ...": whatever options this major has; not who granted it */
 static char *
 membership_text(TupleDesc desc, HeapTuple tuple, Oid role)
@@ -220,7 +210,7 @@ memberships_of(Oid role)
 		{
 			char	   *text = membership_text(RelationGetDescr(catalog), tuple, role);
 
-			if (!contains(texts, text))
+			if (!sd_texts_have(texts, text))
 				texts = lappend(texts, text);
 		}
 		systable_endscan(scan);
@@ -235,7 +225,7 @@ append_missing(StringInfo out, List *from, List *in, const char *says)
 	ListCell   *lc;
 
 	foreach(lc, from)
-		if (!contains(in, lfirst(lc)))
+		if (!sd_texts_have(in, lfirst(lc)))
 			appendStringInfo(out, "%s%s: %s.", out->len > 0 ? "\n" : "", says, (char *) lfirst(lc));
 }
 

@@ -16,10 +16,10 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 
 #include "analysis/analyze.h"
 #include "analysis/facts.h"
+#include "attempt.h"
 #include "clock.h"
 #include "ddl/allowed.h"
 #include "ddl/lock.h"
@@ -80,37 +80,17 @@ note_error(ErrorData *error, SdRehearsalError *note)
 		note->detail = error->detail ? error->detail : error->context;
 }
 
+/* A person's wish to end it all; later it is the deadline's. */
+static bool
+is_cancelled(const ErrorData *error, const void *deadline)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && sd_monotonic_us() < *(const int64 *) deadline;
+}
+
 ErrorData *
 sd_rehearsal_try(void (*work) (void *arg), void *arg, bool keep, int64 deadline)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		work(arg);
-		if (keep)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		/* a person's wish to end it all */
-		if (geterrcode() == ERRCODE_QUERY_CANCELED && sd_monotonic_us() < deadline)
-			PG_RE_THROW();
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return error;
+	return sd_attempt_judged(work, arg, keep, is_cancelled, &deadline);
 }
 
 static void

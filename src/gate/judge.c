@@ -30,6 +30,7 @@
 #include "gate/policy.h"
 #include "shared.h"
 #include "store/entry.h"
+#include "texts.h"
 
 #define RULE_CLOCK "A4"			/* ADD COLUMN ... DEFAULT now() */
 
@@ -42,17 +43,6 @@ typedef struct SdFinding
 	List	   *used;			/* of char *: exceptions, for people */
 	SdReaction	reaction;
 } SdFinding;
-
-static bool
-contains(List *texts, const char *text)
-{
-	ListCell   *lc;
-
-	foreach(lc, texts)
-		if (strcmp(lfirst(lc), text) == 0)
-			return true;
-	return false;
-}
 
 /* ---- rules and exceptions ---- */
 
@@ -246,7 +236,7 @@ is_judged(const SdJudged *judged, const SdStep *step, Node *stmt, bool *frozen)
 		return false;
 	if (step->gate_class == SD_GATE_NONDETERMINISTIC && IsA(stmt, AlterTableStmt) && is_refused_anyway(judged, stmt, frozen))
 		return false;
-	return (rule == NULL || !rule->fails) && !contains(step->rules, SD_RULE_FAILS);
+	return (rule == NULL || !rule->fails) && !sd_texts_have(step->rules, SD_RULE_FAILS);
 }
 
 static bool
@@ -391,7 +381,7 @@ refuse(const SdJudged *judged)
 		append_finding(&detail, judged, finding);
 		safer = safer ? safer : finding->step->safer;
 		foreach(inner, finding->rules)
-			if (!contains(rules, lfirst(inner)))
+			if (!sd_texts_have(rules, lfirst(inner)))
 				rules = lappend(rules, lfirst(inner));
 	}
 	if (first == NULL)

@@ -11,6 +11,7 @@
 
 #include "store/names.h"
 #include "utils/memutils.h"
+#include "texts.h"
 #include "worker/coordinator.h"
 
 /* How long what is missing is looked for again before the change is refused. */
@@ -108,17 +109,6 @@ read_coming(SdCoordinator *c, void *arg)
 	}
 }
 
-static bool
-contains(List *texts, const char *text)
-{
-	ListCell   *lc;
-
-	foreach(lc, texts)
-		if (strcmp(lfirst(lc), text) == 0)
-			return true;
-	return false;
-}
-
 static List *
 without_coming(SdCoordinator *c, SdRemote *remote)
 {
@@ -132,7 +122,7 @@ without_coming(SdCoordinator *c, SdRemote *remote)
 		return c->needs;
 	old = MemoryContextSwitchTo(c->needs_context);
 	foreach(lc, c->needs)
-		if (!contains(coming.roles, lfirst(lc)))
+		if (!sd_texts_have(coming.roles, lfirst(lc)))
 			needs = lappend(needs, lfirst(lc));
 	MemoryContextSwitchTo(old);
 	return needs;
