@@ -97,6 +97,23 @@ read_list(Reader *reader, SdNode *node)
 	pop_items(reader, base, node);
 }
 
+/* Past an item of a value that has several: the bytes of a datum in brackets, all at once, as there may be many. */
+static void
+skip_more(Reader *reader)
+{
+	SdNode		more;
+
+	if (*reader->at == '[')
+	{
+		reader->at = strchr(reader->at, ']');
+		if (reader->at == NULL)
+			malformed();
+		reader->at++;
+		return;
+	}
+	read_item(reader, &more);
+}
+
 static void
 read_struct(Reader *reader, SdNode *node)
 {
@@ -128,9 +145,7 @@ read_struct(Reader *reader, SdNode *node)
 		value.field_length = field_length;
 		for (skip_space(reader); *reader->at != ':' && *reader->at != '}'; skip_space(reader))
 		{
-			SdNode		more;
-
-			read_item(reader, &more);
+			skip_more(reader);
 			value.rest = value.text;
 			value.rest_length = reader->at - value.text;
 		}
@@ -251,6 +266,26 @@ sd_node_string(const SdNode *node)
 	return result;
 }
 
+/* A byte as a number, signed or not as the machine has it; returns where it ends. */
+static const char *
+read_byte(const char *at, char *byte)
+{
+	bool		minus;
+	int			number = 0;
+	const char *digits;
+
+	while (*at == ' ')
+		at++;
+	minus = *at == '-';
+	digits = at + minus;
+	for (at = digits; *at >= '0' && *at <= '9'; at++)
+		number = (number * 10 + *at - '0') & 0xff;
+	if (at == digits)
+		malformed();
+	*byte = (char) (minus ? -number : number);
+	return at;
+}
+
 Datum
 sd_node_datum(const SdNode *value, bool by_value)
 {
@@ -258,7 +293,6 @@ sd_node_datum(const SdNode *value, bool by_value)
 	Size		length = value->rest ? strtoul(value->rest, NULL, 10) : 0;
 	Datum		datum = (Datum) 0;
 	char	   *bytes = (char *) &datum;
-	char	   *at;
 
 	if (bracket == NULL || (by_value && length > sizeof(Datum)))
 		malformed();
@@ -266,14 +300,8 @@ sd_node_datum(const SdNode *value, bool by_value)
 		length = sizeof(Datum);
 	else
 		datum = PointerGetDatum(bytes = palloc(Max(length, 1)));
-	at = (char *) bracket + 1;
+	bracket++;
 	for (Size i = 0; i < length; i++)
-	{
-		const char *before = at;
-
-		bytes[i] = (char) strtol(before, &at, 10);
-		if (at == before)
-			malformed();
-	}
+		bracket = read_byte(bracket, &bytes[i]);
 	return datum;
 }
