@@ -1,5 +1,5 @@
-# schemadrift: PGXS build. Targets for people: all, install, demo, test, tools, torture, bench, simulate, model, check-static,
-# sanitize, valgrind, fuzz.
+# schemadrift: PGXS build. Targets for people: all, install, demo, test, matrix, tools, schemas, replay, check-migrations, coverage,
+# torture, bench, arrows, unit, simulate, model, check-static, sanitize, valgrind, fuzz.
 EXTENSION   = schemadrift
 EXTVERSION  = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" schemadrift.control)
 MODULE_big  = schemadrift
@@ -29,8 +29,8 @@ SHLIB_LINK  = -lpq -lpthread -lm
 # SD_SANITIZE=1, SD_FUZZ=1: other builds of the same sources, for the checks of t/checks.mk
 include $(if $(SD_SANITIZE)$(SD_FUZZ),t/instrument.mk)
 
-# These install PostgreSQL where it is missing: only they can do without it here.
-INSTALLING   = test torture demo bench tools matrix check-static sanitize valgrind fuzz
+# These install PostgreSQL where it is missing, and arrows needs none: only they can do without it here.
+INSTALLING   = test torture demo bench tools matrix schemas replay check-migrations coverage arrows check-static sanitize valgrind fuzz
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)

@@ -97,7 +97,21 @@ $$);
 SELECT verdict, why FROM schemadrift.analyze('CREATE INDEX ON sale (total)');
 SET schemadrift.large_table = '8kB';
 SELECT verdict, why, safer FROM schemadrift.analyze('CREATE INDEX ON sale (total)');
+
+-- a lock lasts until the commit: what is cheap by itself is not behind it
+SELECT step, verdict, rule, why, safer FROM schemadrift.analyze('ALTER TABLE sale ADD CONSTRAINT k CHECK (total > 0) NOT VALID; ALTER TABLE sale VALIDATE CONSTRAINT k');
+SELECT step, verdict, rule FROM schemadrift.analyze('ALTER TABLE sale ADD CONSTRAINT k CHECK (total > 0) NOT VALID; COMMIT; ALTER TABLE sale VALIDATE CONSTRAINT k');
+SELECT step, verdict, rule FROM schemadrift.analyze('ALTER TABLE sale ADD CONSTRAINT k CHECK (total > 0) NOT VALID; CREATE INDEX CONCURRENTLY ON sale (total); ALTER TABLE sale VALIDATE CONSTRAINT k');
 RESET schemadrift.large_table;
+
+-- what commits by itself, in a transaction block and after it
+SELECT step, command, verdict, rule, why FROM schemadrift.analyze('BEGIN; CREATE INDEX CONCURRENTLY ON sale (total); VACUUM sale; COMMIT; CREATE INDEX CONCURRENTLY ON sale (total)');
+
+-- a type that the script made is nobody's yet
+SELECT step, verdict, rule, restores, why FROM schemadrift.analyze($$CREATE TYPE mood AS ENUM ('a'); ALTER TYPE mood ADD VALUE 'b'$$);
+
+-- a column twice, but not two elements of one
+SELECT command, rules FROM schemadrift.analyze('UPDATE sale SET total = 1, note = NULL, total = 2; INSERT INTO sale (id, id) VALUES (1, 2); CREATE VIEW twice (a, a) AS SELECT 1, 2; UPDATE sale SET note[1] = 1, note[2] = 2');
 
 -- with replication: what stops it, and what does not
 SET client_min_messages = error;	-- wal_level

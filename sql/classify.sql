@@ -115,6 +115,13 @@ SELECT * FROM show(ARRAY[
 	'CREATE TABLE x PARTITION OF perm FOR VALUES FROM (''2024-01-01'') TO (to_date(''2025'', ''YYYY''))', 'CREATE TABLE x PARTITION OF perm FOR VALUES IN (''now'', current_user)', 'CREATE TABLE x PARTITION OF perm DEFAULT',
 	'CREATE TABLE x (a timestamptz DEFAULT now(), b text DEFAULT ''now'', c date DEFAULT CURRENT_DATE, d date CHECK (d < now()), e "x".date DEFAULT ''now'')', 'CREATE VIEW x AS SELECT FROM perm WHERE t > now() AND t <> ''today''', 'ALTER TABLE perm ALTER t SET DEFAULT ''now''', 'CREATE TEMP TABLE x (a timestamptz DEFAULT ''now'')']);
 
+-- an OID for an object is another one's elsewhere; a name, what initdb numbered by hand, and other numbers are not
+SELECT * FROM show(ARRAY[
+	'CREATE TABLE x (a regclass DEFAULT 17658)', 'CREATE TABLE x (a text DEFAULT 17658::regclass::text)', 'CREATE TABLE x (a oid CHECK (a <> ''17658''::pg_catalog.regrole))', 'CREATE TABLE x (a regclass[] DEFAULT ''{1259,17658}''::regclass[])', 'ALTER TABLE perm ADD b regtype DEFAULT ''17658''',
+	'ALTER TABLE perm ALTER t SET DEFAULT regclass(17658)', 'ALTER TABLE perm ALTER t TYPE text USING 17658::oid::regproc::text', 'CREATE INDEX ON perm (t) WHERE tableoid = 17658::regclass', 'CREATE VIEW x AS SELECT CAST(''17658'' AS regnamespace)', 'CREATE TABLE x AS SELECT 17658::regclass WITH NO DATA', 'CREATE POLICY x ON perm USING (17658::regrole = 5)',
+	'CREATE DOMAIN x AS regclass DEFAULT 17658', 'CREATE RULE x AS ON UPDATE TO perm DO ALSO (NOTIFY y; DELETE FROM perm WHERE tableoid = 17658::regclass)', 'CREATE FUNCTION f() RETURNS regclass RETURN 17658::regclass', 'CREATE FUNCTION f() RETURNS void BEGIN ATOMIC SELECT 17658::regclass; END',
+	'CREATE TABLE x (a regclass DEFAULT ''perm'', b regclass DEFAULT 1259, c oid DEFAULT 17658, d int DEFAULT 17658, e text DEFAULT ''17658'', f "x".regclass DEFAULT 17658, g regclass DEFAULT ''perm_17658'')', 'CREATE VIEW x AS SELECT ''perm''::regclass, 0::regproc, ''-''::regclass', 'CREATE TEMP TABLE x (a regclass DEFAULT 17658)']);
+
 -- a search_path that begins with the temporary schema makes new objects temporary
 SET search_path = pg_temp, classify_t;
 SELECT * FROM show(ARRAY['CREATE TABLE x (a int)', 'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS ''SELECT 1''', 'ALTER TABLE perm ADD b int', 'CREATE TYPE x AS ENUM ()']);

@@ -59,7 +59,12 @@ END'$$);
 SELECT script('CREATE TABLE x (a int); COMMIT; CREATE TABLE y (a int)');
 SELECT script('CREATE TABLE x (a int); CREATE INDEX CONCURRENTLY ON x (a)');
 SELECT script('VACUUM s');
+SELECT script('LISTEN s');
 SELECT script('COPY s FROM STDIN');
+SELECT script($$COPY s FROM '/srv/seed.csv'$$);
+SELECT script($$COPY s FROM PROGRAM 'true'$$);
+SELECT script($$COPY (TABLE s) TO '/srv/s.csv'$$);
+SELECT script($$COPY s TO PROGRAM 'true'$$);
 SELECT script('CREATE DATABASE x');
 SELECT script('REINDEX TABLE CONCURRENTLY s');
 SELECT script('CREATE ROLE x PASSWORD ''secret''');
@@ -68,6 +73,10 @@ SELECT script('CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (password ''secre
 SELECT script('CREATE TABLE x (a int); CREATE TABLE y AS TABLE x');
 SELECT script($$SET standard_conforming_strings = off; SELECT 'a\', '; COMMIT; --'$$);
 SELECT script('DO ''BEGIN COMMIT; END''');
+SELECT script('DO ''BEGIN LISTEN s; END''');
+-- what is psql's, or a dump's rows
+SELECT script(E'SELECT 1;\n\\restrict abc\nSELECT 2');
+SELECT script(E'COPY s FROM stdin;\n1\n\\.\n');
 SELECT count(*) FROM pg_class WHERE relname IN ('x', 'y');
 
 -- within a subtransaction

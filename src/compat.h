@@ -23,6 +23,7 @@
 
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
 #include "postmaster/bgworker.h"
 #include "utils/acl.h"
 #include "utils/backend_status.h"
@@ -94,6 +95,16 @@ sd_compat_may_make_temporary(Oid database, Oid role)
 	return object_aclcheck(DatabaseRelationId, database, role, ACL_CREATE_TEMP) == ACLCHECK_OK;
 #else
 	return pg_database_aclcheck(database, role, ACL_CREATE_TEMP) == ACLCHECK_OK;
+#endif
+}
+
+static inline bool
+sd_compat_may_use_schema(Oid schema, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE) == ACLCHECK_OK;
+#else
+	return pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK;
 #endif
 }
 
@@ -208,11 +219,6 @@ sd_compat_may_make_temporary(Oid database, Oid role)
 /* 17 keeps a domain's NOT NULL among the constraints, 18 a table's too */
 #define SD_COMPAT_CONSTRAINT_NOTNULL 'n'
 
-/* 18 keeps a second, compact form of each column in tuple descriptors */
-#if PG_VERSION_NUM < 180000
-#define populate_compact_attribute(descriptor, column) ((void) 0)
-#endif
-
 /* 17: a worker may be connected as a role that cannot log in. */
 #ifdef BGWORKER_BYPASS_ROLELOGINCHECK
 #define SD_COMPAT_ANY_ROLE_FLAG		BGWORKER_BYPASS_ROLELOGINCHECK
@@ -280,19 +286,29 @@ sd_compat_may_set_role(Oid member, Oid role)
 #define SD_COMPAT_AT_SET_EXPRESSION(subtype) ((void) (subtype), false)
 #endif
 
-/* 18: NOT ENFORCED, also of a constraint that is there; NOT NULL as a constraint of a table; WITHOUT OVERLAPS */
+/* columns by their names; an error where one is missing */
+#if PG_VERSION_NUM >= 160000
+#define sd_compat_columns_by_name(in, out) build_attrmap_by_name(in, out, false)
+#else
+#define sd_compat_columns_by_name(in, out) build_attrmap_by_name(in, out)
+#endif
+
+/* 18: NOT ENFORCED, also of a constraint that is there; NOT NULL as a constraint of a table, INHERIT or not; WITHOUT OVERLAPS */
 #if PG_VERSION_NUM >= 180000
 #define sd_compat_asks_enforced(constraint) ((constraint)->is_enforced)
 #define sd_compat_without_overlaps(constraint) ((constraint)->without_overlaps)
 #define sd_compat_alters_enforced(command) (((ATAlterConstraint *) (command)->def)->alterEnforceability)
 #define sd_compat_altered_enforced(command) (((ATAlterConstraint *) (command)->def)->is_enforced)
 #define sd_compat_altered_name(command) (((ATAlterConstraint *) (command)->def)->conname)
+#define sd_compat_makes_inherited(command) \
+	(((ATAlterConstraint *) (command)->def)->alterInheritability && !((ATAlterConstraint *) (command)->def)->noinherit)
 #else
 #define sd_compat_asks_enforced(constraint) ((void) (constraint), true)
 #define sd_compat_without_overlaps(constraint) ((void) (constraint), false)
 #define sd_compat_alters_enforced(command) ((void) (command), false)
 #define sd_compat_altered_enforced(command) ((void) (command), true)
 #define sd_compat_altered_name(command) (((Constraint *) (command)->def)->conname)
+#define sd_compat_makes_inherited(command) ((void) (command), false)
 #endif
 
 #endif							/* SD_COMPAT_H */

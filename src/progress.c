@@ -146,7 +146,7 @@ sd_progress_failed(SdDatabase *db, int64 version, const ErrorData *error)
 	}
 	/* what differs may have gone past the hooks before: known as drift, it is in nobody's way any more */
 	if (error->sqlerrcode == SD_ERRCODE_DIVERGED)
-		db->verify_now = true;
+		db->verify_called++;
 	LWLockRelease(&db->lock);
 	ConditionVariableBroadcast(&db->changed);
 	sd_shared_wake(db);

@@ -81,7 +81,7 @@ static const IntSetting int_settings[] = {
 	{"schemadrift.heartbeat_interval", "Time between exchanges with each other region.",
 	&sd_heartbeat_interval, 1000, 50, 600000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.lease_duration", "Time for which others promise not to disturb the region that leads; 0: no leases.",
-	&sd_lease_duration, 10000, 0, 600000, PGC_SIGHUP, GUC_UNIT_MS},
+	&sd_lease_duration, 10000, 0, SD_LEASE_MAX_MS, PGC_SIGHUP, GUC_UNIT_MS},
 	{"schemadrift.quorum_timeout", "Longest time a schema change waits for a quorum of regions.",
 	&sd_quorum_timeout, 5000, 100, 600000, PGC_USERSET, GUC_UNIT_MS},
 	{"schemadrift.connect_timeout", "Longest time a connection to another region may take to be made.",
@@ -105,7 +105,7 @@ static const IntSetting int_settings[] = {
 	{"schemadrift.dry_run_lock_timeout", "How long dry_run() waits for a lock in this region: what comes after it waits as long.",
 	&sd_dry_run_lock_timeout, 500, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
 	{"schemadrift.dry_run_timeout", "The longest that dry_run() may take in this region, and so hold its locks.",
-	&sd_dry_run_timeout, 3000, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
+	&sd_dry_run_timeout, 3000, 1, 24 * 3600 * 1000, PGC_USERSET, GUC_UNIT_MS},
 	{"schemadrift.dry_run_query_timeout", "The longest that a registered query that dry_run() runs may take in this region.",
 	&sd_dry_run_query_timeout, 300, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
 	{"schemadrift.verify_interval", "Time between two looks at the whole schema for what went past every hook; 0: only when something calls for it.",
@@ -240,4 +240,13 @@ sd_settings_init(void)
 							 NULL, &sd_scope, SD_SCOPE_GROUP, scopes,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("schemadrift");
+}
+
+void
+sd_set_lock_timeout(int64 ms, GucAction how)
+{
+	char		value[32];
+
+	snprintf(value, sizeof(value), INT64_FORMAT "ms", ms);
+	(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION, how, true, 0, false);
 }

@@ -4,6 +4,8 @@
 #ifndef SD_SETTINGS_H
 #define SD_SETTINGS_H
 
+#include "utils/guc.h"
+
 /* the session's wish; the group's policy is the floor, and only "off" loosens it */
 typedef enum SdDdlMode
 {
@@ -22,6 +24,7 @@ typedef enum SdScopeSetting
 } SdScopeSetting;
 
 extern int	sd_heartbeat_interval;	/* ms */
+#define SD_LEASE_MAX_MS		600000	/* no word that is given binds longer, whatever a caller asks for */
 extern int	sd_lease_duration;
 extern int	sd_quorum_timeout;		/* ms */
 extern int	sd_connect_timeout;		/* ms */
@@ -65,5 +68,8 @@ extern char *sd_token_file;		/* empty: none */
 extern bool sd_atomic_page_writes;
 
 extern void sd_settings_init(void);
+
+/* PostgreSQL's lock_timeout, for as long as `how` says; 0: none. */
+extern void sd_set_lock_timeout(int64 ms, GucAction how);
 
 #endif							/* SD_SETTINGS_H */

@@ -119,16 +119,13 @@ sd_shared_slot(int i)
 	return (SdDatabase *) (slots + slot_size() * i);
 }
 
-/* Everything but the lock and the condition variable starts from zero. */
+/* Everything but the lock and the condition variable, which come first, starts from zero. */
 static void
 slot_reset(SdDatabase *db, Oid database)
 {
-	LWLock		lock = db->lock;
-	ConditionVariable changed = db->changed;
+	const Size	kept = offsetof(SdDatabase, database);
 
-	memset(db, 0, slot_size());
-	db->lock = lock;
-	db->changed = changed;
+	memset((char *) db + kept, 0, slot_size() - kept);
 	pg_atomic_init_u64(&db->history_policy, 0);
 	db->database = database;
 }
@@ -387,6 +384,27 @@ sd_shared_doubted(int64 doubted_us, int64 now_us)
 	return doubted_us > 0 && now_us - doubted_us < 4 * (int64) sd_heartbeat_interval * 1000;
 }
 
+static void
+see_noop(const SdDatabase *db, SdPeerState *peer)
+{
+	if (peer->noop_version == db->noop_version || peer->told.applied < db->noop_version)
+		return;
+	peer->noop_version = db->noop_version;
+	peer->noop_us = peer->applied_us;
+}
+
+void
+sd_shared_noop_chosen(SdDatabase *db, int64 version, int64 begun_us, int64 now_us)
+{
+	Assert(LWLockHeldByMeInMode(&db->lock, LW_EXCLUSIVE));
+	db->noop_version = version;
+	db->noop_begun_us = begun_us;
+	db->noop_chosen_us = now_us;
+	/* who has told of it sooner than its proposer came to say so */
+	for (int i = 0; i < db->n_peers; i++)
+		see_noop(db, &db->peers[i]);
+}
+
 bool
 sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64 now_us)
 {
@@ -404,7 +422,10 @@ sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64
 	if (peer->told.boot_id != told->boot_id && peer->told.boot_id != 0 &&
 		strcmp(db->grant.ballot.region, peer->region) == 0)
 		memset(&db->grant, 0, sizeof(db->grant));
+	if (peer->told.applied < told->applied)
+		peer->applied_us = now_us;
 	peer->told = *told;
+	see_noop(db, peer);
 	peer->last_heard = GetCurrentTimestamp();
 	peer->last_heard_us = now_us;
 	if (told->head > db->heard_head)

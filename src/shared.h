@@ -159,6 +159,7 @@ typedef struct SdHolding
 	bool		asking;			/* a round is under way that may give us a lease */
 	bool		handed;			/* given up for another region: not to be used for another change */
 	bool		keep;			/* policy wants this region to lead: renew it without use, too */
+	int64		commits_until_us;	/* its change commits: until then it is not ended for having had its time; 0: it does not */
 	SdLine		line;			/* monotonic times of this machine */
 } SdHolding;
 
@@ -205,7 +206,8 @@ typedef struct SdPeerState
 	double		suspicion;		/* phi: what its silence says (causality/phi.h) */
 	TimestampTz since[SD_WATCHED];	/* since when that is so; 0: it is not */
 
-	/* the no-op of ours that preflight() saw it have applied last, and when; monotonic */
+	/* when we heard that it has applied what it tells, and of the newest no-op of ours that it has applied; monotonic */
+	int64		applied_us;
 	int64		noop_version;
 	int64		noop_us;
 
@@ -304,6 +306,10 @@ typedef struct SdRehearsed
 
 typedef struct SdDatabase
 {
+	/* first, and never made anew: a late process of the database that had the slot before may still use them */
+	LWLock		lock;			/* guards turn_us and all that follows */
+	ConditionVariable changed;
+
 	/* under SdShared.lock */
 	Oid			database;		/* InvalidOid: slot is free */
 	bool		wanted;			/* the extension is installed: keep a coordinator */
@@ -322,8 +328,7 @@ typedef struct SdDatabase
 	int64		start_at_us;	/* not before: back-off after failures */
 	int			failures;		/* ends in a row without a good minute between them */
 
-	LWLock		lock;			/* guards all that follows */
-	ConditionVariable changed;
+	/* under lock, from here on */
 	int64		turn_us;		/* monotonic time when the coordinator began its last turn */
 
 	/* own region, as last seen by the coordinator; tables decide, this is for views and quick refusals */
@@ -355,8 +360,11 @@ typedef struct SdDatabase
 	char		verify_error[SD_TEXT_SIZE];
 	int32		verify_ms;		/* how long the last one took, and ... */
 	int64		verify_objects; /* ... how many objects it looked at; 0: none yet */
-	bool		verify_now;		/* something may have gone past the hooks: the coordinator shall have it looked at */
-	bool		verify_runs;	/* that is being looked at; written by the coordinator */
+
+	/* how often something may have gone past the hooks, so that the coordinator shall have it looked at; and how many of these ... */
+	uint64		verify_called;
+	uint64		verify_begun;	/* ... the last look, or the one under way, saw; written by the coordinator */
+	uint64		verify_ended;	/* ... have been looked at, whatever came of it; likewise */
 
 	/* transactions that are prepared and did such a thing: their commit, whoever does it, calls for that look */
 	bool		prepared_known; /* false: which there were before the server's start nobody has asked yet */
@@ -507,6 +515,9 @@ extern int64 sd_shared_next_hlc(SdDatabase *db, int64 seen);
 
 /* As sd_shared_wake() once this transaction is committed: what it shall look at is in the tables then. */
 extern void sd_shared_wake_at_commit(SdDatabase *db);
+
+/* A no-op by which preflight() measures was chosen.  Caller holds db->lock exclusively. */
+extern void sd_shared_noop_chosen(SdDatabase *db, int64 version, int64 begun_us, int64 now_us);
 
 /* Take in what a region told; true if there was news in it.  Caller holds db->lock exclusively. */
 extern bool sd_shared_hear(SdDatabase *db, SdPeerState *peer, const SdTelemetry *told, int64 now_us);

@@ -57,7 +57,7 @@ $_->start foreach $good, $bad;
 
 $here->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION peers(conninfos text[], sqls text[], seconds float8, interval_ms int, timeout_ms int, body_bytes int,
-	probe bool, max_calls int) RETURNS text AS '$libdir/schemadrift', 'sd_testing_peers' LANGUAGE C STRICT;
+	at_once bool, max_calls int) RETURNS text AS '$libdir/schemadrift', 'sd_testing_peers' LANGUAGE C STRICT;
 CREATE FUNCTION conninfo_check(text) RETURNS void AS '$libdir/schemadrift', 'sd_testing_conninfo' LANGUAGE C STRICT;
 CREATE FUNCTION rules(text, text) RETURNS text AS '$libdir/schemadrift', 'sd_testing_rules' LANGUAGE C STRICT;
 SQL
@@ -89,7 +89,7 @@ sub peers_once
 	};
 	my $out = $here->safe_psql('postgres', sprintf 'SELECT peers(%s, %s, %s, %d, %d, %d, %s, %d)',
 		$array->(@$conninfos), $array->(@{ $o{sqls} // ['SELECT 42'] }), $o{seconds} // 30, $o{interval} // 10,
-		$o{timeout} // 5000, $o{body} // 0, $o{no_probe} ? 'false' : 'true', $o{calls} // 0);
+		$o{timeout} // 5000, $o{body} // 0, $o{at_once} ? 'true' : 'false', $o{calls} // 0);
 	my $report = decode_json($out);
 
 	# Every run must give back what it took.  A lookup that is still out keeps a pipe's end and the resolver's socket.
@@ -140,10 +140,10 @@ is($p->{unanswered}, 1, 'nor is COPY');
 $p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_terminate_backend(pg_backend_pid())' ], calls => 2);
 is("$p->{ok} $p->{unanswered} $p->{sqlstate}", '1 1 57P01', 'a backend killed during a call leaves it unanswered');
 
-$p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_sleep(1)' ], timeout => 300, calls => 4);
-like("$p->{ok} $p->{unanswered} $p->{text}", qr/^2 2 timed out after 0\.[3-9] s \(no answer to a call\)\|\|$/,
+$p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_sleep(8)' ], timeout => 3000, calls => 4);
+like("$p->{ok} $p->{unanswered} $p->{text}", qr/^2 2 timed out after [3-5]\.\d s \(no answer to a call\)\|\|$/,
 	'a deadline leaves it unanswered, and the next call has a new connection');
-$good->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1)%'
+$good->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(8)%'
 	AND pid <> pg_backend_pid())}) or die;
 unlike(slurp_file($good->logfile), qr/canceling statement/, 'nothing was cancelled');
 
@@ -186,24 +186,24 @@ $bad{'silent name server'} = [ 'host=db.example.com dbname=postgres', qr/^the na
 foreach my $what (sort keys %bad)
 {
 	my ($conninfo, $error) = @{ $bad{$what} };
-	my $report = peers([ $healthy, $conninfo, conninfo($good, '') ], seconds => 0.9, interval => 5, lookups => 1, others => 50);
+	my $report = peers([ $healthy, $conninfo, conninfo($good, '') ], seconds => 0.9, interval => 5, lookups => 1, others => 15);
 	my ($first, $worse, $last) = @{ $report->{peers} };
 
 	like($worse->{last_error}, $error, "$what: told in words");
 	is("$worse->{ok} $worse->{circuit}", '0 ' . ($worse->{phase} eq 'waiting' ? 'open' : 'half-open'), "$what: circuit");
 	cmp_ok($worse->{not_sent}, '>', 0, "$what: calls come back not sent");
-	cmp_ok($_->{ok}, '>', 50, "$what: others are called") foreach $first, $last;
+	cmp_ok($_->{ok}, '>', 15, "$what: others are called") foreach $first, $last;
 	is($first->{not_sent} + $first->{unanswered} + $last->{not_sent} + $last->{unanswered}, 0, "$what: and answer");
 	cmp_ok($report->{longest_block_us}, '<', AWAY_US, "$what: the loop does not wait for it");
 	ok($report->{tidy}, "$what: nothing is left open");
 }
 
 my @all = map { $_->[0] } values %bad;
-$report = peers([ $healthy, @all, @all, @all ], seconds => 2, interval => 5, lookups => 3, others => 100);
+$report = peers([ $healthy, @all, @all, @all ], seconds => 2, interval => 5, lookups => 3, others => 30);
 $p = $report->{peers}[0];
 ok($report->{tidy}, 'all at once: nothing is left open, one lookup a peer');
-cmp_ok($p->{ok}, '>', 100, 'all at once: the good one is called');
-cmp_ok($p->{median_us}, '<', 5000, 'all at once: and quick');
+cmp_ok($p->{ok}, '>', 30, 'all at once: the good one is called');
+cmp_ok($p->{median_us}, '<', 50_000, 'all at once: and quick');
 cmp_ok($report->{longest_block_us}, '<', AWAY_US, 'all at once: the loop does not wait');
 note "all at once: median $p->{median_us} us, loop away $report->{longest_block_us} us";
 
@@ -259,9 +259,19 @@ is("$p->{error} $p->{sqlstate} $p->{circuit}", '3 42703 closed', 'what cannot be
 
 # ---- the circuit ----
 
-$p = one([ $bad{'refused port'}[0] ], calls => 20, interval => 1, no_probe => 1);
+$p = one([ $bad{'refused port'}[0] ], calls => 20, interval => 1);
 is("$p->{not_sent} $p->{circuit}", '20 open', 'calls on an open circuit come back');
 cmp_ok($p->{not_sent_us}, '<', AWAY_US, 'at once');
+
+# Each later attempt takes half a second: a call waits for one that is under way, unless it shall be at once.
+$p = one([ $bad{'black hole'}[0] ], seconds => 5);
+cmp_ok($p->{late}, '>', 1, 'calls wait for an attempt to connect') or diag(explain($p));
+foreach my $try (1 .. 3)    # a busy machine may keep the process waiting
+{
+	$p = one([ $bad{'black hole'}[0] ], seconds => 5, at_once => 1);
+	last if $p->{late} <= 1;
+}
+is($p->{late}, 1, '... but for the first not when they shall be at once') or diag(explain($p));
 
 # Reconnecting, five hundred times.  None of them may be called too slow: a process that starts may have to wait for the processor.
 sub connect_timeout
@@ -291,9 +301,9 @@ sub server_pids
 
 my @stopped = server_pids($bad);
 kill 'STOP', @stopped;
-$report = peers([ $healthy, conninfo($bad, '') ], seconds => 1.5, interval => 5, timeout => 400, others => 80);
+$report = peers([ $healthy, conninfo($bad, '') ], seconds => 1.5, interval => 5, timeout => 400, others => 25);
 kill 'CONT', @stopped;
-cmp_ok($report->{peers}[0]{ok}, '>', 80, 'a stopped server: others are called');
+cmp_ok($report->{peers}[0]{ok}, '>', 25, 'a stopped server: others are called');
 cmp_ok($report->{longest_block_us}, '<', AWAY_US, 'a stopped server: the loop does not wait for it');
 like($report->{peers}[1]{last_error}, qr/^timed out after (?:0\.[5-9]|[1-4]\.\d) s/, 'a stopped server: told in words');
 is($report->{peers}[1]{ok} + $report->{peers}[1]{unanswered}, 0, 'a stopped server: nothing was sent');
@@ -309,7 +319,8 @@ sub during
 		my $pid = fork // die "fork: $!";
 		if ($pid == 0)
 		{
-			sleep 1;
+			# calls are under way
+			$bad->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'schemadrift here' AND query <> ''});
 			$what->();
 			POSIX::_exit(0);
 		}
@@ -321,6 +332,7 @@ sub during
 }
 
 $report = during(
+	# for longer than a call waits
 	sub { @stopped = server_pids($bad); kill 'STOP', @stopped; sleep 1; kill 'CONT', reverse @stopped },
 	seconds => 5);
 $p = $report->{peers}[1];

@@ -102,6 +102,7 @@ SKIP:
 		stopped($s);
 	});
 
+	accepted($g, 'r1', $id, qw(r2 r3));
 	$s->cancel;
 	go_on($s);
 	is($s->result->{sqlstate}, '40003', 'a client gives up');

@@ -25,7 +25,7 @@ sub ordinary_work
 	foreach my $name ($g->names)
 	{
 		my ($s, $r) = took(sub {
-			$clients{$name}->query('SET statement_timeout = 2500; INSERT INTO ticks VALUES (now());
+			$clients{$name}->query('SET synchronous_commit = off; SET statement_timeout = 5000; INSERT INTO ticks VALUES (now());
 				INSERT INTO orders (id, what) SELECT max(id) + 1, \'new\' FROM orders; SELECT count(*) FROM orders;');
 		});
 		$slow = "$name: $r->{err}" if !$r->{ok};
@@ -60,9 +60,17 @@ like($r->{detail} // '', qr/\Q$us\E/, "the detail names $us");
 like($r->{detail} // '', qr/\Q$ap\E/, "... and $ap");
 isnt($r->{hint} // '', '', '... and there is something to do next');
 wait_for_state($g, $eu, 'no_quorum');
-($s, $r) = took(sub { $minority->query('ALTER TABLE orders ADD COLUMN forked int;') });
-refused($r, 'SD001', 'again');
-cmp_ok($s, '<', $in_time, 'at once, now that it knows') or diag("$s s");
+# Now that it knows: at once, or when the attempt to connect that is under way has failed, as much time as there may be for a quorum.
+$minority->query('SET schemadrift.quorum_timeout = 20000;');
+my @took;
+foreach (1 .. 12)
+{
+	($s, $r) = took(sub { $minority->query('ALTER TABLE orders ADD COLUMN forked int;') });
+	refused($r, 'SD001', 'again');
+	push @took, $s;
+	sleep rand 0.3;    # at any point of the attempts, which come at their own times
+}
+is(join(' ', grep { $_ >= $in_time } @took), '', 'at once, now that it knows') or diag("@took");
 refused($g->try($eu, 'DO $$ BEGIN ALTER TABLE orders ADD COLUMN forked int; END $$'), 'SD001', 'from a function too');
 refused($g->try($eu, q{SELECT schemadrift.apply('fork', 'ALTER TABLE orders ADD COLUMN forked int')}), 'SD001', 'and by apply()');
 is(head($g, $eu), $since - 1, "$eu has nothing new in its log");
@@ -70,7 +78,7 @@ is(head($g, $eu), $since - 1, "$eu has nothing new in its log");
 # The majority goes on.
 foreach my $name ($us, $ap, $us)
 {
-	ok(can_change($g, $name, undef, 5), "$name goes on changing the schema");
+	ok(can_change($g, $name), "$name goes on changing the schema");
 }
 is($g->sql($us, q{SELECT schemadrift.apply('paid-index', 'CREATE INDEX orders_paid ON orders (paid)', 'DROP INDEX orders_paid')}),
 	head($g, $us), 'apply() too');
@@ -78,7 +86,7 @@ ordinary_work('after four more versions');
 
 $g->rejoin($eu);
 my ($heal) = took(sub { ok($g->converged, 'all regions are equal after the heal') });
-cmp_ok($heal, '<', 10, sprintf 'in %.1f s', $heal);
+cmp_ok($heal, '<', 30, sprintf 'in %.1f s', $heal);
 is(join(' ', columns($g, 'orders')), join(' ', ('id,what,paid') x 3), 'the column is everywhere, the fork nowhere');
 is($g->sql($_, 'SELECT count(*) || \' \' || count(*) FILTER (WHERE what = \'new\') FROM orders WHERE NOT paid'),
 	'1004 4', "nothing is lost in $_") foreach $g->names;
@@ -93,7 +101,7 @@ $g->cut($ap, $eu, one_way => 1);
 # It was the last to change the schema and so has the lease: until it misses the others it would find out at COMMIT only.
 wait_for_state($g, $eu, 'no_quorum');
 refused($g->try($eu, 'ALTER TABLE orders ADD COLUMN forked int'), 'SD001', "$eu can be heard but hears nobody: refused");
-ok(can_change($g, $us, undef, 5), '... and the others go on');
+ok(can_change($g, $us), '... and the others go on');
 $g->heal_all;
 all_can_change($g, 'after one-way cuts to a region');
 
@@ -101,7 +109,7 @@ $g->cut($eu, $us, one_way => 1);
 $g->cut($eu, $ap, one_way => 1);
 wait_for_state($g, $eu, 'no_quorum');
 refused($g->try($eu, 'ALTER TABLE orders ADD COLUMN forked int'), 'SD001', "$eu hears but is not heard: refused");
-ok(can_change($g, $ap, undef, 5), '... and the others go on');
+ok(can_change($g, $ap), '... and the others go on');
 $g->heal_all;
 all_can_change($g, 'after one-way cuts from a region');
 
@@ -110,13 +118,13 @@ wait_for_state($g, $eu, 'no_quorum');
 ($s, $r) = took(sub { $g->try($eu, 'ALTER TABLE orders ADD COLUMN forked int') });
 refused($r, 'SD001', 'connections are reset: refused');
 cmp_ok($s, '<', $in_time, '... which is known at once') or diag("$s s");
-ok(can_change($g, $us, undef, 5), '... and the others go on');
+ok(can_change($g, $us), '... and the others go on');
 $g->heal_all;
 all_can_change($g, 'after resets');
 
 # One link only: everybody still reaches a majority.
 $g->cut($us, $eu);
-ok(can_change($g, $_, undef, 10), "$_ changes the schema while $us and $eu do not hear each other") foreach $g->names;
+ok(can_change($g, $_), "$_ changes the schema while $us and $eu do not hear each other") foreach $g->names;
 $g->heal_all;
 ok($g->converged, 'all regions are equal');
 

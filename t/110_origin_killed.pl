@@ -30,12 +30,15 @@ sub standing_at
 {
 	my ($point, $column) = @_;
 	my $s  = $g->session($us);
+
+	$g->reached or die "the regions do not reach each other\n";
 	my $id = begun($g, $us, sub {
 		stop_at($s, $point);
 		$s->send("ALTER TABLE t ADD COLUMN $column int NOT NULL DEFAULT 7;");
 		stopped($s);
 	});
 
+	accepted($g, $us, $id, $ap, $eu) if $point =~ /^(?:after-majority|before-commit-record)$/;
 	return ($s, $id);
 }
 
@@ -135,7 +138,7 @@ others_resume();
 $s = waiting_for_promises();
 ($took, $r) = took(sub { $s->result });
 refused($r, 'SD001', 'quorum_timeout while waiting for promises: definite');
-cmp_ok($took, '<', 3 + $in_time, '... and in time') or diag($took);
+cmp_ok($took, '<', 6 + $in_time, '... and in time') or diag($took);
 others_resume();
 
 $s = waiting_for_promises();
@@ -161,11 +164,12 @@ sub waiting_for_accepts
 	my ($column, $prepare) = @_;
 	my $s  = $g->session($us);
 
+	$g->reached or die "the regions do not reach each other\n";
 	stop_all_at($g, $_, 'accept-written') foreach $ap, $eu;
 	my $id = begun($g, $us, sub {
-		$s->query($prepare) if $prepare;
 		my $r = $s->query("BEGIN; ALTER TABLE t ADD COLUMN $column int;");
 		diag($r->{err}) if !$r->{ok};
+		$s->query($prepare) if $prepare;
 		$s->pid;
 	});
 
@@ -200,7 +204,7 @@ like($r->{hint} // '', qr/outcome\('$id'\)/, '... the hint has the entry');
 cmp_ok($took, '<', $in_time, '... at once');
 settled_after_heal($id, 'cancelled', 'cancelled');
 
-($s, $id) = waiting_for_accepts('timed_out', 'SET statement_timeout = 1500;');
+($s, $id) = waiting_for_accepts('timed_out', 'SET statement_timeout = 3000;');
 ($took, $r) = took(sub { $s->result });
 refused($r, '40003', 'statement_timeout while waiting for the quorum: unknown');
 cmp_ok($took, '<', $in_time, '... and in time');
@@ -209,7 +213,7 @@ settled_after_heal($id, 'timed_out', 'statement_timeout');
 ($s, $id) = waiting_for_accepts('no_quorum');
 ($took, $r) = took(sub { $s->result });
 refused($r, '40003', 'quorum_timeout while waiting for the quorum: unknown');
-cmp_ok($took, '<', 3 + $in_time, '... and in time');
+cmp_ok($took, '<', 6 + $in_time, '... and in time');
 settled_after_heal($id, 'no_quorum', 'quorum_timeout');
 
 ($s, $id) = waiting_for_accepts('terminated');

@@ -63,7 +63,7 @@ foreach my $setting ("default_transaction_isolation = 'serializable'", 'default_
 		$g->sql($name, "ALTER SYSTEM SET $setting");
 		$g->sql($name, 'SELECT pg_reload_conf()');
 	}
-	ok(can_change($g, $us, undef, 5), "the others have $setting: changes go on");
+	ok(can_change($g, $us), "the others have $setting: changes go on");
 	ok($g->converged, '... and are applied there');
 	ok(can_change($g, $eu, 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL search_path = public; SET LOCAL lock_timeout = 0;
 		ALTER TABLE t ADD COLUMN odd_' . ++$took . ' int; COMMIT;', 5), '... and are made there');
@@ -85,13 +85,18 @@ foreach my $name ($g->names)
 $s = $g->session($us);
 $s->query('SET synchronous_commit = off;');
 $r = $s->query('CREATE UNLOGGED TABLE warm (); INSERT INTO t SELECT max(id) + 1 FROM t; SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn();');
-$r = $s->query('INSERT INTO t SELECT max(id) + 1 FROM t; SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn();');
+foreach (1 .. 5)    # somebody else may flush in between
+{
+	$r = $s->query('INSERT INTO t SELECT max(id) + 1 FROM t; SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn();');
+	last if $r->{out} eq 't';
+}
 is($r->{out}, 't', 'synchronous_commit = off: ordinary commits are not flushed');
 $r = $s->query(q{BEGIN; ALTER TABLE t ADD COLUMN flushed int; INSERT INTO t SELECT max(id) + 1 FROM t; COMMIT;});
 is($r->{sqlstate}, '00000', '... a schema change') or diag($r->{err});
 $g->region($_)->kill9 foreach $g->names;
 $g->region($_)->start foreach $g->names;
-ok($g->converged, '... survives the crash of all regions at once');
+ok($g->reached, '... all regions crash at once');
+ok($g->converged, '... and it survives');
 is(join(' ', map { /flushed/ ? 1 : 0 } columns($g, 't')), '1 1 1', '... everywhere');
 log_is_sound($g, $since);
 foreach my $name ($g->names)
@@ -125,7 +130,7 @@ is($g->sql($_, 'SELECT count(*), sum(length(what)), count(done) FROM big'), '20|
 $r = $g->try($us, q{SELECT schemadrift.apply('too big', 'SELECT ''' || repeat('x', 65 * 1024 * 1024) || '''')});
 isnt($r->{sqlstate}, '00000', 'one of 65 MB is refused');
 like($r->{message} // '', qr/larg|size|64/i, '... in words') or diag(substr $r->{err}, 0, 1000);
-ok(can_change($g, $us, undef, 5), '... and disturbs nobody');
+ok(can_change($g, $us), '... and disturbs nobody');
 
 # --- a role that is missing somewhere
 
@@ -223,7 +228,7 @@ ok($g->converged, 'all regions are equal');
 $g->sql($ap, 'ALTER ROLE region_peer SET search_path = evil, pg_catalog');
 $g->sql($ap, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'region_peer'});
 $g->isolate($eu);
-ok(can_change($g, $us, undef, 10), "hostile names before those that a vote uses");
+ok(can_change($g, $us), "hostile names before those that a vote uses");
 $g->heal_all;
 $g->sql($ap, 'ALTER ROLE region_peer RESET search_path');
 ok($g->reached, 'all reach each other again');
@@ -246,12 +251,13 @@ sub no_vote
 	my ($what, $do, $undo, $reason) = @_;
 
 	$g->sql($ap, $_) foreach ref $do ? @$do : "$off $do";
+	$g->wait_until($ap, "SHOW $1", $2) if ref $do && $do->[0] =~ /SET (\w+) = '?(\w+)/;
 	$g->wait_until($us, 'SELECT count(*) FROM schemadrift.lease', 0);    # under a lease it would come out at COMMIT
 	my $refusal = $g->try($us, 'ALTER TABLE t ADD COLUMN forbidden int');
 	refused($refusal, 'SD001', "$ap has $what: no vote");
 	like($refusal->{detail} // '', qr/\Q$ap\E: .*$reason/, '... and says why') or diag($refusal->{err});
 	$g->sql($ap, $_) foreach ref $undo ? @$undo : "$off $undo";
-	ok(can_change($g, $us, undef, 10), '... until it is mended');
+	ok(can_change($g, $us), '... until it is mended');
 	return;
 }
 no_vote('an unlogged table', 'ALTER TABLE schemadrift_store.acceptor SET UNLOGGED', 'ALTER TABLE schemadrift_store.acceptor SET LOGGED', 'unlogged');

@@ -9,8 +9,8 @@ use SchemaDrift::Scenario;
 
 my $g = SchemaDrift::Group->new(regions => [qw(us eu wit)], conf => <<'CONF');
 schemadrift.heartbeat_interval = 200ms
-schemadrift.connect_timeout = 1s
-schemadrift.quorum_timeout = 2s
+schemadrift.connect_timeout = 2s
+schemadrift.quorum_timeout = 6s
 schemadrift.lock_timeout = 1s
 schemadrift.retry_max_interval = 2s
 CONF
@@ -196,7 +196,13 @@ $listener->query('LISTEN schemadrift;');
 $g->sql('us', q{SELECT schemadrift.suspend_region('eu', 'moving to another data centre')});
 ok(sees($_, 'eu', q{suspended || ' ' || reason}, qr/^true suspended by \w+ at \d{4}-.* UTC: moving to another data centre$/), "$_ knows why")
   foreach @all;
-like($listener->query('SELECT 1;')->{out} . $listener->{out}, qr/"event":"members","version":\d+,"reason":"suspend eu"/,
+my $told = '';
+foreach (1 .. 100)
+{
+	$told .= $listener->query('SELECT pg_sleep(0.1);')->{out} . $listener->{out};
+	last if $told =~ /"members"/;
+}
+like($told, qr/"event":"members","version":\d+,"reason":"suspend eu"/,
 	'and who listens is told');
 fails('us', q{SELECT schemadrift.suspend_region('eu', 'again')}, '55000', qr/already.*moving to another data centre/s, 'suspended twice');
 fails('us', q{SELECT schemadrift.suspend_region('us', 'x')}, '55000', qr/last one that serves/, 'the last one that serves');

@@ -167,10 +167,11 @@ foreach my $name (qw(eu ap))
 	ok($r->{ok}, "$name joins by the name of a service") or diag($r->{err});
 	ok($g->wait_until('us', "SELECT role FROM schemadrift.regions WHERE region = '$name'", 'voter'), 'and is a voter');
 }
+ok($g->reached, 'all hear each other');
 $g->sql($_, "CREATE TABLE by_$_ (id int)") foreach @all;
 ok($g->converged, 'each region changes the schema of all');
-is($g->sql($_, q{SELECT count(*) FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid) WHERE a.application_name LIKE 'schemadrift %'
-	AND a.client_addr IS NOT NULL AND s.ssl AND (a.usename = 'region_scram' OR s.client_dn = '/CN=region_peer')}), 2,
+ok($g->wait_until($_, q{SELECT count(*) FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid) WHERE a.application_name LIKE 'schemadrift %'
+	AND a.client_addr IS NOT NULL AND s.ssl AND (a.usename = 'region_scram' OR s.client_dn = '/CN=region_peer')}, 2),
 	"both others call $_ by TLS, with certificate or password") foreach @all;
 is($g->sql('us', q{SELECT count(*) FROM schemadrift_store.log WHERE convert_from(body, 'UTF8') ~ 'right|example|\.key'}), 0,
 	'the log has the names of services only');

@@ -16,7 +16,7 @@ my $g = SchemaDrift::Group->new(
 	conf      => <<'CONF');
 schemadrift.heartbeat_interval = 200ms
 schemadrift.lock_timeout = 1s
-schemadrift.quorum_timeout = 5s
+schemadrift.quorum_timeout = 6s
 max_worker_processes = 40
 CONF
 $g->sql($_, 'CREATE TABLE t (a int, b text, c int); INSERT INTO t SELECT i, i::text, i FROM generate_series(1, 1000) i;
@@ -65,6 +65,9 @@ is($r->{sqlstate}, 'SD004', 'not in apply');
 like($r->{err}, qr/apply_online/, 'which says where');
 is($g->try('r1', q{BEGIN; CALL schemadrift.apply_online('conc', 'CREATE INDEX CONCURRENTLY ON t (b)'); COMMIT})->{sqlstate}, '25001',
 	'apply_online not in a block');
+$r = $g->try('r1', q{CALL schemadrift.apply_online('conc', 'SET work_mem = 99; CREATE INDEX CONCURRENTLY ON t (b)')});
+is($r->{sqlstate}, 'SD004', 'no SET in apply_online') or diag $r->{err};
+like($r->{err}, qr/SET cannot be part of an online migration.*SET it in this session before the CALL/s, 'which says where');
 is($g->try('r1', 'REINDEX INDEX CONCURRENTLY t_b')->{sqlstate}, '00000', 'REINDEX CONCURRENTLY is local');
 is(head($g, 'r1'), $head, 'nothing of that became a version');
 
@@ -142,7 +145,7 @@ foreach my $case ([ 'wait-for-look', 'CALL schemadrift.wait_for(%d);', 'CREATE I
 {
 	my ($point, $call, $build) = @$case;
 	my $looks = $g->session('r1');
-	my $end = time() + 20;
+	my $end = time() + 60;
 
 	stop_at($looks, $point);
 	$looks->send(sprintf $call, head($g, 'r1') + 1);
@@ -183,7 +186,7 @@ index_is('t_a', 'valid', 'everywhere');
 $old->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1;');
 $builder->send(q{CALL schemadrift.apply_online('index d', 'CREATE INDEX CONCURRENTLY t_d ON t (d)');});
 ok($g->wait_until('r1', "SELECT count(*) FROM schemadrift.tasks WHERE state = 'done'", 2), 'a build that waits') or diag(tasks_now());
-$r = $g->try('r1', q{SET statement_timeout = '1s'; CALL schemadrift.apply_online('index d', 'CREATE INDEX CONCURRENTLY t_d ON t (d)')});
+$r = $g->try('r1', q{SET statement_timeout = '4s'; CALL schemadrift.apply_online('index d', 'CREATE INDEX CONCURRENTLY t_d ON t (d)')});
 is($r->{sqlstate}, '57014', 'the same again waits for it, too');
 like($r->{err}, qr/every region goes on with it/, 'and says that a cancelled wait stops nothing');
 is($g->try('r1', q{CALL schemadrift.apply_online('index d', 'SELECT 1')})->{sqlstate}, 'SD007', 'another text under the name');
@@ -271,6 +274,7 @@ is_everywhere("SELECT count(*) FROM pg_index WHERE NOT indisvalid", 0, 'and noth
 
 # ---- what REINDEX CONCURRENTLY has, and leaves, is local as it is ----
 
+ok($g->reached, 'all hear each other again');
 ok($g->try('r1', 'CREATE INDEX u_a ON u (a)')->{ok} && $g->converged, 'an index');
 my $writer = $g->session('r1');
 my $reindexer = $g->session('r1');

@@ -9,7 +9,7 @@ use Time::HiRes qw(sleep time);
 use SchemaDrift::Scenario;
 
 my $g = made_group(3, before => q{CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY);},
-	conf => "schemadrift.lease_duration = 4s\nschemadrift.quorum_timeout = 10s\nschemadrift.ddl_hold_limit = 3s\n"
+	conf => "schemadrift.lease_duration = 6s\nschemadrift.quorum_timeout = 30s\nschemadrift.ddl_hold_limit = 6s\n"
 	  . 'schemadrift.handover_grace = 60s');
 my ($us, $ap, $eu) = $g->names;
 my $since = 1 + head($g, $us);
@@ -45,7 +45,7 @@ is(ballot($us), $first, '... under the same ballot');
 is(votes($ap) - $before, 3, '... for which another region was asked once each: to accept');
 is($g->sql($us, q{SELECT outcome FROM schemadrift.decisions WHERE kind = 'grant' ORDER BY at DESC LIMIT 1}), 'by lease',
 	'view decisions says why it was granted');
-cmp_ok(nobody_leads(), '<', 5, 'an idle lease runs out');
+cmp_ok(nobody_leads(), '<', 20, 'an idle lease runs out');
 is(votes($ap) - $before, 3, '... and is not renewed');
 
 # what was rolled back has spent nothing
@@ -55,12 +55,25 @@ $first = ballot($us);
 ok(change($us)->{ok}, 'after a rollback');
 is(ballot($us), $first, '... under the same ballot, which is not spent');
 
+# a voter that has promised more refuses every version under that ballot, while the others are enough: so another one is taken
+$g->sql($eu, "UPDATE schemadrift_store.acceptor SET round = round + 1, region = '$ap'");
+$first = ballot($us);
+my $voted = 0;
+for my $i (1 .. 20)
+{
+	change($us);
+	$voted = $g->sql($eu, "SELECT count(*) FROM schemadrift_store.accepted WHERE version = (SELECT max(version) FROM schemadrift_store.log)");
+	last if $voted;
+}
+is($voted, 1, 'a region that refused the ballot of who leads votes again');
+isnt(ballot($us), $first, '... under a higher one');
+
 # --- handed over at once between changes
 
 is(holder($us), $us, "$us leads");
 my ($took, $r) = took(sub { change($eu) });
 is($r->{sqlstate}, '00000', "$eu changes the schema") or diag($r->{err});
-cmp_ok($took, '<', 1.5, sprintf '... at once, not when the lease runs out (%.2f s)', $took);
+cmp_ok($took, '<', 5, sprintf '... at once, not when the lease runs out (%.2f s)', $took);
 ok($g->wait_until($_, 'SELECT holder FROM schemadrift.lease', $eu), "$_ knows that it leads now") foreach $us, $eu;
 
 my @names = ($us, $eu, $ap);
@@ -71,7 +84,7 @@ foreach my $i (1 .. 15)
 	is($r->{sqlstate}, '00000', "deployment $i goes to another region") or diag($r->{err});
 	$slowest = $took if $took > $slowest;
 }
-cmp_ok($slowest, '<', 1.5, sprintf 'one after another in three regions: each at once (%.2f s)', $slowest);
+cmp_ok($slowest, '<', 5, sprintf 'one after another in three regions: each at once (%.2f s)', $slowest);
 ok($g->converged, 'all regions are equal');
 
 # --- an open transaction is protected, but not for ever; who waits is told for whom
@@ -79,7 +92,7 @@ ok($g->converged, 'all regions are equal');
 $s = $g->session($us);
 $s->query('BEGIN; ALTER TABLE t ADD COLUMN stays_open int;');
 my $waiting = $g->session($eu);
-$waiting->send('SET schemadrift.quorum_timeout = 500; ALTER TABLE u ADD COLUMN impatient int;');
+$waiting->send('SET schemadrift.quorum_timeout = 2000; ALTER TABLE u ADD COLUMN impatient int;');
 $r = $waiting->result;
 refused($r, '55P03', "$eu waits no longer than its quorum_timeout");
 like($r->{message}, qr/another region is changing the schema/, '... and is told so');
@@ -94,7 +107,7 @@ ok($g->wait_until($eu, "SELECT blocked_by ~ '^pid $pid of $us for [0-9]+ s, has 
 ok($g->wait_until($ap, "SELECT held_by FROM schemadrift.lease", $pid), "view lease in $ap, too");
 ($took, $r) = took(sub { $waiting->result });
 is($r->{sqlstate}, '00000', 'after ddl_hold_limit the one who waits goes on') or diag($r->{err});
-cmp_ok($took, '<', 5, '... in time');
+cmp_ok($took, '<', 20, '... in time');
 $r = $s->query('ALTER TABLE t ADD COLUMN stays_open_2 int;');
 like($r->{sqlstate}, qr/^(?:40001|57P01)$/, 'the open one is told that it may be run again, or ended') or diag($r->{err});
 $s->query('ROLLBACK;') if $r->{sqlstate} eq '40001';
@@ -109,18 +122,19 @@ $g->wait_until($eu, "SELECT blocked_by ~ '^pid' FROM schemadrift.status", 't');
 is($s->query('COMMIT;')->{sqlstate}, '00000', "$us commits");
 ($took, $r) = took(sub { $waiting->result });
 is($r->{sqlstate}, '00000', "$eu follows") or diag($r->{err});
-cmp_ok($took, '<', 1, sprintf '... at once (%.2f s)', $took);
+cmp_ok($took, '<', 5, sprintf '... at once (%.2f s)', $took);
 ok($g->converged, 'all regions are equal');
 
 # --- a lease that is used is renewed beyond its duration
 
 $s = $g->session($us);
 $g->sql($_, 'ALTER SYSTEM SET schemadrift.ddl_hold_limit = 60000; SELECT pg_reload_conf()') foreach $g->names;
+$g->wait_until($_, 'SHOW schemadrift.ddl_hold_limit', '1min') foreach $g->names;
 $s->query('BEGIN; ALTER TABLE t ADD COLUMN long int;');
 $first = ballot($us);
-ok($g->wait_until($us, "SELECT held_for > interval '5.5 s' FROM schemadrift.lease", 't'), 'a transaction stays open for longer than a lease');
+ok($g->wait_until($us, "SELECT held_for > interval '10 s' FROM schemadrift.lease", 't'), 'a transaction stays open for longer than a lease');
 is(ballot($ap), $first, 'an open transaction keeps its lease beyond lease_duration');
-is($g->try($eu, 'SET schemadrift.quorum_timeout = 500; ALTER TABLE u ADD COLUMN meanwhile int')->{sqlstate}, '55P03', '... against others');
+is($g->try($eu, 'SET schemadrift.quorum_timeout = 3000; ALTER TABLE u ADD COLUMN meanwhile int')->{sqlstate}, '55P03', '... against others');
 is($s->query('COMMIT;')->{sqlstate}, '00000', '... and commits');
 
 # --- a silent holder is waited out; paused, it is stopped when it comes back
@@ -130,7 +144,7 @@ $s->query('BEGIN; ALTER TABLE t ADD COLUMN sleeper int;');
 $g->region($us)->pause;
 ($took, $r) = took(sub { can_change($g, $eu) });
 ok($r, "$us is paused with an open change: $eu goes on");
-cmp_ok($took, '<', 12, sprintf '... when the lease has run out (%.1f s)', $took);
+cmp_ok($took, '<', 25, sprintf '... when the lease has run out (%.1f s)', $took);
 $g->region($us)->resume;
 $r = $s->query('COMMIT;');
 like($r->{sqlstate}, qr/^(?:40001|57P01)$/, 'the holder that slept is stopped') or diag($r->{err});
@@ -151,7 +165,7 @@ foreach my $round (1 .. 8)
 	});
 	$longest = $took if $took > $longest;
 }
-cmp_ok($longest, '<', 3.5, sprintf '... and neither waits for a lease to run out (%.1f s)', $longest);
+cmp_ok($longest, '<', 5.8, sprintf '... and neither waits for a lease to run out (%.1f s)', $longest);
 $g->region($ap)->start;
 ok($g->converged, 'all regions are equal');
 
@@ -159,7 +173,7 @@ ok(change($us)->{ok}, "$us leads");
 $g->region($us)->kill9;
 ($took, $r) = took(sub { can_change($g, $ap) });
 ok($r, "... and dies: $ap goes on");
-cmp_ok($took, '<', 12, sprintf '... when the lease has run out (%.1f s)', $took);
+cmp_ok($took, '<', 25, sprintf '... when the lease has run out (%.1f s)', $took);
 $g->region($us)->start;
 ok($g->converged, 'all regions are equal');
 
@@ -188,7 +202,7 @@ $r = $g->try($us, "SELECT schemadrift.transfer_lease('nowhere')");
 refused($r, '42704', 'nobody can have it who is not there');
 $s = $g->session($us);
 $s->query('BEGIN; ALTER TABLE t ADD COLUMN keeps_it int;');
-$r = $g->try($ap, "SET schemadrift.quorum_timeout = 700; SELECT schemadrift.transfer_lease('$ap')");
+$r = $g->try($ap, "SET schemadrift.quorum_timeout = 3000; SELECT schemadrift.transfer_lease('$ap')");
 refused($r, '55P03', 'an open change is not disturbed for it');
 like($r->{detail}, qr/\Q$us\E.* pid @{[ $s->pid ]} has had a schema change open/, '... and the refusal says whose');
 is($s->query('COMMIT;')->{sqlstate}, '00000', '... it commits');
@@ -200,12 +214,20 @@ $g->sql($us, "SELECT schemadrift.alter_region('$ap', priority => 10)");
 ok($g->wait_until($_, 'SELECT holder FROM schemadrift.lease', $ap), "by priority $ap leads, as $_ knows") foreach $g->names;
 $before = votes($eu);
 $first = ballot($ap);
-my $long_after = $g->sql($ap, "SELECT clock_timestamp() + interval '5 s'");
+my $long_after = $g->sql($ap, "SELECT clock_timestamp() + interval '10 s'");
 $g->wait_until($ap, "SELECT clock_timestamp() > '$long_after'", 't');
 is(ballot($ap), $first, '... and stays so beyond the lease, without use');
 is(votes($eu), $before, '... for which nobody votes again');
 ok(change($us)->{ok}, "$us changes the schema all the same");
 ok($g->wait_until($us, 'SELECT holder FROM schemadrift.lease', $ap), "... and $ap has it back");
+
+# what a coordinator that ended left in doubt is settled, although another region leads for good
+my $open = $g->sql($eu, q{INSERT INTO schemadrift_store.attempt (entry_id, version, name)
+	SELECT gen_random_uuid(), max(version) + 1, 'left open' FROM schemadrift_store.log RETURNING entry_id});
+is($g->sql($eu, "SELECT schemadrift.outcome('$open'::uuid)"), 'undecided', 'an attempt whose coordinator ended');
+$g->sql($eu, 'SELECT pg_terminate_backend(' . coordinator($g, $eu) . ')');
+ok($g->wait_until($eu, "SELECT schemadrift.outcome('$open'::uuid)", 'rejected'), '... is settled while another region leads by policy');
+ok($g->wait_until($us, 'SELECT holder FROM schemadrift.lease', $ap), "... which leads again");
 $g->sql($us, q{SELECT schemadrift.set_policy('{"leadership": "rotate"}')});
 ok($g->wait_until($us, 'SELECT coalesce(holder, \'\') <> \'' . holder($us) . '\' FROM schemadrift.lease', 't'), 'by rotation somebody else leads after a while')
   foreach 1 .. 2;
@@ -228,14 +250,14 @@ foreach my $name ($g->names)
 my (@bad, @other);
 foreach my $name ($g->names)
 {
-	$r = $loop{$name}->result(timeout => 60 + $rounds);
+	$r = $loop{$name}->result(timeout => 180 + $rounds);
 	push @bad, "$name: $1" while $r->{err} =~ /^(ERROR: .*)/mg;
 }
 @other = grep { !/40001/ } @bad;
 note(scalar(@bad) . ' of ' . 3 * $rounds . ' changes did not happen');
 # two that ask at the same moment may both be granted, and then one is told 40001: seldom
 is("@other", '', "three regions with $rounds changes each at once: none starves");
-cmp_ok(scalar @bad, '<=', 1 + 0.02 * 3 * $rounds, '... and next to none fails')
+cmp_ok(scalar @bad, '<=', 3 + 0.02 * 3 * $rounds, '... and next to none fails')
   or diag(map { my $name = $_; "$name:\n", $g->sql($name, "SELECT at, kind, subject, outcome, votes, reason FROM schemadrift.decisions ORDER BY at"), "\n" } $g->names);
 ok($g->converged, 'all regions are equal');
 # as long as all three had something to do: how many changes one made while the others waited

@@ -196,7 +196,22 @@ SKIP:
 	is(drift_in($us, $us), sprintf($oc, 'changed'), 'MAINTAIN is seen where it is');
 	is(difference($ap, $us, $ap), $ci . "\n" . sprintf($oc, 'unverified'), '... and nothing is said of a region that does not have it');
 	is(difference($ap, $us, $eu), $comparable ? sprintf($oc, 'changed') : $ci . "\n" . sprintf($oc, 'unverified'), '... or of one that may');
+	my $head = head($g, $us);
+
+	# it would halt those that do not have the word
+	my $not_accepted = sub
+	{
+		my ($what) = @_;
+		my $r = $g->try($us, "SELECT schemadrift.accept_drift('$us', 'maintain on table $what')");
+		local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+		refused($r, 'SD004', "accept_drift() of MAINTAIN on $what");
+		like($r->{message}, qr/^region (?:$ap|$eu) runs PostgreSQL 1[56], and this statement is understood from PostgreSQL 17 on$/, '... says who does not have it');
+		return is(head($g, $us), $head, '... and there is no entry');
+	};
+	$not_accepted->('x.oc');
 	by_hand($us, 'REVOKE MAINTAIN ON x.oc FROM PUBLIC; REVOKE MAINTAIN ON x.e3 FROM PUBLIC');
+	$not_accepted->('x.e3');
 	my $e3 = 'maintain on table x.e3: %s: maintain';
 	is(drift_in($us, $us), sprintf($e3, 'changed'), 'beside ALL, too');
 	is(difference($ap, $us, $ap), $ci . "\n" . sprintf($e3, 'unverified'), '... and nothing is said of a region that does not have it');

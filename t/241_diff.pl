@@ -12,7 +12,7 @@ use SchemaDrift::Scenario;
 
 my $g = SchemaDrift::Group->new(databases => 1, regions => 3, conf => <<'CONF');
 schemadrift.heartbeat_interval = 250ms
-schemadrift.connect_timeout = 1s
+schemadrift.connect_timeout = 3s
 log_statement = all
 CONF
 $g->make_group(mode => 'coordinate', before => <<'SQL');
@@ -158,6 +158,7 @@ is($g->sql($us, "SELECT string_agg(identity, ' ') FROM schemadrift.diff('$eu')")
 
 # what one region told is known when it is gone, and after a restart, without being told again
 ok($g->reached, 'all regions hear each other');
+$g->wait_until($us, "SELECT count(*) FROM schemadrift.drift WHERE region = '$ap' AND property = '(not known yet)'", 0);
 my $rows = drift_of($us, $ap);
 $server->restart;
 ok($g->reached, 'all regions have been started anew');

@@ -33,6 +33,8 @@ my @refused = (
 	[ 'server', qr/^(?:type|wrapper)$/, qr/its wrapper or type differs/ ],
 	[ 'index', qr/^attached to$/, qr/cannot be detached/ ],
 	[ 'constraint', qr/^trigger state$/, qr/names are made of OIDs/ ],
+	[ 'table', qr/^trigger state$/, qr/names are made of OIDs/ ],
+	[ 'constraint', qr/^defined locally$/, qr/a CHECK of its own/, qr/ALTER TABLE \w+\.k ADD/ ],
 	[ 'domain', qr/^(?:base|collation)$/, qr/cannot change what a domain is made of/ ],
 	[ 'extension', qr/^version$/, qr/no script leads/ ],
 	[ 'operator family', qr/^(?:operator|function)$/, qr/cannot be written here/ ],

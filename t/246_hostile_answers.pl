@@ -31,6 +31,11 @@ my %call = (
 		expected_definition text, actual_definition text, since timestamptz, change bigint, found text, acknowledged text, author text' ],
 	repair         => [ 'integer, text[], text[], text[], text[]', 'kind text, identity text, phase integer, step_order integer, statement text, note text' ]);
 
+# a vote, as protocols 1 and 2 have it
+my $vote = 'answer text, incarnation integer, vote_seq bigint, at_version bigint, ballot_round bigint, ballot_region text, ballot_nonce bigint,
+	reason text, entry_chain bytea, body bytea, left_ms integer';
+$call{prepare} = [ 'integer, uuid, integer, text, text, integer, bigint, bigint, bigint, bigint, bytea, integer, bigint, text, bigint', $vote ];
+
 my %hidden;
 
 # Instead of the call: a query, with columns of its own if it has any.
@@ -156,6 +161,22 @@ foreach my $answer (
 	is(join(' ', grep { /DROP/ && !/says region r2/ } split /\n/, $r->{out} // ''), '', '... and of each statement, who says so');
 }
 truth($_) foreach qw(repair definitions);
+
+# ---- a ballot of a round that nobody comes to: it would be everybody's from then on ----
+
+$g->wait_until('r1', 'SELECT count(*) FROM schemadrift.lease', 0);
+my $known = $g->sql('r2', q{SELECT concat_ws(', ', incarnation, vote_seq || '::bigint') FROM schemadrift_store.self});
+foreach my $round (9223372036854775807, 9223372036854775805, 2**40)
+{
+	answers('prepare', "SELECT 'refused', $known, 0::bigint, ${round}::bigint, 'r2', 1::bigint, NULL::text, NULL::bytea, NULL::bytea, NULL::integer");
+	my $r = $g->try('r1', 'CREATE TABLE refused (a int)');
+	is($r->{sqlstate}, 'SD001', "refused for round $round: no quorum");
+	like($r->{err}, qr/Region r2: answered with a ballot that cannot be/, '... and why');
+}
+truth('prepare');
+ok(can_change($g, 'r1'), 'told the truth, r1 changes the schema');
+ok($g->wait_until('r2', 'SELECT version FROM schemadrift_store.applied', head($g, 'r1')), '... for all');
+is($g->sql($_, 'SELECT round < 1000000 FROM schemadrift_store.acceptor'), 't', "... and $_ has promised nothing absurd") foreach qw(r1 r2);
 
 is($g->sql('r1', 'SELECT pg_postmaster_start_time()'), $pid, 'no process has crashed');
 done_testing();

@@ -1,5 +1,5 @@
 # What goes past every hook, or past the first of them: C code of other extensions, the apply worker of a subscription, catalog DML in a
-# transaction that is prepared.  Each is found, gets a dot in the vector, and is rows of drift in every region.
+# transaction that is prepared, or in that of a change, which is refused.  Each of the others is found, gets a dot in the vector, and is rows of drift in every region.
 # Two databases of one server are the regions; a third one feeds a table of the second.
 use strict;
 use warnings FATAL => 'all';
@@ -11,6 +11,7 @@ use PostgreSQL::Test::Utils;
 use SchemaDrift::Group;
 use SchemaDrift::Scenario;
 use Test::More;
+use Time::HiRes 'time';
 
 my @two = qw(r1 r2);
 my $g = SchemaDrift::Group->new(
@@ -104,6 +105,123 @@ $superuser->query(q{UPDATE pg_class SET reloptions = '{fillfactor=50}' WHERE oid
 ok($superuser->query('ALTER TABLE t RESET (fillfactor);')->{ok}, 'and right after that was taken back by catalog DML it is done');
 ok($g->converged(@two), 'everywhere');
 $superuser->quit;
+
+# ---- catalog DML in the transaction of a change ----
+
+$g->sql('r1', q{CREATE TABLE c (a int, b text); CREATE INDEX c_a ON c (a); CREATE VIEW v AS SELECT a FROM c; COMMENT ON COLUMN c.a IS 'a'});
+$g->sql('r1', q{SELECT schemadrift.apply('by_function', $$CREATE FUNCTION by_function() RETURNS void LANGUAGE plpgsql AS
+	'BEGIN UPDATE pg_class SET reloptions = ''{fillfactor=13}'' WHERE oid = ''c''::regclass; END'$$, 'DROP FUNCTION by_function()')});
+ok($g->converged(@two), 'a table with an index, a view and a comment');
+my $option = q{UPDATE pg_class SET reloptions = '{fillfactor=13}' WHERE oid = 'c'::regclass};
+my $comment = q{'c'::regclass, 'pg_class'::regclass, 0, 'by hand'};
+my $log = q{SELECT max(version) FROM schemadrift_store.log};
+
+# Neither is done, and no region has a version of it.
+sub not_both
+{
+	my ($what, $sql, $detail) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $head = $g->sql('r2', $log);
+	my $r = $g->try('r2', "BEGIN; $sql; COMMIT");
+	refused($r, 'SD004', "$what: refused");
+	like($r->{detail}, $detail, '... by what, and what it wrote') or diag($r->{err});
+	is($g->sql($_, $log), $head, "... $_ has no version of it") foreach @two;
+	return;
+}
+
+# The regions come to the same.
+sub both
+{
+	my ($what, $sql) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $r = $g->try('r2', $sql);
+	ok($r->{ok}, "$what: done") or diag($r->{err});
+	ok($g->converged(@two), '... everywhere');
+	is($g->sql('r2', q{SELECT count(*) FROM schemadrift.verify()}), 0, '... and there is nothing else');
+	return;
+}
+
+not_both('UPDATE, then DDL', "$option; ALTER TABLE c ADD x int", qr/^UPDATE wrote to pg_catalog\.pg_class: table c\.\n.*the change \(ALTER TABLE\)/ms);
+not_both('DDL, then UPDATE', q{ALTER TABLE c ADD x int; UPDATE pg_attribute SET attnotnull = true WHERE attrelid = 'c'::regclass AND attname IN ('a', 'x')},
+	qr/^UPDATE wrote to pg_catalog\.pg_attribute: column a of table c, column x of table c\.$/m);
+not_both('of another table', "$option; CREATE TABLE c2 (a int)", qr/pg_class: table c\.\n.*CREATE TABLE/ms);
+not_both('DELETE', q{ALTER TABLE c ADD x int; DELETE FROM pg_depend WHERE refobjid = 'c'::regclass AND classid = 'pg_rewrite'::regclass}, qr/^DELETE wrote to pg_catalog\.pg_depend: rule _RETURN on view v\.$/m);
+not_both('of rows that DDL made', q{CREATE TABLE c2 (a int); DELETE FROM pg_depend WHERE objid = 'c2'::regclass}, qr/pg_depend: table c2\.$/m);
+not_both('INSERT', "INSERT INTO pg_description VALUES ($comment); ALTER TABLE c ADD x int", qr/^INSERT wrote to pg_catalog\.pg_description: table c\.$/m);
+not_both('MERGE', q{MERGE INTO pg_class USING (VALUES ('c'::regclass)) AS w (o) ON oid = o WHEN MATCHED THEN UPDATE SET reloptions = '{fillfactor=13}'; ALTER TABLE c ADD x int},
+	qr/^MERGE wrote to pg_catalog\.pg_class: table c\.$/m);
+not_both('COPY', q{COPY pg_description FROM PROGRAM 'echo } . $g->sql('r2', q{SELECT 'c'::regclass::oid || ',' || 'pg_class'::regclass::oid}) . q{,0,copied' (FORMAT csv); ALTER TABLE c ADD x int},
+	qr/^COPY wrote to pg_catalog\.pg_description: table c\.$/m);
+not_both('in a query', "WITH w AS ($option RETURNING 1) SELECT * FROM w; ALTER TABLE c ADD x int", qr/^SELECT wrote to pg_catalog\.pg_class: table c\.$/m);
+not_both('in DO', "DO \$\$ BEGIN $option; END \$\$; ALTER TABLE c ADD x int", qr/^UPDATE wrote to pg_catalog\.pg_class: table c\.$/m);
+not_both('in a function', 'ALTER TABLE c ADD x int; SELECT by_function()', qr/^UPDATE wrote to pg_catalog\.pg_class: table c\.$/m);
+not_both('both of them in DO', "DO \$\$ BEGIN ALTER TABLE c ADD x int; $option; END \$\$", qr/^UPDATE wrote to pg_catalog\.pg_class: table c\.$/m);
+not_both('before apply()', "$option; SELECT schemadrift.apply('too_much', 'ALTER TABLE c ADD x int')", qr/pg_class: table c\.\n.*the change \(too_much\)/ms);
+not_both('before revert()', "$option; SELECT schemadrift.revert('by_function')", qr/pg_class: table c\.$/m);
+not_both('several commands, many objects', q{UPDATE pg_class SET relacl = NULL WHERE relname ~ '^pg_stat'; UPDATE pg_enum SET enumlabel = enumlabel; INSERT INTO pg_description VALUES ('c'::regclass, 'pg_class'::regclass, 1234, 'x');
+	DELETE FROM pg_description WHERE objsubid = 1234; ALTER TABLE c ADD x int},
+	qr/\AUPDATE wrote to pg_catalog\.pg_class: (?:(?:table|view|index) \w+, ){5}and others\.\nINSERT wrote to pg_catalog\.pg_description: .*c\.\nDELETE wrote to pg_catalog\.pg_description: .*c\.\nOther/);
+
+both('rolled back to a savepoint', "BEGIN; SAVEPOINT s; $option; ROLLBACK TO s; ALTER TABLE c ADD x1 int; COMMIT");
+both('rolled back by a handler', "DO \$\$ BEGIN ALTER TABLE c ADD x2 int; BEGIN $option; RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN NULL; END; END \$\$");
+not_both('what was released is not', "SAVEPOINT s; $option; RELEASE s; ALTER TABLE c ADD x int; SAVEPOINT s; $option; ROLLBACK TO s", qr/^UPDATE wrote to pg_catalog\.pg_class: table c\.$/m);
+both('no row', "BEGIN; $option AND false; ALTER TABLE c ADD x3 int; COMMIT");
+both('only shown', "BEGIN; EXPLAIN $option; ALTER TABLE c ADD x4 int; COMMIT");
+both('rows that are in no definition', q{BEGIN; INSERT INTO c VALUES (1); DELETE FROM pg_statistic WHERE starelid = 'c'::regclass; SELECT lo_from_bytea(4711, 'x'); UPDATE pg_largeobject SET data = 'y' WHERE loid = 4711;
+	UPDATE pg_largeobject_metadata SET lomacl = NULL; UPDATE information_schema.sql_features SET comments = NULL WHERE feature_id = 'T031'; ALTER TABLE c ADD x5 int; SELECT lo_unlink(4711); COMMIT});
+both('DDL that is taken back by itself', "BEGIN; SAVEPOINT s; ALTER TABLE c ADD x int; ROLLBACK TO s; UPDATE pg_class SET reloptions = reloptions WHERE oid = 'c'::regclass; COMMIT");
+both('DDL that does nothing', "BEGIN; CREATE TABLE IF NOT EXISTS c (a int); UPDATE pg_class SET reloptions = reloptions WHERE oid = 'c'::regclass; COMMIT");
+both('in a text that all run', "SELECT schemadrift.apply('all_run_it', \$\$ALTER TABLE c ADD x6 int; $option\$\$)");
+is($g->sql('r1', q{SELECT reloptions FROM pg_class WHERE oid = 'c'::regclass}), '{fillfactor=13}', '... and all have it');
+both('with the policy', q{BEGIN; UPDATE pg_class SET reloptions = reloptions WHERE oid = 'c'::regclass; SELECT schemadrift.set_policy('{"on_caution": "warn"}'); COMMIT});
+
+# scripts of extensions write catalogs, and run wherever the statement is run; event triggers, too
+SKIP:
+{
+	skip 'no contrib modules here', 12 if $g->sql('r1', q{SELECT count(*) FROM pg_available_extensions WHERE name IN ('btree_gist', 'seg')}) < 2;
+	both('an extension whose script writes catalogs', 'CREATE EXTENSION btree_gist; CREATE EXTENSION seg VERSION \'1.1\'');
+	both('... and that of its update', 'BEGIN; ALTER EXTENSION seg UPDATE; ALTER TABLE c ADD x7 int; COMMIT');
+	both('... and it goes', 'DROP EXTENSION seg, btree_gist');
+	not_both('... beside one', "CREATE EXTENSION seg; $option", qr/\AUPDATE wrote to pg_catalog\.pg_class: table c\.\n.*the change \(CREATE EXTENSION\)/);
+}
+$g->sql('r1', q{CREATE FUNCTION marks() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE pg_class SET reloptions = '{fillfactor=14}' WHERE oid = 'c'::regclass; END $$});
+$g->sql('r1', q{CREATE EVENT TRIGGER marks ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION marks()});
+both('an event trigger that writes to the catalog of another table', 'CREATE TABLE c3 (a int)');
+is($g->sql($_, q{SELECT reloptions FROM pg_class WHERE oid = 'c'::regclass}), '{fillfactor=14}', "... in $_, too") foreach @two;
+$g->sql('r1', 'DROP EVENT TRIGGER marks');
+
+# by itself it is drift as before, and with COPY, too; outside of the log nothing is refused
+ok($g->converged(@two), 'no event trigger any more');
+$g->sql('r2', q{COPY pg_description FROM PROGRAM 'echo } . $g->sql('r2', q{SELECT 'c'::regclass::oid || ',' || 'pg_class'::regclass::oid}) . q{,0,copied' (FORMAT csv)});
+found('COPY to a catalog', 'table public.c changed verify', 'table public.c changed comment');
+$g->sql('r2', q{DELETE FROM pg_description WHERE objoid = 'c'::regclass AND objsubid = 0});
+gone('by DML it');
+ok($g->try('r2', "SET schemadrift.bypass_reason = 'both'; SET schemadrift.ddl_mode = off; BEGIN; $option; ALTER TABLE c ADD y int; COMMIT")->{ok}, 'in mode off a transaction may have both');
+ok($g->wait_until('r2', $rows, 'table public.c changed bypass'), '... it is drift') or diag($g->sql('r2', $rows));
+$g->sql('r2', q{SET schemadrift.bypass_reason = 'back'; SET schemadrift.ddl_mode = off; BEGIN; ALTER TABLE c DROP y; UPDATE pg_class SET reloptions = '{fillfactor=14}' WHERE oid = 'c'::regclass; COMMIT});
+gone('the same way it');
+is($g->sql('r2', $rows), '', 'no drift is left');
+ok($g->try('r1', 'DROP TABLE c3; ALTER TABLE c RESET (fillfactor)')->{ok} && $g->converged(@two), 'and both regions go on');
+
+# what calls for one look after another keeps a change from waiting for more than the look that was called for when it began
+my $file = $g->sql('r2', q{SELECT pg_relation_filenode('c_a')});
+my $endless = $g->session('r2');
+$endless->send(q{SELECT 'REINDEX INDEX c_a' FROM generate_series(1, 1000000) \gexec});
+ok($g->wait_until('r2', "SELECT pg_relation_filenode('c_a') <> $file", 't'), 'endless REINDEX');
+my @took;
+foreach my $i (1 .. 5)
+{
+	my $start = time();
+	ok($g->try('r2', "ALTER TABLE c ADD COLUMN beside$i int")->{ok}, 'a change beside endless REINDEX');
+	push @took, time() - $start;
+}
+$file = $g->sql('r2', q{SELECT pg_relation_filenode('c_a')});
+ok($g->wait_until('r2', "SELECT pg_relation_filenode('c_a') <> $file", 't'), '... which goes on still');
+cmp_ok((sort { $a <=> $b } @took)[0], '<', 4, '... does not wait as long as it would at most (5 s)') or diag("@took");
+$endless->terminate;
+ok($g->converged(@two), 'everywhere');
 
 # by itself: at the next look
 $g->sql('r2', q{SELECT past_comment('t', 'by C')});

@@ -65,6 +65,9 @@ $g->sql($us, 'CREATE TABLE orders (id bigint PRIMARY KEY, state text)');
 $g->sql($us, q{SELECT schemadrift.apply('2026-11-22-add-customers-reference', 'CREATE TABLE customers (id bigint)', 'DROP TABLE customers')});
 ok($g->converged, 'all is well');
 fits('healthy');
+# who is void stays so: else that may be over before it is seen
+$g->sql($us, q{SELECT schemadrift.set_policy('{"auto_rejoin": false}')});
+ok($g->converged, 'a policy');
 $g->sql($eu, "SET schemadrift.bypass_reason = 'a fire'; SET schemadrift.ddl_mode = off; ALTER TABLE orders ADD hotfix text; CREATE TABLE hotfix (a int)");
 ok($g->wait_until($us, "SELECT count(*) FROM schemadrift.drift WHERE region = '$eu'", 2), 'drift');
 $g->sql($ap, "SET schemadrift.bypass_reason = 'a fire'; SET schemadrift.ddl_mode = off; CREATE TABLE stands_in_the_way (a int)");

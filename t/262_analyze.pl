@@ -6,7 +6,9 @@ use strict;
 use warnings FATAL => 'all';
 
 use FindBin;
+use PostgreSQL::Test::Utils 'slurp_file';
 use lib "$FindBin::Bin/lib";
+use SchemaDrift::Analyze;
 use SchemaDrift::Group;
 use SchemaDrift::Matrix;
 use Test::More;
@@ -29,26 +31,6 @@ sub session
 		$session{$dbname} = $server->session(dbname => $dbname);
 	}
 	return $session{$dbname};
-}
-
-sub literal
-{
-	my ($text) = @_;
-
-	$text =~ s/'/''/g;
-	return "'$text'";
-}
-
-# Rows of analyze(), one hash each.
-sub analyze
-{
-	my ($s, $script) = @_;
-	my @columns = qw(step verdict rule rules lock rewrites scans why);
-	my $r = $s->query("SELECT concat_ws(chr(9), step, verdict, rule, array_to_string(rules, ','), lock, array_to_string(rewrites, ','),
-		array_to_string(scans, ','), replace(coalesce(why, ''), chr(10), ' ')) FROM schemadrift.analyze(" . literal($script) . ');');
-
-	die "$script: $r->{message}" if !$r->{ok};
-	return map { my %row; @row{@columns} = split /\t/, $_, -1; \%row } split /\n/, $r->{out};
 }
 
 # All that a database is, as far as it has files and names.
@@ -139,6 +121,48 @@ cmp_ok($compared, '>', 150, "of $compared, locks, rewrites and scans are what th
 my $common = $matrix->database({ setup => '', holder => '' });
 is(fingerprint($common), $before, 'nothing has changed');
 
+# ---- what linters for one database warn of (docs/analysis.md), in scripts of our own ----
+{
+	my ($major) = $server->sql('SHOW server_version_num', dbname => 'postgres') =~ /^(\d\d)/;
+	my $manual = slurp_file("$FindBin::Bin/../docs/analysis.md");
+	my $s = session($common);
+	# linter => { rule of theirs => { rules of ours } }, as the manual has it; none where it names none
+	my %says;
+	foreach my $linter (qw(squawk strong_migrations eugene))
+	{
+		my ($table) = $manual =~ /^### \Q$linter\E\n\|.*\n\|[-|]+\n((?:\|.*\n)+)/m or die "no table of $linter";
+		foreach my $row (split /\n/, $table)
+		{
+			my (undef, $theirs, $ours) = split /\s*\|\s*/, $row;
+			my @theirs = $linter eq 'squawk' ? $theirs =~ /`([^`]+)`/g : $linter eq 'eugene' ? $theirs =~ /^(\w+)/ : $theirs;
+			my %ours = map { $_ => 1 } $ours =~ /\b([A-O]\d+)\b/g;
+			while ($ours =~ /\b([A-O])(\d+) to \g1(\d+)\b/g)
+			{
+				$ours{"$1$_"} = 1 foreach $2 .. $3;
+			}
+			$ours{rewrites} = 1 if $ours =~ /^`rewrite` of any row/;
+			$says{$linter}{$_} = \%ours foreach @theirs;
+		}
+	}
+	my %tried;
+	my ($header, @rows) = split /\n/, slurp_file("$FindBin::Bin/analysis/linters.tsv");
+	foreach my $row (@rows)
+	{
+		my ($linter, $theirs, $min_major, $ours, $script) = split /\t/, $row;
+
+		$tried{$linter}{$theirs} = 1;
+		is(join(',', grep { !$says{$linter}{$theirs}{$_} } split /,/, $ours), '', "$linter, $theirs: docs/analysis.md says $ours");
+		next if $min_major ne '' && $min_major > $major;
+		my @steps = analyze($s, $script);
+		my %found = map { $_ => 1 } map { split /,/, $_->{rules} } @steps;
+		$found{rewrites} = 1 if grep { $_->{rewrites} ne '' } @steps;
+		is(join(',', grep { !$found{$_} } split /,/, $ours), '', "... and so does analyze(): $script") or diag(join '; ', map { $_->{rules} } @steps);
+	}
+	is(join(', ', map { my $linter = $_; map { "$linter: $_" } grep { %{ $says{$linter}{$_} } && !$tried{$linter}{$_} } sort keys %{ $says{$linter} } } sort keys %says), '',
+		'each rule that the manual has one of ours for is in t/analysis/linters.tsv');
+	is($s->query(q{SELECT count(*) FROM schemadrift.analyze('CREAT TABLE x ()');})->{sqlstate}, '42601', 'squawk, syntax-error: so it is');
+}
+
 # ---- it follows what the script itself did before ----
 {
 	$server->sql('CREATE DATABASE follow', dbname => 'postgres');
@@ -147,6 +171,8 @@ is(fingerprint($common), $before, 'nothing has changed');
 CREATE TABLE p (id int PRIMARY KEY, name text CONSTRAINT p_name UNIQUE, old int);
 CREATE TABLE c (id serial PRIMARY KEY, p int CONSTRAINT c_p REFERENCES p, kind text DEFAULT 'x' CHECK (kind <> ''), n int, a int, b int, UNIQUE (a, b));
 CREATE INDEX c_n ON c (n);
+ALTER TABLE c ADD COLUMN version text;
+CREATE INDEX c_version ON c (a, md5(version));
 CREATE TYPE mood AS ENUM ('sad', 'ok');
 CREATE TYPE pair AS (x int, y int);
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
@@ -167,6 +193,8 @@ CREATE INDEX pt_at ON pt (at);
 CREATE SEQUENCE s OWNED BY p.old;
 CREATE SCHEMA other;
 CREATE TABLE other.t (id int);
+CREATE TABLE l (a text);
+CREATE INDEX l_md5 ON l (md5(a));
 SQL
 	ok($r->{ok}, 'some of everything') or diag($r->{err});
 
@@ -193,6 +221,7 @@ SQL
 		q{ALTER TYPE mood RENAME VALUE 'ok' TO 'well'; ALTER TYPE mood ADD VALUE 'ok'},
 		'ALTER TABLE p DROP COLUMN m; DROP TYPE mood; ALTER TABLE p DROP COLUMN d; DROP DOMAIN positive',
 		q{ALTER TABLE c ALTER kind DROP DEFAULT; ALTER TABLE c DROP CONSTRAINT c_kind_check; DROP MATERIALIZED VIEW mv; ALTER TABLE c ALTER kind TYPE int USING 1},
+		'DROP INDEX c_n, c_version; ALTER TABLE c ALTER version TYPE jsonb USING version::jsonb; CREATE INDEX c_version ON c (a, md5(version::text))',
 		'ALTER TABLE c DROP COLUMN double; ALTER TABLE c RENAME n TO number; ALTER TABLE c ALTER number TYPE bigint; ALTER TABLE c RENAME TO cc; ALTER TABLE cc RENAME number TO n; CREATE TABLE c (id int)',
 		'ALTER TABLE c RENAME CONSTRAINT c_p TO c_parent; ALTER TABLE c DROP CONSTRAINT c_parent; DROP TABLE p CASCADE',
 		'ALTER TABLE p RENAME CONSTRAINT p_name TO p_name_key; ALTER INDEX p_name_key RENAME TO p_key; ALTER TABLE p DROP CONSTRAINT p_key; CREATE INDEX p_name ON p (name)',
@@ -213,6 +242,31 @@ SQL
 		'DROP TABLE c, p CASCADE; DROP SEQUENCE IF EXISTS s; DROP TYPE mood; DROP FUNCTION twice(int)',
 		'ALTER TABLE c DROP COLUMN p; TRUNCATE p; DROP TABLE p CASCADE',
 		'ALTER TABLE p DROP CONSTRAINT p_pkey CASCADE, ADD PRIMARY KEY (id)',
+		# functions of the script
+		q{CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'; CREATE FUNCTION f(text) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE INDEX ON c (f(a)); ALTER TABLE c ADD COLUMN q int DEFAULT f(1), ADD CHECK (f(a) > 0) NOT VALID; DROP FUNCTION f(text); CREATE FUNCTION f(text) RETURNS int LANGUAGE sql AS 'SELECT 1'},
+		q{CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER f BEFORE INSERT ON c FOR EACH ROW EXECUTE FUNCTION f(); DROP TRIGGER f ON c; DROP FUNCTION f(); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'},
+		q{CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER f BEFORE INSERT ON c FOR EACH ROW EXECUTE FUNCTION f(); DROP FUNCTION f() CASCADE; CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER f BEFORE INSERT ON c FOR EACH ROW EXECUTE FUNCTION f()},
+		q{CREATE FUNCTION f(int, int DEFAULT 2, VARIADIC text[] DEFAULT '{}') RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER TABLE c ALTER a SET DEFAULT f(1), ALTER b SET DEFAULT f(1, 2, 'x', 'y'); ALTER FUNCTION f IMMUTABLE; ALTER FUNCTION f(int, int, VARIADIC text[]) RENAME TO ff; COMMENT ON FUNCTION ff IS 'x'},
+		q{CREATE SCHEMA fs; CREATE FUNCTION fs.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f() RENAME TO g; ALTER FUNCTION g() SET SCHEMA fs; DROP FUNCTION fs.g(), fs.f()},
+		q{CREATE FUNCTION lower(text) RETURNS text LANGUAGE sql AS 'SELECT $1'; DROP FUNCTION public.lower(text)},
+		q{CREATE OR REPLACE FUNCTION twice(int) RETURNS int STABLE LANGUAGE sql AS 'SELECT $1 * 2'; ALTER FUNCTION twice(int) IMMUTABLE; CREATE INDEX ON c (twice(a)); ALTER FUNCTION twice(int) RENAME TO double; CREATE INDEX ON c (double(a)); CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT 1'},
+		q{CREATE TYPE made AS (x int); CREATE FUNCTION f(made) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION f(made[]) RETURNS int LANGUAGE sql AS 'SELECT 1'; DROP FUNCTION f(made); DROP TYPE made CASCADE; CREATE TYPE made AS (x int); CREATE FUNCTION f(made[]) RETURNS int LANGUAGE sql AS 'SELECT 1'},
+		q{CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0'); CREATE VIEW totals AS SELECT total(a) FROM c; DROP VIEW totals; DROP AGGREGATE total(int); CREATE PROCEDURE total(int) LANGUAGE sql AS 'SELECT 1'; DROP PROCEDURE total(int)},
+		q{CREATE INDEX ON c (lower(kind), date_trunc('day', '2020-01-01'::timestamp), coalesce(a, b)) WHERE length(kind) > 3; CREATE INDEX ON p ((id::text), extract(epoch FROM at))},
+		q{ALTER TABLE c ADD COLUMN upper text GENERATED ALWAYS AS (upper(kind) || 'x') STORED; ALTER TABLE c ADD CHECK (kind <> current_user) NOT VALID},
+		'DROP AGGREGATE IF EXISTS nothing(int); DROP FUNCTION IF EXISTS nothing; DROP FUNCTION IF EXISTS nothing(no_such_type); DROP ROUTINE twice CASCADE',
+		q{CREATE FUNCTION conv(int) RETURNS text LANGUAGE sql AS 'SELECT $1::text'; ALTER TABLE other.t ALTER id TYPE text USING conv(id); DROP FUNCTION conv},
+		q{DROP INDEX l_md5; ALTER TABLE l ALTER a TYPE jsonb USING a::jsonb; CREATE INDEX l_md5 ON l (md5(a::text))},
+		# what hangs on a table
+		'CREATE POLICY mine ON p USING (true); ALTER POLICY mine ON p USING (old > 1); ALTER POLICY mine ON p RENAME TO yours; CREATE POLICY mine ON p USING (id > 0); DROP POLICY yours ON p; DROP POLICY IF EXISTS yours ON p; COMMENT ON POLICY mine ON p IS $x$x$x$',
+		'DROP POLICY own ON p; CREATE POLICY own ON p USING (id > 0); ALTER POLICY own ON p RENAME TO two; ALTER POLICY two ON p RENAME TO own; ALTER TABLE p DROP COLUMN old',
+		'CREATE RULE quiet AS ON DELETE TO p DO INSTEAD NOTHING; CREATE OR REPLACE RULE quiet AS ON DELETE TO p DO INSTEAD NOTHING; ALTER TABLE p DISABLE RULE quiet; ALTER RULE quiet ON p RENAME TO silent; CREATE RULE quiet AS ON DELETE TO c DO INSTEAD NOTHING; DROP RULE silent ON p; CREATE RULE silent AS ON UPDATE TO p DO INSTEAD NOTHING',
+		'CREATE OR REPLACE TRIGGER touch BEFORE INSERT ON p FOR EACH ROW EXECUTE FUNCTION touch(); ALTER TABLE p DISABLE TRIGGER touch; ALTER TABLE p ENABLE ALWAYS TRIGGER touch; DROP TRIGGER touch ON p; CREATE TRIGGER touch BEFORE INSERT ON p FOR EACH ROW EXECUTE FUNCTION touch(); DROP TRIGGER IF EXISTS nothing ON p',
+		'CREATE TRIGGER same BEFORE INSERT ON p FOR EACH ROW EXECUTE FUNCTION touch(); CREATE TRIGGER same BEFORE INSERT ON c FOR EACH ROW EXECUTE FUNCTION touch(); CREATE TABLE new (id int); CREATE TRIGGER same BEFORE INSERT ON new FOR EACH ROW EXECUTE FUNCTION touch(); DROP TABLE new; CREATE TABLE new (id int); CREATE TRIGGER same BEFORE INSERT ON new FOR EACH ROW EXECUTE FUNCTION touch()',
+		'CREATE TRIGGER parts AFTER INSERT ON pt FOR EACH ROW EXECUTE FUNCTION touch(); ALTER TABLE pt1 DISABLE TRIGGER parts; CREATE TABLE pt2 PARTITION OF pt FOR VALUES FROM (10) TO (20); ALTER TABLE pt2 DISABLE TRIGGER parts; DROP TRIGGER parts ON pt',
+		'DROP VIEW vv; CREATE RULE vi AS ON INSERT TO v DO INSTEAD NOTHING; DROP VIEW v; CREATE VIEW v AS SELECT id FROM p; CREATE RULE vi AS ON INSERT TO v DO INSTEAD NOTHING; ALTER TABLE p ENABLE ROW LEVEL SECURITY',
+		'DROP POLICY own ON p; ALTER TABLE p DROP COLUMN old CASCADE; ALTER TABLE p ADD COLUMN old int; CREATE POLICY own ON p USING (old > 0); ALTER TABLE p DROP COLUMN old CASCADE; ALTER TABLE p ADD COLUMN old int; CREATE POLICY own ON p USING (old > 0)',
+		'CREATE ROLE follow_own; CREATE TABLE owned (id int); ALTER TABLE owned OWNER TO follow_own; DROP OWNED BY follow_own; CREATE TABLE owned (id int); DROP ROLE follow_own',
 		q{DO $x$BEGIN CREATE TABLE hidden (id int); DROP TABLE c CASCADE; END$x$; ALTER TABLE hidden ADD COLUMN x int; CREATE TABLE c (id int)},
 	);
 	my @judged = map { [ $_, [ analyze($s, $_) ] ] } @runs;
@@ -242,7 +296,28 @@ SQL
 		[ 'ALTER TABLE c DROP COLUMN kind; ALTER TABLE p ALTER at TYPE date', 1 ],
 		[ 'ALTER TABLE p RENAME CONSTRAINT p_name TO x; ALTER TABLE p DROP CONSTRAINT p_name', 2 ],
 		[ 'ALTER TYPE mood RENAME TO m2; DROP TYPE m2', 2 ],
-		[ 'CREATE TABLE x (id int PRIMARY KEY); CREATE INDEX x_pkey ON c (n)', 2 ])
+		[ 'DROP INDEX c_n; ALTER TABLE c ALTER version TYPE jsonb USING version::jsonb', 2 ],
+		[ 'CREATE TABLE x (id int PRIMARY KEY); CREATE INDEX x_pkey ON c (n)', 2 ],
+		[ q{CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION f(x int DEFAULT 3) RETURNS int LANGUAGE sql AS 'SELECT 1'}, 2 ],
+		[ q{CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; DROP FUNCTION f(int); DROP FUNCTION f(int)}, 3 ],
+		[ q{CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f(int) RENAME TO g; DROP FUNCTION f(int)}, 3 ],
+		[ q{CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT 1'}, 1 ],
+		[ 'ALTER FUNCTION nothing(int) IMMUTABLE', 1 ],
+		[ q{CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN $1; END'; CREATE INDEX ON c (f(a))}, 2 ],
+		[ q{CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END'; CREATE INDEX ON c (f(a)); ALTER FUNCTION f(int) STABLE; CREATE INDEX ON c (f(b))}, 4 ],
+		[ 'CREATE INDEX ON c (a) WHERE b > random()', 1 ],
+		[ q{ALTER TABLE c ADD COLUMN g text GENERATED ALWAYS AS (clock_timestamp()::text) STORED}, 1 ],
+		[ 'ALTER TABLE c ADD COLUMN g int DEFAULT nothing()', 1 ],
+		[ 'DROP TRIGGER touch ON p; DROP FUNCTION touch(); CREATE TRIGGER again BEFORE INSERT ON c FOR EACH ROW EXECUTE FUNCTION touch()', 3 ],
+		[ 'CREATE TRIGGER touch BEFORE INSERT ON p FOR EACH ROW EXECUTE FUNCTION touch()', 1 ],
+		[ 'DROP TRIGGER touch ON p; DROP TRIGGER touch ON p', 2 ],
+		[ 'ALTER TRIGGER touch ON p RENAME TO touched; ALTER TABLE p DISABLE TRIGGER touch', 2 ],
+		[ 'CREATE POLICY own ON p USING (true)', 1 ],
+		[ 'ALTER POLICY nothing ON p USING (true)', 1 ],
+		[ 'CREATE POLICY two ON p USING (true); ALTER POLICY two ON p RENAME TO own', 2 ],
+		[ 'DROP POLICY own ON p; COMMENT ON POLICY own ON p IS $x$x$x$', 2 ],
+		[ 'CREATE TABLE x (id int); CREATE POLICY a ON x USING (true); DROP POLICY a ON x; DROP POLICY a ON x', 4 ],
+		[ 'CREATE RULE quiet AS ON DELETE TO p DO INSTEAD NOTHING; CREATE RULE quiet AS ON DELETE TO p DO INSTEAD NOTHING', 2 ])
 	{
 		my ($script, $at) = @$case;
 		my @rows = analyze($s, $script);
@@ -367,6 +442,8 @@ SQL
 	is($g->sql('member', 'SELECT max(version) FROM schemadrift.migrations'), $versions, 'no version comes of it');
 	is($g->sql('member', 'SELECT count(*) FROM schemadrift.verify()'), '0', 'and no drift');
 	# whose rows are a tool's history is policy
+	is(join(' ', map { $_->{verdict} } analyze($s, q{CREATE TABLE schema_migrations (version text PRIMARY KEY); INSERT INTO schema_migrations VALUES ('1'); CREATE TABLE migrations (bird text);
+		INSERT INTO migrations VALUES ('duck'); CREATE TEMP TABLE "SequelizeMeta" (name text); INSERT INTO "SequelizeMeta" VALUES ('x')})), 'safe safe safe caution safe caution', 'a history that the script itself makes is one');
 	my $insert = q{INSERT INTO public.one VALUES (1); INSERT INTO public.schema_migrations VALUES ('1')};
 	$g->sql('member', q{SELECT schemadrift.apply('two', 'CREATE TABLE public.schema_migrations (version text PRIMARY KEY)')});
 	is(join(' ', map { $_->{verdict} } analyze($s, $insert)), 'caution safe', 'rows of a known tool go with the change');

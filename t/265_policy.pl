@@ -5,6 +5,7 @@ use warnings FATAL => 'all';
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use PostgreSQL::Test::Utils qw(slurp_file);
 use SchemaDrift::Group;
 use Test::More;
 
@@ -37,6 +38,7 @@ is($r->{sqlstate}, '00000', 'an exception is taken') or diag($r->{err});
 ok($g->converged, '... everywhere: the appliers do not judge');
 is($g->sql('r2', q{SELECT subject || ': ' || outcome FROM schemadrift.decisions WHERE kind = 'exception' AND reason ~ 'rule C11.* by .*two rows'}), 'n: allowed', '... and is a decision where it was made');
 is($g->sql($_, q{SELECT count(*) FROM schemadrift.decisions WHERE kind = 'exception'}), 0, "... not in $_") foreach qw(r1 r3);
+like(slurp_file($g->region('r2')->logfile), qr/LOG:  schemadrift allowed "n" by exception: .*rule C11.* by .*two rows/, '... and a line of its log, which lasts');
 is($g->try('r3', q{SELECT schemadrift.revert('n')})->{sqlstate}, '00000', 'taking back is not judged');
 ok($g->converged, '... anywhere');
 
@@ -83,7 +85,7 @@ is($g->sql('r3', q{SELECT barrier = version - 1 FROM schemadrift_store.log WHERE
 
 # --- the longest wait for a lock is the policy's
 
-$g->sql('r1', q{SELECT schemadrift.set_policy('{"barriers": null, "max_lock_wait": "200 ms"}')});
+$g->sql('r1', q{SELECT schemadrift.set_policy('{"barriers": null, "max_lock_wait": "2 s"}')});
 ok($g->converged, 'a longest wait');
 $s = $g->session('r2');
 $s->query('BEGIN; LOCK TABLE t;');
@@ -92,6 +94,23 @@ says($g->try('r2', 'ALTER TABLE t ADD COLUMN w int'), '55P03', qr/lock timeout/,
 $s->query('ROLLBACK;');
 $s->quit;
 is($g->try('r2', q{SELECT schemadrift.apply('waits', 'ALTER TABLE t ADD COLUMN w int')})->{sqlstate}, '00000', 'without the other one it is done');
+ok($g->converged, 'all are equal');
+
+# --- a policy that comes while a statement waits for the DDL lock; and changes of the policy are not prepared
+
+my $first = $g->session('r1');
+$first->query(q{BEGIN; SELECT schemadrift.set_policy('{"barriers": "gate", "max_lock_wait": null}');});
+$s = $g->session('r1');
+$s->send('ALTER TABLE t DROP COLUMN w;');
+ok($g->wait_until('r1', q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE t DROP COLUMN w%'}, 1), 'a statement waits for another change');
+$first->query('COMMIT;');
+says($s->result, 'SD005', qr/the schema change is refused: the schema or the policy changed while it waited.*has to wait for every serving region now.*Run the transaction again/s,
+	'which makes it one that waits for every region');
+ok($g->converged, 'the policy is everywhere');
+is($s->query('ALTER TABLE t DROP COLUMN w;')->{sqlstate}, '00000', 'run again, it is done');
+$_->quit foreach $first, $s;
+says($g->try('r1', q{BEGIN; SELECT schemadrift.set_policy('{"barriers": null}'); PREPARE TRANSACTION 'policy'}), '0A000', qr/cannot prepare a transaction that changes the schema.*Use COMMIT/s,
+	'a change of the policy is not prepared');
 ok($g->converged, 'all are equal');
 
 done_testing();

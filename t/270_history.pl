@@ -392,6 +392,42 @@ $g->wait_until('r2', 'SELECT state FROM schemadrift.status', 'halted');
 $r = $g->try('r2', "SELECT schemadrift.mark_applied('$name', 'leave it')");
 ok($r->{ok}, 'mark_applied gets past it') or diag $r->{err};
 like($r->{err}, qr/WARNING.*rows of a migration tool's history were not written: duplicate key.*"once"/s, 'and warns');
+
+# beside a change that regions do not run; mark_applied() where there is nothing to mark
+$r = $g->try('r1', q{BEGIN; INSERT INTO kysely_migration VALUES ('with policy', 'p'); SELECT schemadrift.set_policy('{"ddl_hold_limit": "1 min"}'); COMMIT});
+is($r->{sqlstate}, 'SD004', 'a row beside a change of the policy') or diag $r->{err};
+like($r->{err}, qr/cannot run schemadrift\.set_policy\(\) in a transaction that has changed the schema.*COMMIT first/s, '... is refused, and says so');
+$g->sql('r2', "$off CREATE TABLE taken ()");
+$r = $g->try('r1', q{SELECT schemadrift.apply('taken', 'CREATE TABLE taken ()', 'DROP TABLE taken')});
+ok($r->{ok} && $g->wait_until('r2', 'SELECT state FROM schemadrift.status', 'halted'), 'a change that halts a region') or diag $r->{err};
+$r = $g->try('r1', q{BEGIN; INSERT INTO kysely_migration VALUES ('beside', 'b'); SELECT schemadrift.revert('taken'); COMMIT});
+is($r->{sqlstate}, 'SD004', 'a row beside taking that back') or diag $r->{err};
+like($r->{err}, qr/rows of a migration tool's history cannot be part of this transaction.*kind "supersede".*COMMIT between the two/s, '... is refused, and says so');
+is($g->try('r1', q{SELECT schemadrift.revert('taken')})->{sqlstate}, '00000', '... by itself it is not');
+$g->sql('r2', "$off DROP TABLE taken");
+everywhere(q{SELECT count(*) FROM kysely_migration WHERE name IN ('beside', 'with policy')}, 0, '... and there is no row of those');
+is($g->try('r2', q{BEGIN; CREATE TABLE marked (); SELECT schemadrift.mark_applied('x', 'y')})->{sqlstate}, 'SD004', 'mark_applied() in a change');
+is($g->try('r2', q{BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT schemadrift.mark_applied('x', 'y')})->{sqlstate}, '25001', '... or at another isolation level');
+
+# a history table that is otherwise in a region
+$g->sql('r2', "$off ALTER TABLE kysely_migration RENAME TO kept; ALTER TABLE kept RENAME name TO called");
+works('r1', q{INSERT INTO kysely_migration VALUES ('nowhere to go', 'n')}, 'a row of a table that one region does not have');
+my $says = sub
+{
+	my ($pattern, $what) = @_;
+
+	return ok($g->wait_until('r2', "SELECT reason ~ '$pattern' FROM schemadrift.status", 't'), $what) || diag($g->sql('r2', 'SELECT state, reason FROM schemadrift.status'));
+};
+$says->('history table public.kysely_migration does not exist in this region', 'halts it');
+$g->sql('r2', "$off ALTER TABLE kept RENAME TO kysely_migration");
+$g->try('r2', 'SELECT schemadrift.retry()');
+$says->('history table public.kysely_migration has no column "name" in this region', 'so does one without the column');
+$g->sql('r2', "$off ALTER TABLE kysely_migration RENAME TO kept; ALTER TABLE kept RENAME called TO name; CREATE VIEW kysely_migration AS SELECT * FROM kept");
+$g->try('r2', 'SELECT schemadrift.retry()');
+$says->('kysely_migration is no table into which rows of a tool.s history could be written', 'and a view');
+$g->sql('r2', "$off DROP VIEW kysely_migration; ALTER TABLE kept RENAME TO kysely_migration");
+$g->try('r2', 'SELECT schemadrift.retry()');
+everywhere(q{SELECT count(*) FROM kysely_migration WHERE name = 'nowhere to go'}, 1, 'mended, it has the row');
 works('r1', 'DROP TABLE hand', 'the group goes on');
 ok($g->converged, 'all regions are equal');
 

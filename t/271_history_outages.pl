@@ -9,7 +9,7 @@ use SchemaDrift::Scenario;
 
 my $g = made_group(3, streaming => 'logical', before => 'CREATE TABLE schema_migrations (version text PRIMARY KEY); CREATE TABLE alembic_version (version_num text)',
 	conf => <<'CONF');
-schemadrift.quorum_timeout = 3s
+schemadrift.quorum_timeout = 6s
 max_logical_replication_workers = 10
 wal_retrieve_retry_interval = 100ms
 CONF
@@ -28,6 +28,8 @@ sub everywhere
 
 # ---- a region is away ----
 
+# a lease that the region has given which is cut off now is none, and the change under it is told to run again (40001)
+$g->wait_until($us, 'SELECT count(*) FROM schemadrift.lease', 0);
 $g->isolate($ap);
 my $r = $g->try($us, q{BEGIN; CREATE TABLE a (); INSERT INTO schema_migrations VALUES ('1'); COMMIT});
 ok($r->{ok}, 'two of three record it') or diag $r->{err};
@@ -65,6 +67,7 @@ SKIP:
 			stopped($s);
 		});
 
+		accepted($g, $us, $id, $ap, $eu) if $point eq 'after-majority';
 		kill 'KILL', $s->pid;
 		ok($s->result->{gone}, "backend killed at $point");
 		$g->wait_until($us, 'SELECT 1', '1');
@@ -84,6 +87,7 @@ like($r->{sqlstate}, qr/^(?:SD001|40001|40003)$/, "cut off before it commits: $r
 $s->quit;
 $g->rejoin($eu);
 ok($g->reached, 'all regions reach each other');
+settles($g, $1) if ($r->{hint} // '') =~ /outcome\('([0-9a-f-]{36})'\)/;
 ok($g->converged, 'all regions are equal');
 {
 	my ($there, @others) = map { $g->sql($_, q{SELECT count(*) || (to_regclass('cut') IS NOT NULL)::text FROM schema_migrations WHERE version = 'cut'}) } $g->names;

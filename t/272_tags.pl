@@ -9,8 +9,8 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use SchemaDrift::Group;
+use SchemaDrift::Scenario 'await';
 use Test::More;
-use Time::HiRes qw(sleep time);
 
 my $config = $ENV{PG_CONFIG} || 'pg_config';
 my %known  = map { $_ => 1 } ('coordinated', 'local', 'temporary', 'refused', 'alone', 'not DDL', 'never a statement');
@@ -85,19 +85,13 @@ my $position = q{SELECT version || ' ' || encode(chain, 'hex') || ' ' || encode(
 sub asked { my ($name, $sql) = @_; return $session{$name}->query($sql)->{out}; }
 sub head  { return asked('r1', 'SELECT max(version) FROM schemadrift_store.log;'); }
 
-# All regions at the newest version, equal.
+# All regions at the newest version, equal; asked in sessions that stay, as there are many examples.
 sub equal
 {
 	my $head = head();
-	my $end = time() + $SchemaDrift::Session::timeout;
 	my @at;
 
-	while (time() < $end)
-	{
-		@at = map { asked($_, $position) } $g->names;
-		return 1 if !grep { $_ !~ /^$head / || $_ ne $at[0] } @at;
-		sleep 0.01;
-	}
+	return 1 if await(sub { @at = map { asked($_, $position) } $g->names; !grep { $_ !~ /^$head / || $_ ne $at[0] } @at });
 	diag(join ' | ', @at);
 	diag(asked($_, 'SELECT * FROM schemadrift.status;')) foreach $g->names;
 	return 0;

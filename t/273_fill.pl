@@ -16,9 +16,12 @@ $g->make_group(mode => 'coordinate', before => q{
 	CREATE TABLE parent (id int) PARTITION BY LIST (id);
 	CREATE TABLE child PARTITION OF parent FOR VALUES IN (1);
 	INSERT INTO parent VALUES (1);
+	CREATE TYPE color AS ENUM ('red', 'green');
 	CREATE DOMAIN moment AS timestamptz DEFAULT now();
 	CREATE FUNCTION dice() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT ceil(random() * 6)::int';
 	CREATE FUNCTION looks() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM full_t';
+	-- nobody has marked it, but what it comes to is the same everywhere
+	CREATE FUNCTION plain(int) RETURNS int LANGUAGE sql AS 'SELECT $1 + 2';
 	CREATE FUNCTION more(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';});
 
 my @differ = (
@@ -27,10 +30,15 @@ my @differ = (
 	'ADD COLUMN c double precision DEFAULT random()', 'ADD COLUMN c timestamptz DEFAULT clock_timestamp()', 'ADD COLUMN c serial',
 	'ADD COLUMN c bigserial', 'ADD COLUMN c int GENERATED ALWAYS AS IDENTITY', 'ADD COLUMN c moment', 'ADD COLUMN c int DEFAULT dice()',
 	'ADD COLUMN c bigint DEFAULT looks()', 'ADD COLUMN c interval DEFAULT age(timestamp \'2020-01-01\')', 'ADD COLUMN c text DEFAULT current_database()',
-	'ADD COLUMN a int, ADD COLUMN c timestamptz DEFAULT now()', 'ALTER COLUMN id TYPE bigint USING (random() * 100)::bigint');
+	'ADD COLUMN c text DEFAULT current_setting(\'app.tenant\', true)', 'ADD COLUMN c text DEFAULT lower(current_setting(concat(\'app.\', \'tenant\'), true))',
+	'ALTER COLUMN id TYPE text USING id || current_setting(\'app.tenant\', true)',
+	'ADD COLUMN a int, ADD COLUMN c timestamptz DEFAULT now()', 'ALTER COLUMN id TYPE bigint USING (random() * 100)::bigint', 'ALTER COLUMN id TYPE bigint USING dice()', 'ALTER COLUMN id TYPE bigint USING more(dice())',
+	'ALTER COLUMN id TYPE bigint USING id + looks()', 'ALTER COLUMN id TYPE uuid USING gen_random_uuid()', 'ALTER COLUMN id TYPE text USING public.dice()::text');
 my @same = (
 	'ADD COLUMN c timestamptz', 'ADD COLUMN c int DEFAULT 7', 'ADD COLUMN c int DEFAULT more(7)', 'ADD COLUMN c timestamptz DEFAULT \'2020-01-01\'',
 	'ADD COLUMN c text DEFAULT current_user', 'ADD COLUMN c text DEFAULT to_char(timestamptz \'2020-01-01 00:00+00\', \'HH24\')',
+	'ADD COLUMN c jsonb DEFAULT to_jsonb(\'x\'::text)', 'ADD COLUMN c text DEFAULT format(\'%s\', 1)', 'ADD COLUMN c text DEFAULT current_setting(\'TimeZone\')',
+	'ADD COLUMN c date DEFAULT (\'2026-01-01\'::text)::date', 'ADD COLUMN c money DEFAULT 3.5', 'ADD COLUMN c color DEFAULT \'red\'::text::color',
 	'ADD COLUMN c int GENERATED ALWAYS AS (id + 1) STORED', 'ADD COLUMN IF NOT EXISTS id int DEFAULT random()', 'ADD COLUMN c moment DEFAULT NULL');
 
 # What analyze() says of the last statement: the rule that decides, the first reason, the first line of what to do instead.
@@ -64,9 +72,15 @@ foreach my $command (@same)
 
 	ok($r->{ok}, $command) or diag($r->{err});
 	isnt((foreseen("ALTER TABLE full_t $command"))[0], 'SD004', '... as analyze() says');
+	is($g->sql($here, "SELECT gate = 'GD' OR coalesce(why, '') ~ 'differs? from region' FROM schemadrift.analyze(\$x\$ALTER TABLE full_t $command\$x\$)"), 'f',
+		'... nor that it differs by region');
 }
 is(join(' ', (foreseen('INSERT INTO empty_t VALUES (7); ALTER TABLE empty_t ADD COLUMN c serial'))[ 0, 1 ]),
-	'SD004 public.empty_t may have rows, and each region would compute the values of column "c" for itself: they would differ.', 'rows that the script itself writes');
+	'SD004 public.empty_t has rows, and each region would compute the values of column "c" for itself: they would differ.', 'rows that the script itself writes');
+my $perhaps = q{SELECT rule || ' ' || why FROM schemadrift.analyze('INSERT INTO empty_t SELECT id FROM full_t WHERE id < 0; ALTER TABLE empty_t ADD COLUMN c serial') WHERE step = 2};
+like($g->sql($here, $perhaps), qr/^A7 .*^public\.empty_t may have rows, and each region would compute the values of column "c" for itself: they would differ\. Then it is refused \(SD004\)\. /ms,
+	'rows that it may write');
+isnt((foreseen('INSERT INTO empty_t VALUES (7); DELETE FROM empty_t; UPDATE empty_t SET id = 1; ALTER TABLE empty_t ADD COLUMN c serial'))[0], 'SD004', '... and none that it takes away again');
 refused($g->try($here, 'ALTER TABLE parent ADD COLUMN c timestamptz DEFAULT now()'), 'SD004', 'the rows are in a partition');
 refused($g->try($here, q{SELECT schemadrift.apply('fill', 'SELECT 1; ALTER TABLE full_t ADD COLUMN c timestamptz DEFAULT now()')}), 'SD004', 'by apply()');
 refused($g->try($here, q{DO 'BEGIN ALTER TABLE full_t ADD COLUMN c timestamptz DEFAULT now(); END'}), 'SD004', 'in a function');
@@ -74,8 +88,37 @@ my $r = $g->try($here, q{BEGIN; ALTER TABLE full_t ADD COLUMN c timestamptz NOT 
 ok($r->{ok}, 'what the hint says to do works') or diag($r->{err});
 $r = $g->try($here, 'BEGIN; CREATE TABLE made (id int); INSERT INTO made VALUES (1); TRUNCATE made; ALTER TABLE made ADD COLUMN c serial; COMMIT');
 ok($r->{ok}, 'a table without rows any more') or diag($r->{err});
+# the same expressions in a table that is not there yet, and in columns that the script makes, are judged by the names of their functions
+is((foreseen('ALTER TABLE full_t ADD COLUMN e int; ALTER TABLE full_t ALTER COLUMN e TYPE bigint USING e + dice()'))[0], 'SD004', 'USING of a column that the script makes');
+isnt((foreseen('ALTER TABLE full_t ADD COLUMN e int; ALTER TABLE full_t ALTER COLUMN e TYPE text USING lower(e::text)'))[0], 'SD004', '... that is the same everywhere');
+isnt((foreseen('CREATE FUNCTION later(int) RETURNS int IMMUTABLE LANGUAGE sql AS \'SELECT 1\'; ALTER TABLE full_t ALTER COLUMN id TYPE bigint USING later(id)'))[0], 'SD004', '... nor by a function that the script makes');
+foreach my $using ('plain(id)', 'more(id)', 'id * 2', '(id::text || 1)::int')
+{
+	$r = $g->try($here, "ALTER TABLE full_t ALTER COLUMN id TYPE bigint USING $using");
+	ok($r->{ok}, "USING $using, which is the same everywhere") or diag($r->{err});
+	$r = $g->try($here, "ALTER TABLE full_t ALTER COLUMN id TYPE int");
+	ok($r->{ok}, '... and back') or diag($r->{err});
+}
+$r = $g->try($here, 'ALTER TABLE empty_t ALTER COLUMN id TYPE bigint USING dice()');
+ok($r->{ok}, 'USING what differs where there are no rows') or diag($r->{err});
+$r = $g->try($here, 'ALTER TABLE empty_t ALTER COLUMN id TYPE int');
+ok($r->{ok}, '... and back') or diag($r->{err});
+$r = $g->try($here, 'ALTER TABLE full_t ALTER COLUMN id TYPE int USING nonsense()');
+is($r->{sqlstate}, '42883', 'USING what is not there has PostgreSQL\'s own error');
 $r = $g->try($here, 'ALTER TABLE full_t ADD COLUMN d int DEFAULT nonsense()');
 is($r->{sqlstate}, '42883', 'a statement that is wrong has PostgreSQL\'s own error');
+
+# the server computes a default at once, rows or not: what only this session has would halt the others
+my $setting = q{ALTER TABLE empty_t ADD COLUMN c text DEFAULT current_setting('app.tenant')};
+$r = $g->try($here, "SET app.tenant = 'x'; $setting");
+refused($r, 'SD004', 'a default by a setting that the others have not');
+like($r->{detail}, qr/^The default of column "c" reads a setting that does not go with the change, and is computed at once/, '... with the reason');
+is((foreseen($setting))[0], 'SD004', '... as analyze() says beforehand');
+$r = $g->try($here, q{ALTER TABLE empty_t ADD COLUMN c text; ALTER TABLE empty_t ALTER COLUMN c SET DEFAULT current_setting('app.tenant'); ALTER TABLE empty_t DROP COLUMN c});
+ok($r->{ok}, '... and what the hint says works') or diag($r->{err});
+$g->sql($here, 'CREATE TABLE zoned (at timestamp); INSERT INTO zoned VALUES (now())');
+unlike($g->sql($here, q{SELECT verdict || ' ' || safer FROM schemadrift.analyze($x$ALTER TABLE zoned ALTER COLUMN at TYPE timestamptz USING at AT TIME ZONE 'UTC'$x$)}),
+	qr/unsafe|say which one/, 'USING ... AT TIME ZONE is neither unsafe nor told to say which zone');
 
 # who writes at that moment has rows, too
 my $writer = $g->session($here);

@@ -20,7 +20,8 @@ sub roles_of
 	return $g->sql($name, q{
 		SELECT string_agg(concat_ws(' ', r.rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls, rolconnlimit, rolpassword,
 			rolvaliduntil AT TIME ZONE 'UTC', (SELECT string_agg(g.rolname || CASE WHEN admin_option THEN '!' ELSE '' END, ',' ORDER BY g.rolname) FROM pg_auth_members m JOIN pg_authid g ON g.oid = m.roleid WHERE m.member = r.oid),
-			(SELECT string_agg((setdatabase = 0)::text || setconfig::text, ',' ORDER BY setdatabase = 0) FROM pg_db_role_setting WHERE setrole = r.oid), shobj_description(r.oid, 'pg_authid')), E'\n' ORDER BY r.rolname)
+			(SELECT string_agg((setdatabase = 0)::text || setconfig::text, ',' ORDER BY setdatabase = 0) FROM pg_db_role_setting WHERE setrole = r.oid), shobj_description(r.oid, 'pg_authid'),
+			(SELECT provider || '=' || label FROM pg_shseclabel l WHERE l.objoid = r.oid AND l.classoid = 'pg_authid'::regclass)), E'\n' ORDER BY r.rolname)
 		FROM pg_authid r WHERE r.oid >= 16384 AND r.rolname !~ '^schemadrift'});
 }
 
@@ -51,6 +52,14 @@ works($us, 'CREATE ROLE mine; DROP ROLE mine', 'without the policy');
 my $head = head($g, $us);
 works($us, 'CREATE ROLE mine', '... a role is this region\'s');
 is(head($g, $us), $head, '... and no entry');
+SKIP:
+{
+	skip 'the release build has nobody who knows security labels', 4 if !testing_build($g);
+	works($us, q{SECURITY LABEL FOR testing ON ROLE mine IS 'here'; SECURITY LABEL FOR testing ON ROLE here_before IS 'here'}, 'a security label of a role');
+	is(head($g, $us), $head, '... is this region\'s, and no entry');
+	is($g->sql($_, 'SELECT count(*) FROM pg_shseclabel'), $_ eq $us ? 2 : 0, "... $_") foreach $us, $eu;
+	$g->sql($us, 'SECURITY LABEL FOR testing ON ROLE here_before IS NULL');
+}
 works($us, 'DROP ROLE mine', '... as before');
 refused($g->try($us, q{SELECT schemadrift.set_policy('{"roles": "everywhere"}')}), '22023', 'local or coordinate');
 works($us, q{SELECT schemadrift.set_policy('{"roles": "coordinate"}')}, 'policy "roles"');
@@ -70,6 +79,20 @@ foreach my $row (grep { $_->[0] ne 'SECURITY LABEL' } @rows)
 		works($us, $statement, "$row->[0]: $statement");
 		is(head($g, $us), $head + 1, '... is an entry');
 	}
+}
+SKIP:
+{
+	skip 'the release build has nobody who knows security labels', 8 if !testing_build($g);
+	refused($g->try($us, q{SECURITY LABEL FOR testing ON ROLE nobody IS 'x'}), '42704', 'a label of a role that is not there');
+	$head = head($g, $us);
+	works($us, q{SECURITY LABEL FOR testing ON ROLE here_before IS 'secret'}, 'SECURITY LABEL ON ROLE');
+	is(head($g, $us), $head + 1, '... is an entry');
+	works($ap, q{SELECT schemadrift.apply('label', $$CREATE ROLE labelled; SECURITY LABEL FOR testing ON ROLE labelled IS 'made with it'$$)}, '... also in a text');
+	my $labels = same_roles('labels');
+	like($labels, qr/^here_before .*testing=secret$/m, '... it is everywhere');
+	like($labels, qr/^labelled .*testing=made with it$/m, '... the other, too');
+	works($eu, 'SECURITY LABEL FOR testing ON ROLE here_before IS NULL; DROP ROLE labelled', 'taken away in another region');
+	unlike(same_roles('no labels'), qr/testing=/, '... everywhere');
 }
 works($ap, 'DROP ROLE IF EXISTS tag_r, tag_v', 'taken away in another region');
 my $roles = same_roles('all of them');
@@ -98,6 +121,38 @@ works($us, q{SELECT schemadrift.apply('team', 'CREATE ROLE team; GRANT team TO a
 like(same_roles('by apply()'), qr/^team /m, '... the team');
 works($ap, q{SELECT schemadrift.revert('team')}, '... taken back');
 unlike(same_roles('reverted'), qr/^team /m, '... no team');
+
+# --- what analyze() says of them, before they run
+
+sub analyzed
+{
+	my ($name, $script) = @_;
+
+	$script =~ s/'/''/g;
+	return $g->sql($name, "SELECT string_agg(concat_ws(' ', step, verdict, rule, gate, coalesce(backward_compatible::text, '?'), coalesce(forward_compatible::text, '?'), '|' || array_to_string(objects, ','), '|' || why), E'\\n' ORDER BY step) FROM schemadrift.analyze('$script')");
+}
+my $ours = qr/\|Policy "roles" makes it the group's: every region runs it\./;
+my @said = split /^(?=\d+ \w+ \w)/m, analyzed($us, q{CREATE ROLE soon IN ROLE app; GRANT soon TO app; ALTER ROLE soon NOLOGIN; ALTER ROLE soon CREATEDB; ALTER ROLE soon SET work_mem = '5MB';
+	COMMENT ON ROLE soon IS 'x'; ALTER ROLE soon RENAME TO late; REVOKE late FROM app; DROP ROLE late; CREATE ROLE late});
+like($said[0], qr/^1 safe roles G1 true false \|soon,app $ours\nA region whose server has a role of that name already compares it/, "analyze(): a role is the group's");
+like($said[1], qr/^2 safe roles G1 true false \|soon,app $ours/, '... a membership');
+like($said[2], qr/^3 caution roles G1 \? \? \|soon $ours\nWho logs in as that role may be refused/, '... what takes a right');
+like($said[3], qr/^4 safe roles G1 true false \|soon /, '... what gives one');
+like($said[4], qr/^5 caution roles G1 \? \? \|soon $ours\nNew sessions/, '... a setting');
+like($said[5], qr/^6 safe roles G0 true true /, '... a comment');
+like($said[6], qr/^7 caution roles G4 false true \|soon $ours\nWho logs in by the old name/, '... another name');
+like($said[7], qr/^8 caution roles G4 false true \|late,app $ours/, '... a membership that goes');
+like($said[8], qr/^9 caution roles G4 false true \|late $ours\nA region whose server has objects/, '... a role that goes');
+like($said[9], qr/^10 safe roles /, '... and may come again');
+my $fails = analyzed($us, q{CREATE ROLE app; CREATE ROLE pg_x; DROP ROLE nobody_here; DROP ROLE IF EXISTS nobody_here; GRANT nobody_here TO app; ALTER ROLE app RENAME TO bob; CREATE ROLE nobody_here IN ROLE missing_role});
+like($fails, qr/^1 unsafe fails .*role "app" already exists\..*^2 unsafe fails .*role name "pg_x" is reserved.*^3 unsafe fails .*role "nobody_here" does not exist.*^4 caution roles .*^5 unsafe fails .*role "nobody_here" does not exist.*^6 unsafe fails .*role "bob" already exists.*^7 unsafe fails .*role "missing_role" does not exist/ms, '... what fails by the roles there are');
+like(analyzed($us, 'DROP ROLE app'), qr/^1 caution \w+ .*of this server depends? on role "app"; REASSIGN OWNED BY/, '... one that is in use');
+like(analyzed($us, q{CREATE ROLE soon PASSWORD 'hush-hush'}), qr/^1 unsafe SD004 .*It has a password, or a hash that serves as one/, '... a password is refused');
+unlike(analyzed($us, q{CREATE ROLE soon PASSWORD 'hush-hush'}), qr/hush/, '... and not repeated');
+is($g->sql($us, q{SELECT safer FROM schemadrift.analyze('CREATE ROLE soon PASSWORD ''hush-hush''')}), q{-- Write what the server keeps of it, PASSWORD 'SCRAM-SHA-256$...': psql's \password sends that instead of the password.}, '... and what to write');
+like(analyzed($us, "CREATE ROLE soon PASSWORD '$verifier'"), qr/^1 safe roles /, '... but not what a server keeps of it');
+like(analyzed($us, q{ALTER ROLE app VALID UNTIL 'tomorrow'}), qr/^1 unsafe SD004 .*'tomorrow'/, '... a time that is another one in each region');
+like(analyzed($us, q{ALTER ROLE app IN DATABASE template1 SET work_mem = '5MB'; CREATE DATABASE d}), qr/^1 safe local local .*^2 safe local local /ms, '... what stays local');
 
 # --- passwords
 
@@ -158,8 +213,8 @@ off($eu, 'DROP ROLE only_here; ALTER ROLE app NOCREATEDB; ALTER ROLE bob RESET w
 off($ap, 'ALTER ROLE app CONNECTION LIMIT 7; CREATE ROLE lasting; GRANT lasting TO app');
 same_roles('as before');
 
-my $tried = $g->sql($us, q{SELECT string_agg(DISTINCT concat_ws(' ', status, sqlstate), ',') FROM schemadrift.dry_run('CREATE ROLE bob LOGIN')});
-is($tried, 'failed 42710', 'a dry run says what is there already, as the origin would');
+my $tried = $g->sql($us, q{SELECT string_agg(concat_ws(' ', region, status, sqlstate), E'\n' ORDER BY region) FROM schemadrift.dry_run('CREATE ROLE bob LOGIN')});
+is($tried, "$ap ok\n$eu ok\n$us failed 42710", 'a dry run says what is there already: an error where it would be made, nothing to do where it is just so');
 is($g->sql($us, q{SELECT string_agg(DISTINCT concat_ws(' ', status, sqlstate), ',') FROM schemadrift.dry_run('CREATE ROLE robert LOGIN', 'DROP ROLE robert')}), 'ok', '... and what would do');
 
 # --- one that cannot be dropped
@@ -193,6 +248,8 @@ ok($g->converged, '... everywhere');
 is($g->sql($us, $roles_are), '', '... preflight() does not look any more');
 $head = head($g, $us);
 works($us, q{CREATE ROLE mine PASSWORD 'hush-hush'; ALTER ROLE mine LOGIN; DROP ROLE mine}, 'roles are each region\'s again');
+like(analyzed($us, 'CREATE ROLE mine; DROP ROLE mine; DROP ROLE mine'), qr/^1 safe local local .*\|As plain SQL it stays in this region.*^2 safe local .*^3 unsafe fails .*role "mine" does not exist/ms, '... and analyze() says so');
+like(analyzed($us, q{CREATE ROLE mine PASSWORD 'hush-hush'}), qr/^1 caution local local .*In the text of apply\(\) it is refused \(SD004\)\. It has a password/ms, '... a password cannot be in a script');
 is(head($g, $us), $head, '... no entry');
 
 # --- two regions on one server

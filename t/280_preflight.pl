@@ -1,18 +1,22 @@
-# Knowing before it runs, in every region at once: dry_run() and preflight().  Each check is provoked, and nothing is left afterwards.
+# Knowing before it runs, in every region at once: dry_run() and preflight().  Each check is provoked, here, in t/275 (roles), t/281 (queries)
+# or t/282 (what is between regions), and nothing is left afterwards.  Not provoked: that nothing is known yet (latency, clock), that free
+# space cannot be told (disk), that no coordinator runs (state).
 #
 # Regions are databases of one server, but for the cut, which is a region whose database takes no connections.
 use strict;
 use warnings FATAL => 'all';
 
+use Cwd 'abs_path';
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+use SchemaDrift::Disk;
 use SchemaDrift::Scenario;
 
 my $g = SchemaDrift::Group->new(databases => 1, regions => 3, conf => <<'CONF');
 schemadrift.heartbeat_interval = 250ms
-schemadrift.connect_timeout = 1s
-schemadrift.dry_run_lock_timeout = 300ms
+schemadrift.connect_timeout = 3s
+schemadrift.dry_run_lock_timeout = 1s
 schemadrift.dry_run_timeout = 60s
 schemadrift.preflight_propagation = off
 max_prepared_transactions = 5
@@ -24,6 +28,8 @@ CREATE SEQUENCE public.counter;
 INSERT INTO public.orders SELECT i, repeat('x', 100) FROM generate_series(1, 2000) i;
 SQL
 my ($us, $ap, $eu) = $g->names;
+# Seconds that a busy machine may take longer.
+my $slack = 10;
 my $server = $g->region($us);
 
 # rows "region|status|..." of a dry run, by region
@@ -70,6 +76,53 @@ is_deeply(dry_run($us, q{'CREATE TABLE public.n (id int)'}, 'status, same, resto
 is_deeply(dry_run($us, q{'CREATE TABLE public.n (id int); INSERT INTO public.orders VALUES (0); NOTIFY hello'}, 'status, same'), every('ok|t'), 'rows and notifications, too');
 is(traces(), $before, 'nothing is left');
 
+# --- options, and what apply() refuses when it runs
+
+my $now = 'ALTER TABLE public.orders ADD COLUMN at timestamptz NOT NULL DEFAULT now()';
+my $told = q{; DO $x$ BEGIN RAISE EXCEPTION 'at % of %', (SELECT string_agg(DISTINCT at::text, ',') FROM public.orders), (SELECT count(DISTINCT at) FROM public.orders); END $x$};
+my $r0 = dry_run($us, "'$now'", 'status, sqlstate, detail, remedy');
+like($r0->{$us}, qr/^failed\|SD004\|ALTER TABLE cannot be coordinated in this form\npublic\.orders has rows, and each region would compute the values of column "at" for itself: they would differ\.\nstatement 1 of the script, at line 1: .*freeze_time/s,
+	'what differs is refused where the change would be made');
+like($r0->{$eu}, qr/^ok/, '... and the other regions would run it');
+is_deeply(dry_run($us, qq{'$now', 'ALTER TABLE public.orders DROP COLUMN at', '{"freeze_time": true}'}, 'status, same, restored, detail'), every('ok|t|t'), 'option freeze_time');
+my $at = dry_run($us, "\$up\$$now$told\$up\$" . q{, options => '{"freeze_time": true}'}, 'detail');
+like($at->{$us}, qr/^at \d{4}-\d\d-\d\d \S+ of 1\n/, '... gives the rows one value');
+is((split /\n/, $at->{$_})[0], (split /\n/, $at->{$us})[0], "... the same in $_") foreach $ap, $eu;
+$g->sql($us, q{SELECT schemadrift.set_policy('{"freeze_time": true}')});
+ok($g->converged, 'policy freeze_time');
+is_deeply(dry_run($us, "'$now'", 'status, same, detail'), every('ok|t'), '... holds for a dry run');
+like(dry_run($us, qq{'$now', options => '{"freeze_time": false}'}, 'status, sqlstate')->{$us}, qr/^failed\|SD004/, '... unless the option says otherwise');
+is($g->sql($us, "SELECT count(*) FROM schemadrift.preflight('$now') WHERE check_name = 'analysis' AND detail ~ 'each region would compute'"), 0, '... and for preflight()');
+$g->sql($us, q{SELECT schemadrift.set_policy('{"freeze_time": null}')});
+ok($g->converged, 'policy taken back');
+is($g->sql($us, "SELECT count(*) FROM schemadrift.preflight('$now') WHERE check_name = 'analysis' AND detail ~ 'each region would compute'"), 3, 'preflight() says what differs');
+is($g->sql($us, "SELECT why FROM schemadrift.analyze('$now')") =~ tr/\n//, 0, '... and analyze(), once');
+is($g->sql($us, qq[SELECT count(*) FROM schemadrift.preflight('$now', '{"freeze_time": true}') WHERE check_name = 'analysis' AND detail ~ 'each region would compute']), 0, '... but not with the option');
+foreach my $call (q{dry_run('SELECT 1', NULL, '{"nonsense": 1}')}, q{dry_run('SELECT 1', options => '[]')}, q{dry_run('SELECT 1', options => '{"freeze_time": "yes"}')}, q{preflight('SELECT 1', '{"nonsense": 1}')}, q{preflight(NULL)}, q{dry_run(' ')})
+{
+	is($g->try($us, "SELECT * FROM schemadrift.$call")->{sqlstate}, '22023', "refused: $call");
+}
+is_deeply(dry_run($us, q{'SELECT 1', NULL, '{"timeout": "1s", "barrier": "previous", "allow": ["C11"]}'}, 'status'), every('ok'), 'other options of apply() are taken, and play no part');
+is_deeply(dry_run($us, q{'SELECT 1', NULL, NULL}, 'status'), every('ok'), '... nor do none');
+like(dry_run($us, q{'DO $x$ BEGIN CREATE TABLE public.n AS SELECT 1; END $x$'}, 'status, sqlstate')->{$us}, qr/^failed\|SD004/, 'what code does is refused, too');
+is_deeply(dry_run($us, q{'CREATE TEMPORARY TABLE tt AS SELECT 1 AS a; ALTER TABLE tt ADD COLUMN b timestamptz DEFAULT now()'}, 'status'), every('ok'), '... but not of temporary tables');
+like(dry_run($us, q{'CREATE FUNCTION public.bad() RETURNS int LANGUAGE sql AS $x$SELECT nothing$x$'}, 'status, sqlstate')->{$us}, qr/^failed\|42703/, 'the body of a function is checked where the change would be made');
+like(dry_run($us, q{'CREATE FUNCTION public.bad() RETURNS int LANGUAGE sql AS $x$SELECT nothing$x$'}, 'status')->{$eu}, qr/^ok/, '... and not elsewhere, as when it is applied');
+is_deeply(dry_run($us, q{'CREATE EXTENSION hstore', 'DROP EXTENSION hstore'}, 'status, same, restored'), every('ok|t|t'), 'an extension\'s script is its own business');
+
+# roles of one server for all: what another region has made is there when it runs elsewhere
+$g->sql($us, 'CREATE ROLE dry_early LOGIN');
+like(dry_run($us, q{'CREATE ROLE dry_early LOGIN'}, 'status, sqlstate')->{$us}, qr/^failed\|42710/, 'a role that is there already');
+like(dry_run($us, q{'CREATE ROLE dry_early LOGIN'}, 'status')->{$eu}, qr/^ok/, '... is just so elsewhere');
+like(dry_run($us, q{'CREATE ROLE dry_early CREATEDB'}, 'status, sqlstate, detail')->{$eu}, qr/^failed\|42710\|role "dry_early" exists in this server, and is not what the log makes\n.*rolcreatedb is another one/s, '... or another one');
+like(dry_run($us, q{'DROP ROLE dry_missing'}, 'status, sqlstate')->{$us}, qr/^failed\|42704/, 'one that is not there');
+like(dry_run($us, q{'DROP ROLE dry_missing'}, 'status')->{$eu}, qr/^ok/, '... is gone elsewhere');
+is_deeply(dry_run($us, q{'CREATE ROLE dry_new; ALTER ROLE dry_new IN DATABASE "' || current_database() || '" SET work_mem = ''5MB''', 'DROP ROLE dry_new'}, 'status, detail'), every('ok'), 'a new role, and a setting in this database');
+is($g->sql($us, q{SELECT count(*) FROM pg_roles WHERE rolname ~ '^(dry_new|schemadrift model)'}), 0, 'no role is left');
+$g->sql($us, 'DROP ROLE dry_early');
+is($g->sql($_, 'SELECT count(*) FROM schemadrift.verify()'), 0, "and no drift in $_") foreach $us, $ap, $eu;
+$before = traces();
+
 # --- preflight()
 
 # rows "check region status detail" that are not ok
@@ -90,10 +143,54 @@ $g->sql($_, 'SELECT count(*) FROM schemadrift.metrics') foreach $us, $ap, $eu;
 is(flies($change), '', 'nothing is in the way');
 is($g->sql($us, "SELECT count(DISTINCT region) || ' ' || count(DISTINCT check_name) FROM schemadrift.preflight('$change')"), '3 16', 'it looks at all of that, in all regions');
 is($g->sql($us, "SELECT count(*) FROM schemadrift.preflight('$change') WHERE remedy IS NULL <> (status = 'ok')"), 0, 'each that is not ok has a remedy');
+
+# its answer is an older or newer release's
+foreach my $call (qw(preflight dry_run))
+{
+	my $off = q{SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'test'; SET client_min_messages = error;};
+	my $arguments = $g->sql($eu, "SELECT oidvectortypes(proargtypes) FROM pg_proc WHERE oid = 'schemadrift_rpc.$call'::regproc");
+
+	$g->sql($eu, "$off ALTER FUNCTION schemadrift_rpc.$call($arguments) RENAME TO true_$call;
+		CREATE FUNCTION schemadrift_rpc.$call($arguments) RETURNS TABLE (nonsense int) LANGUAGE sql AS 'SELECT 1'; GRANT EXECUTE ON FUNCTION schemadrift_rpc.$call($arguments) TO schemadrift_peer");
+	is(flies($change), "reach $eu unknown it answered with nonsense => -- bring it to the same version of schemadrift", 'an answer that is none') if $call eq 'preflight';
+	is_deeply(dry_run($us, "'$change'", 'status, detail'), { $us => 'ok', $ap => 'ok', $eu => 'failed|it answered with nonsense' }, '... to a dry run, too') if $call eq 'dry_run';
+	$g->sql($eu, "$off DROP FUNCTION schemadrift_rpc.$call($arguments); ALTER FUNCTION schemadrift_rpc.true_$call($arguments) RENAME TO $call");
+}
+is(flies($change), '', '... and one that is, again');
+
+SKIP:
+{
+	skip 'needs root, loop devices and mkfs.ext4', 6 if !SchemaDrift::Disk->possible;
+	my $dir = abs_path(PostgreSQL::Test::Utils::tempdir);
+	my $disk = SchemaDrift::Disk->new($dir, 128);
+	my $up = 'ALTER TABLE public.on_disk ALTER id TYPE numeric';
+	my $of_disk = sub { return join '', map { /^(\w+) (.*?; )/ ? "$1 $2" : "$_, " } $g->sql($us, "SELECT concat_ws(' ', status, detail) FROM schemadrift.preflight('$up') WHERE check_name = 'disk' AND region = '$eu'"); };
+	my $avail = sub { return (split /\n/, qx{df --output=avail -B1 '$dir'})[1] + 0; };
+
+	$g->sql($us, "CREATE TABLESPACE small LOCATION '$dir'");
+	$g->sql($us, 'CREATE TABLE public.on_disk (id int, t text) TABLESPACE small');
+	ok($g->converged, 'a table on a disk of its own');
+	$g->sql($eu, "INSERT INTO public.on_disk SELECT i, repeat('x', 100) FROM generate_series(1, 60000) i");
+	my $bytes = $g->sql($eu, q{SELECT pg_relation_size('public.on_disk')});
+	my $told = 'it writes ' . $g->sql($eu, "SELECT pg_size_pretty($bytes\::bigint)") . ' anew, and as much WAL; ';
+	is($of_disk->(), "ok $told", 'which has room');
+	system('fallocate', '-l', $avail->() - 2 * $bytes, "$dir/full") == 0 or die 'fallocate';
+	is($of_disk->(), "warning $told", '... but little');
+	$disk->fill;
+	is($of_disk->(), "failed $told", '... or none');
+	$disk->free;
+	is($of_disk->(), "ok $told", '... but that has passed');
+	$g->sql($us, 'DROP TABLE public.on_disk');
+	ok($g->converged, 'all are equal');
+}
+
 my $sitter = $g->session($eu);
 $sitter->query('BEGIN; SELECT count(*) FROM public.orders;');
 like(flies($change), qr/^locks \Q$eu\E (?:warning|failed) pid \d+ of role \S+ has held ACCESS SHARE on public\.orders, in a transaction that began \d+ s ago and is idle in transaction: .*SELECT count.* => SELECT pg_terminate_backend\(\d+\); -- in \Q$eu\E$/,
 	'who holds the table in another region');
+is(flies('CREATE INDEX ON public.orders (note)'), '', '... if the script would wait for him');
+$sitter->query('DELETE FROM public.orders WHERE false;');
+like(flies('CREATE INDEX ON public.orders (note)'), qr/^locks \Q$eu\E \S+ pid \d+ of role \S+ has held ROW EXCLUSIVE on public\.orders/m, '... the strongest of his locks counts');
 $sitter->query('ROLLBACK;');
 $sitter->quit;
 $g->sql($ap, "BEGIN; LOCK TABLE public.orders IN SHARE MODE; PREPARE TRANSACTION 'stuck'");
@@ -134,12 +231,63 @@ is(traces(), $before, 'nothing is left');
 
 # --- one region alone
 
+# What a reader of table items waits at most in a region while code runs there, in seconds, and what that returned: it takes its lock again and again.
+sub longest_wait
+{
+	my ($where, $code) = @_;
+	my %reader = map { $_ => $g->session($_) } @$where;
+	my %ends = map { $_ => $g->session($_) } @$where;
+
+	foreach my $name (@$where)
+	{
+		$ends{$name}->query('SELECT pg_advisory_lock(280);');
+		$reader{$name}->send(q{DO $x$ DECLARE longest interval := '0'; began timestamptz; BEGIN LOOP
+			began := clock_timestamp(); LOCK TABLE public.items IN ACCESS SHARE MODE; longest := greatest(longest, clock_timestamp() - began); COMMIT;
+			EXIT WHEN pg_try_advisory_lock_shared(280); PERFORM pg_sleep(0.01); END LOOP;
+			PERFORM set_config('test.longest', extract(epoch FROM longest)::text, false); END $x$; SHOW test.longest;});
+		$g->wait_until($name, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'}, 't');
+	}
+	my $r = $code->();
+	$_->query('SELECT pg_advisory_unlock(280);') foreach values %ends;
+	my %longest = map { $_ => $reader{$_}->result->{out} } @$where;
+	$_->quit foreach values %reader, values %ends;
+	return ($r, \%longest);
+}
+
+# A dry run that is over its limit holds its lock no longer than that.  A machine that stands still meanwhile may leave it no time for the lock: once more.
+sub in_time
+{
+	my ($where, $limit, $what, $code) = @_;
+	my ($r, $longest);
+
+	foreach (1 .. 5)
+	{
+		($r, $longest) = longest_wait($where, $code);
+		last if !grep { $longest->{$_} < 0.5 } @$where;
+	}
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	foreach my $name (@$where)
+	{
+		cmp_ok($longest->{$name}, '>', 0.5, "$what: who reads the table in $name waits: $longest->{$name} s");
+		cmp_ok($longest->{$name}, '<', $limit + $slack, "... for $limit s at most");
+	}
+	return $r;
+}
+
 my $holder = $g->session($eu);
 $holder->query('BEGIN; SELECT count(*) FROM public.orders;');
 my ($seconds, $held) = took(sub { dry_run($us, q{'ALTER TABLE public.orders ADD paid boolean'}, 'status, sqlstate') });
 is_deeply($held, { $us => 'ok', $ap => 'ok', $eu => 'failed|55P03' }, 'a lock that somebody holds in one region');
-setting('dry_run_timeout', '700ms');
-is_deeply(dry_run($us, q{'DO $$ BEGIN PERFORM pg_sleep(100); END $$'}, 'status, sqlstate'), every('failed|57014'), 'a limit over all, in every region');
+cmp_ok($seconds, '>=', 1, "... is waited for, for dry_run_lock_timeout: $seconds s");
+cmp_ok($seconds, '<', 1 + $slack, '... and no longer');
+setting('dry_run_timeout', '3s');
+my $locks = 'ALTER TABLE public.items ADD paid boolean; ';
+is_deeply(in_time([ $us, $eu ], 3, 'a limit over all', sub { dry_run($us, "'${locks}DO \$\$ BEGIN PERFORM pg_sleep(100); END \$\$'", 'status, sqlstate') }), every('failed|57014'), '... of which each region says so');
+my $stubborn = $locks . 'DO $$ BEGIN %s LOOP BEGIN PERFORM pg_sleep(100); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$';
+# a second later (SD_LIMIT_GRACE_MS)
+is_deeply(in_time([$eu], 3 + 1, 'a script that catches the cancel', sub { dry_run($us, "'" . sprintf($stubborn, 'IF inet_server_port() IS NULL THEN RETURN; END IF;') . "'", 'status, sqlstate') }),
+	{ $us => 'ok', $ap => 'failed|08006', $eu => 'failed|08006' }, '... ends with its process');
+like(in_time([$us], 3 + 1, 'where it is called', sub { $g->try($us, "SELECT * FROM schemadrift.dry_run('" . sprintf($stubborn, '') . "')")->{err} }), qr/terminating connection.*dry run that went on when its time was over/s, '... it ends, too');
 setting('dry_run_timeout', '1min');
 $holder->query('ROLLBACK;');
 $holder->quit;
@@ -150,6 +298,7 @@ $g->wait_until($us, "SELECT count(*) FROM schemadrift.drift WHERE region = '$eu'
 $r = dry_run($us, q{'ALTER TABLE public.orders ADD paid boolean'}, 'status, same, detail');
 is($r->{$us}, 'ok|t', 'beside a region that drifted: as it should here');
 like($r->{$eu}, qr/^warning\|f\|the schema is not that of region "\Q$us\E" already/, '... the same effect there, on another schema');
+like(flies($change), qr/^drift \Q$eu\E warning 2 other objects are not what the log says => SELECT \* FROM schemadrift\.drift; -- in \Q$eu\E$/m, '... as preflight() says');
 $r = dry_run($us, q{'CREATE TABLE public.hotfix (id int)'}, 'status, sqlstate');
 is_deeply($r, { $us => 'ok', $ap => 'ok', $eu => 'failed|42P07' }, 'up fails in one region only');
 $r = dry_run($us, q{'ALTER TABLE public.items ADD b int'}, 'status, same, detail');

@@ -116,8 +116,14 @@ is_deeply(dry_run(q{'ALTER INDEX public.orders_customer RENAME TO renamed'}, 'st
 is_deeply(dry_run(q{'ALTER TABLE public.orders DROP total'}, 'status, queries', before => "SET schemadrift.dry_run_queries = off; "), every('ok|0'), 'not asked for');
 is_deeply(dry_run(q{'ALTER TABLE public.other ADD a int'}, 'status', before => 'SET SESSION AUTHORIZATION q_migrator; '), every('failed'), 'the script has the rights of the caller ...');
 $g->sql($us, 'GRANT CREATE ON SCHEMA public TO q_migrator');
+$g->sql($us, 'GRANT q_app TO q_migrator');
 ok($g->converged, 'a migrator may make tables');
-is_deeply(dry_run(q{'CREATE TABLE public.his (id int)'}, 'status, queries', before => 'SET SESSION AUTHORIZATION q_migrator; '), every('ok|5'), '... the queries those of who registered them');
+my $migrator = 'SET SESSION AUTHORIZATION q_migrator; ';
+my $superuser = $g->sql($us, 'SELECT current_user');
+$r = dry_run(q{'CREATE TABLE public.his (id int)'}, 'status, queries, detail, remedy', before => $migrator);
+all_like($r, qr/^warning\|1\|/, '... the queries those of who registered them: of roles that he may become');
+all_like($r, qr/^(?:warning\|1\|)?query "add" was not looked at: it is role "\Q$superuser\E"'s, which role "q_migrator" may not become$/m, '... which others are not');
+all_like($r, qr/\|-- call dry_run\(\) as a member of that role, or register query 'add' as the role of the application$/, '... and what to do');
 
 # --- run
 
@@ -131,7 +137,7 @@ all_like(dry_run($slower, 'status, detail', before => 'SET schemadrift.dry_run_q
 	qr/^warning\|query "slow" takes longer than schemadrift\.dry_run_query_timeout, 2000 ms, and did not before$/m, 'run, it is too slow');
 all_like(dry_run($zero, 'status, detail', before => 'SET schemadrift.dry_run_queries = run; '), qr/^warning\|query "ratio" fails afterwards: division by zero \(22012\)$/m, '... or fails');
 is($g->sql($eu, 'SELECT count(*) FROM public.orders WHERE total = 0'), 0, 'nothing is left');
-$r = dry_run($slower, 'status, detail', before => "SET schemadrift.dry_run_queries = run; SET schemadrift.dry_run_timeout = '3s'; ");
+$r = dry_run($slower, 'status, detail', before => "SET schemadrift.dry_run_queries = run; SET schemadrift.dry_run_query_timeout = '20s'; SET schemadrift.dry_run_timeout = '10s'; ");
 like($r->{$us}, qr/^ok\|.*there was no time to run them$/ms, 'where the time is short they are planned');
 
 # --- preflight()
@@ -152,6 +158,32 @@ $r = dry_run(q{'ALTER TABLE public.other ADD a int'}, 'status, queries, detail')
 like($r->{$eu}, qr/^warning\|6\|query "tags" was not planned: canceling statement due to lock timeout$/m, '... nor does dry_run()');
 $holder->query('ROLLBACK;');
 $holder->quit;
+
+# --- whose rights a query lends: what a script, or the owner of a table, puts where its names lead is evaluated when it is planned
+
+$g->sql($us, 'CREATE TABLE public.his (id int, name text)');
+$g->sql($us, 'ALTER TABLE public.his OWNER TO q_migrator; GRANT SELECT ON public.his TO q_app');
+$g->sql($us, q{CREATE FUNCTION public.escape() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM set_config('role', 'none', false); RETURN 1; END$$});
+is(register(q{'of his', 'SELECT name FROM public.his'})->{sqlstate}, '00000', "a superuser's query of a migrator's table");
+is(register(q{'his by app', 'SELECT name FROM public.his'}, before => 'SET ROLE q_app; ')->{sqlstate}, '00000', '... and one of the application');
+is(register(q{'escape', 'SELECT public.escape()'}, before => 'SET ROLE q_app; ')->{sqlstate}, '00000', '... and one of the application that wants to be somebody else');
+ok($g->converged, 'in all regions');
+my $trap = q{'ALTER TABLE public.his RENAME TO his_old; CREATE FUNCTION public.trap() RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$BEGIN RAISE ''I am %'', current_user; END$$;
+	CREATE VIEW public.his AS SELECT public.trap() AS name FROM public.his_old WHERE public.trap() = ''''; GRANT SELECT ON public.his TO q_app'};
+$r = dry_run($trap, 'status, detail', before => $migrator);
+all_like($r, qr/^(?:warning\|)?query "of his" was not looked at/m, "a migrator's trap is not planned with a superuser's rights");
+all_like($r, qr/^(?:warning\|)?query "his by app" fails afterwards: I am q_app \(P0001\)$/m, '... but with those that he has');
+unlike(join("\n", values %$r), qr/I am (?!q_app)/, '... and nobody else\'s');
+all_like(dry_run($trap, 'detail'), qr/^query "of his" fails afterwards: I am \Q$superuser\E/m, '... who asks as a superuser has them');
+all_like(dry_run(q{'ALTER TABLE public.other ADD a int'}, 'detail'), qr/^query "escape" already fails before: cannot set parameter "role" within security-\S+/m,
+	'a query does not leave its role, whoever asks');
+says(register(q{'of his', 'SELECT 1'}, before => 'SET SESSION AUTHORIZATION q_app; '), '42501', qr/query "of his" is somebody else's.*unregister_query\('of his'\)/s, 'who may register does not replace the query of somebody else');
+says($g->try($us, q{SET SESSION AUTHORIZATION q_app; BEGIN; SELECT schemadrift.register_query('mine', 'SELECT 1'); SELECT schemadrift.register_query('of his', 'SELECT 1')}), '42501',
+	qr/somebody else's/, '... behind one of its own neither');
+$r = $g->sql($us, $migrator . q{SELECT concat_ws(' ', region, status, detail) FROM schemadrift.preflight('SELECT 1') WHERE check_name = 'queries' AND detail ~ 'of his' ORDER BY region});
+is(scalar(() = $r =~ /^\S+ unknown query "of his" was not looked at: it is role "\Q$superuser\E"'s, which role "q_migrator" may not become$/mg), 3, 'preflight() does not either');
+is($g->try($us, q{BEGIN; SELECT schemadrift.unregister_query(q) FROM unnest(ARRAY['of his', 'his by app', 'escape']) q; COMMIT})->{sqlstate}, '00000', 'enough of that');
+ok($g->converged, 'all are equal');
 
 # --- policy, and the end
 

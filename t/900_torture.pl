@@ -106,6 +106,14 @@ if (!defined $took)
 }
 $history->event('converged', took => $took, within => $bound * $slow, message => $message // '');
 
+# A suspension that was slow, or in doubt, may have come after the word that took it back: operators see it in view regions.
+foreach my $name (defined $took ? split /\n/, $g->sql(($g->names)[0], 'SELECT region FROM schemadrift.regions WHERE suspended') : ())
+{
+	my ($by) = grep { $_ ne $name } $g->names;
+
+	can_change($g, $by, "SELECT schemadrift.resume_region('$name')", 120);
+}
+
 # --- each region changes the schema once more
 foreach my $name ($g->names)
 {

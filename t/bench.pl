@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # bench.pl: what schemadrift costs, in figures; docs/performance.md explains them and keeps some.
 #
-# Started by t/run.pl (make bench) in the sandbox.  PARTS="network loopback idle gate fingerprint compare analyze" runs only these; BLOCKS (30) is
+# Started by t/run.pl (make bench) in the sandbox.  PARTS="network loopback idle gate fingerprint compare analyze policy looks" runs only these; BLOCKS (30) is
 # how often each thing is measured, IDLE (60) how many seconds an idle group is watched, RTTS ("1 20 100") the round
 # trips in milliseconds, GROUPS_OF ("3 9 25") the sizes of groups made of databases, TABLES ("100 1000 10000") the sizes of
 # schemas.  pglogical is measured beside it
@@ -33,26 +33,12 @@ my @rtts   = split ' ', $ENV{RTTS}      || '1 20 100';
 my @sizes  = split ' ', $ENV{GROUPS_OF} || '3 9 25';
 my @tables = split ' ', $ENV{TABLES}    || '100 1000 10000';
 my @parts  = ([ network => \&network ], [ loopback => \&loopback ], [ idle => \&idle_groups ], [ gate => \&gate ],
-	[ fingerprint => \&fingerprint ], [ compare => \&compare ], [ analyze => \&analyze ]);
+	[ fingerprint => \&fingerprint ], [ compare => \&compare ], [ analyze => \&analyze ],
+	[ policy => \&policy ], [ looks => \&looks ]);
 my %wanted = map { $_ => 1 } split ' ', $ENV{PARTS} || join ' ', map { $_->[0] } @parts;
 my $tables = 'CREATE TABLE t (id int PRIMARY KEY, what text); INSERT INTO t SELECT i FROM generate_series(1, 1000) i;
 	CREATE TABLE floor (i int);';
 my $column = 0;
-
-# Tables with two indexes each, a foreign key, a check and a default; many transactions, because of the locks.
-my $many_tables = <<'SQL';
-DO $do$
-BEGIN
-	FOR i IN 1 .. %d LOOP
-		EXECUTE format('CREATE TABLE app_%%1$s (id bigint PRIMARY KEY, parent bigint REFERENCES app_%%2$s,
-			name varchar(40) NOT NULL DEFAULT %%3$L, amount numeric(12, 2) CHECK (amount >= 0), at timestamptz NOT NULL DEFAULT now());
-			CREATE INDEX ON app_%%1$s (name, at)', i, greatest(i - 1, 1), 'name ' || i);
-		IF i %% 500 = 0 THEN
-			COMMIT;
-		END IF;
-	END LOOP;
-END $do$
-SQL
 
 on_screen($screen);
 say_(machine() . ', ' . `postgres --version` =~ s/\s+\z//r . ". Times in ms: median, and lowest .. highest of $blocks.");
@@ -659,7 +645,7 @@ sub fingerprint
 		my $region = $g->region($name);
 
 		forget_samples();
-		$region->sql($_, timeout => 600) foreach sprintf($many_tables, $n), 'CREATE TABLE t (id int)';
+		$region->sql($_, timeout => 600) foreach many_tables($n), 'CREATE TABLE t (id int)';
 		$g->make_group(mode => 'coordinate');
 		$region->sql('VACUUM ANALYZE', timeout => 600);
 		foreach my $repeat (0 .. $repeats)
@@ -722,7 +708,7 @@ sub compare
 		forget_samples();
 		foreach my $name ($here, $there)
 		{
-			$g->sql($name, $_, timeout => 600) foreach sprintf($many_tables, $n), 'VACUUM ANALYZE';
+			$g->sql($name, $_, timeout => 600) foreach many_tables($n), 'VACUUM ANALYZE';
 		}
 		$g->make_group(mode => 'coordinate');
 		$g->sql($there, "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'bench'; ALTER TABLE app_7 ALTER name SET DEFAULT 'another'");
@@ -749,23 +735,6 @@ sub compare
 
 # ---- what a script would do ----
 
-# 300 statements on as many tables: thirty that need a copy of the table, and nine others of each ten.
-sub script_of_300
-{
-	my ($n) = @_;
-	my @kinds = ('ALTER TABLE %s ALTER COLUMN name TYPE varchar(60)', 'ALTER TABLE %s ADD COLUMN note text', "ALTER TABLE %s ADD COLUMN seen timestamptz NOT NULL DEFAULT '2030-01-01'",
-		'CREATE INDEX ON %s (amount)', 'ALTER TABLE %s ALTER COLUMN parent SET NOT NULL', 'ALTER TABLE %s DROP COLUMN amount',
-		'ALTER TABLE %s ADD CONSTRAINT positive CHECK (id > 0) NOT VALID', 'ALTER TABLE %s RENAME COLUMN at TO made',
-		'CREATE TABLE new_%s (id bigint PRIMARY KEY, other bigint REFERENCES app_1)', "COMMENT ON TABLE %s IS 'of the bench'");
-	my @script;
-
-	foreach my $i (0 .. 299)
-	{
-		push @script, sprintf $kinds[ $i % @kinds ], 'app_' . (1 + int($i * ($n - 1) / 300));
-	}
-	return join ";\n", @script;
-}
-
 # Beside the script itself, run on the same tables, which are empty, and rolled back.
 sub analyze
 {
@@ -781,7 +750,7 @@ sub analyze
 		my $quoted = $script =~ s/'/''/gr;
 
 		forget_samples();
-		$region->sql($_) foreach sprintf($many_tables, $n), 'VACUUM ANALYZE';
+		$region->sql($_) foreach many_tables($n), 'VACUUM ANALYZE';
 		foreach my $repeat (0 .. $repeats)
 		{
 			my $session = stopwatch($g->session($name));
@@ -801,6 +770,124 @@ sub analyze
 		row('  analyze()', sprintf('%.0f', median('looked')), spread('looked', '%.0f'), sprintf('%.2f', median('looked') / median('run')));
 		row('  analyze() once more', sprintf('%.0f', median('again')), spread('again', '%.0f'), sprintf('%.2f', median('again') / median('run')));
 		$region->stop('fast');
+	}
+	return;
+}
+
+# ---- what policy's look at a statement costs ----
+
+# Each statement after another of the same transaction, which has got the grant, and rolled back: so nothing grows, and nothing is flushed.
+sub policy
+{
+	my @kinds = (
+		[ 'ADD COLUMN'                         => 'ALTER TABLE t ADD COLUMN c int' ],
+		[ 'CREATE INDEX'                       => 'CREATE INDEX ON t (id)' ],
+		[ 'CREATE TABLE'                       => 'CREATE TABLE made (id int PRIMARY KEY)' ],
+		[ 'ALTER COLUMN TYPE: tried on a copy' => 'ALTER TABLE u ALTER COLUMN what TYPE varchar(30)' ],
+		[ 'apply() of ADD COLUMN, with the grant' => "SELECT schemadrift.apply('bench', 'ALTER TABLE t ADD COLUMN c int')" ]);
+
+	heading("What policy's look at a statement costs; ms: median, and lowest .. highest of $blocks", '', 'looks', 'lowest .. highest', 'does not look', 'lowest .. highest', 'more');
+	foreach my $n (1, $tables[-1])
+	{
+		my (%group, %session);
+
+		forget_samples();
+		foreach my $who ('looks', 'does not')
+		{
+			my $g = $group{$who} = SchemaDrift::Group->new(regions => 1, conf => "max_locks_per_transaction = 1000\nmax_wal_size = 4GB\n");
+			my ($name) = $g->names;
+
+			$g->region($name)->sql($_, timeout => 600) foreach many_tables($n), 'CREATE TABLE t (id int); CREATE TABLE u (id int, what varchar(20)); INSERT INTO t VALUES (1)';
+			$g->make_group(mode => 'coordinate');
+			$g->sql($name, q{SELECT schemadrift.set_policy('{"on_unsafe": "pass", "on_caution": "pass"}')}) if $who eq 'does not';
+			$g->region($name)->sql('VACUUM ANALYZE', timeout => 600);
+			$session{$who} = stopwatch($g->session($name));
+			clock($session{$who}, 'SET client_min_messages = error;');
+		}
+		foreach my $block (0 .. $blocks)
+		{
+			foreach my $kind (@kinds)
+			{
+				my ($what, $sql) = @$kind;
+
+				foreach my $who (sort { $block % 2 ? $a cmp $b : $b cmp $a } keys %session)
+				{
+					my @ms = clock($session{$who}, 'BEGIN; ' . ($sql =~ /^SELECT/ ? '' : 'ALTER TABLE u ADD COLUMN c int; ') . "$sql; ROLLBACK;");
+
+					note_sample("$what $who", $ms[-2]) if $block > 0;
+				}
+			}
+		}
+		row($n == 1 ? '1 table more' : "$n tables more");
+		foreach my $what (map { $_->[0] } @kinds)
+		{
+			my ($with, $without) = map { "$what $_" } 'looks', 'does not';
+
+			row("  $what", sprintf('%.2f', median($with)), spread($with), sprintf('%.2f', median($without)), spread($without), sprintf('%.2f', median($with) - median($without)));
+		}
+		$_->region(($_->names)[0])->stop('fast') foreach values %group;
+	}
+	return;
+}
+
+# ---- a change that waits for a look at the whole schema ----
+
+# A look is called for by REINDEX and by catalog DML.  The change is of another table, in another session.
+sub looks
+{
+	my %beside = (
+		'after REINDEX'     => 'REINDEX INDEX other_pkey;',
+		'after catalog DML' => q{UPDATE pg_class SET reltuples = reltuples WHERE oid = 'other'::regclass;},
+		'after a row'       => 'UPDATE other SET id = id;');
+	my @beside = ('after a row', 'after REINDEX', 'after catalog DML');
+
+	heading("A change right after what calls for a look, and beside it; ms: median, and lowest .. highest of $blocks", '', 'median', 'lowest .. highest', 'of after a row');
+	foreach my $n (@tables)
+	{
+		my $g = SchemaDrift::Group->new(regions => 1, conf => "max_locks_per_transaction = 1000\nmax_wal_size = 4GB\nschemadrift.verify_interval = 0\n");
+		my ($name) = $g->names;
+		my ($session, $other);
+
+		forget_samples();
+		$g->region($name)->sql($_, timeout => 600) foreach many_tables($n), $tables, 'CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1)';
+		$g->make_group(mode => 'coordinate');
+		$g->region($name)->sql('VACUUM ANALYZE', timeout => 600);
+		$session = stopwatch($g->session($name));
+		$other = $g->session($name);
+		clock($session, 'SET client_min_messages = error;');
+		foreach my $block (0 .. $blocks)
+		{
+			my @order = @beside;
+
+			push @order, splice @order, 0, $block % @order;
+			foreach my $what (@order)
+			{
+				my $r = $other->query($beside{$what});
+
+				die $r->{err} if !$r->{ok};
+				change($what, $session);
+			}
+			forget_samples() if $block == 0;
+		}
+		# all the time: each change finds a look under way, and perhaps another one called for
+		foreach my $what ('after REINDEX', 'after catalog DML')
+		{
+			my $during = $what =~ s/after/while there is no end of/r;
+			my $loop = $g->session($name);
+			my $rows = q{(SELECT string_agg(xmin::text, ' ') FROM pg_class WHERE relname IN ('other', 'other_pkey'))};
+			my $before = $g->sql($name, "SELECT $rows");
+
+			$loop->send('SELECT $$' . ($beside{$what} =~ s/;$//r) . '$$ FROM generate_series(1, 100000) \gexec');
+			$g->wait_until($name, "SELECT $rows <> '$before'", 't') or die 'nothing goes on beside it';
+			change($during, $session) foreach 1 .. $blocks;
+			$loop->terminate;
+		}
+		my $objects = $g->sql($name, 'SELECT count(*) FROM schemadrift_store.object');
+
+		row("$n tables, $objects objects: ALTER TABLE and COMMIT");
+		row("  $_", sprintf('%.1f', median("$_ whole")), spread("$_ whole", '%.1f'), ratio("$_ whole", 'after a row whole'))
+		  foreach @beside, map { s/after/while there is no end of/r } @beside[ 1, 2 ];
+		$g->region($name)->stop('fast');
 	}
 	return;
 }

@@ -1,11 +1,14 @@
-# A directory of migrations, checked for a pipeline: what analyze() says of each where those before it have run, whether a group takes
-# it, and whether its down restores the schema.  Fails where LEVEL says so.
+# A directory of migrations, checked for a pipeline: what analyze() and dry_run() say of each where those before it have run, whether a
+# group of two regions takes it and is equal afterwards, and whether its down restores the schema.  Fails where LEVEL says so.
 #
-#   make check-migrations DIR=/path [LEVEL=unsafe|caution|down] [FIRST=n] [LAST=n]     (those before FIRST are run, and not checked)
+#   make check-migrations DIR=/path [LEVEL=unsafe|caution|down] [FIRST=n] [LAST=n] [DRY_RUN=off]     (those before FIRST are run, and not checked)
 #
-# DIR: see t/lib/SchemaDrift/History.pm.  Two databases of a server that is made for it: `alone` runs every migration as a single server does,
-# and is where they are analysed and downs are rehearsed; the other one is a group, which is asked to apply them.  Where it refuses, it starts again from a
-# copy of the first, so that one refusal is not counted for all that follow.
+# DIR: see t/lib/SchemaDrift/History.pm.  Three databases of a server that is made for it: `alone` runs every migration as a single server does,
+# and is where they are analysed and downs are rehearsed; the others are the regions of a group, which is asked to try and to apply them.  Where it
+# refuses, or its regions differ, it starts again from copies of the first, so that one refusal is not counted for all that follow.
+#
+# A down that does not restore the schema must have been told beforehand, by analyze() or by dry_run(); whatever of these two says what is not so
+# is a mistake of schemadrift, and fails at any level.
 use strict;
 use warnings FATAL => 'all';
 
@@ -18,48 +21,89 @@ use SchemaDrift::History;
 my $level = $ENV{LEVEL} || 'unsafe';
 my @history = history($ENV{HISTORY} || die "HISTORY is not set: make check-migrations DIR=...\n");
 my ($first, $last) = ($ENV{FIRST} || 1, $ENV{LAST} || scalar @history);
+my $tries = ($ENV{DRY_RUN} || 'on') ne 'off';
 
+die "DRY_RUN is on or off\n" if ($ENV{DRY_RUN} || 'on') !~ /^(?:on|off)$/;
 die "LEVEL is unsafe, caution or down\n" if $level !~ /^(?:unsafe|caution|down)$/;
 
 my $g = SchemaDrift::Group->new(regions => ['alone'], databases => 1, conf => <<'CONF');
-schemadrift.heartbeat_interval = 1s
+schemadrift.heartbeat_interval = 250ms
+schemadrift.retry_max_interval = 1s
+schemadrift.connect_timeout = 10s
+schemadrift.quorum_timeout = 30s
+schemadrift.dry_run_timeout = 5min
+schemadrift.dry_run_lock_timeout = 20s
 max_locks_per_transaction = 1000
 CONF
 my $server = $g->region('alone');
 my $alone = $g->session('alone');
-my ($scratch, $copies) = (undef, 0);
-my (@found, @bad);
+my @regions = qw(first second);
+my (%scratch, $copies);
+my (@found, @bad, @mistakes);
 
 sub quoted { my ($text) = @_; return defined $text ? q{'} . ($text =~ s/'/''/gr) . q{'} : 'NULL'; }
 
-# A group of one, in a copy of what is there now.
+sub asked
+{
+	my ($session, $sql) = @_;
+	my $r = $session->query("$sql;");
+
+	die "$sql: $r->{err}" if !$r->{ok};
+	return $r->{out};
+}
+
+# What is told of an error.
+sub told { my ($r) = @_; return { map { $_ => $r->{$_} } qw(sqlstate message detail hint) }; }
+
+# A group of two, in copies of what is there now.
 sub start_group
 {
-	my ($before, $name) = ($copies ? "group_$copies" : undef, 'group_' . ++$copies);
+	my ($old, $new) = map { my $n = $_; +{ map { $_ => "${_}_$n" } @regions } } $copies // 0, ($copies // 0) + 1;
 
-	$_->quit foreach grep { defined } $alone, $scratch;
-	$server->sql(qq{DROP DATABASE "$before" WITH (FORCE)}, dbname => 'postgres') if defined $before;
-	$server->sql(qq{CREATE DATABASE "$name" TEMPLATE alone}, dbname => 'postgres');
-	$alone = $g->session('alone');
-	$scratch = $server->session(dbname => $name);
-	foreach my $sql (
-		'SELECT schemadrift.init(' . quoted('scratch') . ', ' . quoted($server->conninfo($name)) . ');',
-		q{SELECT schemadrift.set_policy('{"mode": "coordinate", "on_unsafe": "pass"}');})
+	$_->quit foreach $alone, values %scratch;
+	foreach my $region (@regions)
 	{
-		my $r = $scratch->query($sql);
-
-		die "$sql: $r->{err}" if !$r->{ok};
+		$server->sql(qq{DROP DATABASE "$old->{$region}" WITH (FORCE)}, dbname => 'postgres') if $copies;
+		$server->sql(qq{CREATE DATABASE "$new->{$region}" TEMPLATE alone}, dbname => 'postgres');
 	}
+	$copies++;
+	$alone = $g->session('alone');
+	%scratch = map { $_ => $server->session(dbname => $new->{$_}) } @regions;
+	my %conninfo = map { $_ => quoted($server->conninfo($new->{$_})) } @regions;
+	asked($scratch{first}, "SELECT schemadrift.init('first', $conninfo{first})");
+	asked($scratch{second}, "SELECT schemadrift.join($conninfo{first}, 'second', $conninfo{second})");
+	foreach my $region (@regions)
+	{
+		$server->wait_until(q{SELECT role FROM schemadrift.regions WHERE region = 'second'}, 'voter', undef, dbname => $new->{$region})
+		  or die "$region: there is no second region\n";
+	}
+	asked($scratch{first}, q{SELECT schemadrift.set_policy('{"mode": "coordinate", "on_unsafe": "pass"}')});
+	die "a new group is not equal: $_->{message}\n" foreach difference();
 	return;
 }
 
-sub digest
+# Waits until both regions have applied what the first one has, work at one's own pace included; what keeps the second one from it, if anything does,
+# or from the same schema.
+sub difference
 {
-	my $r = $alone->query('SELECT schemadrift_store.digest_rebuild();');
+	my $end = time() + $SchemaDrift::Session::timeout;
+	my ($version, $digest) = split / /, asked($scratch{first}, q{SELECT max(version) || ' ' || (SELECT encode(digest, 'hex') FROM schemadrift_store.applied)
+		FROM schemadrift_store.log});
+	my ($r, $halted);
 
-	die "digest: $r->{err}" if !$r->{ok};
-	return $r->{out};
+	do
+	{
+		$r = $scratch{first}->query("CALL schemadrift.wait_for($version, timeout => '2s');");
+		# a halt may pass: what was in the way is gone at the next attempt
+		$halted = $r->{ok} || ($r->{detail} // '') !~ /halted/ ? 0 : ($halted // 0) + 1;
+	} while ($r->{sqlstate} eq 'SD003' && $halted < 2 && time() < $end);
+	return told($r) if !$r->{ok};
+	my @digests = map { asked($scratch{$_}, q{SELECT encode(digest, 'hex') FROM schemadrift_store.applied}) } @regions;
+
+	return $digests[0] eq $digests[1] ? () : { sqlstate => undef, message => 'the fingerprints of the regions differ', detail => "@digests", hint => undef };
 }
+
+sub digest { return asked($alone, 'SELECT schemadrift_store.digest_rebuild()'); }
 
 # Rows of analyze(), as it is before the migration runs.
 sub analysis
@@ -71,14 +115,43 @@ sub analysis
 	return $r->{ok} ? decode_json($r->{out} =~ s/\n/ /gr) : [ { verdict => 'unsafe', rule => 'fails', why => $r->{message}, reversible => '', restores => 'rehearse' } ];
 }
 
+# What dry_run() says of it: a row a region, or the error that it gives; undef: not asked.
+sub dry_run
+{
+	my ($m) = @_;
+
+	return if !$tries || $m->{alone};
+	my $r = $scratch{first}->query('SELECT coalesce(json_agg(json_build_object(' . join(', ', map { "'$_', $_" }
+		qw(region status up_ms down_ms same restored sqlstate detail remedy)) . ") ORDER BY region = 'first' DESC), '[]') FROM schemadrift.dry_run(" . quoted($m->{up}) . ', ' . quoted($m->{down}) . ');');
+
+	return $r->{ok} ? { regions => decode_json($r->{out} =~ s/\n/ /gr) } : { error => told($r), of_down => scalar(($r->{context} // '') =~ /"down"/) };
+}
+
+# Has it said of the down that it does not lead back (1), or that it does (0)?  undef: neither.
+sub judged
+{
+	my ($tried) = @_;
+	my @restored = map { defined $_->{restored} ? $_->{restored} ? 0 : 1 : () } @{ $tried->{regions} // [] };
+
+	return $tried->{of_down} ? 1 : @restored ? scalar(grep { $_ } @restored) && 1 : undef;
+}
+
+# SQLSTATEs of a busy machine rather than of a migration: the same again is right after each, whether it was applied or not.
+my $passing = qr/^(?:40001|40003|40P01|55P03|SD001|SD003)$/;
+
 # What a group says to it; undef: it takes it.
 sub refusal
 {
 	my ($m) = @_;
 	my $arguments = join ', ', map { quoted($_) } @$m{qw(name up down)};
-	my $r = $scratch->query($m->{alone} ? "CALL schemadrift.apply_online($arguments);" : "SELECT schemadrift.apply($arguments);");
+	my $r;
 
-	return $r->{ok} ? undef : { map { $_ => $r->{$_} } qw(sqlstate message detail hint) };
+	foreach (1 .. 5)
+	{
+		$r = $scratch{first}->query($m->{alone} ? "CALL schemadrift.apply_online($arguments);" : "SELECT schemadrift.apply($arguments);");
+		last if $r->{sqlstate} !~ $passing;
+	}
+	return $r->{ok} ? undef : told($r);
 }
 
 # Runs it as a single server does, and rehearses its down: none, ok, differs, fails, or failed (the migration itself).
@@ -92,13 +165,14 @@ sub rehearse
 
 		return $r->{ok} ? ('not rehearsed', undef) : ('failed', $r->{message});
 	}
-	my $before = defined $m->{down} ? digest() : undef;
-	my $r = $alone->query("BEGIN; $m->{up}\n;");
+	my ($up, $taken) = map { bare($_) } @$m{qw(up down)};
+	my $before = defined $taken ? digest() : undef;
+	my $r = $alone->query("BEGIN; $up\n;");
 	my ($down, $why) = ('none', undef);
 
-	if ($r->{ok} && defined $m->{down})
+	if ($r->{ok} && defined $taken)
 	{
-		my $d = $alone->query("SAVEPOINT done; $m->{down}\n;");
+		my $d = $alone->query("SAVEPOINT done; $taken\n;");
 
 		($down, $why) = !$d->{ok} ? ('fails', $d->{message}) : digest() eq $before ? ('ok', undef) : ('differs', undef);
 		$alone->query('ROLLBACK TO SAVEPOINT done;');
@@ -122,37 +196,98 @@ sub report_steps
 	return;
 }
 
-my %told = (
-	yes => ' (another one could restore the schema exactly)', rehearse => ' (analysis: only a rehearsal tells)',
-	no => ' (analysis said so: a column comes back as the last one)');
+my %said = (
+	yes => 'another one could restore the schema exactly', rehearse => 'only a rehearsal tells',
+	no => 'a column comes back as the last one');
+
+# Who has said beforehand of a down that does not restore the schema that it would not: analyze, dry_run; or refusal: apply() does not take the migration
+# with this down.
+sub told_by
+{
+	my ($entry) = @_;
+
+	return [] if $entry->{down} !~ /^(?:differs|fails)$/;
+	return [ $entry->{down_foretold} eq 'no' ? 'analyze' : (), judged($entry->{dry_run}) ? 'dry_run' : (), $entry->{refused} ? 'refusal' : () ];
+}
+
+# What analyze() or dry_run() says and is not so.
+sub mistakes
+{
+	my ($entry) = @_;
+	my ($tried, $down) = @$entry{qw(dry_run down)};
+	my @said;
+
+	push @said, map { "analyze: statement $_->{step} will fail; it ran" } grep { grep { $_ eq 'fails' } @{ $_->{rules} // [] } } @{ $entry->{statements} } if $down ne 'failed';
+	push @said, 'nobody said that its down does not restore the schema' if $tries && $down =~ /^(?:differs|fails)$/ && !@{ $entry->{down_told} };
+	push @said, 'dry_run: its down does not restore the schema; it does' if $down eq 'ok' && judged($tried);
+	push @said, 'dry_run: its down restores the schema; it does not' if $down =~ /^(?:differs|fails)$/ && defined judged($tried) && !judged($tried);
+	push @said, 'dry_run: it runs; it is refused' if $entry->{refused} && $tried && !$tried->{error} && !judged($tried) && !grep { $_->{status} eq 'failed' } @{ $tried->{regions} };
+	return @said;
+}
+
+sub report_dry_run
+{
+	my ($tried) = @_;
+
+	report("  dry_run: $tried->{error}{sqlstate} $tried->{error}{message}") if $tried->{error};
+	my (@texts, %where);
+	foreach my $row (grep { $_->{status} ne 'ok' } @{ $tried->{regions} // [] })
+	{
+		my $text = $row->{status} . join '', map({ my $v = $row->{$_}; defined $v && !$v ? ", not $_" : () } qw(same restored)), map { "\n    $_" } split /\n/, $row->{detail} // '';
+
+		push @texts, $text if !$where{$text};
+		push @{ $where{$text} }, $row->{region};
+	}
+	foreach my $text (@texts)
+	{
+		report($_) foreach split /\n/, '  dry_run in ' . join(' and ', @{ $where{$text} }) . ": $text";
+	}
+	return;
+}
+
+sub report_entry
+{
+	my ($entry) = @_;
+	my ($down, $why, $refused, $differs) = @$entry{qw(down down_error refused differs)};
+
+	report($entry->{name});
+	report_steps($entry->{statements});
+	report("  refused by a group: $refused->{sqlstate} $refused->{message}") if $refused;
+	report('  the second region differs: ' . join ': ', grep { defined } @$differs{qw(message detail)}) if $differs;
+	report_dry_run($entry->{dry_run}) if $entry->{dry_run};
+	report("  down: $down" . (defined $why ? ": $why" : '') . ($down =~ /^(?:differs|fails)$/
+		? " (analysis: $said{$entry->{down_foretold}}; beforehand it was said by " . (join(' and ', @{ $entry->{down_told} }) || 'nobody') . ')' : ''));
+	return;
+}
 
 sub check
 {
 	my ($m) = @_;
 	my $steps = analysis($m);
+	my $tried = dry_run($m);
 	my $refused = refusal($m);
+	my ($differs) = $refused ? () : difference();
 	my ($down, $why) = rehearse($m);
-	my $foretold = foretold(map { $_->{restores} } @$steps);
 	my %verdicts = map { $_->{verdict} => 1 } @$steps;
-	my $is_bad = $down =~ /^(?:differs|fails|failed)$/ || ($level ne 'down' && ($refused || $verdicts{unsafe})) || ($level eq 'caution' && $verdicts{caution});
+	my $entry = { name => $m->{name}, statements => $steps, dry_run => $tried, refused => $refused, differs => $differs, down => $down, down_error => $why,
+		down_foretold => foretold(map { $_->{restores} } @$steps) };
 
-	push @found, { name => $m->{name}, statements => $steps, refused => $refused, down => $down, down_error => $why, down_foretold => $foretold };
+	$entry->{down_told} = told_by($entry);
+	push @found, $entry;
+	start_group() if $refused || $differs;
+	my @wrong = mistakes($entry);
+	my $is_bad = $differs || $down =~ /^(?:differs|fails|failed)$/ || ($level ne 'down' && ($refused || $verdicts{unsafe})) || ($level eq 'caution' && $verdicts{caution});
 	push @bad, $m->{name} if $is_bad;
-	start_group() if $refused;
-	my @mistaken = $down eq 'failed' ? () : grep { grep { $_ eq 'fails' } @{ $_->{rules} // [] } } @$steps;
-	report("$m->{name}: statement $_->{step} was said to fail, and ran; that is a mistake of schemadrift") foreach @mistaken;
-	return if !$is_bad && !$verdicts{unsafe} && !$refused;
-	report("$m->{name}");
-	report_steps($steps);
-	report("  refused by a group: $refused->{sqlstate} $refused->{message}") if $refused;
-	report("  down: $down" . (defined $why ? ": $why" : '') . ($down =~ /^(?:differs|fails)$/ ? $told{$foretold} : ''));
+	push @mistakes, map { "$m->{name}: $_" } @wrong;
+	report_entry($entry) if $is_bad || $verdicts{unsafe} || $refused || @wrong;
+	report("  a mistake of schemadrift: $_") foreach @wrong;
 	return;
 }
 
 # those before have run, unseen
 foreach my $m (@history[ 0 .. $first - 2 ])
 {
-	my $r = $alone->query($m->{alone} ? "$m->{up};" : "BEGIN; $m->{up}\n; COMMIT;");
+	my $r = $alone->query($m->{alone} ? "$m->{up};" : 'BEGIN; ' . bare($m->{up}) . "\n; COMMIT;");
 
 	report("$m->{name}: fails on a single server: $r->{message}") if !$r->{ok};
 	$alone->query('ROLLBACK;') if !$r->{ok};
@@ -172,7 +307,16 @@ foreach my $what ([ 'restore the schema', 'ok' ], [ 'do not', 'differs', 'fails'
 	foreach my $m (@found) { $n{ $m->{down_foretold} }++ if grep { $m->{down} eq $_ } @which }
 	report("downs that $text, and what analysis said beforehand of a way back: " . join ', ', map { "$_ " . ($n{$_} // 0) } qw(yes rehearse no));
 }
+my @lost = grep { $_->{down} =~ /^(?:differs|fails)$/ } @found;
+my @tried = grep { $_->{dry_run} } @found;
+my $told_by = sub { my ($who) = @_; return scalar grep { grep { $_ eq $who } @{ $_->{down_told} } } @lost; };
+report(sprintf 'downs that do not, %d: beforehand analyze said so of %d, dry_run of %d; only that apply refuses it was said of %d; nothing of %d', scalar @lost,
+	(map { $told_by->($_) } qw(analyze dry_run)), map { my $all = $_; scalar grep { "@{ $_->{down_told} }" eq $all } @lost } 'refusal', '') if $tries;
+report(sprintf 'dry_run: %d migrations in two regions, the same in both: %d; it said so where a down restores the schema: %d of %d', scalar @tried,
+	scalar(grep { my $rows = $_->{dry_run}{regions} // []; @$rows == 2 && !grep { !$_->{same} } @$rows } @tried),
+	map { scalar @$_ } [ grep { my $said = judged($_->{dry_run}); defined $said && !$said } grep { $_->{down} eq 'ok' } @tried ], [ grep { $_->{down} eq 'ok' } @tried ]) if $tries;
 note('json: ' . JSON::PP->new->ascii->canonical->encode(\@found));
 is("@bad", '', "nothing that level $level does not allow");
-$_->quit foreach $alone, $scratch;
+is(join("\n", @mistakes), '', 'nothing that was said beforehand was wrong');
+$_->quit foreach $alone, values %scratch;
 done_testing();

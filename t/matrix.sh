@@ -4,7 +4,7 @@
 #
 # A folder is made once, by debootstrap and t/setup.sh, and kept in MATRIX_DIR (default: /var/tmp/schemadrift-matrix); its packages
 # come from where this machine's apt gets its own.  What is mounted there, and every process that runs there, goes
-# when this script ends: both are in namespaces of its own.  STEPS and ONLY are those of "make test"; logs are
+# when this script ends: both are in namespaces of its own.  One matrix at a time is in a folder, others wait.  STEPS and ONLY are those of "make test"; logs are
 # copied to build/matrix.  The last line counts what passed and failed in all folders.  Needs root.
 #
 # DIR: a directory that t/replay.pl, t/schemas.pl or t/coverage.pl, given by ONLY, is to read; for t/coverage.pl the source tree of the one major.
@@ -28,8 +28,6 @@ fail()
 if [ "${SD_MATRIX_INSIDE:-}" != yes ]; then
 	command -v debootstrap >/dev/null || fail "install debootstrap first"
 	mkdir -p "$dir" "$source/build/matrix"
-	exec 9>"$dir/lock"
-	flock --nonblock 9 || fail "another matrix runs in $dir"
 	export SD_MATRIX_INSIDE=yes
 	exec setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
@@ -99,7 +97,7 @@ make_folder() # MAJOR SUITE
 	chmod +x "$folder/usr/sbin/policy-rc.d"
 	furnish "$folder"
 	sources "$folder"
-	enter "$folder" sh -c 'cd /schemadrift && t/setup.sh promtool prometheus-postgres-exporter' >>"$log" 2>&1 ||
+	enter "$folder" sh -c 'cd /schemadrift && t/setup.sh jq promtool prometheus-postgres-exporter' >>"$log" 2>&1 ||
 		{ tail -n 5 "$log" >&2; fail "t/setup.sh failed in the folder; see $log"; }
 	strip "$folder"
 	found=$(enter "$folder" pg_config --version)
@@ -135,6 +133,9 @@ for major in $wanted; do
 		[ "${pair%%:*}" != "$major" ] || suite=${pair#*:}
 	done
 	[ -n "$suite" ] || fail "no release of Debian has PostgreSQL $major"
+	# one at a time in each folder; the one before is given up
+	exec 9>"$dir/$major.lock"
+	flock --nonblock 9 || { echo "matrix: another one runs in $dir/$major; waiting for its end"; flock 9; }
 	[ -e "$dir/$major/.complete" ] || make_folder "$major" "$suite"
 
 	furnish "$dir/$major"

@@ -30,8 +30,9 @@ my $log    = "$source/build/log";
 my $config = $ENV{PG_CONFIG} || 'pg_config';
 my $pgxs   = pg_config('--pgxs');
 my $bindir = pg_config('--bindir');
+my $cores  = qx{nproc} + 0 || 1;
 my ($passed, $failed, @failures) = (0, 0);
-my ($run, $sandbox, %lock, $child);
+my ($run, $sandbox, %lock, %child);
 
 die "run.pl: start me in the source tree\n" if !-e 'schemadrift.control';
 $| = 1;
@@ -44,13 +45,14 @@ make_path($log);
 my @steps = (
 	[ arrows    => sub { run('arrows', 'perl', 't/arrows.pl', 'src', pg_config('--includedir-server')) } ],
 	[ unit      => sub { run('unit', 'make', '-s', 'unit') } ],
-	[ simulate  => sub { run('simulate', 'make', '-s', 'simulate') } ],
-	[ model     => sub { run('model', 'make', '-s', 'model') } ],
+	[ simulate  => sub { pure() } ],
+	[ model     => sub { pure() } ],
 	[ build     => sub { build('testing', $config, 'SD_TESTING=1') } ],
 	[ others    => sub { others() } ],
 	[ regress   => sub { regress('regress', 'testing') } ],
 	[ isolation => sub { regress('isolation', 'testing') } ],
-	[ tap       => sub { tap('tap', @files ? @files : glob 't/[0-9]*.pl') } ],
+	# the longest are the last by number, and would keep one core waiting at the end
+	[ tap       => sub { tap('tap', @files ? @files : glob 't/9*.pl t/[0-8]*.pl') } ],
 	[ release   => sub { build('release', $config) && symbols() } ],
 	[ again     => sub { regress('regress', 'release') & tap('tap-release', glob 't/[0-9]*_main*.pl') } ],
 	[ demo      => sub { demo() } ],
@@ -101,11 +103,20 @@ sub pg_config
 sub run
 {
 	my ($name, @command) = @_;
-	my $start = time();
+
+	return judge($name, start($name, @command), time());
+}
+
+# Its end, and what it comes to.
+sub judge
+{
+	my ($name, $pid, $start) = @_;
+	my ($p, $f, $more) = (0, 0, '');
 
 	printf '%-16s ', $name;
-	my $status = logged($name, @command);
-	my ($p, $f, $more) = (0, 0, '');
+	waitpid $pid, 0;
+	my $status = $?;
+	delete $child{$pid};
 	open my $fh, '<', "$log/$name.log" or die "$log/$name.log: $!\n";
 	while (<$fh>)
 	{
@@ -124,7 +135,7 @@ sub run
 	return !$f;
 }
 
-sub logged
+sub start
 {
 	my ($name, @command) = @_;
 	my $pid = fork() // die "fork: $!\n";
@@ -136,16 +147,25 @@ sub logged
 		open STDERR, '>&', \*STDOUT         or die "stderr: $!\n";
 		exec { $command[0] } @command or die "could not run $command[0]: $!\n";
 	}
-	$child = $pid;
-	waitpid $pid, 0;
-	undef $child;
-	return $?;
+	$child{$pid} = 1;
+	return $pid;
+}
+
+# What needs a core each and no server, side by side.
+sub pure
+{
+	my @names = grep { delete $wanted{$_} } qw(simulate model);
+	my $start = time();
+	my %pid   = map { $_ => start($_, 'make', '-s', $_) } @names;
+
+	judge($_, $pid{$_}, $start) foreach @names;
+	return;
 }
 
 # Everything in the sandbox ends with it, a moment later; then its directory can go.
 sub interrupted
 {
-	kill 'KILL', $child if $child;
+	kill 'KILL', keys %child;
 	chdir '/';
 	foreach (1 .. 100)
 	{
@@ -199,7 +219,7 @@ sub build
 		mv build/$kind.new build/$kind.pg
 		perl t/lib/copy.pl build/$kind Makefile META.json schemadrift.control src t
 		cd build/$kind
-		make -s PG_CONFIG='$of' @flags
+		make -s -j$cores PG_CONFIG='$of' @flags
 		if nm --undefined-only schemadrift.so | grep ' sd_'; then exit 1; fi
 		$sudo make -s PG_CONFIG='$of' @flags install
 SH
@@ -236,7 +256,7 @@ sub prepare
 	if (!$run)
 	{
 		$run = tempdir('schemadrift-test-XXXXXX', DIR => $tmp);
-		system('sh', '-c', 'for f in sql expected t docs src/functions/alerts.c; do [ ! -e $f ] || cp -a --parents $f "$0"/ || exit 1; done', $run) == 0
+		system('sh', '-c', 'for f in Makefile schemadrift.control sql expected t docs src/functions/alerts.c; do [ ! -e $f ] || cp -a --parents $f "$0"/ || exit 1; done', $run) == 0
 		  or die "could not copy the tests to $run\n";
 		# what t/setup.sh has unpacked instead of installing it
 		if (-d 'build/tools/usr/bin')
@@ -334,7 +354,7 @@ sub fuzz
 	return if !run('build-fuzz', 'sh', '-e', '-c', <<"SH");
 		perl t/lib/copy.pl build/fuzz Makefile META.json schemadrift.control src t
 		cd build/fuzz
-		make -s PG_CONFIG='$config' SD_TESTING=1 SD_FUZZ=1
+		make -s -j$cores PG_CONFIG='$config' SD_TESTING=1 SD_FUZZ=1
 SH
 	prepare();
 	copy('build/fuzz/schemadrift.so', "$run/fuzz.so") or die "$run/fuzz.so: $!\n";
@@ -385,7 +405,7 @@ sub demo
 	my $pid = open my $out, '-|', 'sh', '-c', 'exec "$@" </dev/null 2>>demo.log', 'sh', 'setsid', "$run/t/sandbox", 'perl',
 	  "$run/t/demo.pl";
 	die "demo: $!\n" if !$pid;
-	$child = $pid;
+	$child{$pid} = 1;
 	my $stays = 0;
 	while (!$stays && sysread $out, my $text, 8192)
 	{

@@ -11,7 +11,7 @@
 #   make tools [TOOLS="knex sqitch"] [SCHEMAS=/path]     t/tools.pl: real migration tools against a real group
 #   make schemas DIR=/path [CHANGES=20] [SEED=1]     t/schemas.pl: drift in schemas of your own, a file of SQL each
 #   make replay DIR=/path [VIA=mixed] [SEED=1] [FAULTS=10] [REVERTS=20]     t/replay.pl: a history of migrations, with cuts and restarts
-#   make check-migrations DIR=/path [LEVEL=unsafe|caution|down] [FIRST=n] [LAST=n]     t/check-migrations.pl, for pipelines (docs/pipelines.md)
+#   make check-migrations DIR=/path [LEVEL=unsafe|caution|down] [FIRST=n] [LAST=n] [DRY_RUN=off]     t/check-migrations.pl, for pipelines (docs/pipelines.md)
 #   make coverage PGSRC=/path [PLAY="triggers domain"] [FROM=create_index] [PARTS=suite]    t/coverage.pl: PostgreSQL's own regression scripts (its source tree) in a group
 #   make matrix DIR=/path ONLY=t/coverage.pl    t/coverage.pl, t/replay.pl, t/schemas.pl on other majors; MAJORS and their own variables as above
 
@@ -21,7 +21,7 @@ RUN = LANG=C LC_ALL=C exec setpriv --pdeathsig KILL perl t/run.pl
 
 .PHONY: test matrix demo bench torture schemas tools replay check-migrations coverage arrows
 test:
-	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh promtool prometheus-postgres-exporter
+	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh jq promtool prometheus-postgres-exporter
 	@PG_CONFIG="$(PG_CONFIG)" STEPS="$(STEPS)" $(RUN) $(ONLY)
 
 matrix:
@@ -59,16 +59,18 @@ replay:
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
 	@(PG_CONFIG="$(PG_CONFIG)" HISTORY="$(abspath $(DIR))" VIA="$(VIA)" SEED="$(or $(SEED),1)" FAULTS="$(or $(FAULTS),10)" \
 		REVERTS="$(or $(REVERTS),20)" FIRST="$(or $(FIRST),1)" $(if $(LAST),LAST="$(LAST)") SD_TEST_FILE_TIMEOUT=3600 $(RUN) t/replay.pl); \
-		status=$$?; sed -n 's/^# replay: //p' build/log/tap/replay.tap; exit $$status
+		status=$$?; grep -qs '^# replay: ' build/log/tap/replay.tap || tail -n 40 build/log/tap/regress_log_replay; \
+		sed -n 's/^# replay: //p' build/log/tap/replay.tap; exit $$status
 
 # Only the report: what servers and the build said is in a log, which is shown where there is no report.
 check-migrations:
 	@test -d "$(DIR)" || { echo 'make check-migrations DIR=/path/to/migrations: "$(DIR)" is no directory' >&2; exit 2; }
 	@PG_CONFIG="$(PG_CONFIG)" t/setup.sh
 	@mkdir -p build; rm -f build/log/tap/check-migrations.tap; touch build/check-migrations.log; \
-	(PG_CONFIG="$(PG_CONFIG)" HISTORY="$(abspath $(DIR))" LEVEL="$(LEVEL)" FIRST="$(FIRST)" LAST="$(LAST)" SD_TEST_FILE_TIMEOUT=3600 \
+	(PG_CONFIG="$(PG_CONFIG)" HISTORY="$(abspath $(DIR))" LEVEL="$(LEVEL)" FIRST="$(FIRST)" LAST="$(LAST)" DRY_RUN="$(DRY_RUN)" SD_TEST_FILE_TIMEOUT=3600 \
 		$(RUN) t/check-migrations.pl) > build/check-migrations.log 2>&1; status=$$?; \
-		grep -qs '^# json: ' build/log/tap/check-migrations.tap || tail -n 40 build/check-migrations.log build/log/tap/check-migrations.tap; \
+		grep -qs '^# json: ' build/log/tap/check-migrations.tap || \
+			tail -n 40 build/check-migrations.log build/log/tap/check-migrations.tap build/log/tap/regress_log_check-migrations; \
 		sed -n 's/^# check: //p' build/log/tap/check-migrations.tap; \
 		sed -n 's/^# json: //p' build/log/tap/check-migrations.tap > build/check-migrations.json; exit $$status
 

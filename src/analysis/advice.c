@@ -11,6 +11,7 @@
 
 #include "analysis/advice.h"
 #include "analysis/facts.h"
+#include "texts.h"
 
 #define COLUMNS_MOST	3		/* of an index, before O9 */
 
@@ -133,6 +134,27 @@ look_at_columns(Looking *l, List *elements)
 	}
 }
 
+/* Of ResTarget or String; a[1] and a[2] are two things, which PostgreSQL lets be assigned. */
+static void
+look_at_names(Looking *l, List *names)
+{
+	ListCell   *cell;
+	List	   *seen = NIL;
+
+	foreach(cell, names)
+	{
+		Node	   *node = lfirst(cell);
+		char	   *name = IsA(node, String) ? strVal(node) : IsA(node, ResTarget) && ((ResTarget *) node)->indirection == NIL ?
+			((ResTarget *) node)->name : NULL;
+
+		if (name == NULL)
+			continue;
+		if (sd_texts_have(seen, name))
+			advise(l, "O17");
+		seen = lappend(seen, name);
+	}
+}
+
 /* ---- foreign keys, indexes ---- */
 
 static bool
@@ -164,6 +186,7 @@ static void
 look_at_alter(Looking *l, AlterTableStmt *stmt)
 {
 	SdThing    *table = sd_world_find(l->form->world, stmt->relation);
+	bool		apart = false;
 	ListCell   *cell;
 
 	if (table == NULL)
@@ -173,13 +196,15 @@ look_at_alter(Looking *l, AlterTableStmt *stmt)
 		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
 		Constraint *constraint = (Constraint *) command->def;
 
+		apart |= command->subtype == AT_ValidateConstraint;
 		if (command->subtype == AT_AddColumn)
 			look_at_column(l, castNode(ColumnDef, command->def), NIL);
 		else if (command->subtype == AT_AddConstraint && constraint->contype == CONSTR_FOREIGN &&
 				 !has_index(table, constraint->fk_attrs))
 			advise(l, "O8");
 	}
-	if (!table->made && table->alters++ > 0)
+	/* what is validated was made NOT VALID in order not to be one with it */
+	if (!table->made && !apart && table->alters++ > 0)
 		advise(l, "O10");
 }
 
@@ -298,6 +323,20 @@ look_at_statement(Looking *l)
 			break;
 		case T_AlterTableStmt:
 			look_at_alter(l, (AlterTableStmt *) stmt);
+			break;
+		case T_UpdateStmt:
+			look_at_names(l, ((UpdateStmt *) stmt)->targetList);
+			break;
+		case T_InsertStmt:
+			look_at_names(l, ((InsertStmt *) stmt)->cols);
+			if (((InsertStmt *) stmt)->onConflictClause)
+				look_at_names(l, ((InsertStmt *) stmt)->onConflictClause->targetList);
+			break;
+		case T_ViewStmt:
+			look_at_names(l, ((ViewStmt *) stmt)->aliases);
+			break;
+		case T_CreateTableAsStmt:
+			look_at_names(l, ((CreateTableAsStmt *) stmt)->into->colNames);
 			break;
 		case T_IndexStmt:
 			if (list_length(((IndexStmt *) stmt)->indexParams) > COLUMNS_MOST && !((IndexStmt *) stmt)->unique)

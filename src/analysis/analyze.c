@@ -6,6 +6,7 @@
  */
 #include "compat.h"
 
+#include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "tcop/utility.h"
@@ -17,6 +18,8 @@
 #include "analysis/analyze.h"
 #include "analysis/verdict.h"
 #include "attempt.h"
+#include "ddl/online.h"
+#include "ddl/roles.h"
 #include "ddl/script.h"
 
 const char *
@@ -51,9 +54,33 @@ sd_step_restores_name(SdRuleRestores restores)
 	elog(ERROR, "unrecognized way back: %d", (int) restores);
 }
 
-static void
-find_forms(SdForm *form)
+/* EXPLAIN that runs the statement */
+static bool
+explains_by_running(const ExplainStmt *stmt)
 {
+	bool		runs = false;
+	ListCell   *cell;
+
+	foreach(cell, stmt->options)
+	{
+		if (strcmp(lfirst_node(DefElem, cell)->defname, "analyze") == 0)
+			runs = defGetBoolean(lfirst_node(DefElem, cell));
+	}
+	return runs;
+}
+
+void
+sd_form_statement(SdForm *form)
+{
+	Node	   *explain = form->stmt;
+
+	if (IsA(explain, ExplainStmt) && explains_by_running((ExplainStmt *) explain))
+	{
+		form->stmt = ((ExplainStmt *) explain)->query;
+		sd_form_statement(form);
+		form->stmt = explain;
+		return;
+	}
 	switch (nodeTag(form->stmt))
 	{
 		case T_AlterTableStmt:
@@ -62,6 +89,10 @@ find_forms(SdForm *form)
 		case T_CreateStmt:
 		case T_CreateForeignTableStmt:
 			sd_form_create_table(form, (CreateStmt *) form->stmt);
+			break;
+		case T_CreateTableAsStmt:
+			sd_form_create_table_as(form, ((CreateTableAsStmt *) form->stmt)->into, ((CreateTableAsStmt *) form->stmt)->query,
+									((CreateTableAsStmt *) form->stmt)->objtype, ((CreateTableAsStmt *) form->stmt)->if_not_exists);
 			break;
 		case T_IndexStmt:
 			sd_form_index(form, (IndexStmt *) form->stmt);
@@ -77,6 +108,31 @@ find_forms(SdForm *form)
 			break;
 		case T_AlterObjectSchemaStmt:
 			sd_form_set_schema(form, (AlterObjectSchemaStmt *) form->stmt);
+			break;
+		case T_ViewStmt:
+		case T_RefreshMatViewStmt:
+		case T_CreateFunctionStmt:
+		case T_AlterFunctionStmt:
+		case T_CreateTrigStmt:
+		case T_RuleStmt:
+		case T_CreatePolicyStmt:
+		case T_AlterPolicyStmt:
+			sd_form_code(form);
+			break;
+		case T_VacuumStmt:
+		case T_ClusterStmt:
+		case T_TruncateStmt:
+		case T_LockStmt:
+		case T_UpdateStmt:
+		case T_MergeStmt:
+		case T_DeleteStmt:
+		case T_InsertStmt:
+		case T_CopyStmt:
+		case T_SelectStmt:
+		case T_DoStmt:
+		case T_CallStmt:
+		case T_ExecuteStmt:
+			sd_form_rows(form);
 			break;
 		default:
 			sd_form_other(form);
@@ -126,20 +182,39 @@ follow_set_config(SelectStmt *stmt)
 	}
 }
 
-static void
-follow_settings(Node *stmt)
+typedef struct Value
 {
-	if (IsA(stmt, SelectStmt))
-		follow_set_config((SelectStmt *) stmt);
-	else if (IsA(stmt, VariableSetStmt))
-	{
-		VariableSetStmt *set = (VariableSetStmt *) stmt;
+	VariableSetStmt *set;
+	char	   *text;
+} Value;
 
-		if (set->kind == VAR_SET_VALUE && counts(set->name))
-			follow_setting(set->name, ExtractSetVariableArgs(set));
-		else if ((set->kind == VAR_SET_DEFAULT || set->kind == VAR_RESET) && counts(set->name))
-			follow_setting(set->name, NULL);
-	}
+static void
+read_value(void *arg)
+{
+	Value	   *value = arg;
+
+	value->text = ExtractSetVariableArgs(value->set);
+}
+
+/* Read in an attempt, and set after it: what is set in a subtransaction ends with that. */
+static void
+follow_settings(SdForm *form)
+{
+	VariableSetStmt *set = (VariableSetStmt *) form->stmt;
+	Value		value = {.set = set};
+	ErrorData  *error = NULL;
+
+	if (IsA(form->stmt, SelectStmt))
+		follow_set_config((SelectStmt *) form->stmt);
+	if (!IsA(set, VariableSetStmt) || set->kind == VAR_SET_CURRENT || set->kind == VAR_SET_MULTI || set->kind == VAR_RESET_ALL ||
+		!counts(set->name))
+		return;
+	if (set->kind == VAR_SET_VALUE)
+		error = sd_attempt(read_value, &value, true);
+	if (error)
+		sd_form_fails(form, "%s", error->message);
+	else
+		follow_setting(set->name, value.text);
 }
 
 /* ---- one statement ---- */
@@ -147,17 +222,64 @@ follow_settings(Node *stmt)
 typedef struct Trial
 {
 	SdForm	   *form;
-	SdIsLocalName is_local;
+	void		(*classify) (Node *stmt, SdVerdict *verdict);
 	SdVerdict  *class;
 } Trial;
+
+/* Who may use which schema, or who it is that runs the rest. */
+static bool
+changes_rights(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_GrantStmt:
+			return ((GrantStmt *) stmt)->objtype == OBJECT_SCHEMA;
+		case T_AlterOwnerStmt:
+			return ((AlterOwnerStmt *) stmt)->objectType == OBJECT_SCHEMA;
+		case T_VariableSetStmt:
+			return ((VariableSetStmt *) stmt)->name == NULL || strcmp(((VariableSetStmt *) stmt)->name, "role") == 0 ||
+				strcmp(((VariableSetStmt *) stmt)->name, "session_authorization") == 0;
+		case T_GrantRoleStmt:
+		case T_AlterRoleStmt:
+		case T_ReassignOwnedStmt:
+		case T_DropOwnedStmt:
+			return true;
+		default:
+			return false;
+	}
+}
 
 static void
 try_forms(void *arg)
 {
 	Trial	   *trial = arg;
 
-	sd_classify(trial->form->stmt, trial->is_local, trial->class);
-	find_forms(trial->form);
+	trial->classify(trial->form->stmt, trial->class);
+	if (sd_roles_is_statement(trial->form->stmt))
+		sd_form_roles(trial->form);
+	else
+		sd_form_statement(trial->form);
+	if (changes_rights(trial->form->stmt))
+		sd_world_change_rights(trial->form->world);
+}
+
+/* Does the server refuse it in a transaction block, whatever it is about? */
+static bool
+needs_no_block(Node *stmt, const SdVerdict *class)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_AlterTableStmt:
+			/* FINALIZE may */
+			return class->class == SD_CLASS_ALONE &&
+				linitial_node(AlterTableCmd, ((AlterTableStmt *) stmt)->cmds)->subtype == AT_DetachPartition;
+		case T_CreateSubscriptionStmt:
+		case T_AlterSubscriptionStmt:
+		case T_DropSubscriptionStmt:
+			return false;		/* depending on the slot */
+		default:
+			return class->class == SD_CLASS_ALONE || sd_classify_needs_no_block(stmt);
+	}
 }
 
 /* what is scratch goes with the context; the step is made in the caller's */
@@ -167,7 +289,7 @@ look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, const SdGro
 	MemoryContext result = MemoryContextSwitchTo(scratch);
 	SdForm		form = {.world = world,.stmt = stmt,.text = text,.frozen_at = ground->frozen_at,.history = ground->history};
 	SdVerdict	class = {.class = SD_CLASS_NOT_DDL,.tag = CreateCommandTag(stmt)};
-	Trial		trial = {.form = &form,.is_local = ground->is_local,.class = &class};
+	Trial		trial = {.form = &form,.classify = ground->classify,.class = &class};
 	ErrorData  *error = sd_attempt(try_forms, &trial, true);
 	SdStep	   *step;
 	ListCell   *cell;
@@ -175,7 +297,10 @@ look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, const SdGro
 	/* what the server would refuse already when it looks up names */
 	if (error)
 		sd_form_fails(&form, "%s", error->message);
-	follow_settings(stmt);
+	else if (advice->in_block && form.fails == NULL && needs_no_block(stmt, &class))
+		form.fails = psprintf("%s%s cannot run inside a transaction block", GetCommandTagName(class.tag),
+							  class.class != SD_CLASS_ALONE ? "" : IsA(stmt, AlterTableStmt) ? " ... DETACH CONCURRENTLY" : " CONCURRENTLY");
+	follow_settings(&form);
 	MemoryContextSwitchTo(result);
 	step = palloc0(sizeof(SdStep));
 	step->command = GetCommandTagName(CreateCommandTag(stmt));
@@ -214,6 +339,25 @@ look_behind(SdStep *step)
 	}
 }
 
+/* Where statements are among them that commit by themselves, each is its own transaction. */
+static bool
+runs_apart(List *parsed)
+{
+	ListCell   *cell;
+
+	foreach(cell, parsed)
+		if (sd_online_kind(lfirst_node(RawStmt, cell)->stmt) != SD_ONLINE_PLAIN)
+			return true;
+	return false;
+}
+
+static bool
+ends_transaction(Node *stmt)
+{
+	return IsA(stmt, TransactionStmt) &&
+		(((TransactionStmt *) stmt)->kind == TRANS_STMT_COMMIT || ((TransactionStmt *) stmt)->kind == TRANS_STMT_ROLLBACK);
+}
+
 List *
 sd_analyze(const char *text, const SdGroundRules *ground)
 {
@@ -223,6 +367,7 @@ sd_analyze(const char *text, const SdGroundRules *ground)
 	MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "schemadrift analysis", ALLOCSET_DEFAULT_SIZES);
 	SdWorld    *world = sd_world_create();
 	SdAdvice	advice = {0};
+	bool		apart = runs_apart(parsed);
 	List	   *steps = NIL;
 	ListCell   *cell;
 
@@ -236,6 +381,11 @@ sd_analyze(const char *text, const SdGroundRules *ground)
 		step->number = i + 1;
 		step->line = sd_script_line(script, i);
 		steps = lappend(steps, step);
+		if (apart || ends_transaction(lfirst_node(RawStmt, cell)->stmt))
+		{
+			sd_world_let_go(world);
+			advice.locked = false;
+		}
 		MemoryContextReset(each);
 	}
 	MemoryContextDelete(each);

@@ -25,6 +25,7 @@ typedef enum SdStepVerdict
 /* Rules that are no row of the matrix. */
 #define SD_RULE_REFUSED		"SD004"	/* cannot be coordinated */
 #define SD_RULE_LOCAL		"local"	/* stays in this region */
+#define SD_RULE_ROLES		"roles"	/* on roles, which policy "roles" makes the group's */
 #define SD_RULE_FAILS		"fails"	/* the server would refuse it */
 #define SD_RULE_UNKNOWN		"unknown"	/* it may fail: that depends on what cannot be followed */
 #define SD_RULE_CODE		"code"	/* runs code that was not looked at */
@@ -33,7 +34,8 @@ typedef enum SdStepVerdict
 
 typedef struct SdStepRelation
 {
-	Oid			oid;
+	Oid			oid;			/* InvalidOid: it stands for several ... */
+	List	   *members;		/* ... which are these; of Oid */
 	char	   *name;			/* as in the texts below */
 	LOCKMODE	lock;			/* NoLock: none */
 	bool		rewritten;		/* it, or its indexes */
@@ -64,6 +66,7 @@ typedef struct SdStep
 	List	   *unsafe;			/* of char *: those that make it unsafe by themselves */
 	List	   *caution;		/* ... a case for caution */
 	char	   *why;			/* NULL: nothing to say */
+	char	   *otherwise;		/* of one that is said to fail: the reasons, should it not; NULL: none */
 	List	   *dropped;		/* for analyze.c: SdDropped */
 	char	   *safer;			/* statements to run instead; NULL: it needs none, or there are none */
 } SdStep;
@@ -74,7 +77,7 @@ extern const char *sd_step_restores_name(SdRuleRestores restores);	/* NULL: noth
 /* What the group's policy says, and the options of the change. */
 typedef struct SdGroundRules
 {
-	SdIsLocalName is_local;		/* as for sd_classify() */
+	void		(*classify) (Node *stmt, SdVerdict *verdict);	/* what it is for this group */
 	List	   *history;		/* patterns, as for sd_history_is() */
 	TimestampTz frozen_at;		/* as for sd_fill_reason() */
 } SdGroundRules;

@@ -9,6 +9,9 @@
 #include "lib/stringinfo.h"
 
 #include "analysis/effects.h"
+#include "analysis/facts.h"
+
+#define NAMED_MOST	100			/* relations and their locks, in a text for people */
 
 const char *
 sd_lock_name(LOCKMODE mode)
@@ -37,31 +40,26 @@ sd_lock_name(LOCKMODE mode)
 static bool
 has_role(const SdMatch *match, SdRuleRole role)
 {
-	ListCell   *cell;
-
-	foreach(cell, match->casts)
-	{
-		if (((SdCast *) lfirst(cell))->role == role)
-			return true;
-	}
-	return false;
+	return (match->roles & SD_ROLE_BIT(role)) != 0;
 }
 
 SdEffect *
 sd_effect_on(List **effects, const SdCast *cast)
 {
-	SdEffect	   *effect;
-	ListCell   *cell;
+	SdThing    *thing = cast->thing;
+	SdEffect   *effect;
 
-	foreach(cell, *effects)
+	/* its place in another list of effects means nothing in this one */
+	if (thing->effect < list_length(*effects))
 	{
-		effect = lfirst(cell);
-		if (effect->thing == cast->thing)
+		effect = list_nth(*effects, thing->effect);
+		if (effect->thing == thing)
 			return effect;
 	}
 	effect = palloc0(sizeof(SdEffect));
-	effect->thing = cast->thing;
+	effect->thing = thing;
 	effect->shown = cast->shown;
+	thing->effect = list_length(*effects);
 	*effects = lappend(*effects, effect);
 	return effect;
 }
@@ -79,12 +77,21 @@ rule_locks(const SdRule *rule, SdRuleRole role, LOCKMODE *mode)
 	return false;
 }
 
+/* ALTER COLUMN TYPE */
+static bool
+is_of_type(const SdRule *rule)
+{
+	return rule->id[0] == 'C';
+}
+
 /* The lock that a rule means for a relation in this role; NoLock: none. */
 LOCKMODE
 sd_effect_lock(const SdRule *rule, const SdMatch *match, SdRuleRole role)
 {
 	LOCKMODE	mode = NoLock;
 
+	if (match->lock != NoLock && role != SD_ROLE_REFERENCED && role != SD_ROLE_REFERENCING)
+		return match->lock;
 	if (rule_locks(rule, role, &mode))
 		return mode;
 	switch (role)
@@ -102,6 +109,9 @@ sd_effect_lock(const SdRule *rule, const SdMatch *match, SdRuleRole role)
 				(void) rule_locks(rule, SD_ROLE_PARENT, &mode);
 			return mode;
 		case SD_ROLE_REFERENCED:
+			/* its foreign key is made again with another type */
+			if (is_of_type(rule))
+				(void) rule_locks(rule, SD_ROLE_TABLE, &mode);
 			return mode;
 		case SD_ROLE_REFERENCING:
 		case SD_ROLE_VIEW:
@@ -127,16 +137,24 @@ means(uint32 bits, const SdMatch *match, SdRuleRole role)
 	return role == SD_ROLE_TABLE && has_role(match, SD_ROLE_PARENT) && (bits & SD_ROLE_BIT(SD_ROLE_PARENT));
 }
 
+/* A partitioned table has none, but what is done to its rows is done to those below it. */
 static bool
-has_files(const SdThing *thing)
+has_files(const SdCast *cast)
 {
-	return thing->many || RELKIND_HAS_STORAGE(thing->kind);
+	const SdThing *thing = cast->thing;
+
+	if (thing->many || RELKIND_HAS_STORAGE(thing->kind))
+		return true;
+	return thing->kind == RELKIND_PARTITIONED_TABLE && !cast->alone && sd_fact_descendants(thing->oid) != NIL;
 }
 
 static void
 probed_effect(SdEffect *effect, const SdMatch *match, SdRuleRole role)
 {
-	if (role != SD_ROLE_TABLE && role != SD_ROLE_PARTITIONS && role != SD_ROLE_CHILD)
+	/* rows of a new type are checked against those at the other end of a foreign key */
+	if (role == SD_ROLE_REFERENCED || role == SD_ROLE_REFERENCING)
+		effect->scanned |= match->probed == SD_PROBED_REWRITE;
+	if (role != SD_ROLE_TABLE && role != SD_ROLE_PARTITIONS && role != SD_ROLE_CHILD && role != SD_ROLE_PARTITION && role != SD_ROLE_DEFAULT)
 		return;
 	effect->rewritten |= match->probed == SD_PROBED_REWRITE;
 	effect->indexes |= match->probed == SD_PROBED_INDEXES;
@@ -152,6 +170,8 @@ ruled_effect(SdEffect *effect, const SdRule *rule, const SdMatch *match, SdRuleR
 		effect->indexes |= rule->rewrites == SD_REWRITE_INDEXES;
 	}
 	effect->scanned |= means(rule->scanned, match, role);
+	if (is_of_type(rule) && (role == SD_ROLE_REFERENCED || role == SD_ROLE_REFERENCING))
+		effect->scanned |= rule->rewrites == SD_REWRITE_ALL || rule->rewrites == SD_REWRITE_RELATION;
 }
 
 void
@@ -168,7 +188,7 @@ sd_effects_collect(List **effects, const SdRule *rule, const SdMatch *match)
 			continue;
 		effect = sd_effect_on(effects, cast);
 		effect->lock = Max(effect->lock, sd_effect_lock(rule, match, cast->role));
-		if (!has_files(cast->thing) || match->harmless)
+		if (!has_files(cast) || match->harmless)
 			continue;
 		if (match->probed == SD_PROBED_NOT)
 			ruled_effect(effect, rule, match, cast->role);
@@ -183,6 +203,7 @@ step_relation(const SdEffect *effect)
 	SdStepRelation *relation = palloc0(sizeof(SdStepRelation));
 
 	relation->oid = effect->thing->oid;
+	relation->members = list_copy(effect->thing->members);
 	relation->name = pstrdup(effect->shown);
 	relation->lock = effect->lock;
 	relation->rewritten = effect->rewritten || effect->indexes;
@@ -203,6 +224,7 @@ void
 sd_effects_tell(List **effects, SdStep *step)
 {
 	StringInfoData lock;
+	int			locked = 0;
 	ListCell   *cell;
 
 	initStringInfo(&lock);
@@ -211,17 +233,19 @@ sd_effects_tell(List **effects, SdStep *step)
 	{
 		SdEffect	   *effect = lfirst(cell);
 
-		if (effect->lock != NoLock)
+		if (effect->lock != NoLock && locked++ < NAMED_MOST)
 			appendStringInfo(&lock, "%s%s: %s", lock.len ? ", " : "", effect->shown, sd_lock_name(effect->lock));
 		step->strongest = Max(step->strongest, effect->lock);
 		if (effect->rewritten)
 			step->rewrites = lappend(step->rewrites, pstrdup(effect->shown));
 		else if (effect->indexes)
 			step->rewrites = lappend(step->rewrites, psprintf("indexes of %s", effect->shown));
-		if (OidIsValid(effect->thing->oid))
+		if (OidIsValid(effect->thing->oid) || effect->thing->members != NIL)
 			step->relations = lappend(step->relations, step_relation(effect));
 		if (effect->scanned && !effect->rewritten)
 			step->scans = lappend(step->scans, pstrdup(effect->shown));
 	}
+	if (locked > NAMED_MOST)
+		appendStringInfo(&lock, ", and %d more", locked - NAMED_MOST);
 	step->lock = lock.len ? lock.data : pstrdup("none");
 }

@@ -9,32 +9,25 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
-#include "catalog/indexing.h"
 #include "catalog/partition.h"
 #include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_policy.h"
-#include "catalog/pg_publication.h"
-#include "catalog/pg_publication_namespace.h"
-#include "catalog/pg_publication_rel.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_statistic.h"
-#include "catalog/pg_subscription.h"
-#include "catalog/pg_subscription_rel.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -43,6 +36,19 @@
 
 #include "analysis/facts.h"
 #include "texts.h"
+
+Relation
+sd_fact_open(Oid oid)
+{
+	Relation	relation;
+
+	if (!OidIsValid(oid) || !ConditionalLockRelationOid(oid, AccessShareLock))
+		return NULL;
+	relation = try_relation_open(oid, NoLock);
+	if (relation == NULL)
+		UnlockRelationOid(oid, AccessShareLock);
+	return relation;
+}
 
 /* ---- sizes ---- */
 
@@ -63,19 +69,13 @@ bytes_by_catalog(Oid relation)
 static int64
 bytes_of_one(Oid oid)
 {
-	Relation	relation;
+	Relation	relation = sd_fact_open(oid);
 	Oid			toast = InvalidOid;
 	int64		bytes;
 
 	/* whoever holds it exclusively may do so for long: the planner's figure is good enough then */
-	if (!ConditionalLockRelationOid(oid, AccessShareLock))
-		return bytes_by_catalog(oid);
-	relation = try_relation_open(oid, NoLock);
 	if (relation == NULL)
-	{
-		UnlockRelationOid(oid, AccessShareLock);
-		return 0;
-	}
+		return bytes_by_catalog(oid);
 	bytes = RELKIND_HAS_STORAGE(relation->rd_rel->relkind) ? (int64) RelationGetNumberOfBlocks(relation) * BLCKSZ : 0;
 	toast = relation->rd_rel->reltoastrelid;
 	relation_close(relation, AccessShareLock);
@@ -83,259 +83,31 @@ bytes_of_one(Oid oid)
 }
 
 int64
-sd_fact_bytes(Oid relation)
+sd_fact_bytes_of_all(List *relations)
 {
-	int64		bytes = bytes_of_one(relation);
+	int64		bytes = 0;
 	ListCell   *cell;
 
-	foreach(cell, sd_fact_descendants(relation))
+	foreach(cell, relations)
 		bytes += bytes_of_one(lfirst_oid(cell));
 	return bytes;
 }
 
-/* ---- constraints ---- */
-
-static Bitmapset *
-numbers_of(Datum array)
+int64
+sd_fact_bytes(Oid relation)
 {
-	ArrayType  *numbers = DatumGetArrayTypeP(array);
-	Bitmapset  *set = NULL;
-
-	for (int i = 0; i < ArrayGetNItems(ARR_NDIM(numbers), ARR_DIMS(numbers)); i++)
-	{
-		int16		number = ((int16 *) ARR_DATA_PTR(numbers))[i];
-
-		if (number > 0)
-			set = bms_add_member(set, number);
-	}
-	return set;
-}
-
-static Bitmapset *
-constraint_columns(Relation catalog, HeapTuple tuple, int attribute)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, attribute, RelationGetDescr(catalog), &isnull);
-
-	return isnull ? NULL : numbers_of(value);
-}
-
-/* of a table, or of a domain */
-static List *
-constraints_of(Oid table, Oid domain)
-{
-	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	List	   *constraints = NIL;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	if (OidIsValid(table))
-		ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
-	else
-		ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(domain));
-	scan = systable_beginscan(catalog, OidIsValid(table) ? ConstraintRelidTypidNameIndexId : ConstraintTypidIndexId, true,
-							  NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-		SdTableConstraint *constraint = palloc0(sizeof(SdTableConstraint));
-
-		constraint->oid = form->oid;
-		constraint->name = pstrdup(NameStr(form->conname));
-		constraint->type = form->contype;
-		constraint->valid = form->convalidated;
-		constraint->local = form->conislocal;
-		constraint->index = form->conindid;
-		constraint->other = form->confrelid;
-		constraint->columns = constraint_columns(catalog, tuple, Anum_pg_constraint_conkey);
-		constraints = lappend(constraints, constraint);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return constraints;
-}
-
-List *
-sd_fact_constraints(Oid table)
-{
-	return OidIsValid(table) ? constraints_of(table, InvalidOid) : NIL;
-}
-
-List *
-sd_fact_domain_constraints(Oid domain)
-{
-	return constraints_of(InvalidOid, domain);
-}
-
-SdTableConstraint *
-sd_fact_constraint(Oid table, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, sd_fact_constraints(table))
-	{
-		if (strcmp(((SdTableConstraint *) lfirst(cell))->name, name) == 0)
-			return lfirst(cell);
-	}
-	return NULL;
-}
-
-static SdForeignKey *
-foreign_key(Relation catalog, HeapTuple tuple, int attribute)
-{
-	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-	SdForeignKey *key = palloc0(sizeof(SdForeignKey));
-
-	key->constraint = form->oid;
-	key->name = pstrdup(NameStr(form->conname));
-	key->from = form->conrelid;
-	key->to = form->confrelid;
-	key->valid = form->convalidated;
-	key->columns = constraint_columns(catalog, tuple, attribute);
-	return key;
-}
-
-List *
-sd_fact_foreign_keys(Oid table)
-{
-	Relation	catalog;
-	List	   *keys = NIL;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	if (!OidIsValid(table))
-		return NIL;
-	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
-	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		if (((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_FOREIGN)
-			keys = lappend(keys, foreign_key(catalog, tuple, Anum_pg_constraint_conkey));
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return keys;
-}
-
-/* pg_constraint has no index for this question, but they depend on the table */
-List *
-sd_fact_referencing(Oid table)
-{
-	Relation	catalog;
-	List	   *keys = NIL;
-	Oid			last = InvalidOid;
-	ListCell   *cell;
-
-	if (!OidIsValid(table))
-		return NIL;
-	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	foreach(cell, sd_fact_dependents(RelationRelationId, table, 0))
-	{
-		SdDependent *dependent = lfirst(cell);
-		HeapTuple	tuple;
-		Form_pg_constraint form;
-
-		if (dependent->object.classId != ConstraintRelationId || dependent->object.objectId == last)
-			continue;
-		tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(dependent->object.objectId));
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		form = (Form_pg_constraint) GETSTRUCT(tuple);
-		/* a key of several columns depends on each */
-		if (form->contype == CONSTRAINT_FOREIGN && form->confrelid == table && !OidIsValid(form->conparentid))
-		{
-			ListCell   *known;
-			bool		seen = false;
-
-			foreach(known, keys)
-				seen |= ((SdForeignKey *) lfirst(known))->constraint == form->oid;
-			if (!seen)
-				keys = lappend(keys, foreign_key(catalog, tuple, Anum_pg_constraint_confkey));
-			last = form->oid;
-		}
-		ReleaseSysCache(tuple);
-	}
-	table_close(catalog, AccessShareLock);
-	return keys;
-}
-
-static Node *
-constraint_expression(Oid constraint)
-{
-	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
-	Node	   *expression = NULL;
-	Datum		value;
-	bool		isnull;
-
-	if (!HeapTupleIsValid(tuple))
-		return NULL;
-	value = SysCacheGetAttr(CONSTROID, tuple, Anum_pg_constraint_conbin, &isnull);
-	if (!isnull)
-		expression = stringToNode(TextDatumGetCString(value));
-	ReleaseSysCache(tuple);
-	return expression;
-}
-
-bool
-sd_fact_is_not_null_check(Oid constraint, AttrNumber column)
-{
-	NullTest   *test = (NullTest *) constraint_expression(constraint);
-
-	return test && IsA(test, NullTest) && test->nulltesttype == IS_NOT_NULL && IsA(test->arg, Var) &&
-		((Var *) test->arg)->varattno == column;
-}
-
-bool
-sd_fact_proves_not_null(Oid table, AttrNumber column, bool *unknown)
-{
-	Relation	relation;
-	NullTest   *test = makeNode(NullTest);
-	Form_pg_attribute attribute;
-	bool		proven;
-
-	*unknown = false;
-	if (!ConditionalLockRelationOid(table, AccessShareLock))
-	{
-		*unknown = true;
-		return false;
-	}
-	relation = try_relation_open(table, NoLock);
-	if (relation == NULL)
-	{
-		UnlockRelationOid(table, AccessShareLock);
-		return false;
-	}
-	if (column > RelationGetNumberOfAttributes(relation))
-		proven = false;
-	else
-	{
-		attribute = TupleDescAttr(RelationGetDescr(relation), column - 1);
-		test->arg = (Expr *) makeVar(1, column, attribute->atttypid, attribute->atttypmod, attribute->attcollation, 0);
-		test->nulltesttype = IS_NOT_NULL;
-		test->argisrow = false;
-		test->location = -1;
-		proven = PartConstraintImpliedByRelConstraint(relation, list_make1(test));
-	}
-	relation_close(relation, AccessShareLock);
-	return proven;
+	return bytes_of_one(relation) + sd_fact_bytes_of_all(sd_fact_descendants(relation));
 }
 
 /* ---- indexes ---- */
 
 static Bitmapset *
-columns_in(Relation catalog, HeapTuple tuple, int attribute)
+columns_of(Datum value)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, attribute, RelationGetDescr(catalog), &isnull);
 	Bitmapset  *offset = NULL;
 	Bitmapset  *columns = NULL;
 	int			member = -1;
 
-	if (isnull)
-		return NULL;
 	pull_varattnos(stringToNode(TextDatumGetCString(value)), 1, &offset);
 	while ((member = bms_next_member(offset, member)) >= 0)
 	{
@@ -343,6 +115,15 @@ columns_in(Relation catalog, HeapTuple tuple, int attribute)
 			columns = bms_add_member(columns, member + FirstLowInvalidHeapAttributeNumber);
 	}
 	return columns;
+}
+
+static Bitmapset *
+columns_in(Relation catalog, HeapTuple tuple, int attribute)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, attribute, RelationGetDescr(catalog), &isnull);
+
+	return isnull ? NULL : columns_of(value);
 }
 
 List *
@@ -375,6 +156,8 @@ sd_fact_indexes(Oid table)
 		{
 			if (form->indkey.values[i] > 0)
 				index->keys = bms_add_member(index->keys, form->indkey.values[i]);
+			if (form->indkey.values[i] > 0 && i < form->indnkeyatts)
+				index->own = bms_add_member(index->own, form->indkey.values[i]);
 		}
 		index->expressions = columns_in(catalog, tuple, Anum_pg_index_indexprs);
 		index->predicate = columns_in(catalog, tuple, Anum_pg_index_indpred);
@@ -590,11 +373,54 @@ sd_fact_type_users(Oid type)
 }
 
 List *
+sd_fact_typed_tables(Oid type)
+{
+	List	   *tables = NIL;
+	ListCell   *cell;
+
+	foreach(cell, sd_fact_dependents(TypeRelationId, type, 0))
+	{
+		SdDependent *dependent = lfirst(cell);
+		HeapTuple	tuple;
+
+		if (dependent->object.classId != RelationRelationId || dependent->object.objectSubId != 0)
+			continue;
+		tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(dependent->object.objectId));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (((Form_pg_class) GETSTRUCT(tuple))->reloftype == type)
+			tables = lappend_oid(tables, dependent->object.objectId);
+		ReleaseSysCache(tuple);
+	}
+	return tables;
+}
+
+/* As has_subclass(), of a relation that somebody may have dropped by now. */
+static bool
+may_have_descendants(Oid table)
+{
+	HeapTuple	tuple = OidIsValid(table) ? SearchSysCache1(RELOID, ObjectIdGetDatum(table)) : NULL;
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_class) GETSTRUCT(tuple))->relhassubclass;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+List *
 sd_fact_descendants(Oid table)
 {
-	if (!OidIsValid(table) || !has_subclass(table))
+	if (!may_have_descendants(table))
 		return NIL;
 	return list_delete_first(find_all_inheritors(table, NoLock, NULL));
+}
+
+List *
+sd_fact_children(Oid table)
+{
+	return may_have_descendants(table) ? find_inheritance_children(table, NoLock) : NIL;
 }
 
 Oid
@@ -605,100 +431,28 @@ sd_fact_partition_parent(Oid table)
 	return get_partition_parent(table, true);
 }
 
-/* ---- replication ---- */
-
-static void
-published_by(List *publications, SdReplicated *replicated)
+Bitmapset *
+sd_fact_partition_key(Oid table)
 {
-	ListCell   *cell;
+	HeapTuple	tuple = OidIsValid(table) ? SearchSysCache1(PARTRELID, ObjectIdGetDatum(table)) : NULL;
+	Form_pg_partitioned_table form;
+	Bitmapset  *columns = NULL;
+	Datum		expressions;
+	bool		isnull;
 
-	foreach(cell, publications)
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	form = (Form_pg_partitioned_table) GETSTRUCT(tuple);
+	for (int i = 0; i < form->partnatts; i++)
 	{
-		char	   *name = get_publication_name(lfirst_oid(cell), true);
-
-		if (name == NULL)
-			continue;
-		replicated->published = true;
-		replicated->listed = false;
-		replicated->publications = sd_texts_add(replicated->publications, name);
+		if (form->partattrs.values[i] > 0)
+			columns = bms_add_member(columns, form->partattrs.values[i]);
 	}
-}
-
-/* publications that name it, each with or without a list of its columns */
-static void
-published_itself(Oid table, Oid asked, SdReplicated *replicated)
-{
-	ListCell   *cell;
-
-	foreach(cell, GetRelationPublications(table))
-	{
-		HeapTuple	tuple = SearchSysCache2(PUBLICATIONRELMAP, ObjectIdGetDatum(table), ObjectIdGetDatum(lfirst_oid(cell)));
-		char	   *name = get_publication_name(lfirst_oid(cell), true);
-		Datum		value;
-		bool		isnull;
-
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		value = SysCacheGetAttr(PUBLICATIONRELMAP, tuple, Anum_pg_publication_rel_prattrs, &isnull);
-		if (!replicated->published)
-			replicated->listed = true;
-		replicated->published = true;
-		/* a partition's numbers are its own */
-		if (isnull || table != asked)
-			replicated->listed = false;
-		else
-			replicated->columns = bms_union(replicated->columns, numbers_of(value));
-		if (name)
-			replicated->publications = sd_texts_add(replicated->publications, name);
-		ReleaseSysCache(tuple);
-	}
-}
-
-static void
-subscribed(Oid table, SdReplicated *replicated)
-{
-	Relation	catalog = table_open(SubscriptionRelRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_subscription_rel_srrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
-	scan = systable_beginscan(catalog, SubscriptionRelSrrelidSrsubidIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		char	   *name = get_subscription_name(((Form_pg_subscription_rel) GETSTRUCT(tuple))->srsubid, true);
-
-		replicated->subscribed = true;
-		if (name)
-			replicated->subscriptions = sd_texts_add(replicated->subscriptions, name);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-}
-
-void
-sd_fact_replicated(Oid table, Oid schema, SdReplicated *replicated)
-{
-	List	   *tables = NIL;
-	ListCell   *cell;
-
-	memset(replicated, 0, sizeof(*replicated));
-	if (OidIsValid(table))
-	{
-		tables = list_make1_oid(table);
-		if (get_rel_relispartition(table))
-			tables = list_concat(tables, get_partition_ancestors(table));
-		schema = get_rel_namespace(table);
-	}
-	/* of a partitioned table the partitions may be published, each by itself */
-	foreach(cell, list_concat_copy(tables, sd_fact_descendants(table)))
-	{
-		published_itself(lfirst_oid(cell), table, replicated);
-		subscribed(lfirst_oid(cell), replicated);
-	}
-	published_by(GetAllTablesPublications(), replicated);
-	if (OidIsValid(schema))
-		published_by(GetSchemaPublications(schema), replicated);
+	expressions = SysCacheGetAttr(PARTRELID, tuple, Anum_pg_partitioned_table_partexprs, &isnull);
+	if (!isnull)
+		columns = bms_union(columns, columns_of(expressions));
+	ReleaseSysCache(tuple);
+	return columns;
 }
 
 /* ---- statistics ---- */

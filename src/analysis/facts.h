@@ -11,13 +11,23 @@
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "catalog/dependency.h"
+#include "utils/relcache.h"
+
+/*
+ * Open a relation of any kind with ACCESS SHARE, which relation_close() has to give back.  NULL: it is gone, or somebody holds it
+ * exclusively, who is not waited for.
+ */
+extern Relation sd_fact_open(Oid relation);
 
 /* Bytes of a relation with its TOAST table; of a partitioned one, of all partitions.  Looks at the files if it can at once. */
 extern int64 sd_fact_bytes(Oid relation);
+extern int64 sd_fact_bytes_of_all(List *relations); /* of each by itself; of Oid */
 
 typedef struct SdForeignKey
 {
 	Oid			constraint;
+	Oid			parent;			/* the constraint that it is a part of, as one side is partitioned; InvalidOid: none */
+	Oid			index;			/* of the referenced table, by which it goes */
 	char	   *name;
 	Oid			from;			/* the referencing table */
 	Oid			to;
@@ -38,11 +48,15 @@ typedef struct SdIndex
 	bool		identity;		/* REPLICA IDENTITY */
 	AttrNumber	leading;		/* first column; 0: an expression */
 	Bitmapset  *keys;			/* plain columns, included ones too */
+	Bitmapset  *own;			/* ... without these */
 	Bitmapset  *expressions;	/* columns in expressions */
 	Bitmapset  *predicate;		/* columns in the predicate */
 } SdIndex;
 
 extern List *sd_fact_indexes(Oid table);
+
+/* May TRUNCATE fail for those that refer to it?  Only where it has triggers, which keys that are NOT ENFORCED do not make. */
+extern bool sd_fact_checks_references(Oid table);
 
 /* The index by which updates and deletes are published: its OID; InvalidOid: none. */
 extern Oid	sd_fact_replica_index(Oid table);
@@ -54,10 +68,14 @@ typedef struct SdTableConstraint
 	char		type;			/* CONSTRAINT_... */
 	bool		valid;
 	bool		local;			/* not only inherited */
+	bool		no_inherit;
 	Oid			index;
 	Oid			other;			/* referenced table */
 	Bitmapset  *columns;
 } SdTableConstraint;
+
+/* An array of attribute numbers, as catalogs have it, without those of the system. */
+extern Bitmapset *sd_fact_numbers(Datum array);
 
 extern List *sd_fact_constraints(Oid table);
 extern SdTableConstraint *sd_fact_constraint(Oid table, const char *name);	/* NULL: none */
@@ -92,9 +110,16 @@ extern List *sd_fact_sources(Oid view);
 /* Tables with a column of this type, also of a domain over it or an array of it; of Oid. */
 extern List *sd_fact_type_users(Oid type);
 
+/* Tables of a composite type (CREATE TABLE ... OF), each column of which is an attribute; of Oid. */
+extern List *sd_fact_typed_tables(Oid type);
+
 /* Partitions and children by inheritance, at any depth, without itself; of Oid. */
 extern List *sd_fact_descendants(Oid table);
+extern List *sd_fact_children(Oid table);	/* ... its own only */
 extern Oid	sd_fact_partition_parent(Oid table);	/* InvalidOid: no partition */
+
+/* The columns by which a table is partitioned, those in expressions, too; NULL: it is not. */
+extern Bitmapset *sd_fact_partition_key(Oid table);
 
 /* How rows of a table go to other servers, or come from them. */
 typedef struct SdReplicated

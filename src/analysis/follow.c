@@ -140,7 +140,8 @@ bury(SdWorld *world, const ObjectAddress *object)
 	sd_world_mark(world, object->classId, object->objectId, object->objectSubId, SD_FATE_GONE);
 	if (object->classId != RelationRelationId)
 		return;
-	thing = sd_world_of(world, object->objectId);
+	/* one that is asked for later is found to be gone then */
+	thing = object->objectSubId > 0 ? sd_world_of(world, object->objectId) : sd_world_known(world, object->objectId);
 	if (thing == NULL || thing->gone)
 		return;
 	if (object->objectSubId > 0)
@@ -162,9 +163,11 @@ sd_follow_done(SdWorld *world, bool cascade)
 
 			doom_dependents(world, object->classId, object->objectId, object->objectSubId, true);
 		}
+		sd_world_cascade(world);
 	}
 	foreach(cell, sd_world_going(world))
 		bury(world, lfirst(cell));
+	sd_world_gone(world);
 }
 
 /* ---- the facts that are left ---- */

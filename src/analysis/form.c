@@ -26,7 +26,9 @@
 #include "analysis/facts.h"
 #include "analysis/follow.h"
 #include "analysis/form.h"
+#include "analysis/routine.h"
 #include "attempt.h"
+#include "ddl/fill.h"
 #include "texts.h"
 
 #define NAMED_MOST	4			/* partitions that are named one by one */
@@ -64,27 +66,20 @@ sd_match_cast(SdMatch *match, SdRuleRole role, SdThing *thing)
 		if (cast->role == role && cast->thing == thing)
 			return;
 	}
-	cast = palloc(sizeof(SdCast));
+	sd_match_cast_new(match, role, thing);
+}
+
+void
+sd_match_cast_new(SdMatch *match, SdRuleRole role, SdThing *thing)
+{
+	SdCast	   *cast = palloc(sizeof(SdCast));
+
 	cast->role = role;
 	cast->thing = thing;
 	cast->shown = thing->shown;
+	cast->alone = false;
 	match->casts = lappend(match->casts, cast);
-}
-
-/* One thing that stands for many. */
-static SdThing *
-many(List *oids, const char *what, const SdThing *of)
-{
-	SdThing    *thing = palloc0(sizeof(SdThing));
-	ListCell   *cell;
-
-	thing->kind = RELKIND_RELATION;
-	thing->many = true;
-	thing->shown = psprintf("%d %s of %s", list_length(oids), what, of->shown);
-	thing->name = thing->schema = thing->shown;
-	foreach(cell, oids)
-		thing->bytes += sd_fact_bytes(lfirst_oid(cell));
-	return thing;
+	match->roles |= SD_ROLE_BIT(role);
 }
 
 void
@@ -177,34 +172,51 @@ sd_form_object(SdForm *form, const char *name)
 		form->objects = lappend(form->objects, pstrdup(name));
 }
 
+/* Partitions or children, many of them as one. */
+static void
+cast_below(SdForm *form, SdMatch *match, SdRuleRole role, SdThing *table, List *oids)
+{
+	if (list_length(oids) <= NAMED_MOST)
+		sd_match_cast_oids(form, match, role, oids);
+	else
+		sd_match_cast(match, role, sd_world_below(form->world, table, oids));
+}
+
+/* What is to be said of what is below it is said there. */
+static void
+leave_alone(SdMatch *match, const SdThing *thing)
+{
+	ListCell   *cell;
+
+	foreach(cell, match->casts)
+	{
+		if (((SdCast *) lfirst(cell))->thing == thing)
+			((SdCast *) lfirst(cell))->alone = true;
+	}
+}
+
+void
+sd_match_cast_whole(SdForm *form, SdMatch *match, SdRuleRole role, SdThing *thing)
+{
+	sd_match_cast(match, role, thing);
+	if (thing == NULL || thing->made || thing->kind != RELKIND_PARTITIONED_TABLE)
+		return;
+	leave_alone(match, thing);
+	cast_below(form, match, role, thing, sd_fact_descendants(thing->oid));
+}
+
 SdMatch *
 sd_form_match_table(SdForm *form, const char *rule, SdThing *table, bool recurse)
 {
 	SdMatch    *match = sd_form_match(form, rule);
-	List	   *oids;
+	List	   *oids = recurse && !table->made ? sd_fact_descendants(table->oid) : NIL;
 	bool		partitioned = table->kind == RELKIND_PARTITIONED_TABLE;
-	SdRuleRole	role = partitioned ? SD_ROLE_PARTITIONS : SD_ROLE_CHILD;
 
 	sd_match_cast(match, SD_ROLE_TABLE, table);
-	if (partitioned)
+	if (partitioned || oids != NIL)
 		sd_match_cast(match, SD_ROLE_PARENT, table);
-	if (!recurse || table->made || (oids = sd_fact_descendants(table->oid)) == NIL)
-		return match;
-	sd_match_cast(match, SD_ROLE_PARENT, table);
-	if (list_length(oids) <= NAMED_MOST)
-		sd_match_cast_oids(form, match, role, oids);
-	else
-	{
-		ListCell   *cell;
-
-		/* once a match */
-		foreach(cell, match->casts)
-		{
-			if (((SdCast *) lfirst(cell))->role == role)
-				return match;
-		}
-		sd_match_cast(match, role, many(oids, partitioned ? "partitions" : "children", table));
-	}
+	leave_alone(match, table);
+	cast_below(form, match, partitioned ? SD_ROLE_PARTITIONS : SD_ROLE_CHILD, table, oids);
 	return match;
 }
 
@@ -220,7 +232,9 @@ sd_form_relation(SdForm *form, const RangeVar *name, bool missing_ok)
 	}
 	sd_form_object(form, name->schemaname ? quote_qualified_identifier(name->schemaname, name->relname) :
 				   quote_identifier(name->relname));
-	if (!missing_ok)
+	if (!missing_ok && sd_world_may_be_chosen(form->world, name->relname))
+		sd_form_unsure(form, "no relation \"%s\" is known, but the server chose the names of some that the script had made", name->relname);
+	else if (!missing_ok)
 		sd_form_fails(form, "relation \"%s%s%s\" does not exist", name->schemaname ? name->schemaname : "",
 					  name->schemaname ? "." : "", name->relname);
 	return NULL;
@@ -236,29 +250,24 @@ sd_form_column(SdForm *form, SdThing *table, const char *name, bool missing_ok)
 	return column;
 }
 
-Oid
-sd_form_type(SdForm *form, const TypeName *name, int32 *typmod, bool *made)
+bool
+sd_form_in_partition_key(SdForm *form, SdThing *table, const SdColumn *column, const char *what)
 {
-	const char *last = name->names ? strVal(llast(name->names)) : "";
-	Oid			oid;
-	Type		type;
+	ListCell   *cell;
 
-	*typmod = -1;
-	if (made)
-		*made = false;
-	if (sd_world_noted(form->world, "type", last, &oid))
+	if (table->made || column->number <= 0)
+		return false;
+	foreach(cell, lcons_oid(table->oid, sd_fact_descendants(table->oid)))
 	{
-		if (made)
-			*made = !OidIsValid(oid);
-		return OidIsValid(oid) && name->arrayBounds ? get_array_type(oid) : oid;
+		SdThing    *thing = get_rel_relkind(lfirst_oid(cell)) == RELKIND_PARTITIONED_TABLE ? sd_world_of(form->world, lfirst_oid(cell)) : NULL;
+		SdColumn   *its = thing && !thing->gone ? sd_thing_column(thing, column->name) : NULL;
+
+		if (its == NULL || !bms_is_member(its->number, sd_fact_partition_key(thing->oid)))
+			continue;
+		sd_form_fails(form, "cannot %s column \"%s\" because it is part of the partition key of relation \"%s\"", what, column->name, thing->name);
+		return true;
 	}
-	type = LookupTypeName(NULL, name, typmod, true);
-	if (type == NULL)
-		return InvalidOid;
-	oid = typeTypeId(type);
-	ReleaseSysCache(type);
-	/* renamed: it is known by its other name */
-	return sd_follow_is_gone(form->world, TypeRelationId, oid) || sd_follow_is_changed(form->world, TypeRelationId, oid) ? InvalidOid : oid;
+	return false;
 }
 
 char *
@@ -302,6 +311,15 @@ sd_form_relations_in(Node *query)
 	if (query && !IsA(query, ExecuteStmt))
 		find_relations(query, &found);
 	return found;
+}
+
+void
+sd_form_cast_query(SdForm *form, SdMatch *match, Node *query)
+{
+	ListCell   *cell;
+
+	foreach(cell, sd_form_relations_in(query))
+		sd_match_cast(match, SD_ROLE_TABLE, sd_world_find(form->world, lfirst_node(RangeVar, cell)));
 }
 
 static bool
@@ -387,6 +405,7 @@ sd_form_owned_sequence(SdForm *form, SdThing *table, ColumnDef *column)
 
 typedef struct Volatility
 {
+	SdForm	   *form;
 	SdVolatility worst;
 } Volatility;
 
@@ -398,34 +417,19 @@ worse(Volatility *found, SdVolatility volatility)
 
 /* by name alone: of those that are called so, with that number of arguments, the most volatile one */
 static SdVolatility
-function_volatility(List *names, int nargs)
+function_volatility(SdForm *form, FuncCall *call)
 {
-	FuncCandidateList candidate;
-	SdVolatility worst = SD_VALUES_CONSTANT;
-	bool		found = false;
+	SdCalled	called;
 
-	for (candidate = FuncnameGetCandidates(names, -1, NIL, false, false, false, true); candidate; candidate = candidate->next)
-	{
-		if (candidate->nargs < nargs && !OidIsValid(candidate->oid))
-			continue;
-		found = true;
-		switch (func_volatile(candidate->oid))
-		{
-			case PROVOLATILE_VOLATILE:
-				worst = SD_VALUES_VOLATILE;
-				break;
-			case PROVOLATILE_STABLE:
-				worst = Max(worst, SD_VALUES_STABLE);
-				break;
-			default:
-				break;
-		}
-	}
-	return found ? worst : SD_VALUES_VOLATILE;
+	sd_routine_called(form, call->funcname, list_length(call->args), &called);
+	if (!called.found || called.worst == PROVOLATILE_VOLATILE)
+		return SD_VALUES_VOLATILE;
+	return called.worst == PROVOLATILE_STABLE ? SD_VALUES_STABLE : SD_VALUES_CONSTANT;
 }
 
 typedef struct Differing
 {
+	SdForm	   *form;
 	bool		certain;
 	const char *doubtful;
 } Differing;
@@ -448,9 +452,10 @@ static void
 look_at_call(FuncCall *call, Differing *differing)
 {
 	FuncCandidateList candidate;
+	SdCalled	called;
 	bool		found = false;
 
-	for (candidate = FuncnameGetCandidates(call->funcname, -1, NIL, false, false, false, true); candidate; candidate = candidate->next)
+	for (candidate = sd_routine_candidates(differing->form, call->funcname, -1, false); candidate; candidate = candidate->next)
 	{
 		if (!OidIsValid(candidate->oid) || candidate->nargs < list_length(call->args))
 			continue;
@@ -462,8 +467,9 @@ look_at_call(FuncCall *call, Differing *differing)
 		else
 			differing->doubtful = NameListToString(call->funcname);
 	}
-	/* the script's own */
-	if (!found)
+	/* the script's own, or nobody's */
+	sd_routine_called(differing->form, call->funcname, list_length(call->args), &called);
+	if (!found && (!called.found || called.worst != PROVOLATILE_IMMUTABLE))
 		differing->doubtful = NameListToString(call->funcname);
 }
 
@@ -480,9 +486,9 @@ look_for_differing(Node *node, Differing *differing)
 }
 
 bool
-sd_form_query_differs(Node *query, const char **doubtful)
+sd_form_query_differs(SdForm *form, Node *query, const char **doubtful)
 {
-	Differing	differing = {0};
+	Differing	differing = {.form = form};
 
 	look_for_differing(query, &differing);
 	*doubtful = differing.doubtful;
@@ -497,20 +503,20 @@ look_at_raw(Node *node, Volatility *found)
 	if (IsA(node, SQLValueFunction))
 		worse(found, SD_VALUES_STABLE);
 	else if (IsA(node, FuncCall))
-		worse(found, function_volatility(((FuncCall *) node)->funcname, list_length(((FuncCall *) node)->args)));
+		worse(found, function_volatility(found->form, (FuncCall *) node));
 	return raw_expression_tree_walker(node, look_at_raw, found);
 }
 
 SdVolatility
-sd_form_query_volatility(Node *query)
+sd_form_query_volatility(SdForm *form, Node *query)
 {
-	Volatility	found = {SD_VALUES_CONSTANT};
+	Volatility	found = {form, SD_VALUES_CONSTANT};
 
 	look_at_raw(query, &found);
 	return found.worst;
 }
 
-/* as the server does when it runs the statement: analyzed, with functions inlined and constants folded */
+/* as the server does when it runs the statement: analyzed, with functions inlined and constants folded; settings go with the entry */
 static SdVolatility
 cooked_volatility(Node *expression, Oid type, int32 typmod)
 {
@@ -521,7 +527,7 @@ cooked_volatility(Node *expression, Oid type, int32 typmod)
 	cooked = (Node *) expression_planner((Expr *) cooked);
 	if (contain_volatile_functions(cooked))
 		return SD_VALUES_VOLATILE;
-	return contain_mutable_functions(cooked) ? SD_VALUES_STABLE : SD_VALUES_CONSTANT;
+	return sd_fill_is_of_moment(cooked) ? SD_VALUES_STABLE : SD_VALUES_CONSTANT;
 }
 
 typedef struct Cooking
@@ -541,17 +547,17 @@ cook(void *arg)
 }
 
 SdVolatility
-sd_form_volatility(Node *expression, Oid type, int32 typmod, char **note)
+sd_form_volatility(SdForm *form, Node *expression, Oid type, int32 typmod, char **note)
 {
 	Cooking		cooking = {.expression = expression,.type = type,.typmod = typmod};
 	ErrorData  *error;
 
 	*note = NULL;
-	if (!OidIsValid(type))
-		return sd_form_query_volatility(expression);
+	if (!OidIsValid(type) || sd_routine_by_script(form, expression))
+		return sd_form_query_volatility(form, expression);
 	error = sd_attempt(cook, &cooking, true);
 	if (error == NULL)
 		return cooking.volatility;
 	*note = error->message;
-	return sd_form_query_volatility(expression);
+	return sd_form_query_volatility(form, expression);
 }

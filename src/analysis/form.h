@@ -20,6 +20,7 @@ typedef struct SdCast
 	SdRuleRole	role;
 	SdThing    *thing;
 	const char *shown;			/* what it is called when the statement begins */
+	bool		alone;			/* partitioned, and what is below it has casts of its own, or is not meant */
 } SdCast;
 
 /* What was found out about files and scans, instead of what the rule says. */
@@ -37,10 +38,13 @@ typedef struct SdMatch
 {
 	const char *rule;
 	List	   *casts;			/* SdCast */
+	uint32		roles;			/* SD_ROLE_BIT()s of these */
 	SdColumn   *column;			/* NULL: it is about none */
 	SdProbed	probed;
+	LOCKMODE	lock;			/* of what it names, whatever the rule says; NoLock: as the rule says */
 	bool		lossless;		/* whatever the rule says: nothing is lost */
 	bool		harmless;		/* whatever the rule says: does nothing */
+	bool		fresh;			/* it is about what the script made itself, which is no relation */
 	bool		deterministic;	/* whatever the rule says: the same rows in every region */
 	bool		differs;		/* rows: certainly other ones in each region */
 	SdRuleAnswer backward;		/* SD_ANSWER_NONE: as the rule says */
@@ -55,6 +59,16 @@ typedef struct SdDropped
 	AttrNumber	number;
 	char	   *name;
 } SdDropped;
+
+/* What becomes of roles, which the matrix has no rows for; the worse comes later. */
+typedef enum SdRolesChange
+{
+	SD_ROLES_NOT,				/* it is no statement on roles */
+	SD_ROLES_SAID,				/* a comment, a label */
+	SD_ROLES_GIVEN,				/* a new one, or one that may do more */
+	SD_ROLES_ALTERED,			/* somebody may be refused what he was not */
+	SD_ROLES_TAKEN
+} SdRolesChange;
 
 typedef struct SdForm
 {
@@ -72,12 +86,19 @@ typedef struct SdForm
 	List	   *dropped;		/* SdDropped */
 	char	   *runs;			/* code that is not looked at: "DO", "function f"; NULL: none */
 	List	   *takes;			/* of char *: what goes with it that it does not name */
+	SdRolesChange roles;
+	List	   *roles_why;		/* of char * */
+	const char *refused_by_apply;	/* why apply() will not have it in a script, even if it stays local; NULL: it will */
 } SdForm;
 
 /* The first word decides which is the primary form; the same rule again adds to the match that is there. */
 extern SdMatch *sd_form_match(SdForm *form, const char *rule);
 extern void sd_match_cast(SdMatch *match, SdRuleRole role, SdThing *thing);
+extern void sd_match_cast_new(SdMatch *match, SdRuleRole role, SdThing *thing);	/* one that is not in it */
 extern void sd_match_cast_oids(SdForm *form, SdMatch *match, SdRuleRole role, List *oids);
+
+/* ... with all that is below it in the same role, if it is partitioned */
+extern void sd_match_cast_whole(SdForm *form, SdMatch *match, SdRuleRole role, SdThing *thing);
 extern void sd_match_why(SdMatch *match, const char *format,...) pg_attribute_printf(2, 3);
 extern void sd_match_safer(SdMatch *match, const char *format,...) pg_attribute_printf(2, 3);
 
@@ -95,14 +116,24 @@ extern void sd_form_unsure(SdForm *form, const char *format,...) pg_attribute_pr
 /* Relations that a raw query names; of RangeVar. */
 extern List *sd_form_relations_in(Node *query);
 
+/* ... in the role of tables */
+extern void sd_form_cast_query(SdForm *form, SdMatch *match, Node *query);
+
 /* NULL: there is none, which sd_form_fails() was told unless missing_ok. */
 extern SdThing *sd_form_relation(SdForm *form, const RangeVar *name, bool missing_ok);
 extern SdColumn *sd_form_column(SdForm *form, SdThing *table, const char *name, bool missing_ok);
+
+/*
+ * Is it, or one below it, partitioned by the column?  Then sd_form_fails() was told that it cannot be altered, or dropped, as the word is.
+ */
+extern bool sd_form_in_partition_key(SdForm *form, SdThing *table, const SdColumn *column, const char *what);
 
 /* CREATE INDEX ... as CREATE INDEX CONCURRENTLY ... */
 extern char *sd_form_concurrently(const char *text);
 
 /* ---- the families ---- */
+
+extern void sd_form_statement(SdForm *form);	/* each by its kind of statement */
 
 extern void sd_form_alter_table(SdForm *form, AlterTableStmt *stmt);
 extern void sd_form_create_table(SdForm *form, CreateStmt *stmt);
@@ -112,6 +143,10 @@ extern void sd_form_reindex(SdForm *form, ReindexStmt *stmt);
 extern void sd_form_drop(SdForm *form, DropStmt *stmt);
 extern void sd_form_rename(SdForm *form, RenameStmt *stmt);
 extern void sd_form_set_schema(SdForm *form, AlterObjectSchemaStmt *stmt);
+extern void sd_form_code(SdForm *form);
+extern void sd_form_rows(SdForm *form);
+extern void sd_form_run_query(SdForm *form, Node *query);	/* it runs: functions in it may be code that nobody looks into */
+extern void sd_form_roles(SdForm *form);	/* what sd_roles_is_statement() says is one on roles */
 extern void sd_form_other(SdForm *form);	/* everything else */
 
 /* When the script is done: a column that stays and stands behind the one that was dropped, which so cannot come back to its place; or NULL. */
@@ -125,10 +160,18 @@ extern void sd_form_alter_type(SdForm *form, SdThing *table, AlterTableStmt *stm
 extern void sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Constraint *constraint);
 extern void sd_form_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command);
 extern void sd_form_attach(SdForm *form, SdThing *parent, AlterTableCmd *command);
+/* What a new partition locks of the tables at the other end of foreign keys, by these two rows of the matrix. */
+extern void sd_form_new_partition(SdForm *form, SdThing *parent, const char *referenced, const char *referencing);
 extern void sd_form_detach(SdForm *form, SdThing *parent, AlterTableCmd *command);
 
 /* A constraint that the script makes, with its index. */
 extern void sd_form_remember(SdForm *form, SdThing *table, const Constraint *constraint, List *keys, bool valid, SdThing *other);
+
+/* Partitions and children that have to be read before a column of the table is NOT NULL in them, too; of Oid. */
+extern List *sd_form_nulls_below(SdForm *form, SdThing *table, const SdColumn *column);
+
+/* Tables of this composite type; of SdThing. */
+extern List *sd_form_typed_tables(SdForm *form, Oid type);
 
 /* There is none of that name, as far as is known. */
 extern void sd_form_no_constraint(SdForm *form, SdThing *table, const char *name);
@@ -136,9 +179,11 @@ extern void sd_form_no_constraint(SdForm *form, SdThing *table, const char *name
 /* Of an index; NULL: it is not known. */
 extern SdThing *sd_form_table_of(SdForm *form, SdThing *index);
 
-/* A trigger, rule or policy of a table, as it is called now; InvalidOid: there is none in the catalog. */
-extern const char *sd_form_attached_kind(ObjectType type);
-extern Oid sd_form_attached(SdForm *form, ObjectType type, const SdThing *table, const char *name, Oid *class_id);
+/* Triggers, rules and policies.  Is there one of that name?  If certainly not, sd_form_fails() was told unless missing_ok. */
+extern bool sd_form_attached(SdForm *form, ObjectType type, const SdThing *table, const char *name, bool missing_ok);
+extern void sd_form_make_attached(SdForm *form);
+extern void sd_form_drop_attached(SdForm *form, DropStmt *stmt, List *names);
+extern void sd_form_rename_attached(SdForm *form, RenameStmt *stmt);
 
 /* The sequence of a serial or identity column that the script makes. */
 extern void sd_form_owned_sequence(SdForm *form, SdThing *table, ColumnDef *column);
@@ -166,16 +211,16 @@ typedef enum SdVolatility
 } SdVolatility;
 
 /* Of a raw DEFAULT of a column of this type; *note: why it is not known, NULL otherwise. */
-extern SdVolatility sd_form_volatility(Node *expression, Oid type, int32 typmod, char **note);
+extern SdVolatility sd_form_volatility(SdForm *form, Node *expression, Oid type, int32 typmod, char **note);
 
 /* Of functions in a query, by their names alone. */
-extern SdVolatility sd_form_query_volatility(Node *query);
+extern SdVolatility sd_form_query_volatility(SdForm *form, Node *query);
 
 /*
  * Does it certainly give something else in each region, or each time?  Of functions in SQL and procedural languages that is not known: most are
  * volatile because nobody said otherwise.  *doubtful: such a one; NULL: there is none.
  */
-extern bool sd_form_query_differs(Node *query, const char **doubtful);
+extern bool sd_form_query_differs(SdForm *form, Node *query, const char **doubtful);
 
 /* "app.t" quoted where needed; a column */
 #define sd_quoted(name) quote_identifier(name)

@@ -1,5 +1,5 @@
 /*
- * form_column.c: ALTER TABLE ... ADD, DROP and ALTER COLUMN; its types are in form_type.c.
+ * form_column.c: ALTER TABLE ... DROP and ALTER COLUMN; ADD is in form_add_column.c, TYPE in form_type.c.
  *
  * Runs in a backend; no locking of its own.
  */
@@ -8,393 +8,20 @@
 #include "access/htup_details.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_policy.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_publication_rel.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
-#include "catalog/pg_type.h"
 #include "commands/defrem.h"
-#include "nodes/makefuncs.h"
-#include "parser/parse_type.h"
 #include "utils/builtins.h"
-#include "utils/syscache.h"
 #include "utils/lsyscache.h"
-#include "utils/typcache.h"
+#include "utils/syscache.h"
 
 #include "analysis/facts.h"
 #include "analysis/follow.h"
 #include "analysis/form.h"
-
-/* ---- ADD COLUMN ---- */
-
-typedef struct Added
-{
-	ColumnDef  *column;
-	Oid			type;			/* InvalidOid: not known (yet) */
-	int32		typmod;
-	bool		serial;
-	bool		identity;
-	bool		not_null;
-	bool		null;
-	bool		unique;
-	bool		primary;
-	char		generated;
-	Node	   *raw_default;	/* NULL: none, or DEFAULT NULL */
-	Node	   *check;
-	Constraint *reference;
-} Added;
-
-static bool
-is_null(Node *expression)
-{
-	return IsA(expression, A_Const) && ((A_Const *) expression)->isnull;
-}
-
-static void
-look_at_constraint(Added *added, Constraint *constraint)
-{
-	switch (constraint->contype)
-	{
-		case CONSTR_DEFAULT:
-			if (!is_null(constraint->raw_expr))
-				added->raw_default = constraint->raw_expr;
-			break;
-		case CONSTR_NOTNULL:
-			added->not_null = true;
-			break;
-		case CONSTR_NULL:
-			added->null = true;
-			break;
-		case CONSTR_IDENTITY:
-			added->identity = true;
-			break;
-		case CONSTR_GENERATED:
-			added->generated = sd_compat_generated_kind(constraint);
-			break;
-		case CONSTR_CHECK:
-			added->check = constraint->raw_expr;
-			break;
-		case CONSTR_PRIMARY:
-			added->primary = true;
-			break;
-		case CONSTR_UNIQUE:
-			added->unique = true;
-			break;
-		case CONSTR_FOREIGN:
-			added->reference = constraint;
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-look_at_column(SdForm *form, Added *added, ColumnDef *column)
-{
-	ListCell   *cell;
-
-	memset(added, 0, sizeof(*added));
-	added->column = column;
-	added->typmod = -1;
-	if (column->raw_default && !is_null(column->raw_default))
-		added->raw_default = column->raw_default;
-	added->not_null = column->is_not_null;
-	added->serial = sd_form_is_serial(column->typeName);
-	if (!added->serial)
-		added->type = sd_form_type(form, column->typeName, &added->typmod, NULL);
-	foreach(cell, column->constraints)
-		look_at_constraint(added, lfirst_node(Constraint, cell));
-}
-
-/* how it was written, for statements to paste */
-static char *
-type_text(const Added *added)
-{
-	if (added->serial)
-	{
-		const char *name = strVal(linitial(added->column->typeName->names));
-
-		return strncmp(name, "small", 5) == 0 || name[6] == '2' ? "smallint" :
-			strncmp(name, "big", 3) == 0 || name[6] == '8' ? "bigint" : "integer";
-	}
-	return OidIsValid(added->type) ? format_type_with_typemod(added->type, added->typmod) :
-		TypeNameToString(added->column->typeName);
-}
-
-static bool
-may_have_rows(SdThing *table)
-{
-	if (table->made)
-		return table->filled;
-	return true;
-}
-
-/* Values that differ from row to row, and between regions. */
-static void
-add_volatile(SdForm *form, SdThing *table, const Added *added, const char *rule)
-{
-	SdMatch    *match = sd_form_match_table(form, rule, table, true);
-	const char *column = sd_quoted(added->column->colname);
-	const char *type = type_text(added);
-
-	if (may_have_rows(table))
-		sd_match_why(match, "Each region would give the rows that are there other values of %s.", column);
-	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type);
-	if (added->serial || added->identity)
-	{
-		sd_match_safer(match, "-- fill it in ONE region, in batches, and let replication bring it to the others (or from the key: the same everywhere):\n"
-					   "-- UPDATE %s SET %s = ... WHERE %s IS NULL AND ... LIMIT-sized ranges of the key", table->shown, column, column);
-		sd_match_safer(match, "-- then a sequence that starts elsewhere in each region:\n"
-					   "-- CREATE SEQUENCE ... INCREMENT BY <regions> START WITH <this region>; ALTER TABLE %s ALTER COLUMN %s SET DEFAULT nextval(...)",
-					   table->shown, column);
-	}
-	else
-	{
-		sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT <the expression>", table->shown, column);
-		sd_match_safer(match, "-- fill it in ONE region, in batches (or with an expression of the key that is the same everywhere):\n"
-					   "-- UPDATE %s SET %s = ... WHERE %s IS NULL AND <a range of the key>", table->shown, column, column);
-	}
-	if (added->not_null)
-	{
-		const char *name = sd_quoted(makeObjectName(table->name, added->column->colname, "not_null"));
-
-		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", table->shown, name, column);
-		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
-		sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table->shown, column);
-		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, name);
-	}
-}
-
-static void
-add_generated(SdForm *form, SdThing *table, const Added *added)
-{
-	SdMatch    *match;
-	const char *column = sd_quoted(added->column->colname);
-
-	if (added->generated != ATTRIBUTE_GENERATED_STORED)
-	{
-		sd_form_match_table(form, added->not_null || added->check ? "A11" : "A10", table, true);
-		return;
-	}
-	match = sd_form_match_table(form, "A9", table, true);
-	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type_text(added));
-	sd_match_safer(match, "-- a trigger BEFORE INSERT OR UPDATE that sets %s, then\n"
-				   "ALTER TABLE %s ENABLE ALWAYS TRIGGER <its name>  -- so that replicated rows get it, too", column, table->shown);
-	sd_match_safer(match, "-- in batches: UPDATE %s SET %s = <expression> WHERE %s IS NULL AND <a range of the key>",
-				   table->shown, column, column);
-}
-
-/* Returns whether the default is one that settles NOT NULL. */
-static void
-add_default(SdForm *form, SdThing *table, const Added *added)
-{
-	char	   *note;
-	SdMatch    *match;
-	const char *column = sd_quoted(added->column->colname);
-
-	switch (sd_form_volatility(added->raw_default, added->type, added->typmod, &note))
-	{
-		case SD_VALUES_CONSTANT:
-			sd_form_match_table(form, added->not_null ? "A3" : "A2", table, true);
-			return;
-		case SD_VALUES_STABLE:
-			match = sd_form_match_table(form, "A4", table, true);
-			if (may_have_rows(table))
-				sd_match_why(match, "The default is computed once in each region, at the moment when that region runs the statement.");
-			sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s DEFAULT '<one value for all regions>'%s", table->shown, column,
-						   type_text(added), added->not_null ? " NOT NULL" : "");
-			sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT <the expression>", table->shown, column);
-			return;
-		case SD_VALUES_VOLATILE:
-			add_volatile(form, table, added, added->type == UUIDOID ? "A6" : "A5");
-			if (note)
-				sd_match_why(llast(form->matches), "The default was not understood (%s), and is taken for volatile.", note);
-			return;
-	}
-}
-
-static void
-add_reference(SdForm *form, SdThing *table, const Added *added)
-{
-	SdThing    *other = sd_form_relation(form, added->reference->pktable, false);
-	SdMatch    *match = sd_form_match_table(form, added->raw_default ? "A17" : "A16", table, true);
-	const char *column = sd_quoted(added->column->colname);
-	const char *name = sd_quoted(makeObjectName(table->name, added->column->colname, "fkey"));
-	StringInfoData keys;
-	ListCell   *cell;
-
-	sd_match_cast(match, SD_ROLE_REFERENCED, other);
-	initStringInfo(&keys);
-	foreach(cell, added->reference->pk_attrs)
-		appendStringInfo(&keys, "%s%s", keys.len ? ", " : " (", sd_quoted(strVal(lfirst(cell))));
-	if (keys.len)
-		appendStringInfoChar(&keys, ')');
-	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type_text(added));
-	sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s%s NOT VALID", table->shown, name,
-				   column, other ? other->shown : sd_quoted(added->reference->pktable->relname), keys.data);
-	sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
-}
-
-static void
-add_checked(SdForm *form, SdThing *table, const Added *added)
-{
-	const char *column = sd_quoted(added->column->colname);
-	const char *type = type_text(added);
-	const char *name;
-	SdMatch    *match;
-
-	if (added->check && !added->generated)
-	{
-		name = sd_quoted(makeObjectName(table->name, added->column->colname, "check"));
-		match = sd_form_match_table(form, "A13", table, true);
-		sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type);
-		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (<the condition>) NOT VALID", table->shown, name);
-		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
-	}
-	if (added->unique || added->primary)
-	{
-		name = sd_quoted(makeObjectName(table->name, added->column->colname, "key"));
-		match = sd_form_match_table(form, "A14", table, true);
-		sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type);
-		sd_match_safer(match, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s)  -- by itself, or in schemadrift.apply_online()", name,
-					   table->shown, column);
-		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s", table->shown, name,
-					   added->primary ? "PRIMARY KEY" : "UNIQUE", name);
-	}
-}
-
-static bool
-add_by_type(SdForm *form, SdThing *table, const Added *added)
-{
-	SdMatch    *match;
-
-	if (added->type == JSONOID)
-	{
-		match = sd_form_match_table(form, "A20", table, true);
-		sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s jsonb", table->shown, sd_quoted(added->column->colname));
-		return true;
-	}
-	if (!OidIsValid(added->type) || get_typtype(added->type) != TYPTYPE_DOMAIN)
-		return false;
-	if (!DomainHasConstraints(added->type))
-	{
-		sd_form_match_table(form, "A19", table, true);
-		return true;
-	}
-	match = sd_form_match_table(form, "A18", table, true);
-	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, sd_quoted(added->column->colname),
-				   format_type_be(getBaseType(added->type)));
-	sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (<the domain's condition>) NOT VALID", table->shown,
-				   sd_quoted(makeObjectName(table->name, added->column->colname, "check")));
-	sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown,
-				   sd_quoted(makeObjectName(table->name, added->column->colname, "check")));
-	return true;
-}
-
-/* fails where there are rows, and elsewhere for those that replication brings */
-static void
-add_not_null(SdForm *form, SdThing *table, const Added *added)
-{
-	SdMatch    *match = sd_form_match_table(form, "A12", table, true);
-	const char *column = sd_quoted(added->column->colname);
-	const char *name = sd_quoted(makeObjectName(table->name, added->column->colname, "not_null"));
-
-	if (!table->made && sd_fact_bytes(table->oid) > 0 && table->kind != RELKIND_FOREIGN_TABLE)
-		sd_match_why(match, "It fails if there is one row in %s, and it has some or had.", table->shown);
-	else if (!table->made)
-		sd_match_why(match, "It fails in each region where there is a row in %s; here it is empty.", table->shown);
-	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type_text(added));
-	sd_match_safer(match, "-- in batches, in ONE region: UPDATE %s SET %s = <value> WHERE %s IS NULL AND <a range of the key>",
-				   table->shown, column, column);
-	sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", table->shown, name, column);
-	sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
-	sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table->shown, column);
-	sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, name);
-}
-
-static int
-columns_added(AlterTableStmt *stmt)
-{
-	ListCell   *cell;
-	int			n = 0;
-
-	foreach(cell, stmt->cmds)
-		n += lfirst_node(AlterTableCmd, cell)->subtype == AT_AddColumn;
-	return n;
-}
-
-static void
-add_by_table(SdForm *form, SdThing *table, AlterTableStmt *stmt)
-{
-	if (table->kind == RELKIND_PARTITIONED_TABLE)
-		sd_form_match_table(form, "A22", table, true);
-	else if (stmt->relation->inh && sd_fact_descendants(table->oid) != NIL)
-		sd_form_match_table(form, "A23", table, true);
-	if (columns_added(stmt) > 1)
-		sd_form_match_table(form, "A24", table, true);
-}
-
-void
-sd_form_add_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, ColumnDef *column, bool if_not_exists)
-{
-	Added		added;
-	int			before = list_length(form->matches);
-	SdColumn   *known = table->made ? NULL : sd_thing_column(table, column->colname);
-	SdColumn	remembered = {.name = column->colname,.typmod = -1};
-	ListCell   *cell;
-
-	if (known)
-	{
-		if (if_not_exists)
-			sd_form_match_table(form, "A21", table, stmt->relation->inh)->harmless = true;
-		else
-			sd_form_fails(form, "column \"%s\" of relation \"%s\" already exists", column->colname, table->name);
-		return;
-	}
-	look_at_column(form, &added, column);
-	if ((added.serial || added.identity) && added.primary)
-		add_volatile(form, table, &added, "A15");
-	else if (added.serial)
-		add_volatile(form, table, &added, "A7");
-	else if (added.identity)
-		add_volatile(form, table, &added, "A8");
-	else if (added.generated)
-		add_generated(form, table, &added);
-	else
-	{
-		bool		typed = add_by_type(form, table, &added);
-
-		if (added.raw_default)
-			add_default(form, table, &added);
-		if (added.reference)
-			add_reference(form, table, &added);
-		if ((added.not_null || added.primary) && !added.raw_default)
-			add_not_null(form, table, &added);
-		add_checked(form, table, &added);
-		if (!typed && list_length(form->matches) == before && columns_added(stmt) == 1)
-			sd_form_match_table(form, "A1", table, true);
-	}
-	add_by_table(form, table, stmt);
-	if (list_length(form->matches) == before)
-		sd_form_match_table(form, "A1", table, true);
-	remembered.type = added.type;
-	remembered.typmod = added.typmod;
-	remembered.not_null = added.not_null || added.primary || added.serial || added.identity;
-	remembered.has_default = added.raw_default || added.serial;
-	(void) sd_thing_change_column(table, &remembered);
-	sd_form_owned_sequence(form, table, column);
-	foreach(cell, column->constraints)
-	{
-		Constraint *constraint = lfirst_node(Constraint, cell);
-
-		if (constraint->contype == CONSTR_PRIMARY || constraint->contype == CONSTR_UNIQUE || constraint->contype == CONSTR_FOREIGN ||
-			constraint->contype == CONSTR_CHECK)
-			sd_form_remember(form, table, constraint, list_make1(makeString(column->colname)), true,
-							 constraint->contype == CONSTR_FOREIGN ? sd_world_find(form->world, constraint->pktable) : NULL);
-	}
-}
+#include "analysis/heirs.h"
 
 /* ---- DROP COLUMN ---- */
 
@@ -511,13 +138,8 @@ drop_safer(SdMatch *match, SdThing *table, const SdColumn *column)
 static void
 lose_column(SdForm *form, SdThing *table, const SdColumn *column, bool recurse, bool cascade)
 {
-	ListCell   *cell;
-
-	if (column->number > 0 && recurse)
-	{
-		foreach(cell, sd_fact_descendants(table->oid))
-			sd_follow_drop(form->world, RelationRelationId, lfirst_oid(cell), get_attnum(lfirst_oid(cell), column->name));
-	}
+	if (recurse)
+		sd_heirs_drop_column(form, table, column->name);
 	sd_follow_done(form->world, cascade);
 	sd_world_drop_column(form->world, table, column->name);
 	sd_thing_change_column(table, column)->gone = true;
@@ -537,6 +159,7 @@ sd_form_drop_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTab
 			sd_form_match_table(form, "B9", table, recurse)->harmless = true;
 		return;
 	}
+	(void) sd_form_in_partition_key(form, table, column, "drop");
 	if (column->number > 0 && column->not_null && !column->has_default && !column->identity && !column->generated)
 		sd_form_match_table(form, "B3", table, recurse);
 	if (table->kind == RELKIND_PARTITIONED_TABLE)
@@ -548,7 +171,7 @@ sd_form_drop_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTab
 			SdForeignKey *key = lfirst(cell);
 
 			if (bms_is_member(column->number, key->columns))
-				sd_match_cast(sd_form_match_table(form, "B5", table, recurse), SD_ROLE_REFERENCED, sd_world_of(form->world, key->to));
+				sd_match_cast_whole(form, sd_form_match_table(form, "B5", table, recurse), SD_ROLE_REFERENCED, sd_world_of(form->world, key->to));
 		}
 		foreach(cell, sd_follow_indexes(form->world, table))
 		{
@@ -582,23 +205,54 @@ sd_form_drop_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTab
 
 /* ---- ALTER COLUMN ---- */
 
-/* Has the script shown, or has the catalog, that the column has no nulls?  *not_valid: a check says so that was not validated. */
+/* Does a CHECK of the script say that the column has no nulls?  *below: in what inherits from it, too; *not_valid: it was not validated. */
 static bool
-proves_not_null(SdForm *form, SdThing *table, const SdColumn *column, bool *not_valid, bool *unknown)
+script_proves_not_null(const SdThing *table, const char *column, bool *below, bool *not_valid)
 {
+	bool		proven = false;
 	ListCell   *cell;
 
-	*not_valid = *unknown = false;
 	foreach(cell, table->constraints)
 	{
 		SdConstraint *constraint = lfirst(cell);
 
-		if (constraint->gone || constraint->not_null == NULL || strcmp(constraint->not_null, column->name) != 0)
+		if (constraint->gone || constraint->not_null == NULL || strcmp(constraint->not_null, column) != 0)
 			continue;
-		if (constraint->valid)
-			return true;
-		*not_valid = true;
+		proven |= constraint->valid;
+		*below |= constraint->valid && !constraint->no_inherit;
+		*not_valid |= !constraint->valid;
 	}
+	return proven;
+}
+
+/* Not by what the script has dropped, here or with a parent's. */
+static bool
+catalog_proves_not_null(SdForm *form, const SdThing *table, const SdThing *parent, AttrNumber number, bool *unknown)
+{
+	ListCell   *cell;
+
+	foreach(cell, sd_fact_constraints(table->oid))
+	{
+		SdTableConstraint *constraint = lfirst(cell);
+		SdTableConstraint *above = parent && !constraint->local ? sd_fact_constraint(parent->oid, constraint->name) : NULL;
+
+		if (constraint->type == CONSTRAINT_CHECK && bms_is_member(number, constraint->columns) &&
+			(sd_follow_is_gone(form->world, ConstraintRelationId, constraint->oid) ||
+			 (above && sd_follow_is_gone(form->world, ConstraintRelationId, above->oid))))
+			return false;
+	}
+	return sd_fact_proves_not_null(table->oid, number, unknown);
+}
+
+/* Has the script shown, or has the catalog, that the column has no nulls?  *not_valid: a check says so that was not validated. */
+static bool
+proves_not_null(SdForm *form, SdThing *table, const SdColumn *column, bool *below, bool *not_valid, bool *unknown)
+{
+	ListCell   *cell;
+
+	*below = *not_valid = *unknown = false;
+	if (script_proves_not_null(table, column->name, below, not_valid))
+		return true;
 	if (column->number == 0)
 		return false;
 	foreach(cell, sd_follow_constraints(form->world, table))
@@ -610,11 +264,37 @@ proves_not_null(SdForm *form, SdThing *table, const SdColumn *column, bool *not_
 			!sd_fact_is_not_null_check(constraint->oid, column->number))
 			continue;
 		if (changed && changed->valid)
+		{
+			*below = !constraint->no_inherit;
 			return true;
+		}
 		if (!constraint->valid)
 			*not_valid = true;
 	}
-	return sd_fact_proves_not_null(table->oid, column->number, unknown);
+	return catalog_proves_not_null(form, table, NULL, column->number, unknown);
+}
+
+List *
+sd_form_nulls_below(SdForm *form, SdThing *table, const SdColumn *column)
+{
+	char	   *before = column->number > 0 && OidIsValid(table->oid) ? get_attname(table->oid, column->number, true) : NULL;
+	List	   *below = NIL;
+	ListCell   *cell;
+
+	foreach(cell, sd_fact_descendants(table->oid))
+	{
+		SdThing    *child = sd_world_of(form->world, lfirst_oid(cell));
+		SdColumn   *its = child && !child->gone ? sd_thing_column(child, column->name) : NULL;
+		bool		any = false;
+
+		/* renamed with its parent's */
+		if (its == NULL && child && !child->gone && before)
+			its = sd_thing_column(child, before);
+		if (its && !its->not_null && !script_proves_not_null(child, its->name, &any, &any) &&
+			(its->number == 0 || !catalog_proves_not_null(form, child, table, its->number, &any)))
+			below = lappend_oid(below, child->oid);
+	}
+	return below;
 }
 
 static bool
@@ -634,13 +314,31 @@ has_unvalidated_not_null(SdForm *form, SdThing *table, const SdColumn *column)
 }
 
 static void
+advise_not_null(SdMatch *match, const SdThing *table, const SdColumn *column, bool not_valid)
+{
+	const char *name = sd_quoted(makeObjectName(table->name, column->name, "not_null"));
+	const char *quoted = sd_quoted(column->name);
+
+	if (not_valid)
+		sd_match_safer(match, "-- the constraint that is there first:\nALTER TABLE %s VALIDATE CONSTRAINT <its name>", table->shown);
+	else
+	{
+		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", table->shown, name, quoted);
+		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
+	}
+	sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table->shown, quoted);
+	if (!not_valid)
+		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, name);
+}
+
+static void
 set_not_null(SdForm *form, SdThing *table, SdColumn *column, bool recurse)
 {
 	SdMatch    *match;
+	List	   *read;
+	bool		below;
 	bool		not_valid;
 	bool		unknown;
-	const char *name = sd_quoted(makeObjectName(table->name, column->name, "not_null"));
-	const char *quoted = sd_quoted(column->name);
 
 	if (column->number > 0 && has_unvalidated_not_null(form, table, column))
 	{
@@ -653,10 +351,19 @@ set_not_null(SdForm *form, SdThing *table, SdColumn *column, bool recurse)
 		sd_form_match_table(form, "D11", table, recurse)->harmless = true;
 		return;
 	}
-	if (proves_not_null(form, table, column, &not_valid, &unknown))
+	if (proves_not_null(form, table, column, &below, &not_valid, &unknown))
 	{
 		match = sd_form_match_table(form, "D4", table, recurse);
 		match->column = column;
+		read = recurse && !below ? sd_form_nulls_below(form, table, column) : NIL;
+		if (read != NIL)
+		{
+			match = sd_form_match(form, "D3");
+			match->column = column;
+			sd_match_cast_oids(form, match, table->kind == RELKIND_PARTITIONED_TABLE ? SD_ROLE_PARTITIONS : SD_ROLE_CHILD, read);
+			sd_match_why(match, "The constraint that proves it of %s does not hold in what inherits from it.", table->shown);
+			advise_not_null(match, table, column, false);
+		}
 	}
 	else
 	{
@@ -665,17 +372,8 @@ set_not_null(SdForm *form, SdThing *table, SdColumn *column, bool recurse)
 		if (unknown)
 			sd_match_why(match, "Somebody holds %s exclusively; whether its constraints prove this was not looked at.", table->shown);
 		if (column->number > 0 && sd_fact_has_nulls(table->oid, column->number))
-			sd_match_why(match, "The statistics of %s.%s say that it has nulls: it will fail.", table->shown, quoted);
-		if (not_valid)
-			sd_match_safer(match, "-- the constraint that is there first:\nALTER TABLE %s VALIDATE CONSTRAINT <its name>", table->shown);
-		else
-		{
-			sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", table->shown, name, quoted);
-			sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
-		}
-		sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table->shown, quoted);
-		if (!not_valid)
-			sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, name);
+			sd_match_why(match, "The statistics of %s.%s say that it has nulls: it will fail.", table->shown, sd_quoted(column->name));
+		advise_not_null(match, table, column, not_valid);
 	}
 	sd_thing_change_column(table, column)->not_null = true;
 }
@@ -691,8 +389,12 @@ drop_not_null(SdForm *form, SdThing *table, SdColumn *column, bool recurse)
 		{
 			SdIndex    *index = lfirst(cell);
 
-			if (index->primary && bms_is_member(column->number, index->keys))
+			if (!bms_is_member(column->number, index->own))
+				continue;
+			if (index->primary)
 				sd_form_fails(form, "column \"%s\" is in a primary key", column->name);
+			else if (index->identity)
+				sd_form_fails(form, "column \"%s\" is in index used as replica identity", column->name);
 		}
 	}
 	sd_form_match_table(form, "D12", table, recurse)->column = column;

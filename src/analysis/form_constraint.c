@@ -1,35 +1,26 @@
 /*
  * form_constraint.c: ALTER TABLE ... ADD, DROP, ALTER and VALIDATE CONSTRAINT.
  *
- * Runs in a backend.  Takes ACCESS SHARE on an index for a moment, if it can at once.
+ * Runs in a backend; no locking of its own.
  */
 #include "compat.h"
 
-#include "access/relation.h"
-#include "access/table.h"
 #include "catalog/index.h"
-#include "catalog/partition.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
 #include "commands/defrem.h"
-#include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "parser/parse_node.h"
-#include "parser/parse_utilcmd.h"
-#include "optimizer/optimizer.h"
-#include "partitioning/partbounds.h"
-#include "partitioning/partdesc.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/partcache.h"
-#include "utils/memutils.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "analysis/facts.h"
 #include "analysis/follow.h"
 #include "analysis/form.h"
-#include "attempt.h"
+#include "analysis/heirs.h"
 #include "texts.h"
 
 /* ---- ADD ---- */
@@ -169,6 +160,7 @@ sd_form_remember(SdForm *form, SdThing *table, const Constraint *constraint, Lis
 	made->type = type;
 	made->valid = valid;
 	made->not_null = column ? pstrdup(column) : NULL;
+	made->no_inherit = constraint->is_no_inherit;
 	made->other = other;
 	if (type != CONSTRAINT_CHECK)
 	{
@@ -181,6 +173,8 @@ sd_form_remember(SdForm *form, SdThing *table, const Constraint *constraint, Lis
 		make_index(form, table, constraint, made);
 	if (type == CONSTRAINT_PRIMARY)
 		table->has_primary = true;
+	if (!constraint->is_no_inherit)
+		sd_heirs_add_constraint(form, table, made);
 }
 
 static void
@@ -232,7 +226,7 @@ add_foreign_key(SdForm *form, SdThing *table, Constraint *constraint, bool recur
 	if (!sd_compat_asks_enforced(constraint))
 		rule = "E10";
 	match = sd_form_match_table(form, rule, table, recurse);
-	sd_match_cast(match, SD_ROLE_REFERENCED, other);
+	sd_match_cast_whole(form, match, SD_ROLE_REFERENCED, other);
 	require_columns(form, table, constraint->fk_attrs);
 	if (valid && rule[1] != '1')
 	{
@@ -264,23 +258,49 @@ static List *
 index_columns(SdThing *index)
 {
 	List	   *names = NIL;
-	Relation	relation;
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index->oid));
+	Form_pg_index form;
 
-	if (!OidIsValid(index->oid) || !ConditionalLockRelationOid(index->oid, AccessShareLock))
+	if (!HeapTupleIsValid(tuple))
 		return NIL;
-	relation = try_relation_open(index->oid, NoLock);
-	if (relation == NULL)
-		return NIL;
-	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(relation); i++)
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	for (int i = 0; i < form->indnkeyatts; i++)
 	{
-		AttrNumber	number = relation->rd_index->indkey.values[i];
-		char	   *name = number > 0 ? get_attname(relation->rd_index->indrelid, number, true) : NULL;
+		AttrNumber	number = form->indkey.values[i];
+		char	   *name = number > 0 ? get_attname(form->indrelid, number, true) : NULL;
 
 		if (name)
 			names = lappend(names, makeString(name));
 	}
-	relation_close(relation, AccessShareLock);
+	ReleaseSysCache(tuple);
 	return names;
+}
+
+/* ... USING INDEX: is there one of that name, and of this table?  The server looks up any relation. */
+static bool
+has_index_named(SdForm *form, SdThing *table, const char *name, List **keys)
+{
+	SdThing    *index = sd_world_find(form->world, makeRangeVar(table->schema, pstrdup(name), -1));
+	SdThing    *its;
+
+	if (index == NULL)
+	{
+		sd_form_fails(form, "index \"%s\" does not exist", name);
+		return false;
+	}
+	if (index->kind != RELKIND_INDEX && index->kind != RELKIND_PARTITIONED_INDEX)
+	{
+		sd_form_fails(form, "\"%s\" is not an index", name);
+		return false;
+	}
+	its = sd_form_table_of(form, index);
+	if (its && its != table)
+	{
+		sd_form_fails(form, "index \"%s\" does not belong to table \"%s\"", name, table->name);
+		return false;
+	}
+	*keys = index_columns(index);
+	return true;
 }
 
 static void
@@ -347,18 +367,10 @@ add_unique(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 	const char *rule;
 	SdMatch    *match;
 
-	if (constraint->indexname)
-	{
-		RangeVar   *name = makeRangeVar(table->schema, constraint->indexname, -1);
-		SdThing    *index = sd_world_find(form->world, name);
-
-		if (index == NULL)
-			sd_form_fails(form, "index \"%s\" does not exist", constraint->indexname);
-		else
-			keys = index_columns(index);
-	}
-	else
+	if (constraint->indexname == NULL)
 		require_columns(form, table, keys);
+	else if (!has_index_named(form, table, constraint->indexname, &keys))
+		return;
 	if (primary)
 	{
 		nullable = first_nullable(table, keys);
@@ -404,6 +416,39 @@ add_not_null(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 	sd_form_remember(form, table, constraint, constraint->keys, !constraint->skip_validation, NULL);
 }
 
+/* The same NOT NULL under the same name: the server adds none then. */
+static bool
+is_not_null_already(SdThing *table, const Constraint *constraint, const SdTableConstraint *known, const SdConstraint *changed)
+{
+	const char *column = constraint->keys ? strVal(linitial(constraint->keys)) : "";
+	SdColumn   *named;
+
+	if (constraint->contype != CONSTR_NOTNULL)
+		return false;
+	if (known)
+	{
+		named = sd_thing_column(table, column);
+		return known->type == SD_COMPAT_CONSTRAINT_NOTNULL && (known->valid || constraint->skip_validation) && named &&
+			bms_is_member(named->number, known->columns);
+	}
+	return changed && !changed->gone && changed->type == SD_COMPAT_CONSTRAINT_NOTNULL && (changed->valid || constraint->skip_validation) &&
+		sd_texts_have(changed->columns, column);
+}
+
+/* Only inherited, it becomes the table's own as well, if it is the same; in a partition it does not. */
+static bool
+may_merge(const SdThing *table, const SdTableConstraint *known)
+{
+	return known->type == CONSTRAINT_CHECK && !known->local && !get_rel_relispartition(table->oid);
+}
+
+/* ... one that the script gave its parent */
+static bool
+got_it(const SdThing *table, const SdConstraint *changed)
+{
+	return !changed->gone && changed->inherited && table->parent == NULL && !get_rel_relispartition(table->oid);
+}
+
 void
 sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Constraint *constraint)
 {
@@ -411,7 +456,15 @@ sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Const
 	SdTableConstraint *known = constraint->conname ? sd_follow_constraint(form->world, table, constraint->conname) : NULL;
 	SdConstraint *changed = constraint->conname ? sd_thing_constraint(table, constraint->conname) : NULL;
 
-	if (known || (changed && !changed->gone && !changed->chosen))
+	if (is_not_null_already(table, constraint, known, changed))
+	{
+		sd_form_match_table(form, "D11", table, recurse)->harmless = true;
+		return;
+	}
+	if (constraint->contype == CONSTR_CHECK && ((known && may_merge(table, known)) || (changed && got_it(table, changed))))
+		sd_form_unsure(form, "constraint \"%s\" of relation \"%s\" is inherited, and has to have the same expression", constraint->conname,
+					   table->name);
+	else if (known || (changed && !changed->gone && !changed->chosen))
 		sd_form_fails(form, "constraint \"%s\" for relation \"%s\" already exists", constraint->conname, table->name);
 	switch (constraint->contype)
 	{
@@ -491,7 +544,7 @@ change_constraint(SdThing *table, const char *name, char type)
 	return changed;
 }
 
-/* foreign keys that need the key go with it */
+/* Foreign keys that go by its index go with it; not those by another one over the same columns. */
 static void
 look_at_referencing(SdForm *form, SdThing *table, const Known *known, bool cascade, const char *name, SdMatch *match)
 {
@@ -502,7 +555,7 @@ look_at_referencing(SdForm *form, SdThing *table, const Known *known, bool casca
 		SdForeignKey *key = lfirst(cell);
 		SdThing    *from = sd_world_of(form->world, key->from);
 
-		if (from == NULL || from->gone || !bms_equal(key->columns, known->catalog->columns))
+		if (from == NULL || from->gone || key->index != known->index)
 			continue;
 		sd_match_cast(match, SD_ROLE_REFERENCING, from);
 		form->takes = lappend(form->takes, psprintf("foreign key %s of %s", sd_quoted(key->name), from->shown));
@@ -515,23 +568,23 @@ look_at_referencing(SdForm *form, SdThing *table, const Known *known, bool casca
 void
 sd_form_no_constraint(SdForm *form, SdThing *table, const char *name)
 {
+	bool		chosen = table->chosen;
 	ListCell   *cell;
 
 	foreach(cell, table->constraints)
+		chosen |= ((SdConstraint *) lfirst(cell))->chosen;
+	if (chosen)
 	{
-		if (((SdConstraint *) lfirst(cell))->chosen)
-		{
-			sd_form_unsure(form, "no constraint \"%s\" of relation \"%s\" is known, but the server chooses the names of some that the script makes",
-						   name, table->name);
-			return;
-		}
+		sd_form_unsure(form, "no constraint \"%s\" of relation \"%s\" is known, but the server chooses the names of some that the script makes",
+					   name, table->name);
+		return;
 	}
 	sd_form_fails(form, "constraint \"%s\" of relation \"%s\" does not exist", name, table->name);
 }
 
 /* With its index, which the server drops, too. */
 static void
-lose_constraint(SdForm *form, SdThing *table, const Known *known, AlterTableCmd *command)
+lose_constraint(SdForm *form, SdThing *table, const Known *known, AlterTableCmd *command, bool recurse)
 {
 	SdThing    *index = has_index(known->type) ? sd_world_find(form->world, makeRangeVar(table->schema, command->name, -1)) : NULL;
 	SdConstraint *changed = change_constraint(table, command->name, known->type);
@@ -540,6 +593,8 @@ lose_constraint(SdForm *form, SdThing *table, const Known *known, AlterTableCmd 
 	changed->gone = true;
 	if (known->catalog)
 		sd_follow_drop(form->world, ConstraintRelationId, known->catalog->oid, 0);
+	if (recurse)
+		sd_heirs_drop_constraint(form, table, command->name);
 	sd_follow_done(form->world, command->behavior == DROP_CASCADE);
 	if (index && !index->gone && (index->table == table || (OidIsValid(index->oid) && IndexGetRelation(index->oid, true) == table->oid)))
 		sd_world_drop(form->world, index);
@@ -565,7 +620,7 @@ drop_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recur
 	{
 		case CONSTRAINT_FOREIGN:
 			match = sd_form_match_table(form, "E16", table, recurse);
-			sd_match_cast(match, SD_ROLE_REFERENCED, known.other);
+			sd_match_cast_whole(form, match, SD_ROLE_REFERENCED, known.other);
 			break;
 		case CONSTRAINT_PRIMARY:
 			match = sd_form_match_table(form, "E25", table, recurse);
@@ -589,7 +644,7 @@ drop_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recur
 		if (known.type != CONSTRAINT_PRIMARY && known.index == sd_fact_replica_index(table->oid))
 			sd_form_match_table(form, "F12", table, recurse);
 	}
-	lose_constraint(form, table, &known, command);
+	lose_constraint(form, table, &known, command, recurse);
 }
 
 static void
@@ -598,6 +653,7 @@ validate_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool r
 	Known		known = known_constraint(form, table, command->name);
 	SdMatch    *match;
 	SdConstraint *changed;
+	ListCell   *cell;
 
 	if (known.type == 0)
 	{
@@ -615,6 +671,26 @@ validate_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool r
 	}
 	changed = change_constraint(table, command->name, known.type);
 	changed->valid = true;
+	foreach(cell, recurse ? sd_heirs(form, table) : NIL)
+	{
+		SdThing    *heir = lfirst(cell);
+
+		if (known_constraint(form, heir, command->name).type == known.type)
+			change_constraint(heir, command->name, known.type)->valid = true;
+	}
+}
+
+/* What inherits from it gets it, too, and is read for that. */
+static void
+inherit_not_null(SdForm *form, SdThing *table, const Known *known, const SdConstraint *changed)
+{
+	char	   *name = known->catalog ? get_attname(table->oid, bms_next_member(known->catalog->columns, -1), true) :
+		changed && changed->columns ? linitial(changed->columns) : NULL;
+	SdColumn   *column = name ? sd_thing_column(table, name) : NULL;
+	List	   *read = column ? sd_form_nulls_below(form, table, column) : NIL;
+
+	if (read != NIL)
+		sd_match_cast_oids(form, sd_form_match(form, "D8"), SD_ROLE_CHILD, read);
 }
 
 static void
@@ -630,6 +706,8 @@ alter_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recu
 		rule = known.type == CONSTRAINT_CHECK ? (sd_compat_altered_enforced(command) ? "E5" : "E6") :
 			sd_compat_altered_enforced(command) ? "E13" : "E12";
 	sd_match_cast(sd_form_match_table(form, rule, table, recurse), SD_ROLE_REFERENCED, known.other);
+	if (sd_compat_makes_inherited(command) && known.type == SD_COMPAT_CONSTRAINT_NOTNULL)
+		inherit_not_null(form, table, &known, sd_thing_constraint(table, name));
 }
 
 void

@@ -5,6 +5,7 @@
  */
 #include "compat.h"
 
+#include "catalog/catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attrdef.h"
@@ -12,24 +13,24 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
-#include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
-#include "commands/policy.h"
-#include "commands/trigger.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
 #include "parser/parse_type.h"
-#include "rewrite/rewriteSupport.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "analysis/facts.h"
 #include "analysis/follow.h"
 #include "analysis/form.h"
+#include "analysis/routine.h"
+#include "analysis/type.h"
+
+#define TAKES_MOST	12			/* things of a schema that are named */
 
 static void
 takes(SdForm *form, const char *what, const SdThing *thing)
@@ -121,7 +122,7 @@ drop_table(SdForm *form, DropStmt *stmt, SdThing *table)
 		if (other == NULL || other == table || other->gone)
 			continue;
 		match = sd_form_match_table(form, "B16", table, true);
-		sd_match_cast(match, SD_ROLE_REFERENCED, other);
+		sd_match_cast_whole(form, match, SD_ROLE_REFERENCED, other);
 		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, sd_quoted(key->name));
 	}
 	if (match && strcmp(match->rule, "B16") == 0)
@@ -200,11 +201,81 @@ drop_relation(SdForm *form, DropStmt *stmt, List *names)
 		sd_world_drop(form->world, thing);
 }
 
+/* Types, functions and sequences of the catalog that are in it by now; of ObjectAddress. */
+static List *
+others_in_schema(SdForm *form, const char *name)
+{
+	List	   *others = list_concat(sd_types_in_schema(form, name), sd_routines_in_schema(form, name));
+	ListCell   *cell;
+
+	foreach(cell, sd_world_sequences_in_schema(form->world, name))
+	{
+		ObjectAddress *object;
+
+		if (((SdThing *) lfirst(cell))->made)
+			continue;
+		object = palloc(sizeof(ObjectAddress));
+		ObjectAddressSet(*object, RelationRelationId, ((SdThing *) lfirst(cell))->oid);
+		others = lappend(others, object);
+	}
+	return others;
+}
+
+/* Is there anything else in it, of kinds that are not followed?  That goes with CASCADE, and what depends on it. */
+static bool
+has_more(SdForm *form, const char *name)
+{
+	Oid			schema = sd_world_schema_oid(form->world, name);
+	ListCell   *cell;
+
+	foreach(cell, OidIsValid(schema) ? sd_follow_dependents(form->world, NamespaceRelationId, schema, 0) : NIL)
+	{
+		const SdDependent *dependent = lfirst(cell);
+
+		if (dependent->type == DEPENDENCY_NORMAL && dependent->object.classId != RelationRelationId &&
+			dependent->object.classId != TypeRelationId && dependent->object.classId != ProcedureRelationId)
+			return true;
+	}
+	return false;
+}
+
+/* Columns of a type, and what calls a function or a sequence, in tables of other schemas. */
+static void
+take_other(SdForm *form, SdMatch *match, List *things, const ObjectAddress *other)
+{
+	bool		type = other->classId == TypeRelationId;
+	List	   *users = type ? sd_fact_type_users(other->objectId) : NIL;
+	ListCell   *cell;
+
+	foreach(cell, type ? sd_form_typed_tables(form, other->objectId) : NIL)
+	{
+		SdThing    *table = lfirst(cell);
+
+		if (list_member_ptr(things, table))
+			continue;
+		sd_match_cast(match, SD_ROLE_TABLE, table);
+		takes(form, "table", table);
+	}
+	foreach(cell, type ? NIL : sd_follow_dependents(form->world, other->classId, other->objectId, 0))
+		users = list_append_unique_oid(users, sd_fact_owner_of(&((SdDependent *) lfirst(cell))->object));
+	foreach(cell, users)
+	{
+		SdThing    *table = OidIsValid(lfirst_oid(cell)) ? sd_world_of(form->world, lfirst_oid(cell)) : NULL;
+
+		if (table == NULL || table->gone || table->oid == other->objectId || list_member_ptr(things, table))
+			continue;
+		sd_match_cast(match, table->kind == RELKIND_VIEW ? SD_ROLE_VIEW : SD_ROLE_TABLE, table);
+		if (list_length(form->takes) < TAKES_MOST)
+			takes(form, type ? "columns of" : "something of", table);
+	}
+}
+
 static void
 drop_schema(SdForm *form, DropStmt *stmt, const char *name)
 {
 	SdMatch    *match;
 	List	   *things;
+	List	   *others;
 	ListCell   *cell;
 
 	sd_form_object(form, sd_quoted(name));
@@ -216,76 +287,41 @@ drop_schema(SdForm *form, DropStmt *stmt, const char *name)
 			sd_form_match(form, "B20")->harmless = true;
 		return;
 	}
+	if (!sd_world_made_schema(form->world, name) && IsPinnedObject(NamespaceRelationId, sd_world_schema_oid(form->world, name)))
+	{
+		sd_form_fails(form, "cannot drop schema %s because it is required by the database system", name);
+		return;
+	}
 	things = sd_world_in_schema(form->world, name);
 	match = sd_form_match(form, "B19");
-	if (things == NIL)
+	match->harmless = sd_world_made_schema(form->world, name);
+	others = match->harmless ? NIL : others_in_schema(form, name);
+	if (things == NIL && others == NIL && !has_more(form, name))
 	{
 		match->lossless = true;
 		match->backward = SD_ANSWER_YES;
 	}
-	match->harmless = sd_world_made_schema(form->world, name);
-	if (stmt->behavior != DROP_CASCADE && things != NIL)
+	else if (stmt->behavior != DROP_CASCADE && things == NIL && others == NIL)
+		sd_form_unsure(form, "there are objects in schema %s that are not followed", sd_quoted(name));
+	if (stmt->behavior != DROP_CASCADE && (things != NIL || others != NIL))
 		sd_form_fails(form, "cannot drop schema %s because other objects depend on it", name);
 	foreach(cell, things)
 	{
 		SdThing    *thing = lfirst(cell);
 
-		sd_match_cast(match, thing->kind == RELKIND_VIEW ? SD_ROLE_VIEW : SD_ROLE_TABLE, thing);
+		sd_match_cast_new(match, thing->kind == RELKIND_VIEW ? SD_ROLE_VIEW : SD_ROLE_TABLE, thing);
 		if (list_length(form->takes) < 6 && !match->harmless)
 			takes(form, thing->kind == RELKIND_VIEW ? "view" : "table", thing);
 	}
 	if (list_length(things) > 6 && !match->harmless)
 		form->takes = lappend(form->takes, psprintf("%d more", list_length(things) - 6));
-	if (!sd_world_made_schema(form->world, name))
-		sd_follow_drop(form->world, NamespaceRelationId, get_namespace_oid(name, true), 0);
+	foreach(cell, others)
+		take_other(form, match, things, lfirst(cell));
+	if (!match->harmless)
+		sd_follow_drop(form->world, NamespaceRelationId, sd_world_schema_oid(form->world, name), 0);
 	sd_world_drop_schema(form->world, name);
-}
-
-const char *
-sd_form_attached_kind(ObjectType type)
-{
-	return type == OBJECT_TRIGGER ? "trigger" : type == OBJECT_RULE ? "rule" : "policy";
-}
-
-Oid
-sd_form_attached(SdForm *form, ObjectType type, const SdThing *table, const char *name, Oid *class_id)
-{
-	Oid			renamed;
-
-	*class_id = type == OBJECT_TRIGGER ? TriggerRelationId : type == OBJECT_RULE ? RewriteRelationId : PolicyRelationId;
-	if (sd_world_noted(form->world, sd_form_attached_kind(type), psprintf("%u %s", table->oid, name), &renamed))
-		return renamed;
-	return type == OBJECT_TRIGGER ? get_trigger_oid(table->oid, name, true) :
-		type == OBJECT_RULE ? get_rewrite_oid(table->oid, name, true) : get_relation_policy_oid(table->oid, name, true);
-}
-
-static void
-lose_attached(SdForm *form, ObjectType type, SdThing *table, const char *name)
-{
-	Oid			class_id;
-	Oid			object = sd_form_attached(form, type, table, name, &class_id);
-
-	sd_follow_drop(form->world, class_id, object, 0);
-}
-
-/* ... of a table */
-static void
-drop_attached(SdForm *form, DropStmt *stmt, List *names, const char *rule)
-{
-	List	   *table_names = list_copy_head(names, list_length(names) - 1);
-	SdThing    *table = sd_form_relation(form, makeRangeVarFromNameList(table_names), stmt->missing_ok);
-	SdMatch    *match;
-
-	if (table == NULL)
-	{
-		if (stmt->missing_ok)
-			sd_form_match(form, "B20")->harmless = true;
-		return;
-	}
-	match = sd_form_match_table(form, rule, table, stmt->removeType == OBJECT_TRIGGER);
-	sd_match_cast(match, SD_ROLE_VIEW, table->kind == RELKIND_VIEW ? table : NULL);
-	if (OidIsValid(table->oid))
-		lose_attached(form, stmt->removeType, table, strVal(llast(names)));
+	sd_type_move_schema(form, name, NULL);
+	sd_routine_move_schema(form, name, NULL);
 }
 
 /* functions and types: whose columns and triggers go with them */
@@ -301,11 +337,12 @@ drop_type(SdForm *form, DropStmt *stmt, TypeName *name)
 	ListCell   *cell;
 
 	sd_form_object(form, TypeNameToString(name));
-	sd_world_forget(form->world, "type", strVal(llast(name->names)));
+	sd_type_drop(form, name->names);
 	if (!OidIsValid(type))
 	{
+		/* a column of before may have been converted to it */
 		if (made)
-			sd_form_match(form, domain ? "I14" : "I6")->harmless = true;
+			sd_form_match(form, domain ? "I14" : "I6")->harmless = stmt->behavior != DROP_CASCADE;
 		else if (stmt->missing_ok)
 			sd_form_match(form, "B20")->harmless = true;
 		else
@@ -325,30 +362,80 @@ drop_type(SdForm *form, DropStmt *stmt, TypeName *name)
 		if (stmt->behavior != DROP_CASCADE)
 			sd_form_fails(form, "cannot drop type %s because other objects depend on it", TypeNameToString(name));
 	}
+	foreach(cell, sd_form_typed_tables(form, type))
+	{
+		if (is_going(form, lfirst(cell)))
+			continue;
+		used = true;
+		sd_match_cast(match, SD_ROLE_TABLE, lfirst(cell));
+		takes(form, "table", lfirst(cell));
+		if (stmt->behavior != DROP_CASCADE)
+			sd_form_fails(form, "cannot drop type %s because other objects depend on it", TypeNameToString(name));
+	}
 	if (!used)
 		match->lossless = true;
+}
+
+/* One of the catalog that this very statement drops. */
+static Oid
+going_function(SdForm *form, ObjectType type, ObjectWithArgs *function)
+{
+	Oid			oid = sd_routine_in_catalog(form, type, function);
+
+	return OidIsValid(oid) && sd_world_fate(form->world, ProcedureRelationId, oid, 0) == SD_FATE_GOING ? oid : InvalidOid;
+}
+
+/* What the script made that uses it: whether that is still so is not followed. */
+static void
+look_at_users(SdForm *form, DropStmt *stmt, SdMatch *match, const SdRoutine *routine, Oid oid)
+{
+	ListCell   *cell;
+
+	foreach(cell, sd_routine_users(form, routine, oid))
+	{
+		SdThing    *table = lfirst(cell);
+
+		if (stmt->behavior == DROP_CASCADE)
+			sd_match_cast(match, SD_ROLE_TABLE, table);
+		else
+			sd_form_unsure(form, "the script itself made something of %s that calls function %s", table->shown,
+						   routine ? routine->name : get_func_name(oid));
+	}
 }
 
 static void
 drop_function(SdForm *form, DropStmt *stmt, ObjectWithArgs *function)
 {
 	SdMatch    *match;
-	Oid			oid = LookupFuncWithArgs(OBJECT_ROUTINE, function, true);
+	SdRoutine  *routine;
+	Oid			oid = sd_routine_resolve(form, stmt->removeType, function, &routine);
 	const char *name = NameListToString(function->objname);
 	ListCell   *cell;
 
 	sd_form_object(form, name);
-	if (!OidIsValid(oid) || sd_follow_is_gone(form->world, ProcedureRelationId, oid) || sd_follow_is_changed(form->world, ProcedureRelationId, oid))
+	/* what the statement names has been doomed */
+	if (!OidIsValid(oid) && routine == NULL)
+		oid = going_function(form, stmt->removeType, function);
+	if (!OidIsValid(oid) && routine == NULL)
 	{
-		if (sd_world_noted(form->world, "function", strVal(llast(function->objname)), NULL))
-			sd_form_match(form, "J11")->harmless = true;
-		else if (stmt->missing_ok)
+		if (stmt->missing_ok)
 			sd_form_match(form, "B20")->harmless = true;
 		else
 			sd_form_fails(form, "function %s does not exist", name);
 		return;
 	}
 	match = sd_form_match(form, "J11");
+	look_at_users(form, stmt, match, routine, oid);
+	if (routine)
+	{
+		routine->gone = true;
+		oid = routine->oid;
+	}
+	if (!OidIsValid(oid))
+	{
+		match->harmless = true;
+		return;
+	}
 	foreach(cell, sd_follow_dependents(form->world, ProcedureRelationId, oid, 0))
 	{
 		SdDependent *dependent = lfirst(cell);
@@ -391,11 +478,12 @@ doom_named(SdForm *form, DropStmt *stmt, Node *object)
 		case OBJECT_FUNCTION:
 		case OBJECT_PROCEDURE:
 		case OBJECT_ROUTINE:
+		case OBJECT_AGGREGATE:
 			{
-				Oid			oid = LookupFuncWithArgs(OBJECT_ROUTINE, castNode(ObjectWithArgs, object), true);
+				SdRoutine  *routine;
+				Oid			oid = sd_routine_resolve(form, stmt->removeType, castNode(ObjectWithArgs, object), &routine);
 
-				if (!sd_follow_is_changed(form->world, ProcedureRelationId, oid))
-					sd_follow_drop(form->world, ProcedureRelationId, oid, 0);
+				sd_follow_drop(form->world, ProcedureRelationId, routine ? routine->oid : oid, 0);
 			}
 			break;
 		case OBJECT_EXTENSION:
@@ -442,13 +530,9 @@ drop_objects(SdForm *form, DropStmt *stmt)
 				drop_schema(form, stmt, strVal(object));
 				break;
 			case OBJECT_TRIGGER:
-				drop_attached(form, stmt, castNode(List, object), "J16");
-				break;
 			case OBJECT_RULE:
-				drop_attached(form, stmt, castNode(List, object), "J18");
-				break;
 			case OBJECT_POLICY:
-				drop_attached(form, stmt, castNode(List, object), "J21");
+				sd_form_drop_attached(form, stmt, castNode(List, object));
 				break;
 			case OBJECT_TYPE:
 			case OBJECT_DOMAIN:
@@ -457,6 +541,7 @@ drop_objects(SdForm *form, DropStmt *stmt)
 			case OBJECT_FUNCTION:
 			case OBJECT_PROCEDURE:
 			case OBJECT_ROUTINE:
+			case OBJECT_AGGREGATE:
 				drop_function(form, stmt, castNode(ObjectWithArgs, object));
 				break;
 			case OBJECT_STATISTIC_EXT:

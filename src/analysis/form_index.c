@@ -19,6 +19,8 @@
 #include "analysis/facts.h"
 #include "analysis/follow.h"
 #include "analysis/form.h"
+#include "analysis/heirs.h"
+#include "analysis/routine.h"
 
 /* ---- CREATE INDEX ---- */
 
@@ -99,7 +101,9 @@ sd_form_index(SdForm *form, IndexStmt *stmt)
 		if (element->name && !table->made && sd_thing_column(table, element->name) == NULL &&
 			SystemAttributeByName(element->name) == NULL)
 			sd_form_fails(form, "column \"%s\" does not exist", element->name);
+		sd_routine_use(form, table, element->expr, "functions in index expression must be marked IMMUTABLE");
 	}
+	sd_routine_use(form, table, stmt->whereClause, "functions in index predicate must be marked IMMUTABLE");
 	if (table->kind == RELKIND_PARTITIONED_TABLE)
 		rule = stmt->relation->inh ? "F6" : "F7";
 	else if (stmt->concurrent)
@@ -120,6 +124,8 @@ sd_form_index(SdForm *form, IndexStmt *stmt)
 		sd_match_safer(match, "-- on each partition: CREATE INDEX CONCURRENTLY <name> ON <partition> (...)");
 		sd_match_safer(match, "-- and for each: ALTER INDEX %s ATTACH PARTITION <name>", sd_quoted(name));
 	}
+	if (table->kind == RELKIND_PARTITIONED_TABLE && stmt->relation->inh)
+		sd_heirs_choose(form, table);
 	remember_index(table, sd_world_make_beside(form->world, table, name, table->kind == RELKIND_PARTITIONED_TABLE ?
 											   RELKIND_PARTITIONED_INDEX : RELKIND_INDEX), stmt);
 }
@@ -151,20 +157,27 @@ void
 sd_form_reindex(SdForm *form, ReindexStmt *stmt)
 {
 	SdThing    *thing = stmt->relation ? sd_form_relation(form, stmt->relation, false) : NULL;
+	const char *rule = is_concurrent(stmt->params) ? "F15" : stmt->kind == REINDEX_OBJECT_INDEX ? "F13" : "F14";
 	SdMatch    *match;
 
 	if (stmt->relation && thing == NULL)
 		return;
-	match = sd_form_match(form, is_concurrent(stmt->params) ? "F15" : stmt->kind == REINDEX_OBJECT_INDEX ? "F13" : "F14");
+	match = sd_form_match(form, rule);
 	if (!is_concurrent(stmt->params))
 		sd_match_safer(match, "REINDEX (CONCURRENTLY) %s", stmt->kind == REINDEX_OBJECT_INDEX ?
 					   psprintf("INDEX %s", thing->shown) : thing ? psprintf("TABLE %s", thing->shown) : "SCHEMA ...");
 	if (thing == NULL)
+	{
+		form->takes = lappend(form->takes, psprintf("all indexes of the %s, one table after the other, are built again%s",
+													stmt->kind == REINDEX_OBJECT_SCHEMA ? "schema" : "database",
+													is_concurrent(stmt->params) ? "" : ", with SHARE on the table: writes wait"));
 		return;
+	}
 	if (stmt->kind == REINDEX_OBJECT_INDEX)
 	{
 		sd_match_cast(match, SD_ROLE_INDEX, thing);
 		thing = sd_form_table_of(form, thing);
 	}
-	sd_match_cast(match, SD_ROLE_TABLE, thing);
+	if (thing)
+		sd_form_match_table(form, rule, thing, thing->kind == RELKIND_PARTITIONED_TABLE);
 }

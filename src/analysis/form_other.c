@@ -1,44 +1,58 @@
 /*
- * form_other.c: types, views, functions, triggers, sequences, publications, extensions, maintenance, and rows.
+ * form_other.c: types, schemas, rights, comments, statistics, sequences, publications, extensions.
  *
  * Runs in a backend; no locking of its own.
  */
 #include "compat.h"
 
-#include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_enum.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_rewrite.h"
-#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "parser/parse_func.h"
-#include "parser/parse_type.h"
-#include "rewrite/rewriteDefine.h"
-#include "commands/trigger.h"
-#include "rewrite/rewriteSupport.h"
-#include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
+#include "utils/guc.h"
 #include "utils/syscache.h"
 
 #include "analysis/facts.h"
 #include "analysis/follow.h"
 #include "analysis/form.h"
-#include "ddl/history_tables.h"
+#include "analysis/routine.h"
+#include "analysis/type.h"
 
 /* ---- types ---- */
+
+static List *
+names_of(const RangeVar *name)
+{
+	List	   *names = list_make1(makeString(name->relname));
+
+	return name->schemaname ? lcons(makeString(name->schemaname), names) : names;
+}
 
 static void
 make_type(SdForm *form, List *names, const char *rule)
 {
 	sd_form_object(form, NameListToString(names));
 	sd_form_match(form, rule);
-	sd_world_note(form->world, "type", strVal(llast(names)), InvalidOid);
+	sd_type_make(form, names);
+}
+
+/* Where it is not given, its name follows from the range's. */
+static void
+make_multirange(SdForm *form, CreateRangeStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->params)
+	{
+		DefElem    *parameter = lfirst_node(DefElem, cell);
+
+		if (strcmp(parameter->defname, "multirange_type_name") == 0 && parameter->arg)
+			sd_type_make(form, defGetQualifiedName(parameter));
+	}
 }
 
 static void
@@ -53,8 +67,7 @@ alter_enum(SdForm *form, AlterEnumStmt *stmt)
 	if (!OidIsValid(type) && !made)
 		sd_form_fails(form, "type \"%s\" does not exist", NameListToString(stmt->typeName));
 	match = sd_form_match(form, stmt->oldVal ? "I2" : "I1");
-	if (!OidIsValid(type) && made)
-		match->harmless = true;
+	match->fresh = !OidIsValid(type) && made;
 	if (OidIsValid(type))
 	{
 		bool		renamed = sd_world_noted(form->world, "label", psprintf("%u %s", type, stmt->newVal), NULL);
@@ -133,153 +146,10 @@ define(SdForm *form, DefineStmt *stmt)
 {
 	sd_form_object(form, NameListToString(stmt->defnames));
 	if (stmt->kind == OBJECT_TYPE)
-		sd_world_note(form->world, "type", strVal(llast(stmt->defnames)), InvalidOid);
+		sd_type_make(form, stmt->defnames);
 	if (stmt->kind == OBJECT_AGGREGATE)
-		sd_world_note(form->world, "function", strVal(llast(stmt->defnames)), InvalidOid);
+		sd_routine_make_aggregate(form, stmt->defnames);
 	sd_form_match(form, "I4");
-}
-
-/* ---- views, functions ---- */
-
-static void
-cast_relations(SdForm *form, SdMatch *match, Node *query)
-{
-	ListCell   *cell;
-
-	foreach(cell, sd_form_relations_in(query))
-		sd_match_cast(match, SD_ROLE_TABLE, sd_world_find(form->world, lfirst_node(RangeVar, cell)));
-}
-
-/* Names of the columns that a query gives, where its text says them all; false: it does not. */
-static bool
-column_names(Node *query, List *aliases, List **names)
-{
-	SelectStmt *select = (SelectStmt *) query;
-	ListCell   *cell;
-
-	*names = NIL;
-	while (select && IsA(select, SelectStmt) && select->op != SETOP_NONE)
-		select = select->larg;
-	if (select == NULL || !IsA(select, SelectStmt) || select->targetList == NIL)
-		return false;
-	foreach(cell, select->targetList)
-	{
-		ResTarget  *target = lfirst_node(ResTarget, cell);
-		char	   *name = target->name;
-
-		if (aliases && foreach_current_index(cell) < list_length(aliases))
-			name = strVal(list_nth(aliases, foreach_current_index(cell)));
-		else if (name == NULL && IsA(target->val, ColumnRef) && IsA(llast(((ColumnRef *) target->val)->fields), String))
-			name = strVal(llast(((ColumnRef *) target->val)->fields));
-		if (name == NULL)
-			return false;
-		*names = lappend(*names, name);
-	}
-	return true;
-}
-
-/* Would the server refuse to replace it, because a column goes, or has another name? */
-static bool
-removes_columns(SdThing *view, ViewStmt *stmt)
-{
-	List	   *names;
-
-	if (!OidIsValid(view->oid) || view->vague || !column_names(stmt->query, stmt->aliases, &names))
-		return false;
-	for (AttrNumber number = 1;; number++)
-	{
-		char	   *old = get_attname(view->oid, number, true);
-
-		if (old == NULL)
-			return false;
-		if (number > list_length(names) || strcmp(old, list_nth(names, number - 1)) != 0)
-			return true;
-	}
-}
-
-static void
-make_view(SdForm *form, ViewStmt *stmt)
-{
-	char	   *shown = sd_world_shown(form->world, stmt->view);
-	SdThing    *known = sd_world_find(form->world, makeRangeVar(stmt->view->schemaname, stmt->view->relname, -1));
-	SdMatch    *match;
-
-	sd_form_object(form, shown);
-	if (known == NULL || strcmp(known->shown, shown) != 0)
-	{
-		match = sd_form_match(form, "J1");
-		cast_relations(form, match, stmt->query);
-		sd_form_remember_query(form, sd_world_make(form->world, stmt->view, RELKIND_VIEW), stmt->query);
-		return;
-	}
-	if (!stmt->replace)
-	{
-		sd_form_fails(form, "relation \"%s\" already exists", stmt->view->relname);
-		return;
-	}
-	if (removes_columns(known, stmt))
-	{
-		match = sd_form_match(form, "J3");
-		sd_match_cast(match, SD_ROLE_VIEW, known);
-		sd_match_safer(match, "DROP VIEW %s", shown);
-		sd_match_safer(match, "CREATE VIEW %s AS ...  -- in the same transaction; then its GRANTs again", shown);
-		sd_form_fails(form, "cannot drop or rename columns of view \"%s\"", stmt->view->relname);
-		return;
-	}
-	sd_match_cast(sd_form_match(form, "J2"), SD_ROLE_VIEW, known);
-	sd_form_remember_query(form, known, stmt->query);
-	if (OidIsValid(known->oid))
-		sd_follow_change(form->world, RewriteRelationId, get_rewrite_oid(known->oid, ViewSelectRuleName, true));
-}
-
-/* The function that CREATE OR REPLACE would replace. */
-static bool
-function_exists(SdForm *form, CreateFunctionStmt *stmt)
-{
-	Oid			oid;
-	int32		typmod;
-	ObjectWithArgs *object = makeNode(ObjectWithArgs);
-	ListCell   *cell;
-
-	object->objname = stmt->funcname;
-	foreach(cell, stmt->parameters)
-	{
-		FunctionParameter *parameter = lfirst_node(FunctionParameter, cell);
-
-		if (parameter->mode == FUNC_PARAM_OUT || parameter->mode == FUNC_PARAM_TABLE)
-			continue;
-		/* a type that the script makes, or none */
-		if (!OidIsValid(sd_form_type(form, parameter->argType, &typmod, NULL)))
-			return false;
-		object->objargs = lappend(object->objargs, parameter->argType);
-	}
-	oid = LookupFuncWithArgs(OBJECT_ROUTINE, object, true);
-	return OidIsValid(oid) && sd_world_fate(form->world, ProcedureRelationId, oid, 0) == SD_FATE_NONE;
-}
-
-static void
-make_function(SdForm *form, CreateFunctionStmt *stmt)
-{
-	bool		there = function_exists(form, stmt);
-	const char *name = NameListToString(stmt->funcname);
-
-	sd_form_object(form, name);
-	if (there && !stmt->replace)
-		sd_form_fails(form, "function \"%s\" already exists with same argument types", strVal(llast(stmt->funcname)));
-	sd_form_match(form, there ? "J10" : "J9");
-	sd_world_note(form->world, "function", strVal(llast(stmt->funcname)), InvalidOid);
-}
-
-static void
-make_trigger(SdForm *form, CreateTrigStmt *stmt)
-{
-	SdThing    *table = sd_form_relation(form, stmt->relation, false);
-	bool		there = false;
-
-	if (table == NULL)
-		return;
-	there = stmt->replace && OidIsValid(table->oid) && OidIsValid(get_trigger_oid(table->oid, stmt->trigname, true));
-	sd_form_match_table(form, there ? "J15" : table->kind == RELKIND_PARTITIONED_TABLE ? "J14" : "J12", table, true);
 }
 
 /* ---- GRANT, COMMENT ---- */
@@ -328,7 +198,13 @@ comment(SdForm *form, CommentStmt *stmt)
 			return;
 	}
 	if (names)
-		sd_match_cast(match, SD_ROLE_TABLE, sd_form_relation(form, makeRangeVarFromNameList(names), false));
+	{
+		SdThing    *table = sd_form_relation(form, makeRangeVarFromNameList(names), false);
+
+		sd_match_cast(match, SD_ROLE_TABLE, table);
+		if (table && (stmt->objtype == OBJECT_TRIGGER || stmt->objtype == OBJECT_RULE || stmt->objtype == OBJECT_POLICY))
+			(void) sd_form_attached(form, stmt->objtype, table, strVal(llast(castNode(List, stmt->object))), false);
+	}
 }
 
 /* ---- sequences ---- */
@@ -416,238 +292,39 @@ alter_publication(SdForm *form, AlterPublicationStmt *stmt)
 	publish(form, stmt->pubobjects, stmt->pubobjects != NIL && stmt->action != AP_AddObjects ? "L2" : "L1");
 }
 
-/* ---- maintenance ---- */
-
-static void
-vacuum(SdForm *form, VacuumStmt *stmt)
-{
-	bool		full = false;
-	SdMatch    *match;
-	ListCell   *cell;
-
-	foreach(cell, stmt->options)
-	{
-		if (strcmp(lfirst_node(DefElem, cell)->defname, "full") == 0)
-			full = defGetBoolean(lfirst_node(DefElem, cell));
-	}
-	match = sd_form_match(form, full ? "M1" : "M4");
-	foreach(cell, stmt->rels)
-	{
-		RangeVar   *name = lfirst_node(VacuumRelation, cell)->relation;
-
-		if (name)
-			sd_match_cast(match, SD_ROLE_TABLE, sd_form_relation(form, name, false));
-	}
-}
-
-/* Tables that refer to these, and to those. */
-static void
-cast_referencing(SdForm *form, SdMatch *match, SdThing *table, List **seen)
-{
-	ListCell   *cell;
-
-	if (list_member_oid(*seen, table->oid))
-		return;
-	*seen = lappend_oid(*seen, table->oid);
-	foreach(cell, sd_follow_referencing(form->world, table))
-	{
-		SdThing    *other = sd_world_of(form->world, ((SdForeignKey *) lfirst(cell))->from);
-
-		if (other == NULL || other->gone || other == table)
-			continue;
-		sd_match_cast(match, SD_ROLE_REFERENCING, other);
-		form->takes = lappend(form->takes, psprintf("rows of %s", other->shown));
-		cast_referencing(form, match, other, seen);
-	}
-}
-
-static void
-truncate_tables(SdForm *form, TruncateStmt *stmt)
-{
-	bool		cascade = stmt->behavior == DROP_CASCADE;
-	List	   *seen = NIL;
-	List	   *tables = NIL;
-	ListCell   *cell;
-	ListCell   *other;
-
-	foreach(cell, stmt->relations)
-	{
-		SdThing    *table = sd_form_relation(form, lfirst_node(RangeVar, cell), false);
-
-		if (table)
-			tables = lappend(tables, table);
-	}
-	foreach(cell, tables)
-	{
-		((SdThing *) lfirst(cell))->filled = false;
-		((SdThing *) lfirst(cell))->emptied = true;
-	}
-	foreach(cell, tables)
-	{
-		SdThing    *table = lfirst(cell);
-		SdMatch    *match = sd_form_match_table(form, cascade ? "G7" : "G6", table, true);
-
-		if (cascade)
-			cast_referencing(form, match, table, &seen);
-		else
-		{
-			foreach(other, sd_follow_referencing(form->world, table))
-			{
-				SdThing    *from = sd_world_of(form->world, ((SdForeignKey *) lfirst(other))->from);
-
-				if (from && !from->gone && !list_member_ptr(tables, from))
-					sd_form_fails(form, "cannot truncate a table referenced in a foreign key constraint");
-			}
-		}
-	}
-}
-
-static void
-lock_tables(SdForm *form, LockStmt *stmt)
-{
-	ListCell   *cell;
-
-	foreach(cell, stmt->relations)
-	{
-		SdThing    *table = sd_form_relation(form, lfirst_node(RangeVar, cell), false);
-
-		if (table)
-			sd_form_match_table(form, "G22", table, lfirst_node(RangeVar, cell)->inh);
-	}
-}
-
-/* ---- rows ---- */
-
-/* setval('schema.sequence', ...): the name is looked up where it is one that needs no quotes */
-static void
-set_sequence(SdForm *form, FuncCall *call)
-{
-	SdMatch    *match = sd_form_match(form, "K5");
-	A_Const    *name = call->args ? (A_Const *) linitial(call->args) : NULL;
-	const char *text;
-	const char *dot;
-	RangeVar   *sequence;
-
-	if (name && IsA(name, TypeCast))
-		name = (A_Const *) ((TypeCast *) name)->arg;
-	if (name == NULL || !IsA(name, A_Const) || name->isnull || !IsA(&name->val, String))
-		return;
-	text = strVal(&name->val);
-	dot = strchr(text, '.');
-	if (text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.")] != '\0')
-		return;
-	sequence = dot ? makeRangeVar(pnstrdup(text, dot - text), pstrdup(dot + 1), -1) : makeRangeVar(NULL, pstrdup(text), -1);
-	sd_match_cast(match, SD_ROLE_SEQUENCE, sd_form_relation(form, sequence, false));
-}
-
-static bool
-find_setval(Node *node, SdForm *form)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, FuncCall) && strcmp(strVal(llast(((FuncCall *) node)->funcname)), "setval") == 0)
-		set_sequence(form, (FuncCall *) node);
-	return raw_expression_tree_walker(node, find_setval, form);
-}
-
-static bool
-find_any_function(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, FuncCall))
-		return true;
-	return raw_expression_tree_walker(node, find_any_function, context);
-}
-
-/* The first that may run statements of its own: volatile, and somebody's, of this database or of the script. */
-static bool
-find_code(Node *node, List **names)
-{
-	FuncCandidateList candidate;
-
-	if (node == NULL || *names != NIL)
-		return false;
-	if (IsA(node, FuncCall))
-	{
-		List	   *called = ((FuncCall *) node)->funcname;
-		int			nargs = list_length(((FuncCall *) node)->args);
-		bool		any = false;
-
-		for (candidate = FuncnameGetCandidates(called, -1, NIL, false, false, false, true); candidate; candidate = candidate->next)
-		{
-			any = true;
-			if (candidate->nargs >= nargs && candidate->oid >= FirstNormalObjectId && func_volatile(candidate->oid) == PROVOLATILE_VOLATILE)
-				*names = called;
-		}
-		if (!any)
-			*names = called;
-	}
-	return raw_expression_tree_walker(node, find_code, names);
-}
-
-static void
-change_rows(SdForm *form, const char *rule, RangeVar *name, Node *stmt)
-{
-	SdThing    *table = sd_form_relation(form, name, false);
-	SdMatch    *match = sd_form_match(form, rule);
-	const char *function;
-
-	sd_match_cast(match, SD_ROLE_TABLE, table);
-	if (table)
-	{
-		table->emptied = IsA(form->stmt, DeleteStmt) && ((DeleteStmt *) form->stmt)->whereClause == NULL;
-		table->filled |= !IsA(form->stmt, DeleteStmt) && !IsA(form->stmt, UpdateStmt);
-	}
-	if (table && OidIsValid(table->oid) && sd_history_is(sd_history_root(table->oid), form->history))
-	{
-		match->deterministic = true;
-		sd_match_why(match, "It is a migration tool's history: its rows go with the change to every region.");
-		return;
-	}
-	match->differs = sd_form_query_differs(stmt, &function);
-	if (match->differs)
-		sd_match_why(match, "It calls functions that give another result in each region, or in each run.");
-	else if (function)
-		sd_match_why(match, "It calls %s(), which is not IMMUTABLE, and few functions say that they are: if it does not give the same in every region, rows differ.",
-					 function);
-}
-
-/* Code that nobody looks into here: it may make, drop and fill anything. */
-static void
-run_code(SdForm *form, const char *what)
-{
-	form->runs = pstrdup(what);
-	sd_world_filled(form->world);
-	sd_world_lose_sight(form->world, what);
-}
-
-static void
-select_rows(SdForm *form, SelectStmt *stmt)
-{
-	List	   *code = NIL;
-
-	if (stmt->intoClause)
-	{
-		sd_form_create_table_as(form, stmt->intoClause, (Node *) stmt, OBJECT_TABLE, false);
-		return;
-	}
-	find_code((Node *) stmt, &code);
-	if (code != NIL)
-		run_code(form, psprintf("function %s", NameListToString(code)));
-	find_setval((Node *) stmt, form);
-	if (stmt->lockingClause)
-		cast_relations(form, sd_form_match(form, "N4"), (Node *) stmt->fromClause);
-	if (find_any_function((Node *) stmt, NULL))
-		sd_world_filled(form->world);
-}
-
 /* ---- everything else ---- */
+
+/* Their names lead into the new schema first; made in this order. */
+static void
+make_elements(SdForm *form, List *elements, const char *schema)
+{
+	static const NodeTag order[] = {T_CreateSeqStmt, T_CreateStmt, T_ViewStmt, T_IndexStmt, T_CreateTrigStmt, T_GrantStmt};
+	int			nest_level = NewGUCNestLevel();
+	Node	   *whole = form->stmt;
+	ListCell   *cell;
+
+	(void) set_config_option("search_path", psprintf("%s%s%s", sd_quoted(schema), namespace_search_path[0] ? ", " : "", namespace_search_path),
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, WARNING, false);
+	for (size_t i = 0; i < lengthof(order); i++)
+	{
+		foreach(cell, elements)
+		{
+			if (nodeTag(lfirst(cell)) != order[i])
+				continue;
+			form->stmt = lfirst(cell);
+			sd_form_statement(form);
+		}
+	}
+	form->stmt = whole;
+	AtEOXact_GUC(false, nest_level);
+}
 
 static void
 make_schema(SdForm *form, CreateSchemaStmt *stmt)
 {
-	const char *name = stmt->schemaname ? stmt->schemaname : stmt->authrole && stmt->authrole->rolename ? stmt->authrole->rolename : "?";
+	/* a role by its name may be the script's own */
+	const char *name = stmt->schemaname ? stmt->schemaname : stmt->authrole->roletype == ROLESPEC_CSTRING ? stmt->authrole->rolename :
+		get_rolespec_name(stmt->authrole);
 
 	sd_form_object(form, sd_quoted(name));
 	if (sd_world_has_schema(form->world, name))
@@ -660,6 +337,8 @@ make_schema(SdForm *form, CreateSchemaStmt *stmt)
 	}
 	sd_form_match(form, "I4");
 	sd_world_make_schema(form->world, name);
+	if (stmt->schemaElts != NIL)
+		make_elements(form, stmt->schemaElts, name);
 }
 
 void
@@ -671,7 +350,7 @@ sd_form_other(SdForm *form)
 	{
 			/* types */
 		case T_CompositeTypeStmt:
-			make_type(form, list_make1(makeString(((CompositeTypeStmt *) stmt)->typevar->relname)), "I4");
+			make_type(form, names_of(((CompositeTypeStmt *) stmt)->typevar), "I4");
 			(void) sd_world_make(form->world, ((CompositeTypeStmt *) stmt)->typevar, RELKIND_COMPOSITE_TYPE);
 			break;
 		case T_CreateEnumStmt:
@@ -679,6 +358,7 @@ sd_form_other(SdForm *form)
 			break;
 		case T_CreateRangeStmt:
 			make_type(form, ((CreateRangeStmt *) stmt)->typeName, "I4");
+			make_multirange(form, (CreateRangeStmt *) stmt);
 			break;
 		case T_CreateDomainStmt:
 			make_type(form, ((CreateDomainStmt *) stmt)->domainname, "I4");
@@ -696,55 +376,7 @@ sd_form_other(SdForm *form)
 			make_schema(form, (CreateSchemaStmt *) stmt);
 			break;
 
-			/* views, functions, triggers, rules, policies, rights */
-		case T_ViewStmt:
-			make_view(form, (ViewStmt *) stmt);
-			break;
-		case T_CreateTableAsStmt:
-			sd_form_create_table_as(form, ((CreateTableAsStmt *) stmt)->into, ((CreateTableAsStmt *) stmt)->query,
-									((CreateTableAsStmt *) stmt)->objtype, ((CreateTableAsStmt *) stmt)->if_not_exists);
-			break;
-		case T_RefreshMatViewStmt:
-			{
-				SdMatch    *match = sd_form_match(form, ((RefreshMatViewStmt *) stmt)->concurrent ? "J8" : "J7");
-				SdThing    *matview = sd_form_relation(form, ((RefreshMatViewStmt *) stmt)->relation, false);
-
-				sd_match_cast(match, SD_ROLE_MATVIEW, matview);
-				if (matview && !matview->made)
-					sd_match_cast_oids(form, match, SD_ROLE_TABLE, sd_fact_sources(matview->oid));
-				if (!((RefreshMatViewStmt *) stmt)->concurrent)
-					sd_match_safer(match, "REFRESH MATERIALIZED VIEW CONCURRENTLY %s  -- needs a unique index on it",
-								   form->objects ? (char *) linitial(form->objects) : "...");
-			}
-			break;
-		case T_CreateFunctionStmt:
-			make_function(form, (CreateFunctionStmt *) stmt);
-			break;
-		case T_AlterFunctionStmt:
-			sd_form_object(form, NameListToString(((AlterFunctionStmt *) stmt)->func->objname));
-			sd_form_match(form, "J10");
-			break;
-		case T_CreateTrigStmt:
-			make_trigger(form, (CreateTrigStmt *) stmt);
-			break;
-		case T_RuleStmt:
-			{
-				SdThing    *table = sd_form_relation(form, ((RuleStmt *) stmt)->relation, false);
-
-				if (table)
-					sd_form_match_table(form, "J18", table, false);
-			}
-			break;
-		case T_CreatePolicyStmt:
-		case T_AlterPolicyStmt:
-			{
-				RangeVar   *name = IsA(stmt, CreatePolicyStmt) ? ((CreatePolicyStmt *) stmt)->table : ((AlterPolicyStmt *) stmt)->table;
-				SdThing    *table = sd_form_relation(form, name, false);
-
-				if (table)
-					sd_form_match_table(form, "J21", table, false);
-			}
-			break;
+			/* rights, comments, statistics */
 		case T_GrantStmt:
 			grant(form, (GrantStmt *) stmt);
 			break;
@@ -778,6 +410,11 @@ sd_form_other(SdForm *form)
 			alter_sequence(form, (AlterSeqStmt *) stmt);
 			break;
 
+		case T_DropOwnedStmt:
+			/* what that is, in this database and others, is not looked for */
+			sd_world_lose_sight(form->world, "DROP OWNED");
+			break;
+
 			/* publications, extensions */
 		case T_CreatePublicationStmt:
 			sd_form_object(form, ((CreatePublicationStmt *) stmt)->pubname);
@@ -808,51 +445,11 @@ sd_form_other(SdForm *form)
 			sd_form_object(form, IsA(stmt, AlterExtensionStmt) ? ((AlterExtensionStmt *) stmt)->extname :
 						   ((AlterExtensionContentsStmt *) stmt)->extname);
 			sd_form_match(form, "L5");
+			if (IsA(stmt, AlterExtensionStmt))
+				sd_world_lose_sight(form->world, psprintf("ALTER EXTENSION %s UPDATE", sd_quoted(((AlterExtensionStmt *) stmt)->extname)));
 			break;
-
-			/* maintenance */
-		case T_VacuumStmt:
-			vacuum(form, (VacuumStmt *) stmt);
-			break;
-		case T_ClusterStmt:
-			{
-				SdMatch    *match = sd_form_match(form, "M1");
-
-				if (((ClusterStmt *) stmt)->relation)
-					sd_match_cast(match, SD_ROLE_TABLE, sd_form_relation(form, ((ClusterStmt *) stmt)->relation, false));
-			}
-			break;
-		case T_TruncateStmt:
-			truncate_tables(form, (TruncateStmt *) stmt);
-			break;
-		case T_LockStmt:
-			lock_tables(form, (LockStmt *) stmt);
-			break;
-
-			/* rows */
-		case T_UpdateStmt:
-			change_rows(form, "N1", ((UpdateStmt *) stmt)->relation, stmt);
-			break;
-		case T_MergeStmt:
-			change_rows(form, "N1", ((MergeStmt *) stmt)->relation, stmt);
-			break;
-		case T_DeleteStmt:
-			change_rows(form, "N2", ((DeleteStmt *) stmt)->relation, stmt);
-			break;
-		case T_InsertStmt:
-			change_rows(form, "N3", ((InsertStmt *) stmt)->relation, stmt);
-			break;
-		case T_CopyStmt:
-			if (((CopyStmt *) stmt)->is_from && ((CopyStmt *) stmt)->relation)
-				change_rows(form, "N3", ((CopyStmt *) stmt)->relation, NULL);
-			break;
-		case T_SelectStmt:
-			select_rows(form, (SelectStmt *) stmt);
-			break;
-		case T_DoStmt:
-		case T_CallStmt:
-		case T_ExecuteStmt:
-			run_code(form, GetCommandTagName(CreateCommandTag(stmt)));
+		case T_ImportForeignSchemaStmt:
+			sd_world_lose_sight(form->world, "IMPORT FOREIGN SCHEMA");
 			break;
 		default:
 			break;

@@ -8,10 +8,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
-#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -19,6 +16,9 @@
 #include "analysis/facts.h"
 #include "analysis/follow.h"
 #include "analysis/form.h"
+#include "analysis/heirs.h"
+#include "analysis/routine.h"
+#include "analysis/type.h"
 
 static void
 rename_column(SdForm *form, RenameStmt *stmt)
@@ -28,9 +28,23 @@ rename_column(SdForm *form, RenameStmt *stmt)
 	SdMatch    *match;
 	const char *new_name = sd_quoted(stmt->newname);
 	const char *name = sd_quoted(stmt->subname);
+	ListCell   *cell;
 
 	if (thing == NULL)
 		return;
+	foreach(cell, thing->kind == RELKIND_COMPOSITE_TYPE && !thing->made ? sd_form_typed_tables(form, get_rel_type_id(thing->oid)) : NIL)
+	{
+		SdThing    *typed = lfirst(cell);
+		SdColumn   *attribute = sd_thing_column(typed, stmt->subname);
+
+		if (stmt->behavior != DROP_CASCADE)
+			sd_form_fails(form, "cannot alter type \"%s\" because it is the type of a typed table", thing->name);
+		if (attribute == NULL)
+			continue;
+		sd_form_match_table(form, "B10", typed, true)->column = attribute;
+		sd_heirs_rename_column(form, typed, stmt->subname, stmt->newname);
+		sd_thing_rename_column(typed, attribute, stmt->newname);
+	}
 	if (thing->kind == RELKIND_VIEW || thing->kind == RELKIND_COMPOSITE_TYPE)
 	{
 		sd_match_cast(sd_form_match(form, thing->kind == RELKIND_VIEW ? "J5" : "I7"), SD_ROLE_VIEW, thing);
@@ -52,6 +66,8 @@ rename_column(SdForm *form, RenameStmt *stmt)
 				   name, new_name);
 	sd_match_safer(match, "-- when no application names %s: drop the trigger, and ALTER TABLE %s DROP COLUMN %s as rule B2 says", name,
 				   thing->shown, name);
+	if (stmt->relation->inh)
+		sd_heirs_rename_column(form, thing, stmt->subname, stmt->newname);
 	sd_thing_rename_column(thing, column, stmt->newname);
 }
 
@@ -92,6 +108,8 @@ rename_relation(SdForm *form, RenameStmt *stmt)
 	{
 		if (stmt->missing_ok)
 			sd_form_match(form, "B20")->harmless = true;
+		else if (form->unsure)
+			sd_world_unclear(form->world, stmt->newname);
 		return;
 	}
 	if (sd_world_find(form->world, makeRangeVar(thing->schema, stmt->newname, -1)))
@@ -101,6 +119,9 @@ rename_relation(SdForm *form, RenameStmt *stmt)
 		case RELKIND_INDEX:
 		case RELKIND_PARTITIONED_INDEX:
 			match = sd_form_match(form, "F16");
+			/* ALTER TABLE locks it like a table */
+			if (stmt->renameType != OBJECT_INDEX)
+				match->lock = AccessExclusiveLock;
 			sd_match_cast(match, SD_ROLE_INDEX, thing);
 			break;
 		case RELKIND_VIEW:
@@ -143,6 +164,8 @@ rename_constraint(SdForm *form, RenameStmt *stmt)
 	SdTableConstraint *known;
 	SdConstraint *changed;
 	SdThing    *index;
+	char		type;
+	ListCell   *cell;
 
 	if (table == NULL)
 		return;
@@ -151,6 +174,13 @@ rename_constraint(SdForm *form, RenameStmt *stmt)
 	if (!table->made && known == NULL && (changed == NULL || changed->gone))
 		sd_form_no_constraint(form, table, stmt->subname);
 	sd_form_match_table(form, "E30", table, stmt->relation->inh);
+	/* those of an index or a foreign key have their own names */
+	type = known ? known->type : changed && !changed->gone ? changed->type : '\0';
+	if ((type == CONSTRAINT_CHECK || type == SD_COMPAT_CONSTRAINT_NOTNULL) && stmt->relation->inh)
+	{
+		foreach(cell, sd_heirs(form, table))
+			rename_key(form, lfirst(cell), stmt->subname, stmt->newname);
+	}
 	rename_key(form, table, stmt->subname, stmt->newname);
 	/* its index has the same name */
 	index = sd_world_find(form->world, makeRangeVar(table->schema, stmt->subname, -1));
@@ -158,23 +188,9 @@ rename_constraint(SdForm *form, RenameStmt *stmt)
 		sd_world_rename(form->world, index, stmt->newname);
 }
 
-static void
-rename_type(SdForm *form, List *names, const char *to)
-{
-	int32		typmod;
-	bool		made;
-	Oid			type = sd_form_type(form, makeTypeNameFromNameList(names), &typmod, &made);
-
-	sd_world_forget(form->world, "type", strVal(llast(names)));
-	sd_world_note(form->world, "type", to, type);
-	sd_follow_change(form->world, TypeRelationId, type);
-}
-
 void
 sd_form_rename(SdForm *form, RenameStmt *stmt)
 {
-	SdThing    *table;
-
 	switch (stmt->renameType)
 	{
 		case OBJECT_COLUMN:
@@ -199,6 +215,11 @@ sd_form_rename(SdForm *form, RenameStmt *stmt)
 				sd_form_fails(form, "schema \"%s\" does not exist", stmt->subname);
 				return;
 			}
+			if (sd_world_has_schema(form->world, stmt->newname))
+			{
+				sd_form_fails(form, "schema \"%s\" already exists", stmt->newname);
+				return;
+			}
 			{
 				SdMatch    *match = sd_form_match(form, "B14");
 				List	   *things = sd_world_in_schema(form->world, stmt->subname);
@@ -208,26 +229,19 @@ sd_form_rename(SdForm *form, RenameStmt *stmt)
 				foreach(cell, things)
 				{
 					if (((SdThing *) lfirst(cell))->kind != RELKIND_VIEW)
-						sd_match_cast(match, SD_ROLE_TABLE, lfirst(cell));
+						sd_match_cast_new(match, SD_ROLE_TABLE, lfirst(cell));
 				}
 				if (sd_world_made_schema(form->world, stmt->subname) || things == NIL)
 					match->harmless = true;
 				sd_world_rename_schema(form->world, stmt->subname, stmt->newname);
+				sd_type_move_schema(form, stmt->subname, stmt->newname);
+				sd_routine_move_schema(form, stmt->subname, stmt->newname);
 			}
 			break;
 		case OBJECT_TRIGGER:
 		case OBJECT_RULE:
 		case OBJECT_POLICY:
-			table = sd_form_relation(form, stmt->relation, stmt->missing_ok);
-			if (table)
-			{
-				Oid			class_id;
-				Oid			object = OidIsValid(table->oid) ? sd_form_attached(form, stmt->renameType, table, stmt->subname, &class_id) : InvalidOid;
-
-				sd_form_match_table(form, stmt->renameType == OBJECT_TRIGGER ? "J16" : stmt->renameType == OBJECT_RULE ? "J18" : "J21", table,
-									true);
-				sd_world_note(form->world, sd_form_attached_kind(stmt->renameType), psprintf("%u %s", table->oid, stmt->newname), object);
-			}
+			sd_form_rename_attached(form, stmt);
 			break;
 		case OBJECT_TYPE:
 		case OBJECT_DOMAIN:
@@ -235,15 +249,13 @@ sd_form_rename(SdForm *form, RenameStmt *stmt)
 			sd_form_object(form, NameListToString(castNode(List, stmt->object)));
 			sd_form_match(form, "I5");
 			if (stmt->renameType != OBJECT_DOMCONSTRAINT)
-				rename_type(form, castNode(List, stmt->object), stmt->newname);
+				sd_type_move(form, castNode(List, stmt->object), NULL, stmt->newname);
 			break;
 		case OBJECT_FUNCTION:
 		case OBJECT_PROCEDURE:
 		case OBJECT_ROUTINE:
 		case OBJECT_AGGREGATE:
-			sd_world_note(form->world, "function", stmt->newname, InvalidOid);
-			sd_follow_change(form->world, ProcedureRelationId,
-							 LookupFuncWithArgs(stmt->renameType, castNode(ObjectWithArgs, stmt->object), true));
+			sd_routine_rename(form, stmt->renameType, castNode(ObjectWithArgs, stmt->object), NULL, stmt->newname);
 			break;
 		default:
 			break;
@@ -281,7 +293,19 @@ sd_form_set_schema(SdForm *form, AlterObjectSchemaStmt *stmt)
 			break;
 		case OBJECT_TYPE:
 		case OBJECT_DOMAIN:
+			sd_form_object(form, NameListToString(castNode(List, stmt->object)));
 			sd_form_match(form, "I5");
+			sd_type_move(form, castNode(List, stmt->object), stmt->newschema, NULL);
+			break;
+		case OBJECT_EXTENSION:
+			/* with all that it has */
+			sd_world_lose_sight(form->world, psprintf("ALTER EXTENSION %s SET SCHEMA", sd_quoted(strVal(stmt->object))));
+			break;
+		case OBJECT_FUNCTION:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+		case OBJECT_AGGREGATE:
+			sd_routine_rename(form, stmt->objectType, castNode(ObjectWithArgs, stmt->object), stmt->newschema, NULL);
 			break;
 		default:
 			break;

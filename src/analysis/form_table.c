@@ -5,6 +5,7 @@
  */
 #include "compat.h"
 
+#include "access/reloptions.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -16,10 +17,14 @@
 #include "commands/tablespace.h"
 #include "catalog/index.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 
 #include "analysis/facts.h"
 #include "analysis/form.h"
+#include "analysis/heirs.h"
+#include "analysis/routine.h"
+#include "analysis/type.h"
 #include "attempt.h"
 #include "ddl/fill.h"
 
@@ -128,11 +133,88 @@ inherit(SdForm *form, SdThing *table, AlterTableCmd *command)
 
 	sd_match_cast(match, SD_ROLE_CHILD, table);
 	sd_match_cast(match, SD_ROLE_PARENT, parent);
+	if (parent == NULL)
+		return;
+	if (command->subtype == AT_AddInherit)
+		sd_heirs_join(form, parent, table);
+	else
+		sd_heirs_leave(parent, table);
+}
+
+/* What an attribute becomes, the column of a table of that type does. */
+static void
+alter_typed(SdForm *form, SdThing *type, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command)
+{
+	if (command->behavior != DROP_CASCADE)
+	{
+		sd_form_fails(form, "cannot alter type \"%s\" because it is the type of a typed table", type->name);
+		return;
+	}
+	switch (command->subtype)
+	{
+		case AT_AddColumn:
+			sd_form_add_column(form, table, stmt, castNode(ColumnDef, command->def), false);
+			break;
+		case AT_DropColumn:
+			sd_form_drop_column(form, table, stmt, command);
+			break;
+		case AT_AlterColumnType:
+			sd_form_alter_type(form, table, stmt, command);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+alter_composite(SdForm *form, SdThing *thing, AlterTableStmt *stmt, AlterTableCmd *command)
+{
+	List	   *users = thing->made ? NIL : sd_fact_type_users(get_rel_type_id(thing->oid));
+	List	   *typed = thing->made ? NIL : sd_form_typed_tables(form, get_rel_type_id(thing->oid));
+	AlterTableStmt *down;
+	SdMatch    *match;
+	ListCell   *cell;
+
+	if (command->subtype == AT_AlterColumnType && users != NIL)
+	{
+		sd_form_match(form, "I8");
+		sd_form_fails(form, "cannot alter type \"%s\" because column of a table uses it", thing->name);
+		return;
+	}
+	if (users != NIL || typed == NIL || command->subtype == AT_ChangeOwner)
+	{
+		match = sd_form_match(form, "I7");
+		match->harmless = users == NIL;
+		sd_match_cast_oids(form, match, SD_ROLE_TABLE, users);
+	}
+	if (command->subtype == AT_ChangeOwner)
+		return;
+	/* the grammar says ONLY of a type; the server goes on to children of its tables */
+	down = copyObject(stmt);
+	down->relation->inh = true;
+	foreach(cell, typed)
+		alter_typed(form, thing, lfirst(cell), down, command);
+}
+
+List *
+sd_form_typed_tables(SdForm *form, Oid type)
+{
+	List	   *tables = NIL;
+	ListCell   *cell;
+
+	foreach(cell, sd_fact_typed_tables(type))
+	{
+		SdThing    *table = sd_world_of(form->world, lfirst_oid(cell));
+
+		if (table && !table->gone && !table->untyped)
+			tables = lappend(tables, table);
+	}
+	return tables;
 }
 
 /* relations other than tables go through ALTER TABLE, too */
 static bool
-alter_other(SdForm *form, SdThing *thing, AlterTableCmd *command)
+alter_other(SdForm *form, SdThing *thing, AlterTableStmt *stmt, AlterTableCmd *command)
 {
 	SdMatch    *match;
 
@@ -144,6 +226,9 @@ alter_other(SdForm *form, SdThing *thing, AlterTableCmd *command)
 				match = sd_form_match(form, "F8");
 			else
 				match = sd_form_match(form, command->subtype == AT_SetTableSpace ? "G11" : "F17");
+			/* some options of some kinds of indexes are changed with every reader away */
+			if (command->subtype == AT_SetRelOptions || command->subtype == AT_ResetRelOptions)
+				match->lock = Max(match->lock, AlterTableGetRelOptionsLockLevel((List *) command->def));
 			sd_match_cast(match, SD_ROLE_INDEX, thing);
 			if (command->subtype == AT_SetTableSpace)
 				sd_match_cast(match, SD_ROLE_TABLE, thing);
@@ -158,21 +243,44 @@ alter_other(SdForm *form, SdThing *thing, AlterTableCmd *command)
 			sd_match_cast(match, SD_ROLE_SEQUENCE, thing);
 			return true;
 		case RELKIND_COMPOSITE_TYPE:
-			if (command->subtype == AT_AlterColumnType && sd_fact_type_users(get_rel_type_id(thing->oid)) != NIL)
-			{
-				sd_form_match(form, "I8");
-				sd_form_fails(form, "cannot alter type \"%s\" because column of a table uses it", thing->name);
-			}
-			else
-			{
-				match = sd_form_match(form, "I7");
-				if (thing->made || sd_fact_type_users(get_rel_type_id(thing->oid)) == NIL)
-					match->harmless = true;
-				sd_match_cast_oids(form, match, SD_ROLE_TABLE, thing->made ? NIL : sd_fact_type_users(get_rel_type_id(thing->oid)));
-			}
+			alter_composite(form, thing, stmt, command);
 			return true;
 		default:
 			return false;
+	}
+}
+
+/* What it names that is no relation and no column. */
+static void
+look_at_names(SdForm *form, SdThing *table, AlterTableCmd *command)
+{
+	switch (command->subtype)
+	{
+		case AT_AddColumn:
+			/* where the column is there already nobody looks */
+			if (!command->missing_ok)
+				sd_routine_use_column(form, table, castNode(ColumnDef, command->def));
+			break;
+		case AT_ColumnDefault:
+			sd_routine_use(form, table, command->def, NULL);
+			break;
+		case AT_AddConstraint:
+			sd_routine_use_constraint(form, table, castNode(Constraint, command->def));
+			break;
+		case AT_EnableTrig:
+		case AT_DisableTrig:
+		case AT_EnableAlwaysTrig:
+		case AT_EnableReplicaTrig:
+			(void) sd_form_attached(form, OBJECT_TRIGGER, table, command->name, false);
+			break;
+		case AT_EnableRule:
+		case AT_DisableRule:
+		case AT_EnableAlwaysRule:
+		case AT_EnableReplicaRule:
+			(void) sd_form_attached(form, OBJECT_RULE, table, command->name, false);
+			break;
+		default:
+			break;
 	}
 }
 
@@ -181,8 +289,9 @@ alter(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command
 {
 	bool		recurse = stmt->relation->inh;
 
-	if (alter_other(form, table, command))
+	if (alter_other(form, table, stmt, command))
 		return;
+	look_at_names(form, table, command);
 	switch (command->subtype)
 	{
 		case AT_AddColumn:
@@ -257,6 +366,7 @@ alter(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command
 		case AT_AddOf:
 		case AT_DropOf:
 			sd_form_match_table(form, "G20", table, false);
+			table->untyped |= command->subtype == AT_DropOf;
 			break;
 		case AT_EnableAlwaysTrig:
 		case AT_EnableReplicaTrig:
@@ -297,6 +407,8 @@ typedef struct Filling
 	SdThing    *table;
 	const char *reason;
 	const char *hint;
+	SdRows		rows;
+	bool		always;			/* whatever rows there are */
 	bool		frozen;			/* it is the same everywhere only because the time is frozen */
 } Filling;
 
@@ -306,11 +418,37 @@ look_at_filling(void *arg)
 	Filling    *filling = arg;
 	SdThing    *table = filling->table;
 	SdForm	   *form = filling->form;
+	SdRows		rows = table->filled;
+	bool		always;
 	const char *hint;
 
-	filling->reason = sd_fill_foreseen(form->stmt, table->oid, table->shown, table->filled, form->frozen_at, &filling->hint);
+	filling->rows = table->filled;
+	filling->reason = sd_fill_foreseen(form->stmt, table->oid, table->shown, &filling->rows, form->frozen_at,
+									   &filling->always, &filling->hint);
 	filling->frozen = filling->reason == NULL && form->frozen_at != 0 &&
-		sd_fill_foreseen(form->stmt, table->oid, table->shown, table->filled, 0, &hint) != NULL;
+		sd_fill_foreseen(form->stmt, table->oid, table->shown, &rows, 0, &always, &hint) != NULL;
+}
+
+/* The server's own judgement of what the script made or changed is not to be had yet. */
+static bool
+fills_by_script(SdForm *form)
+{
+	ListCell   *cell;
+	ListCell   *inner;
+
+	foreach(cell, castNode(AlterTableStmt, form->stmt)->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+
+		if (command->subtype != AT_AddColumn)
+			continue;
+		foreach(inner, castNode(ColumnDef, command->def)->constraints)
+		{
+			if (sd_routine_by_script(form, lfirst_node(Constraint, inner)->raw_expr))
+				return true;
+		}
+	}
+	return false;
 }
 
 /*
@@ -323,12 +461,17 @@ fill(SdForm *form, SdThing *table)
 	Filling		filling = {.form = form,.table = table};
 	ListCell   *cell;
 
-	if (table->emptied || table->temporary || form->fails)
+	if (table->emptied || table->temporary || form->fails || fills_by_script(form))
 		return;
 	if (sd_attempt(look_at_filling, &filling, false) != NULL)
 		return;
-	form->refused = filling.reason;
-	form->refused_hint = filling.hint;
+	if (filling.rows == SD_ROWS_SOME || filling.always)
+	{
+		form->refused = filling.reason;
+		form->refused_hint = filling.hint;
+	}
+	else if (filling.reason && form->matches != NIL)
+		sd_match_why(linitial(form->matches), "%s Then it is refused (SD004). %s", filling.reason, filling.hint);
 	if (!filling.frozen)
 		return;
 	foreach(cell, form->matches)
@@ -425,7 +568,7 @@ reference(SdForm *form, SdThing *made, Constraint *constraint, ColumnDef *column
 		SdMatch    *match = sd_form_match(form, "G2");
 
 		sd_match_cast(match, SD_ROLE_TABLE, made);
-		sd_match_cast(match, SD_ROLE_REFERENCED, other);
+		sd_match_cast_whole(form, match, SD_ROLE_REFERENCED, other);
 	}
 }
 
@@ -441,6 +584,12 @@ elements(SdForm *form, SdThing *made, List *table_elements)
 
 		if (IsA(element, Constraint))
 			reference(form, made, (Constraint *) element, NULL);
+		else if (IsA(element, TableLikeClause))
+		{
+			/* indexes, sequences */
+			if (((TableLikeClause *) element)->options & (CREATE_TABLE_LIKE_INDEXES | CREATE_TABLE_LIKE_IDENTITY))
+				sd_world_choose(form->world, made);
+		}
 		else if (IsA(element, ColumnDef))
 		{
 			sd_form_owned_sequence(form, made, (ColumnDef *) element);
@@ -448,6 +597,20 @@ elements(SdForm *form, SdThing *made, List *table_elements)
 				reference(form, made, lfirst_node(Constraint, inner), (ColumnDef *) element);
 		}
 	}
+}
+
+static void
+remember_columns(SdThing *made, List *table_elements)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(made));
+	ListCell   *cell;
+
+	foreach(cell, table_elements)
+	{
+		if (IsA(lfirst(cell), ColumnDef))
+			made->defined = lappend(made->defined, pstrdup(lfirst_node(ColumnDef, cell)->colname));
+	}
+	MemoryContextSwitchTo(old);
 }
 
 static void
@@ -462,12 +625,15 @@ partition_of(SdForm *form, SdThing *made, CreateStmt *stmt)
 	if (parent->kind != RELKIND_PARTITIONED_TABLE)
 		sd_form_fails(form, "\"%s\" is not partitioned", parent->name);
 	made->parent = parent;
+	sd_heirs_join(form, parent, made);
+	sd_world_choose(form->world, made);
 	default_oid = parent->made ? InvalidOid : get_default_partition_oid(parent->oid);
 	match = sd_form_match(form, OidIsValid(default_oid) ? "H2" : "H1");
 	sd_match_cast(match, SD_ROLE_PARENT, parent);
 	sd_match_cast(match, SD_ROLE_PARTITION, made);
 	if (OidIsValid(default_oid))
-		sd_match_cast(match, SD_ROLE_DEFAULT, sd_world_of(form->world, default_oid));
+		sd_match_cast_whole(form, match, SD_ROLE_DEFAULT, sd_world_of(form->world, default_oid));
+	sd_form_new_partition(form, parent, "H17", "H22");
 	sd_match_safer(match, "CREATE TABLE %s (LIKE %s INCLUDING ALL)", made->shown, parent->shown);
 	if (OidIsValid(default_oid))
 		sd_match_safer(match, "-- a CHECK on the default partition that excludes these bounds, NOT VALID, then VALIDATE: it is not scanned then");
@@ -515,7 +681,18 @@ sd_form_create_table(SdForm *form, CreateStmt *stmt)
 	}
 	made = sd_world_make(form->world, name, IsA(stmt, CreateForeignTableStmt) ? RELKIND_FOREIGN_TABLE :
 						 stmt->partspec ? RELKIND_PARTITIONED_TABLE : RELKIND_RELATION);
+	remember_columns(made, stmt->tableElts);
 	elements(form, made, stmt->tableElts);
+	foreach(cell, stmt->tableElts)
+	{
+		if (IsA(lfirst(cell), ColumnDef))
+		{
+			sd_type_must_exist(form, lfirst_node(ColumnDef, cell)->typeName);
+			sd_routine_use_column(form, made, lfirst(cell));
+		}
+		else if (IsA(lfirst(cell), Constraint))
+			sd_routine_use_constraint(form, made, lfirst(cell));
+	}
 	if (stmt->partbound)
 		partition_of(form, made, stmt);
 	else
@@ -527,6 +704,8 @@ sd_form_create_table(SdForm *form, CreateStmt *stmt)
 
 			sd_match_cast(match, SD_ROLE_TABLE, made);
 			sd_match_cast(match, SD_ROLE_PARENT, parent);
+			if (parent)
+				sd_heirs_join(form, parent, made);
 		}
 	}
 	if (form->matches == NIL)
@@ -564,8 +743,10 @@ sd_form_create_table_as(SdForm *form, IntoClause *into, Node *query, ObjectType 
 	}
 	if (into->skipData)
 		match->probed = SD_PROBED_NOTHING;
+	else
+		sd_form_run_query(form, query);
 	made = sd_world_make(form->world, name, type == OBJECT_MATVIEW ? RELKIND_MATVIEW : RELKIND_RELATION);
-	made->filled = !into->skipData;
+	made->filled = into->skipData ? SD_ROWS_NONE : SD_ROWS_PERHAPS;
 	if (type == OBJECT_MATVIEW)
 		sd_form_remember_query(form, made, query);
 	if (match->rule[0] == 'G' && match->rule[1] == '4')

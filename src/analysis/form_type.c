@@ -25,13 +25,19 @@
 #include "utils/datetime.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
+#include "utils/timestamp.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "analysis/facts.h"
 #include "analysis/follow.h"
 #include "analysis/form.h"
+#include "analysis/routine.h"
 #include "analysis/probe.h"
+#include "analysis/type.h"
+#include "ddl/fill.h"
+
+#define TRIED_MOST	8			/* partitions and children, each with a copy of its own */
 
 typedef struct Change
 {
@@ -188,6 +194,25 @@ narrows(int32 from, int32 to)
 	return to >= 0 && (from < 0 || to < from);
 }
 
+/* time, timestamp: typmods are precisions; interval: above it the fields that it has */
+static bool
+has_precision(Oid type)
+{
+	return type == TIMEOID || type == TIMETZOID || type == TIMESTAMPOID || type == TIMESTAMPTZOID || type == INTERVALOID;
+}
+
+static bool
+loses_precision(const Change *change)
+{
+	if (change->to_mod < 0)
+		return false;
+	if (change->to == INTERVALOID)
+		return change->from_mod < 0 || INTERVAL_RANGE(change->from_mod) != INTERVAL_RANGE(change->to_mod) ||
+			INTERVAL_PRECISION(change->to_mod) < INTERVAL_PRECISION(change->from_mod);
+	/* of most other types nothing is known but that some function looks at each value */
+	return !has_precision(change->to) || narrows(change->from_mod, change->to_mod);
+}
+
 static const char *
 rule_of_length(const Change *change)
 {
@@ -206,7 +231,7 @@ rule_of_length(const Change *change)
 		case NUMERICOID:
 			return rule_of_numeric(change);
 		default:
-			return narrows(change->from_mod, change->to_mod) ? "C23" : unless_dependent(change, "C22", "C22");
+			return loses_precision(change) ? "C23" : unless_dependent(change, "C22", "C22");
 	}
 }
 
@@ -249,6 +274,24 @@ rule_of_same(const Change *change)
 	return unless_dependent(change, "C24", "C24");
 }
 
+/* Between a type and a domain over it nothing changes, unless a length does. */
+static const char *
+rule_of_domain(const Change *change, const char *plain)
+{
+	Change		base = *change;
+	const char *rule;
+
+	base.from = getBaseTypeAndTypmod(change->from, &base.from_mod);
+	base.to = getBaseTypeAndTypmod(change->to, &base.to_mod);
+	if (base.to_mod < 0 || (base.from_mod == base.to_mod && base.from == change->from))
+		return unless_dependent(change, plain, plain);
+	rule = rule_of_length(&base);
+	if (sd_rule(rule) && sd_rule(rule)->rewrites == SD_REWRITE_ALL)
+		return rule;
+	/* the server does not see which length a domain has, and looks at each value */
+	return base.from != change->from ? "C15" : unless_dependent(change, plain, plain);
+}
+
 static const char *
 rule_of(const Change *change)
 {
@@ -258,15 +301,15 @@ rule_of(const Change *change)
 	if (from == to)
 		return rule_of_same(change);
 	if (get_typtype(to) == TYPTYPE_DOMAIN)
-		return DomainHasConstraints(to) ? "C30" : getBaseType(to) == from ? unless_dependent(change, "C29", "C29") : "C15";
+		return DomainHasConstraints(to) ? "C30" : getBaseType(to) == from ? rule_of_domain(change, "C29") : "C15";
 	if (get_typtype(from) == TYPTYPE_DOMAIN && getBaseType(from) == to)
-		return unless_dependent(change, "C24", "C24");
+		return rule_of_domain(change, "C24");
 	if (integer_size(from) && integer_size(to))
 		return integer_size(to) > integer_size(from) ? "C11" : "C14";
 	if (is_text(from) && is_text(to))
 		return rule_of_text(change);
 	if (from == TIMESTAMPOID && to == TIMESTAMPTZOID)
-		return is_utc() ? "C19" : "C20";
+		return is_utc() && !change->using ? "C19" : "C20";
 	if (from == TIMESTAMPTZOID && to == TIMESTAMPOID)
 		return "C21";
 	if (from == INETOID && to == CIDROID)
@@ -295,7 +338,7 @@ advise(SdMatch *match, SdThing *table, const Change *change)
 	const char *name = sd_quoted(makeObjectName(table->name, change->column->name, "check"));
 	const char *function = sd_quoted(makeObjectName(table->name, change->column->name, "sync"));
 
-	if (change->from == TIMESTAMPOID && change->to == TIMESTAMPTZOID)
+	if (change->from == TIMESTAMPOID && change->to == TIMESTAMPTZOID && !change->using)
 		sd_match_safer(match, "-- never by the session's TimeZone: say which one the values are in, the same in all regions\n"
 					   "--   ... USING %s AT TIME ZONE 'UTC'", column);
 	if (strcmp(match->rule, "C8") == 0 && is_text(change->from) && change->to_mod > 0)
@@ -422,7 +465,8 @@ look_at_foreign_keys(SdForm *form, SdThing *table, const Change *change, SdMatch
 			continue;
 		with = wider ? sd_form_match_table(form, "C13", table, true) : match;
 		sd_match_cast(with, SD_ROLE_REFERENCED, sd_world_of(form->world, key->to));
-		sd_match_why(with, "Its foreign key %s is made again, with ACCESS EXCLUSIVE on the other table, too.", sd_quoted(key->name));
+		if (key->to != table->oid)
+			sd_match_why(with, "Its foreign key %s is made again, with ACCESS EXCLUSIVE on the other table, too.", sd_quoted(key->name));
 	}
 }
 
@@ -459,6 +503,22 @@ changes_before(SdForm *form, SdThing *table, const SdColumn *column, const char 
 	return commands;
 }
 
+static List *
+indexes_gone(SdForm *form, SdThing *table)
+{
+	List	   *gone = NIL;
+	ListCell   *cell;
+
+	foreach(cell, sd_fact_indexes(table->oid))
+	{
+		SdIndex    *index = lfirst(cell);
+
+		if (sd_follow_is_gone(form->world, RelationRelationId, index->oid))
+			gone = lappend_oid(gone, index->oid);
+	}
+	return gone;
+}
+
 static void
 probe(SdForm *form, SdThing *table, AlterTableCmd *command, const Change *change, SdMatch *match)
 {
@@ -467,9 +527,14 @@ probe(SdForm *form, SdThing *table, AlterTableCmd *command, const Change *change
 
 	if (table->made)
 		return;
+	if (sd_routine_by_script(form, change->definition->raw_default))
+	{
+		sd_match_why(match, "It was not tried on an empty copy (it calls a function that the script makes or changes); this is what the matrix says of such types.");
+		return;
+	}
 	/* the copy has the names of the catalog */
 	as_it_is->name = get_attname(table->oid, change->column->number, false);
-	sd_probe(table, changes_before(form, table, change->column, as_it_is->name), as_it_is, &probe);
+	sd_probe(table, indexes_gone(form, table), changes_before(form, table, change->column, as_it_is->name), as_it_is, &probe);
 	if (probe.error && (table->columns != NIL || table->constraints != NIL))
 		probe.not_made = psprintf("such a copy refuses it, %s, which what the script did to the table before may have mended", probe.error);
 	if (probe.not_made)
@@ -497,6 +562,7 @@ describe_change(SdForm *form, SdThing *table, ColumnDef *definition, SdColumn *c
 	change->from_mod = column->typmod;
 	change->to_mod = -1;
 	change->using = definition->raw_default != NULL;
+	sd_type_must_exist(form, definition->typeName);
 	change->to = sd_form_type(form, definition->typeName, &change->to_mod, &change->made);
 	if (OidIsValid(change->to))
 	{
@@ -508,6 +574,75 @@ describe_change(SdForm *form, SdThing *table, ColumnDef *definition, SdColumn *c
 	}
 	if (column->number > 0 && OidIsValid(table->oid))
 		look_at_indexes(form, table, change);
+}
+
+/* What the column of one below it has is its own: an index or CHECK that the table has none of. */
+static bool
+has_more(const Change *own, const Change *change)
+{
+	return (own->by_expression && !change->by_expression) || (own->by_predicate && !change->by_predicate) ||
+		(own->by_check && !change->by_check) || (own->by_index && !change->by_index);
+}
+
+static void
+alter_one_below(SdForm *form, SdThing *below, AlterTableCmd *command, const Change *own, SdMatch *match, bool try)
+{
+	const char *rule = own->by_expression ? "C3" : own->by_predicate ? "C4" : own->by_check ? "C5" : rule_of(own);
+	SdMatch		tried = {0};
+	SdMatch    *with;
+
+	/* else the matrix speaks */
+	if (try)
+		probe(form, below, command, own, &tried);
+	if (tried.probed == SD_PROBED_NOTHING)
+		return;
+	with = sd_form_match(form, rule);
+	if (with != match && with->casts == NIL)
+	{
+		with->column = own->column;
+		with->deterministic = match->deterministic;
+		with->probed = tried.probed;
+	}
+	else if (tried.probed != SD_PROBED_NOT)
+		with->probed = Max(with->probed, tried.probed);
+	sd_match_cast(with, SD_ROLE_TABLE, below);
+	sd_match_why(with, "%s has an index or a constraint on the column that %s has not.", below->shown,
+				 ((SdCast *) linitial(match->casts))->shown);
+	with->why = list_concat(with->why, tried.why);
+}
+
+/* Partitions and children that have more than the table are tried as well, each on a copy of its own. */
+static void
+alter_below(SdForm *form, SdThing *table, AlterTableCmd *command, const Change *change, SdMatch *match)
+{
+	int			tried = 0;
+	ListCell   *cell;
+
+	foreach(cell, sd_fact_descendants(table->oid))
+	{
+		SdThing    *below = sd_world_of(form->world, lfirst_oid(cell));
+		Change		own = *change;
+
+		CHECK_FOR_INTERRUPTS();
+		if (below == NULL || below->gone || below->kind == RELKIND_FOREIGN_TABLE || match->probed == SD_PROBED_REWRITE)
+			continue;
+		own.column = sd_thing_column(below, command->name);
+		if (own.column == NULL || own.column->number <= 0)
+			continue;
+		own.by_expression = own.by_predicate = own.by_index = own.by_check = false;
+		look_at_indexes(form, below, &own);
+		if (has_more(&own, change))
+			alter_one_below(form, below, command, &own, match, tried++ < TRIED_MOST);
+	}
+}
+
+/* By the gate's judgement; functions of the script are not there yet. */
+static bool
+using_is_equal(SdForm *form, SdThing *table, ColumnDef *definition)
+{
+	if (sd_routine_by_script(form, definition->raw_default))
+		return sd_form_query_volatility(form, definition->raw_default) == SD_VALUES_CONSTANT;
+	return !sd_fill_using_differs(table->oid, definition);
 }
 
 void
@@ -522,7 +657,8 @@ sd_form_alter_type(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTabl
 	if (column == NULL)
 		return;
 	describe_change(form, table, castNode(ColumnDef, command->def), column, &change);
-	if (!table->made && column->number > 0 && refused(form, table, &change))
+	if (!table->made && column->number > 0 &&
+		(sd_form_in_partition_key(form, table, column, "alter") || refused(form, table, &change)))
 		return;
 	if (OidIsValid(change.from) && OidIsValid(change.to))
 		match = sd_form_match_table(form, rule_of(&change), table, recurse);
@@ -535,14 +671,13 @@ sd_form_alter_type(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTabl
 	}
 	match->column = column;
 	/* an entry takes the session's TimeZone along; an expression of the row alone gives the same everywhere */
-	if (change.using)
-		match->deterministic = sd_form_query_volatility(change.definition->raw_default) == SD_VALUES_CONSTANT;
-	else
-		match->deterministic = true;
+	match->deterministic = !change.using || using_is_equal(form, table, change.definition);
 	if (column->number > 0 && !column->altered && OidIsValid(change.to))
 		probe(form, table, command, &change, match);
 	if (table->kind == RELKIND_PARTITIONED_TABLE)
 		sd_form_match_table(form, "C36", table, recurse)->probed = match->probed;
+	if (column->number > 0 && !column->altered && OidIsValid(change.from) && OidIsValid(change.to) && recurse && !table->made)
+		alter_below(form, table, command, &change, match);
 	if (column->number > 0 && !table->made)
 		look_at_foreign_keys(form, table, &change, match);
 	if (rewrites(match))

@@ -12,8 +12,10 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -68,6 +70,44 @@ make_copy(Oid table)
 	create->tableElts = list_make1(like);
 	create->oncommit = ONCOMMIT_NOOP;
 	run((Node *) create);
+}
+
+static List *
+indexes_of(Oid table)
+{
+	Relation	relation = table_open(table, NoLock);
+	List	   *indexes = RelationGetIndexList(relation);
+
+	table_close(relation, NoLock);
+	return indexes;
+}
+
+/* LIKE makes them in the order of the table's, which is that of their OIDs. */
+static void
+drop_indexes(Oid table, Oid copy, List *gone)
+{
+	List	   *of_table = indexes_of(table);
+	List	   *of_copy = indexes_of(copy);
+	ListCell   *theirs;
+	ListCell   *ours;
+
+	if (list_length(of_table) != list_length(of_copy))
+		elog(ERROR, "its copy has other indexes");
+	forboth(theirs, of_table, ours, of_copy)
+	{
+		ObjectAddress address;
+		Oid			constraint;
+
+		if (!list_member_oid(gone, lfirst_oid(theirs)))
+			continue;
+		constraint = get_index_constraint(lfirst_oid(ours));
+		if (OidIsValid(constraint))
+			ObjectAddressSet(address, ConstraintRelationId, constraint);
+		else
+			ObjectAddressSet(address, RelationRelationId, lfirst_oid(ours));
+		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	}
+	CommandCounterIncrement();
 }
 
 typedef struct Files
@@ -157,6 +197,7 @@ why_not(SdThing *table)
 typedef struct Trial
 {
 	SdThing    *table;
+	List	   *gone;
 	List	   *before;
 	AlterTableCmd *command;
 	SdProbe    *probe;
@@ -174,6 +215,8 @@ probe_copy(void *arg)
 		return;
 	}
 	make_copy(trial->table->oid);
+	if (trial->gone)
+		drop_indexes(trial->table->oid, RangeVarGetRelid(copy_name(), NoLock, false), trial->gone);
 	trial->copied = true;
 	if (trial->before)
 		alter_copy(trial->before);
@@ -181,9 +224,9 @@ probe_copy(void *arg)
 }
 
 void
-sd_probe(SdThing *table, List *before, AlterTableCmd *command, SdProbe *probe)
+sd_probe(SdThing *table, List *gone, List *before, AlterTableCmd *command, SdProbe *probe)
 {
-	Trial		trial = {.table = table,.before = before,.command = command,.probe = probe};
+	Trial		trial = {.table = table,.gone = gone,.before = before,.command = command,.probe = probe};
 	bool		had_temporary = (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0;
 	ErrorData  *volatile error = NULL;
 

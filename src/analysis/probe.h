@@ -21,8 +21,8 @@ typedef struct SdProbe
 	char	   *not_made;		/* why there was no probe; NULL: there was one */
 } SdProbe;
 
-/* before: commands that make the copy what the table is by then. */
-extern void sd_probe(SdThing *table, List *before, AlterTableCmd *command, SdProbe *probe);
+/* gone, before: indexes that the table has no longer by then, and commands that make the copy what it is otherwise. */
+extern void sd_probe(SdThing *table, List *gone, List *before, AlterTableCmd *command, SdProbe *probe);
 
 /* A probe is under way in this process: what runs and is made is none of the user's doing. */
 extern bool sd_probing;

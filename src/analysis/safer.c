@@ -95,6 +95,30 @@ append_narrowing(StringInfo out, const SdForm *form, const SdMatch *match, const
 	append_advice(out, "-- when every region has it: the same again with the new column in the list, and only then write it");
 }
 
+/* To validate is cheap in a transaction of its own only. */
+static void
+part_validation(StringInfo out)
+{
+	char	   *line = strchr(out->data, '\n');
+	StringInfoData parted;
+
+	initStringInfo(&parted);
+	for (; line; line = strchr(line + 1, '\n'))
+	{
+		const char *next = line + 1;
+		size_t		length = strcspn(next, "\n");
+		char	   *text = pnstrdup(next, length);
+
+		if (strncmp(text, "--", 2) != 0 && strstr(text, " VALIDATE CONSTRAINT "))
+		{
+			appendBinaryStringInfo(&parted, out->data, next - out->data);
+			appendStringInfo(&parted, SD_SAFER_APART "\n%s", next);
+			*out = parted;
+			return;
+		}
+	}
+}
+
 char *
 sd_safer(const SdForm *form, const SdMatch *match, const SdRule *rule)
 {
@@ -111,5 +135,6 @@ sd_safer(const SdForm *form, const SdMatch *match, const SdRule *rule)
 	/* without names; that of G2 is about publications, of which there is none */
 	if (out.len == 0 && rule->safer[0] && rule->gate_class != SD_GATE_NARROW_FIRST)
 		append_advice(&out, rule->safer);
+	part_validation(&out);
 	return out.len ? out.data : NULL;
 }

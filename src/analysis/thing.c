@@ -97,11 +97,15 @@ sd_thing_rename_column(SdThing *thing, const SdColumn *column, const char *name)
 
 	foreach(cell, thing->constraints)
 	{
-		foreach(inner, ((SdConstraint *) lfirst(cell))->columns)
+		SdConstraint *constraint = lfirst(cell);
+
+		foreach(inner, constraint->columns)
 		{
 			if (strcmp(lfirst(inner), column->name) == 0)
 				lfirst(inner) = MemoryContextStrdup(context_of(thing), name);
 		}
+		if (constraint->not_null && strcmp(constraint->not_null, column->name) == 0)
+			constraint->not_null = MemoryContextStrdup(context_of(thing), name);
 	}
 	sd_thing_change_column(thing, column)->gone = true;
 	renamed.name = unconstify(char *, name);

@@ -9,7 +9,10 @@
 #include "analysis/analyze.h"
 #include "analysis/form.h"
 
-/* Fills a step, but for its number, line and command; in the current memory context, and with no pointer into the form. */
+/*
+ * Fills a step, but for its number, line and command; in the current memory context, and with no pointer into the form.
+ * What it locks is held from here on, for the statements after it.
+ */
 extern void sd_verdict(const SdForm *form, const SdVerdict *class, SdStep *step);
 
 #endif							/* SD_ANALYSIS_VERDICT_H */

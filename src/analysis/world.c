@@ -6,179 +6,51 @@
  */
 #include "compat.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_attribute.h"
 #include "catalog/pg_constraint.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/fmgroids.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
-#include "utils/varlena.h"
 
-#include "analysis/world.h"
-
-#define KEY_LENGTH (2 * NAMEDATALEN + 2)
-
-typedef struct Schema
-{
-	char	   *name;
-	Oid			oid;			/* InvalidOid: made by the script */
-	bool		gone;
-} Schema;
-
-typedef struct ByName
-{
-	char		key[KEY_LENGTH];	/* "schema", a dot, "name"; neither can be mistaken: no key is read back */
-	SdThing    *thing;			/* NULL: nothing of that name any more */
-} ByName;
-
-typedef struct ByOid
-{
-	Oid			oid;
-	SdThing    *thing;
-} ByOid;
-
-typedef struct Noted
-{
-	char		key[KEY_LENGTH];
-	Oid			object;			/* InvalidOid: the script made it */
-} Noted;
-
-typedef struct Marked
-{
-	ObjectAddress object;
-	SdFate		fate;
-} Marked;
-
-struct SdWorld
-{
-	MemoryContext context;
-	HTAB	   *by_name;
-	HTAB	   *by_oid;
-	HTAB	   *noted;			/* Noted */
-	HTAB	   *marked;			/* Marked */
-	const char *unseen;			/* what ran; NULL: nothing */
-	List	   *schemas;		/* Schema: those that the script changed */
-	List	   *made;			/* SdThing */
-	List	   *readers;		/* SdThing: views that the script made or replaced */
-};
+#include "analysis/world_state.h"
 
 SdWorld *
 sd_world_create(void)
 {
 	SdWorld    *world = palloc0(sizeof(SdWorld));
-	HASHCTL		control = {.keysize = KEY_LENGTH,.entrysize = sizeof(ByName),.hcxt = CurrentMemoryContext};
+	HASHCTL		control = {.keysize = sizeof(SdQualified),.entrysize = sizeof(SdByName),.hcxt = CurrentMemoryContext};
 
 	world->context = CurrentMemoryContext;
-	world->by_name = hash_create("schemadrift names", 256, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	control.entrysize = sizeof(Noted);
+	world->transaction = 1;
+	world->by_name = hash_create("schemadrift names", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	control.keysize = SD_NOTED_KEY_LENGTH;
+	control.entrysize = sizeof(SdNoted);
 	world->noted = hash_create("schemadrift noted", 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(ByOid);
+	control.entrysize = sizeof(SdByOid);
 	world->by_oid = hash_create("schemadrift relations", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	control.keysize = sizeof(ObjectAddress);
-	control.entrysize = sizeof(Marked);
+	control.entrysize = sizeof(SdMarked);
 	world->marked = hash_create("schemadrift dropped", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	return world;
 }
 
 /* ---- names ---- */
 
-static void
-make_key(char *key, const char *schema, const char *name)
-{
-	snprintf(key, KEY_LENGTH, "%s.%s", schema, name);
-}
-
-static ByName *
+static SdByName *
 entry_of(SdWorld *world, const char *schema, const char *name, bool make)
 {
-	char		key[KEY_LENGTH];
+	SdQualified	key;
 	bool		found;
-	ByName	   *entry;
+	SdByName   *entry;
 
-	make_key(key, schema, name);
-	entry = hash_search(world->by_name, key, make ? HASH_ENTER : HASH_FIND, &found);
+	namestrcpy(&key.schema, schema);
+	namestrcpy(&key.name, name);
+	entry = hash_search(world->by_name, &key, make ? HASH_ENTER : HASH_FIND, &found);
 	if (make && !found)
 		entry->thing = NULL;
 	return entry;
-}
-
-static Schema *
-schema_of(SdWorld *world, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, world->schemas)
-	{
-		if (strcmp(((Schema *) lfirst(cell))->name, name) == 0)
-			return lfirst(cell);
-	}
-	return NULL;
-}
-
-static Oid
-schema_oid(SdWorld *world, const char *name)
-{
-	Schema	   *schema = schema_of(world, name);
-
-	if (schema)
-		return schema->gone ? InvalidOid : schema->oid;
-	if (strcmp(name, "pg_temp") == 0)
-		return LookupNamespaceNoError(name);
-	return get_namespace_oid(name, true);
-}
-
-bool
-sd_world_has_schema(SdWorld *world, const char *name)
-{
-	Schema	   *schema = schema_of(world, name);
-
-	return schema ? !schema->gone : OidIsValid(schema_oid(world, name)) || strcmp(name, "pg_temp") == 0;
-}
-
-bool
-sd_world_made_schema(SdWorld *world, const char *name)
-{
-	Schema	   *schema = schema_of(world, name);
-
-	return schema && !schema->gone && !OidIsValid(schema->oid);
-}
-
-/* The schemas of search_path, pg_temp and pg_catalog where they are implied, in order; of char *. */
-static List *
-path_of(SdWorld *world, bool creation)
-{
-	List	   *names;
-	List	   *path = NIL;
-	bool		catalog = false;
-	bool		temporary = false;
-	ListCell   *cell;
-
-	if (!SplitIdentifierString(pstrdup(namespace_search_path), ',', &names))
-		names = NIL;
-	foreach(cell, names)
-	{
-		char	   *name = lfirst(cell);
-
-		if (strcmp(name, "$user") == 0)
-			name = GetUserNameFromId(GetUserId(), false);
-		catalog |= strcmp(name, "pg_catalog") == 0;
-		temporary |= strcmp(name, "pg_temp") == 0;
-		if (sd_world_has_schema(world, name))
-			path = lappend(path, name);
-	}
-	if (!creation && !catalog)
-		path = lcons("pg_catalog", path);
-	if (!creation && !temporary)
-		path = lcons("pg_temp", path);
-	return path;
 }
 
 static char *
@@ -193,7 +65,7 @@ of_catalog(SdWorld *world, Oid oid)
 	MemoryContext old;
 	HeapTuple	tuple;
 	Form_pg_class form;
-	ByOid	   *by_oid;
+	SdByOid    *by_oid;
 	bool		found;
 	SdThing    *thing;
 
@@ -208,7 +80,7 @@ of_catalog(SdWorld *world, Oid oid)
 	thing = palloc0(sizeof(SdThing));
 	thing->oid = oid;
 	thing->temporary = form->relpersistence == RELPERSISTENCE_TEMP;
-	thing->schema = thing->temporary ? pstrdup("pg_temp") : get_namespace_name(form->relnamespace);
+	thing->schema = thing->temporary ? pstrdup("pg_temp") : sd_world_schema_name(world, form->relnamespace);
 	thing->name = pstrdup(NameStr(form->relname));
 	thing->kind = form->relkind;
 	thing->bytes = -1;
@@ -220,14 +92,23 @@ of_catalog(SdWorld *world, Oid oid)
 
 	by_oid = hash_search(world->by_oid, &oid, HASH_ENTER, &found);
 	by_oid->thing = thing;
+	thing->gone = sd_world_fate(world, RelationRelationId, oid, 0) == SD_FATE_GONE;
 	return thing;
+}
+
+SdThing *
+sd_world_known(SdWorld *world, Oid relation)
+{
+	SdByOid    *by_oid = hash_search(world->by_oid, &relation, HASH_FIND, NULL);
+
+	return by_oid ? by_oid->thing : NULL;
 }
 
 SdThing *
 sd_world_of(SdWorld *world, Oid relation)
 {
 	SdThing    *thing = of_catalog(world, relation);
-	ByName	   *entry;
+	SdByName   *entry;
 
 	if (thing == NULL || thing->gone)
 		return thing;
@@ -237,18 +118,43 @@ sd_world_of(SdWorld *world, Oid relation)
 	return thing;
 }
 
+SdThing *
+sd_world_below(SdWorld *world, SdThing *table, List *members)
+{
+	SdThing    *below = table->below;
+	MemoryContext old = MemoryContextSwitchTo(world->context);
+
+	if (below == NULL)
+	{
+		below = palloc0(sizeof(SdThing));
+		below->kind = RELKIND_RELATION;
+		below->many = true;
+		below->members = list_copy(members);
+		below->bytes = -1;
+		table->below = below;
+	}
+	/* the table may have another name by now */
+	below->shown = psprintf("%d %s of %s", list_length(below->members), table->kind == RELKIND_PARTITIONED_TABLE ? "partitions" : "children",
+							table->shown);
+	below->name = below->schema = below->shown;
+	MemoryContextSwitchTo(old);
+	return below;
+}
+
 static SdThing *
 find_in(SdWorld *world, const char *schema, const char *name)
 {
-	ByName	   *entry = entry_of(world, schema, name, false);
+	SdByName   *entry = entry_of(world, schema, name, false);
 	Oid			namespace;
 	Oid			oid;
+	SdThing    *thing;
 
 	if (entry)
 		return entry->thing;
-	namespace = schema_oid(world, schema);
+	namespace = sd_world_schema_oid(world, schema);
 	oid = OidIsValid(namespace) ? get_relname_relid(name, namespace) : InvalidOid;
-	return OidIsValid(oid) ? sd_world_of(world, oid) : NULL;
+	thing = OidIsValid(oid) ? sd_world_of(world, oid) : NULL;
+	return thing && !thing->gone ? thing : NULL;
 }
 
 SdThing *
@@ -258,7 +164,7 @@ sd_world_find(SdWorld *world, const RangeVar *name)
 
 	if (name->schemaname)
 		return find_in(world, name->schemaname, name->relname);
-	foreach(cell, path_of(world, false))
+	foreach(cell, sd_world_path(world))
 	{
 		SdThing    *thing = find_in(world, lfirst(cell), name->relname);
 
@@ -279,14 +185,11 @@ sd_world_find_names(SdWorld *world, List *names)
 static const char *
 creation_schema(SdWorld *world, const RangeVar *name)
 {
-	List	   *path;
-
 	if (name->relpersistence == RELPERSISTENCE_TEMP)
 		return "pg_temp";
 	if (name->schemaname)
 		return name->schemaname;
-	path = path_of(world, true);
-	return path ? linitial(path) : "public";
+	return sd_world_creation_schema(world);
 }
 
 char *
@@ -328,10 +231,26 @@ sd_world_make_beside(SdWorld *world, const SdThing *table, const char *name, cha
 }
 
 /* What the script made for it goes with it: its indexes, its sequences, and, as it cannot be otherwise, views that read it. */
+List *
+sd_world_made_indexes(SdWorld *world, const SdThing *table)
+{
+	List	   *indexes = NIL;
+	ListCell   *cell;
+
+	foreach(cell, world->made)
+	{
+		SdThing    *thing = lfirst(cell);
+
+		if (!thing->gone && thing->table == table && (thing->kind == RELKIND_INDEX || thing->kind == RELKIND_PARTITIONED_INDEX))
+			indexes = lappend(indexes, thing);
+	}
+	return indexes;
+}
+
 void
 sd_world_drop(SdWorld *world, SdThing *thing)
 {
-	ByName	   *entry = entry_of(world, thing->schema, thing->name, true);
+	SdByName   *entry = entry_of(world, thing->schema, thing->name, true);
 	ListCell   *cell;
 
 	check_stack_depth();
@@ -426,230 +345,38 @@ sd_world_move(SdWorld *world, SdThing *thing, const char *schema)
 SdThing *
 sd_world_was(SdWorld *world, const char *schema, const char *name)
 {
-	ByName	   *entry = entry_of(world, schema, name, false);
-	Oid			namespace = schema_oid(world, schema);
+	SdByName   *entry = entry_of(world, schema, name, false);
+	Oid			namespace = sd_world_schema_oid(world, schema);
 	Oid			oid;
 
-	if (entry == NULL || entry->thing != NULL || !OidIsValid(namespace))
+	if ((entry && entry->thing != NULL) || !OidIsValid(namespace))
 		return NULL;
 	oid = get_relname_relid(name, namespace);
+	if (entry == NULL && sd_world_fate(world, RelationRelationId, oid, 0) != SD_FATE_GONE)
+		return NULL;
 	return OidIsValid(oid) ? of_catalog(world, oid) : NULL;
 }
 
-/* ---- schemas ---- */
-
-static Schema *
-change_schema(SdWorld *world, const char *name)
+List **
+sd_world_types(SdWorld *world)
 {
-	Schema	   *schema = schema_of(world, name);
-	MemoryContext old;
-
-	if (schema)
-		return schema;
-	old = MemoryContextSwitchTo(world->context);
-	schema = palloc0(sizeof(Schema));
-	schema->name = pstrdup(name);
-	schema->oid = get_namespace_oid(name, true);
-	world->schemas = lappend(world->schemas, schema);
-	MemoryContextSwitchTo(old);
-	return schema;
+	return &world->types;
 }
 
-void
-sd_world_make_schema(SdWorld *world, const char *name)
+List **
+sd_world_routines(SdWorld *world)
 {
-	Schema	   *schema = change_schema(world, name);
-
-	schema->gone = false;
-	schema->oid = InvalidOid;
+	return &world->routines;
 }
 
-/* SdThing: what the script knows in it, and what the catalog has */
-List *
-sd_world_in_schema(SdWorld *world, const char *name)
+List **
+sd_world_uses(SdWorld *world)
 {
-	Oid			namespace = schema_oid(world, name);
-	List	   *things = NIL;
-	HASH_SEQ_STATUS status;
-	ByName	   *entry;
-
-	if (OidIsValid(namespace))
-	{
-		Relation	catalog = table_open(RelationRelationId, AccessShareLock);
-		ScanKeyData key;
-		SysScanDesc scan;
-		HeapTuple	tuple;
-
-		ScanKeyInit(&key, Anum_pg_class_relnamespace, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(namespace));
-		scan = systable_beginscan(catalog, InvalidOid, false, NULL, 1, &key);
-		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		{
-			Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
-
-			if (form->relkind != RELKIND_INDEX && form->relkind != RELKIND_PARTITIONED_INDEX &&
-				form->relkind != RELKIND_SEQUENCE)
-				(void) sd_world_of(world, form->oid);
-		}
-		systable_endscan(scan);
-		table_close(catalog, AccessShareLock);
-	}
-	hash_seq_init(&status, world->by_name);
-	while ((entry = hash_seq_search(&status)) != NULL)
-	{
-		if (entry->thing && strcmp(entry->thing->schema, name) == 0 && entry->thing->kind != RELKIND_INDEX &&
-			entry->thing->kind != RELKIND_PARTITIONED_INDEX && entry->thing->kind != RELKIND_SEQUENCE)
-			things = lappend(things, entry->thing);
-	}
-	return things;
+	return &world->uses;
 }
 
-static int
-by_shown(const ListCell *a, const ListCell *b)
+MemoryContext
+sd_world_context(const SdWorld *world)
 {
-	return strcmp(((SdThing *) lfirst(a))->shown, ((SdThing *) lfirst(b))->shown);
-}
-
-void
-sd_world_drop_schema(SdWorld *world, const char *name)
-{
-	Schema	   *schema = change_schema(world, name);
-	ListCell   *cell;
-	HASH_SEQ_STATUS status;
-	ByName	   *entry;
-
-	foreach(cell, sd_world_in_schema(world, name))
-		sd_world_drop(world, lfirst(cell));
-	hash_seq_init(&status, world->by_name);
-	while ((entry = hash_seq_search(&status)) != NULL)
-	{
-		if (entry->thing && strcmp(entry->thing->schema, name) == 0)
-		{
-			entry->thing->gone = true;
-			entry->thing = NULL;
-		}
-	}
-	schema->gone = true;
-}
-
-void
-sd_world_rename_schema(SdWorld *world, const char *name, const char *to)
-{
-	Schema	   *schema = change_schema(world, name);
-	List	   *things = sd_world_in_schema(world, name);
-	Schema	   *renamed;
-	ListCell   *cell;
-
-	list_sort(things, by_shown);
-	renamed = change_schema(world, to);
-	renamed->gone = false;
-	renamed->oid = schema->oid;
-	schema->gone = true;
-	foreach(cell, things)
-		sd_world_move(world, lfirst(cell), to);
-}
-
-/* ---- other objects ---- */
-
-void
-sd_world_note(SdWorld *world, const char *kind, const char *name, Oid object)
-{
-	char		key[KEY_LENGTH];
-	Noted	   *noted;
-
-	make_key(key, kind, name);
-	noted = hash_search(world->noted, key, HASH_ENTER, NULL);
-	noted->object = object;
-}
-
-void
-sd_world_forget(SdWorld *world, const char *kind, const char *name)
-{
-	char		key[KEY_LENGTH];
-
-	make_key(key, kind, name);
-	(void) hash_search(world->noted, key, HASH_REMOVE, NULL);
-}
-
-bool
-sd_world_noted(SdWorld *world, const char *kind, const char *name, Oid *object)
-{
-	char		key[KEY_LENGTH];
-	Noted	   *noted;
-
-	make_key(key, kind, name);
-	noted = hash_search(world->noted, key, HASH_FIND, NULL);
-	if (object)
-		*object = noted ? noted->object : InvalidOid;
-	return noted != NULL;
-}
-
-/* ---- objects of the catalog ---- */
-
-void
-sd_world_mark(SdWorld *world, Oid class_id, Oid object, AttrNumber column, SdFate fate)
-{
-	ObjectAddress address;
-	Marked	   *marked;
-
-	ObjectAddressSubSet(address, class_id, object, column);
-	marked = hash_search(world->marked, &address, HASH_ENTER, NULL);
-	marked->fate = fate;
-}
-
-SdFate
-sd_world_fate(SdWorld *world, Oid class_id, Oid object, AttrNumber column)
-{
-	ObjectAddress address;
-	Marked	   *marked;
-
-	ObjectAddressSubSet(address, class_id, object, 0);
-	marked = hash_search(world->marked, &address, HASH_FIND, NULL);
-	if (marked && (column == 0 || marked->fate >= SD_FATE_GOING))
-		return marked->fate;
-	ObjectAddressSubSet(address, class_id, object, column);
-	marked = hash_search(world->marked, &address, HASH_FIND, NULL);
-	return marked ? marked->fate : SD_FATE_NONE;
-}
-
-List *
-sd_world_going(SdWorld *world)
-{
-	HASH_SEQ_STATUS status;
-	Marked	   *marked;
-	List	   *going = NIL;
-
-	hash_seq_init(&status, world->marked);
-	while ((marked = hash_seq_search(&status)) != NULL)
-	{
-		ObjectAddress *object;
-
-		if (marked->fate != SD_FATE_GOING)
-			continue;
-		object = palloc(sizeof(ObjectAddress));
-		*object = marked->object;
-		going = lappend(going, object);
-	}
-	return going;
-}
-
-void
-sd_world_lose_sight(SdWorld *world, const char *what)
-{
-	if (world->unseen == NULL)
-		world->unseen = MemoryContextStrdup(world->context, what);
-}
-
-const char *
-sd_world_out_of_sight(const SdWorld *world)
-{
-	return world->unseen;
-}
-
-void
-sd_world_filled(SdWorld *world)
-{
-	ListCell   *cell;
-
-	foreach(cell, world->made)
-		((SdThing *) lfirst(cell))->filled = true;
+	return world->context;
 }

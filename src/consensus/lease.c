@@ -81,10 +81,19 @@ sd_lease_until(const SdLease *lease, const SdConfig *config)
 }
 
 void
+sd_lease_refused(SdLease *lease, const SdBallot *ballot, const SdBallot *promise)
+{
+	if (sd_ballot_is_none(ballot) || sd_ballot_compare(&lease->ballot, ballot) != 0)
+		return;
+	if (sd_ballot_compare(promise, ballot) > 0)
+		lease->overtaken = true;
+}
+
+void
 sd_lease_keep(SdLease *lease, const SdProposer *p)
 {
 	memset(&lease->kept, 0, sizeof(lease->kept));
-	if (!sd_ballot_is_none(&lease->ballot) && sd_ballot_compare(&lease->ballot, &p->ballot) == 0)
+	if (!sd_ballot_is_none(&lease->ballot) && sd_ballot_compare(&lease->ballot, &p->ballot) == 0 && !lease->overtaken)
 		sd_proposer_keep(p, &lease->kept);
 	if (!lease->kept.known)
 		sd_lease_drop(lease);
@@ -93,7 +102,7 @@ sd_lease_keep(SdLease *lease, const SdProposer *p)
 bool
 sd_lease_usable(const SdLease *lease, const SdConfig *config, int64_t version, int64_t now)
 {
-	return lease->kept.known && lease->kept.version == version &&
+	return lease->kept.known && !lease->overtaken && lease->kept.version == version &&
 		(lease->kept.config_since == config->since || SD_MISTAKE(KEEP_OVER_CONFIG)) &&
 		now < sd_lease_until(lease, config);
 }

@@ -49,6 +49,7 @@ typedef struct SdLease
 {
 	SdBallot	ballot;			/* of the round whose calls ask for grants; none: there is no lease */
 	int64_t		until[SD_MAX_REGIONS];	/* by index in the configuration, as counted here */
+	bool		overtaken;		/* a voter has promised more: it would refuse every entry under this ballot */
 	SdKept		kept;			/* what can be used when no round is under way */
 } SdLease;
 
@@ -65,6 +66,12 @@ extern void sd_lease_granted(SdLease *lease, const SdBallot *ballot, int voter, 
 
 /* Until when a quorum's grants run; 0: never had one. */
 extern int64_t sd_lease_until(const SdLease *lease, const SdConfig *config);
+
+/*
+ * A voter has refused a ballot because of a higher promise, as it says at once or long after the others made a majority.
+ * The ballot goes on winning by the others, and that voter never votes again: so it is not used for another version.
+ */
+extern void sd_lease_refused(SdLease *lease, const SdBallot *ballot, const SdBallot *promise);
 
 /* A round of this ballot is over: keep the ballot if it may be kept. */
 extern void sd_lease_keep(SdLease *lease, const SdProposer *p);

@@ -99,13 +99,6 @@ proposer_is_ours(const SdProposer *p, const SdEntryRef *entry)
 }
 
 static void
-proposer_see_round(SdProposer *p, const SdBallot *ballot)
-{
-	if (ballot->round > p->max_round)
-		p->max_round = ballot->round;
-}
-
-static void
 proposer_done(SdProposer *p, SdOutcome outcome)
 {
 	p->phase = SD_PHASE_DONE;
@@ -392,7 +385,7 @@ proposer_look_at_own(SdProposer *p, int64_t now)
 	int			others = sd_config_voters(&p->config) - (proposer_self_votes(p) ? 1 : 0);
 	int			accepted = proposer_count(p, SD_VOTER_ACCEPTED);
 	int			refused = proposer_count(p, SD_VOTER_REFUSED);
-	int			unsent = proposer_count(p, SD_VOTER_UNSENT);
+	int			harmless = proposer_count(p, SD_VOTER_UNSENT) + proposer_count(p, SD_VOTER_NO_VOTE);
 	int			repeatable = proposer_count_repeatable(p);
 
 	if (accepted >= needed &&
@@ -416,7 +409,7 @@ proposer_look_at_own(SdProposer *p, int64_t now)
 		if (p->wake == 0 && refused == 0 && repeatable > 0)
 			p->wake = now + p->retry_after;
 	}
-	else if (refused > 0 && refused + unsent == others)
+	else if (refused > 0 && refused + harmless == others)
 	{
 		/* "Preempted, and every accept of the old ballot answered refused -> a new ballot and phase 1 again" */
 		proposer_preempted(p, now);
@@ -454,8 +447,11 @@ proposer_repeat(SdProposer *p)
 			proposer_send_accept(p, i);
 		else
 		{
+			SdEffect   *effect = proposer_emit(p, SD_EFFECT_SEND_PREPARE);
+
 			v->status = SD_VOTER_ASKED;
-			proposer_emit(p, SD_EFFECT_SEND_PREPARE)->voter = i;
+			effect->voter = i;
+			effect->again = true;
 		}
 	}
 }
@@ -467,7 +463,7 @@ proposer_use_kept(SdProposer *p, const SdKept *kept, int64_t now)
 	SD_CHECK(p->mode == SD_PROPOSER_CHANGE && kept->known && kept->version == p->version);
 	p->ballots = 1;
 	p->ballot = kept->ballot;
-	proposer_see_round(p, &kept->ballot);
+	sd_proposer_see_round(p, kept->ballot.round);
 	proposer_granted(p, now);
 }
 
@@ -525,8 +521,11 @@ sd_proposer_start(SdProposer *p, const SdProposerStart *start, int64_t now)
  * under the incarnation that the configuration in force names.
  */
 static SdProposerVoter *
-proposer_answering(SdProposer *p, int voter, const SdBallot *ballot)
+proposer_answering(SdProposer *p, int voter, bool accept, const SdBallot *ballot)
 {
+	/* once the ballot is spent accepts are what is out, and a prepare is never out again */
+	if (accept != p->spent_known)
+		return NULL;
 	if (proposer_is_over(p) || voter < 0 || voter >= p->config.n || !p->voter[voter].votes)
 		return NULL;
 	if (sd_ballot_compare(ballot, &p->ballot) != 0 || p->voter[voter].status != SD_VOTER_ASKED)
@@ -583,7 +582,7 @@ proposer_look(SdProposer *p, int64_t now)
 void
 sd_proposer_promise(SdProposer *p, const SdAnswer *answer, const SdReport *reports, int n_reports, int64_t now)
 {
-	SdProposerVoter *v = proposer_answering(p, answer->voter, &answer->ballot);
+	SdProposerVoter *v = proposer_answering(p, answer->voter, answer->accept, &answer->ballot);
 
 	if (v == NULL || p->phase != SD_PHASE_PREPARE)
 	{
@@ -598,7 +597,7 @@ sd_proposer_promise(SdProposer *p, const SdAnswer *answer, const SdReport *repor
 	{
 		const SdReport *report = &reports[i];
 
-		proposer_see_round(p, &report->ballot);
+		sd_proposer_see_round(p, report->ballot.round);
 
 		/*
 		 * A ballot that is kept would have to propose later versions' reports first; so it is not kept, and the next
@@ -623,9 +622,9 @@ sd_proposer_promise(SdProposer *p, const SdAnswer *answer, const SdReport *repor
 void
 sd_proposer_accepted(SdProposer *p, const SdAnswer *answer, int64_t now)
 {
-	SdProposerVoter *v = proposer_answering(p, answer->voter, &answer->ballot);
+	SdProposerVoter *v = proposer_answering(p, answer->voter, answer->accept, &answer->ballot);
 
-	if (v == NULL || !p->spent_known)
+	if (v == NULL)
 		return;
 	proposer_note_answer(p, v, proposer_counted(p, answer, SD_VOTER_ACCEPTED));
 	proposer_look(p, now);
@@ -635,10 +634,10 @@ sd_proposer_accepted(SdProposer *p, const SdAnswer *answer, int64_t now)
 void
 sd_proposer_refused(SdProposer *p, const SdAnswer *answer, const SdBallot *promise, int64_t now)
 {
-	SdProposerVoter *v = proposer_answering(p, answer->voter, &answer->ballot);
+	SdProposerVoter *v = proposer_answering(p, answer->voter, answer->accept, &answer->ballot);
 	SdVoterStatus status;
 
-	proposer_see_round(p, promise);
+	sd_proposer_see_round(p, promise->round);
 	if (v == NULL)
 		return;
 	status = proposer_counted(p, answer, SD_VOTER_REFUSED);
@@ -653,9 +652,9 @@ sd_proposer_refused(SdProposer *p, const SdAnswer *answer, const SdBallot *promi
 }
 
 void
-sd_proposer_failed(SdProposer *p, int voter, const SdBallot *ballot, SdVoterStatus why, int64_t now)
+sd_proposer_failed(SdProposer *p, int voter, bool accept, const SdBallot *ballot, SdVoterStatus why, int64_t now)
 {
-	SdProposerVoter *v = proposer_answering(p, voter, ballot);
+	SdProposerVoter *v = proposer_answering(p, voter, accept, ballot);
 
 	if (v == NULL)
 		return;
@@ -748,6 +747,13 @@ sd_proposer_keep(const SdProposer *p, SdKept *kept)
 	kept->ballot = p->ballot;
 	kept->version = p->version + (chosen ? 1 : 0);
 	kept->config_since = p->config.since;
+}
+
+void
+sd_proposer_see_round(SdProposer *p, int64_t round)
+{
+	if (round > p->max_round)
+		p->max_round = round;
 }
 
 void

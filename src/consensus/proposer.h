@@ -104,6 +104,7 @@ typedef struct SdEffect
 {
 	SdEffectKind kind;
 	int			voter;			/* SEND: index into config.member; may be the own region */
+	bool		again;			/* SEND_PREPARE: it had no answer before, and must not keep others' refusals waiting */
 	bool		chosen;			/* READY: pass to sd_acceptor_final */
 	SdOutcome	outcome;		/* DONE */
 	int64_t		version;
@@ -124,7 +125,8 @@ typedef struct SdReport
 typedef struct SdAnswer
 {
 	int			voter;			/* index that the effect named */
-	SdBallot	ballot;			/* ballot of the call that is answered */
+	bool		accept;			/* the call that is answered was an accept; else a prepare */
+	SdBallot	ballot;			/* of that call */
 	char		region[SD_NAME_SIZE];	/* as the answer says */
 	int32_t		incarnation;
 } SdAnswer;
@@ -251,14 +253,18 @@ typedef enum SdOwnVote
 	SD_OWN_ABORTED				/* the transaction is over without a commit, whatever the reason */
 } SdOwnVote;
 
-/* Events.  An answer to a ballot that is no longer under way is ignored, whatever it says. */
+/*
+ * Events.  An answer to a ballot that is no longer under way is ignored, whatever it says; and so is one to a prepare when
+ * accepts are out.  Under one ballot a voter is asked twice, and a promise that others made needless may be answered (by "no
+ * vote", say) while the accept is on its way: taken for the answer to that it would hide that the entry was accepted.
+ */
 extern void sd_proposer_start(SdProposer *p, const SdProposerStart *start, int64_t now);
 extern void sd_proposer_promise(SdProposer *p, const SdAnswer *answer, const SdReport *reports, int n_reports, int64_t now);
 extern void sd_proposer_accepted(SdProposer *p, const SdAnswer *answer, int64_t now);
 extern void sd_proposer_refused(SdProposer *p, const SdAnswer *answer, const SdBallot *promise, int64_t now);
 
-/* why: NO_VOTE, LEASED, ERROR, UNANSWERED or UNSENT; ballot: of the call */
-extern void sd_proposer_failed(SdProposer *p, int voter, const SdBallot *ballot, SdVoterStatus why, int64_t now);
+/* why: NO_VOTE, LEASED, ERROR, UNANSWERED or UNSENT; accept, ballot: of the call, as in SdAnswer */
+extern void sd_proposer_failed(SdProposer *p, int voter, bool accept, const SdBallot *ballot, SdVoterStatus why, int64_t now);
 
 /* An entry is known to be in somebody's log at version: a "chosen" answer, a learn, a settlement.  Any source will do. */
 extern void sd_proposer_chosen(SdProposer *p, int64_t version, const SdEntryRef *entry, int64_t now);
@@ -278,6 +284,9 @@ extern void sd_proposer_close(SdProposer *p, int64_t now);
  * or spent on our own entry and that is chosen: "unless that entry is learned at s, ballot and lease are dropped".
  */
 extern void sd_proposer_keep(const SdProposer *p, SdKept *kept);
+
+/* A round that was seen elsewhere: the next ballot's is higher. */
+extern void sd_proposer_see_round(SdProposer *p, int64_t round);
 
 /* Time passed. */
 extern void sd_proposer_tick(SdProposer *p, int64_t now);

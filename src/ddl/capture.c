@@ -484,6 +484,15 @@ sd_parse_quietly(const char *text)
 	return parsed;
 }
 
+Node *
+sd_capture_as_written(PlannedStmt *pstmt, const char *query_string)
+{
+	List	   *parsed = sd_parse_quietly(statement_text(pstmt, query_string));
+
+	/* an extension may have built the statement, and pass any text with it */
+	return list_length(parsed) == 1 ? linitial_node(RawStmt, parsed)->stmt : pstmt->utilityStmt;
+}
+
 /*
  * Does the text say what is executed?  An extension written in C may build a statement and pass any string with it, a
  * hook may rewrite it, and standard_conforming_strings may have changed since it was parsed; what the other regions

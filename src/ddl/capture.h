@@ -75,6 +75,7 @@ extern void sd_capture_begin_script(void);	/* the same, or a change outside the 
 extern void sd_capture_refuse_prepare(void);	/* error if the transaction holds a migration */
 extern SdCommand *sd_capture_make(PlannedStmt *pstmt, const char *query_string, SdDisposition disposition,
 								 SdStatementClass class);
+extern Node *sd_capture_as_written(PlannedStmt *pstmt, const char *query_string);	/* the statement, parsed again from its text */
 extern void sd_capture_add(SdCommand *command);
 
 /* needs that were found to be there, so that the next statement does not ask again; the first gives those left */

@@ -17,6 +17,7 @@
 #include "utils/numeric.h"
 
 #include "ddl/capture.h"
+#include "store/entry.h"
 
 static void
 append_member(StringInfo out, const char *key, const char *value)
@@ -67,7 +68,7 @@ sd_script_to_json(const char *up, const char *down, Jsonb *options, const SdRunA
 		escape_json(&out, down);
 	}
 	if (options && JB_ROOT_COUNT(options) > 0)
-		appendStringInfo(&out, ",\"options\":%s", JsonbToCString(NULL, &options->root, VARSIZE(options)));
+		appendStringInfo(&out, ",\"options\":%s", sd_json_serialized(options));
 	appendStringInfo(&out, ",\"run_as\":%s", sd_run_as_to_json(run_as));
 	return out.data;
 }

@@ -26,6 +26,7 @@
 #include "ddl/capture.h"
 #include "ddl/classify.h"
 #include "ddl/moment.h"
+#include "ddl/own_oid.h"
 #include "ddl/targets.h"
 #include "errors.h"
 
@@ -341,21 +342,29 @@ sd_classify_updates_own(Node *stmt)
 	return IsA(stmt, AlterExtensionStmt) && is_own_extension(stmt);
 }
 
+/* constants that would be others in each region */
+static void
+classify_constants(Node *stmt, SdVerdict *verdict)
+{
+	const char *reason;
+	const char *hint;
+
+	if ((reason = sd_moment_reason(stmt, &hint)) != NULL || (reason = sd_own_oid_reason(stmt, &hint)) != NULL)
+		refuse(verdict, SD_CLASS_REFUSED, reason, hint);
+}
+
 /* what the kind of statement alone says; leaves COORDINATED where the objects have a say */
 static void
 classify_by_kind(Node *stmt, SdVerdict *verdict)
 {
 	ObjectType	type;
-	const char *reason;
-	const char *hint;
 
 	if (object_type_of(stmt, &type) && sd_is_local_object_type(type))
 	{
 		verdict->class = SD_CLASS_LOCAL;
 		return;
 	}
-	if ((reason = sd_moment_reason(stmt, &hint)) != NULL)
-		refuse(verdict, SD_CLASS_REFUSED, reason, hint);
+	classify_constants(stmt, verdict);
 	switch (nodeTag(stmt))
 	{
 			/* maintenance: the same schema before and after */
@@ -544,6 +553,30 @@ sd_classify_refuse_alone(Node *stmt)
 
 	classify_by_kind(stmt, &verdict);
 	if (verdict.class == SD_CLASS_ALONE)
+		sd_classify_refuse(&verdict);
+}
+
+void
+sd_classify_refuse_for_good(Node *stmt, SdIsLocalName is_local)
+{
+	SdVerdict	verdict = {.class = SD_CLASS_COORDINATED};
+
+	classify_by_kind(stmt, &verdict);
+	if (verdict.class != SD_CLASS_REFUSED)
+		return;
+	/* it may be none of the group's, for what it names */
+	sd_classify(stmt, is_local, &verdict);
+	if (verdict.class == SD_CLASS_REFUSED)
+		sd_classify_refuse(&verdict);
+}
+
+void
+sd_classify_refuse_constants(Node *stmt)
+{
+	SdVerdict	verdict = {.tag = CreateCommandTag(stmt), .class = SD_CLASS_COORDINATED};
+
+	classify_constants(stmt, &verdict);
+	if (verdict.class == SD_CLASS_REFUSED)
 		sd_classify_refuse(&verdict);
 }
 

@@ -40,6 +40,12 @@ extern void sd_classify_refuse(const SdVerdict *verdict) pg_attribute_noreturn()
 /* the same for a statement that nothing but its form makes ALONE; before a script runs */
 extern void sd_classify_refuse_alone(Node *stmt);
 
+/* The same for one that is REFUSED for its form, whatever is there when it runs; before a text is kept that is to run later. */
+extern void sd_classify_refuse_for_good(Node *stmt, SdIsLocalName is_local);
+
+/* Error if the statement, as it was written, keeps constants that would be others in each region. */
+extern void sd_classify_refuse_constants(Node *stmt);
+
 /*
  * May this statement turn out to have done nothing (IF EXISTS, IF NOT EXISTS)?  POSSIBLE: it is part of the change
  * only if an object access was seen while it ran.  NEVER: it counts, seen or not, because not every change makes an

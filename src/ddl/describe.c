@@ -452,6 +452,25 @@ is_attribute_version(const char *option)
 	return strncmp(option, ATTRIBUTE_VERSION_ATTOPTION "=", sizeof(ATTRIBUTE_VERSION_ATTOPTION)) == 0;
 }
 
+/*
+ * Would it look like two, among others, or its end like an escape?  Then commas and backslashes are escaped in it; all others, as
+ * "search_path=a, b", stay readable.
+ */
+static void
+append_option(StringInfo out, const char *option)
+{
+	const char *comma = strstr(option, ", ");
+	size_t		length = strlen(option);
+	bool		escape = (comma && strchr(comma, '=')) || (length > 0 && option[length - 1] == '\\');
+
+	for (; *option; option++)
+	{
+		if (escape && (*option == ',' || *option == '\\'))
+			appendStringInfoChar(out, '\\');
+		appendStringInfoChar(out, *option);
+	}
+}
+
 /* Sorted: the order in which options were set means nothing. */
 char *
 sd_join_options(Datum options, bool isnull)
@@ -477,7 +496,10 @@ sd_join_options(Datum options, bool isnull)
 	qsort(strings, nstrings, sizeof(char *), compare_strings);
 	initStringInfo(&joined);
 	for (int i = 0; i < nstrings; i++)
-		appendStringInfo(&joined, "%s%s", i > 0 ? ", " : "", strings[i]);
+	{
+		appendStringInfoString(&joined, i > 0 ? ", " : "");
+		append_option(&joined, strings[i]);
+	}
 	return joined.data;
 }
 

@@ -90,6 +90,9 @@ extern void sd_put_expression(SdDescription *description, const char *property, 
 typedef void (*SdAppendName) (StringInfo out, Oid oid);
 extern void sd_put_name(SdDescription *description, const char *property, SdAppendName append, Oid oid);	/* not if invalid */
 extern void sd_put_type(SdDescription *description, const char *property, Oid type, int32 typmod);
+/* Disabled triggers of what partitions have of foreign keys, which are no objects of their own. */
+extern void sd_put_share_states(SdDescription *description, Oid relation);
+
 extern char *sd_join_options(Datum options, bool isnull);	/* NULL if none */
 extern char *sd_join_columns(Oid relation, const int16 *numbers, int n);
 extern void sd_add_name(SdDescription *description, const char *name, int number);

@@ -124,24 +124,81 @@ put_exclusion_operators(SdDescription *description, HeapTuple tuple, TupleDesc d
 		sd_put_name(description, "with", sd_append_operator, DatumGetObjectId(elements[i]));
 }
 
-/* A foreign key is enforced by internal triggers, and a superuser can switch them off one by one. */
+static int
+compare_states(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+static void
+put_states(SdDescription *description, List *states)
+{
+	ListCell   *lc;
+
+	list_sort(states, compare_states);
+	foreach(lc, states)
+		sd_put(description, "trigger state", lfirst(lc));
+}
+
+/* A foreign key, and what is deferrable, is enforced by internal triggers, and a superuser can switch them off one by one. */
 static void
 put_disabled_triggers(SdDescription *description, Oid constraint)
 {
 	SdRows		rows = sd_rows_find(SD_ROWS_CONSTRAINT_TRIGGER, constraint);
-	char	   *states[16];
-	int			n = 0;
+	List	   *states = NIL;
 
 	for (int row = 0; row < rows.n; row++)
 	{
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(rows.tuple[row]);
 
-		if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN && !OidIsValid(trigger->tgparentid) && n < (int) lengthof(states))
-			states[n++] = psprintf("type %d %c", trigger->tgtype, trigger->tgenabled);
+		if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN && !OidIsValid(trigger->tgparentid))
+			states = lappend(states, psprintf("type %d %c", trigger->tgtype, trigger->tgenabled));
 	}
-	qsort(states, n, sizeof(char *), compare_strings);
+	put_states(description, states);
+}
+
+/* The table's columns in a foreign key, from whichever side. */
+static char *
+columns_in_key(Oid constraint, Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	AttrNumber	attribute = Anum_pg_constraint_confkey;
+	Datum	   *elements;
+	int16	   *numbers;
+	Datum		value;
+	bool		isnull;
+	int			n = 0;
+
+	if (!HeapTupleIsValid(tuple))
+		return "";
+	if (((Form_pg_constraint) GETSTRUCT(tuple))->conrelid == relation)
+		attribute = Anum_pg_constraint_conkey;
+	value = SysCacheGetAttr(CONSTROID, tuple, attribute, &isnull);
+	if (!isnull)
+		deconstruct_array(DatumGetArrayTypeP(value), INT2OID, 2, true, TYPALIGN_SHORT, &elements, NULL, &n);
+	numbers = palloc(Max(n, 1) * sizeof(int16));
 	for (int i = 0; i < n; i++)
-		sd_put(description, "trigger state", states[i]);
+		numbers[i] = DatumGetInt16(elements[i]);
+	ReleaseSysCache(tuple);
+	return sd_join_columns(relation, numbers, n);
+}
+
+void
+sd_put_share_states(SdDescription *description, Oid relation)
+{
+	SdRows		rows = sd_rows_find(SD_ROWS_TRIGGER, relation);
+	List	   *states = NIL;
+
+	for (int row = 0; row < rows.n; row++)
+	{
+		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(rows.tuple[row]);
+
+		if (trigger->tgisinternal && trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN && OidIsValid(trigger->tgparentid) &&
+			OidIsValid(trigger->tgconstraint))
+			states = lappend(states, psprintf("(%s) type %d %c", columns_in_key(trigger->tgconstraint, relation), trigger->tgtype,
+											  trigger->tgenabled));
+	}
+	put_states(description, states);
 }
 
 static void
@@ -157,7 +214,6 @@ put_foreign_key(SdDescription *description, HeapTuple tuple, TupleDesc descripto
 	put_columns(description, tuple, descriptor, Anum_pg_constraint_confdelsetcols, "on delete set",
 				constraint->conrelid);
 	sd_put_char(description, "match", constraint->confmatchtype, FKCONSTR_MATCH_SIMPLE);
-	put_disabled_triggers(description, constraint->oid);
 }
 
 /*
@@ -182,6 +238,15 @@ is_own_constraint(SdDescriber *describer, Form_pg_constraint constraint)
 		default:
 			return false;
 	}
+}
+
+/* A partition has the constraints of its table, however they came; a child of plain parents keeps its own when theirs is dropped. */
+static bool
+is_of_partition(Oid relation)
+{
+	HeapTuple	tuple = sd_rows_relation(relation);
+
+	return HeapTupleIsValid(tuple) && ((Form_pg_class) GETSTRUCT(tuple))->relispartition;
 }
 
 bool
@@ -218,6 +283,9 @@ sd_describe_constraint(SdDescriber *describer, HeapTuple tuple, SdDescription *d
 	if (type == CONSTRAINT_CHECK || type == SD_COMPAT_CONSTRAINT_NOTNULL)
 		sd_put_flag(description, "no inherit", constraint->connoinherit);
 	if (type == CONSTRAINT_CHECK)
+		sd_put_flag(description, "defined locally", constraint->coninhcount > 0 && constraint->conislocal &&
+					!is_of_partition(constraint->conrelid));
+	if (type == CONSTRAINT_CHECK)
 	{
 		value = heap_getattr(tuple, Anum_pg_constraint_conbin, descriptor, &isnull);
 		sd_put_expression(description, "check", value, isnull, constraint->conrelid);
@@ -230,6 +298,7 @@ sd_describe_constraint(SdDescriber *describer, HeapTuple tuple, SdDescription *d
 			put_foreign_key(description, tuple, descriptor);
 		else if (type != SD_COMPAT_CONSTRAINT_NOTNULL)
 			sd_put_name(description, "index", sd_append_relation, constraint->conindid);
+		put_disabled_triggers(description, constraint->oid);
 	}
 	return true;
 }

@@ -531,6 +531,8 @@ sd_describe_relation(SdDescriber *describer, HeapTuple tuple, SdDescription *des
 			if (class->relkind == RELKIND_FOREIGN_TABLE)
 				put_foreign(description, class->oid);
 			put_table(description, tuple);
+			if (class->relhastriggers)
+				sd_put_share_states(description, class->oid);
 			if (class->relkind == RELKIND_VIEW || class->relkind == RELKIND_MATVIEW)
 				put_view_query(description, class->oid);
 			break;

@@ -20,6 +20,7 @@
 #include "shared.h"
 #include "store/drift.h"
 #include "store/entry.h"
+#include "store/rows.h"
 #include "store/state.h"
 
 #define SHOWN_OBJECTS	20
@@ -136,37 +137,6 @@ sd_drift_tag(int64 *count)
 
 /* ---- rows of some objects ---- */
 
-static int
-compare_names(const char *kind, const char *identity, const SdDriftRow *row)
-{
-	int			order = strcmp(kind, row->kind);
-
-	return order ? order : strcmp(identity, row->identity);
-}
-
-/* In a list as the store gives it, which is sorted; NULL: none. */
-static SdDriftRow *
-find_row(List *rows, const char *kind, const char *identity)
-{
-	int			low = 0;
-	int			high = list_length(rows);
-
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-		SdDriftRow *row = list_nth(rows, middle);
-		int			order = compare_names(kind, identity, row);
-
-		if (order == 0)
-			return row;
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
-}
-
 static List *
 rows_of(List *changed)
 {
@@ -277,7 +247,7 @@ sd_drift_outside(List *changed, int64 change, const char *found)
 	foreach(cell, changed)
 	{
 		SdObjectDigest *object = lfirst(cell);
-		SdDriftRow *old = find_row(rows, object->kind, object->identity);
+		SdDriftRow *old = sd_drift_row_of(rows, object->kind, object->identity);
 
 		if (object->frozen_by != 0)
 			note_frozen(object, old, change, found);
@@ -431,7 +401,7 @@ sd_drift_accept(List *accepted, List **beside)
 	foreach(cell, accepted)
 	{
 		SdDriftRow *wanted = lfirst(cell);
-		SdDriftRow *row = find_row(rows, wanted->kind, wanted->identity);
+		SdDriftRow *row = sd_drift_row_of(rows, wanted->kind, wanted->identity);
 		SdObjectDigest *object = palloc0(sizeof(SdObjectDigest));
 
 		if (row == NULL || row->has_actual != wanted->has_actual ||
@@ -519,7 +489,7 @@ static void
 note_said(const SdSaid *said, List *rows, Definer *definer)
 {
 	SdDriftRow	row = {.kind = said->here.kind, .identity = said->here.identity, .since = GetCurrentTimestamp()};
-	SdDriftRow *old = find_row(rows, row.kind, row.identity);
+	SdDriftRow *old = sd_drift_row_of(rows, row.kind, row.identity);
 
 	if (old)
 	{
@@ -536,28 +506,17 @@ note_said(const SdSaid *said, List *rows, Definer *definer)
 	sd_drift_put(NULL, &row);
 }
 
+static void
+name_of_said(const void *item, const char **kind, const char **identity)
+{
+	*kind = ((const SdSaid *) item)->here.kind;
+	*identity = ((const SdSaid *) item)->here.identity;
+}
+
 static bool
 is_said(List *said, const char *kind, const char *identity)
 {
-	int			low = 0;
-	int			high = list_length(said);
-
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-		const SdObjectRow *row = &((SdSaid *) list_nth(said, middle))->here;
-		int			order = strcmp(kind, row->kind);
-
-		if (order == 0)
-			order = strcmp(identity, row->identity);
-		if (order == 0)
-			return true;
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return false;
+	return sd_row_of_object(said, kind, identity, name_of_said) != NULL;
 }
 
 /* What changed here and is not in the entry; without those that an online version works on. */
@@ -586,7 +545,7 @@ note_others(List *others, List *rows, SdDriftExtent extent, bool warn, StringInf
 	foreach(cell, others)
 	{
 		SdObjectDigest *object = lfirst(cell);
-		SdDriftRow *old = find_row(rows, object->kind, object->identity);
+		SdDriftRow *old = sd_drift_row_of(rows, object->kind, object->identity);
 
 		if (old)
 			note_change(object, old, old->change, old->found, definer);
@@ -632,7 +591,7 @@ sd_drift_applied(Jsonb *objects, List *changed, SdDriftExtent extent, bool warn)
 	{
 		SdSaid	   *object = lfirst(cell);
 
-		if (is_as_said(object) && find_row(rows, object->here.kind, object->here.identity))
+		if (is_as_said(object) && sd_drift_row_of(rows, object->here.kind, object->here.identity))
 			sd_drift_delete(NULL, object->here.kind, object->here.identity);
 	}
 	if (extent == SD_DRIFT_HAND)

@@ -28,19 +28,9 @@ drift_kind(const char *kind)
 /* ---- rows ---- */
 
 static SdDriftRow *
-find_row(List *rows, const char *kind, const char *identity)
+row_of(List *rows, const char *kind, const char *identity)
 {
-	ListCell   *cell;
-
-	foreach(cell, rows)
-	{
-		SdDriftRow *row = lfirst(cell);
-		const char *of = sd_beside_kind_of(row->kind);
-
-		if (of && strcmp(of, kind) == 0 && strcmp(row->identity, identity) == 0)
-			return row;
-	}
-	return NULL;
+	return sd_drift_row_of(rows, drift_kind(kind), identity);
 }
 
 static List *
@@ -108,7 +98,7 @@ sd_drift_beside_outside(List *changes, int64 dot, const char *found)
 	foreach(cell, changes)
 	{
 		SdBesideChange *change = lfirst(cell);
-		SdDriftRow *old = find_row(rows, change->kind, change->identity);
+		SdDriftRow *old = row_of(rows, change->kind, change->identity);
 
 		if (change->now)
 			set_row(change->kind, change->identity, old, old ? old->expected_definition : change->was, change->now, dot, found);
@@ -129,7 +119,7 @@ sd_drift_beside_refuse(List *changes)
 	foreach(cell, changes)
 	{
 		SdBesideChange *change = lfirst(cell);
-		SdDriftRow *row = find_row(rows, change->kind, change->identity);
+		SdDriftRow *row = row_of(rows, change->kind, change->identity);
 
 		if (row && change->now)
 			refused = lappend(refused, row);
@@ -298,7 +288,7 @@ apply_said(List *said, List *rows)
 	foreach(cell, said)
 	{
 		SdBeside   *object = lfirst(cell);
-		SdDriftRow *old = find_row(rows, object->kind, object->identity);
+		SdDriftRow *old = row_of(rows, object->kind, object->identity);
 
 		set_row(object->kind, object->identity, old, object->text, sd_beside_text(here, object->kind, object->identity), old ? old->change : 0,
 				SD_FOUND_REPLAY);

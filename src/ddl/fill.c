@@ -6,7 +6,8 @@
  *
  * ADD COLUMN ... DEFAULT now() computes one value in each region, DEFAULT random() one for each row, a serial numbers the rows as they
  * lie.  The schema would be the same everywhere, and the data would not.  On an empty table nothing of this happens.
- * Stable functions that only follow settings are the same everywhere, because settings go with the entry.
+ * Stable functions that only follow settings are the same everywhere, because settings go with the entry; but not those that applications
+ * invent, which current_setting() reads.
  *
  * Freezing: ADD COLUMN c DEFAULT now() becomes ADD COLUMN c DEFAULT 'value', ALTER COLUMN c SET DEFAULT now() in one ALTER TABLE, in which
  * PostgreSQL fills the rows by the first and keeps the second.  The value goes through the type's output and input functions, as in a dump.
@@ -18,15 +19,21 @@
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/heap.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
 #include "parser/parse_node.h"
+#include "parser/parse_relation.h"
 #include "parser/parse_type.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -39,6 +46,8 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "attempt.h"
+#include "ddl/capture.h"
 #include "ddl/fill.h"
 #include "ddl/moment.h"
 #include "ddl/targets.h"
@@ -100,6 +109,14 @@ has_rows(Oid relation)
 	return found;
 }
 
+/* Whether it has rows is for those to know who may read them. */
+static bool
+may_look(Oid relation)
+{
+	return sd_compat_owns_relation(relation, GetUserId()) || pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/* The server will refuse it to others than the owner: for them nobody waits, and nobody looks. */
 static bool
 any_has_rows(Oid relation)
 {
@@ -107,6 +124,8 @@ any_has_rows(Oid relation)
 	bool		found = false;
 	ListCell   *cell;
 
+	if (!sd_compat_owns_relation(relation, GetUserId()))
+		return false;
 	/* that of the first one is the caller's business there */
 	LockRelationOid(relation, AccessShareLock);
 	relations = find_all_inheritors(relation, AccessShareLock, NULL);
@@ -117,30 +136,29 @@ any_has_rows(Oid relation)
 	return found;
 }
 
-typedef enum Rows
-{
-	ROWS_NONE,
-	ROWS_SOME,
-	ROWS_PERHAPS				/* somebody holds it */
-} Rows;
-
-static Rows
+/* perhaps: somebody holds it, or the user may not know */
+static SdRows
 rows_at_once(Oid relation)
 {
-	Rows		rows = ROWS_NONE;
+	SdRows		rows = SD_ROWS_NONE;
 	ListCell   *cell;
 
 	foreach(cell, find_all_inheritors(relation, NoLock, NULL))
 	{
+		bool		there;
+
 		if (!ConditionalLockRelationOid(lfirst_oid(cell), AccessShareLock))
 		{
-			rows = ROWS_PERHAPS;
+			rows = SD_ROWS_PERHAPS;
 			continue;
 		}
-		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(cell))) && has_rows(lfirst_oid(cell)))
-			rows = ROWS_SOME;
+		there = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(cell)));
+		if (there && !may_look(lfirst_oid(cell)))
+			rows = SD_ROWS_PERHAPS;
+		else if (there && has_rows(lfirst_oid(cell)))
+			rows = SD_ROWS_SOME;
 		UnlockRelationOid(lfirst_oid(cell), AccessShareLock);
-		if (rows == ROWS_SOME)
+		if (rows == SD_ROWS_SOME)
 			break;
 	}
 	return rows;
@@ -172,11 +190,26 @@ is_of_the_moment(Oid function, void *context)
 	}
 }
 
+/* current_setting() of what does not go with the entry: the session's own, or each region's */
+static bool
+reads_own_setting(Node *node)
+{
+	FuncExpr   *call = (FuncExpr *) node;
+	Const	   *name;
+
+	if (!IsA(node, FuncExpr) || !(call->funcid == F_CURRENT_SETTING_TEXT || call->funcid == F_CURRENT_SETTING_TEXT_BOOL))
+		return false;
+	name = linitial(call->args);
+	return !IsA(name, Const) || name->constisnull || !sd_capture_takes_setting(TextDatumGetCString(name->constvalue));
+}
+
 static bool
 has_moment(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
+	if (reads_own_setting(node))
+		return true;
 	if (IsA(node, SQLValueFunction))
 	{
 		switch (((SQLValueFunction *) node)->op)
@@ -196,6 +229,12 @@ has_moment(Node *node, void *context)
 	return expression_tree_walker(node, has_moment, context);
 }
 
+bool
+sd_fill_is_of_moment(Node *planned)
+{
+	return has_moment(planned, NULL);
+}
+
 static Fill
 fill_of_expression(Node *cooked)
 {
@@ -203,6 +242,23 @@ fill_of_expression(Node *cooked)
 	if (contain_volatile_functions(cooked))
 		return FILL_EACH;
 	return has_moment(cooked, NULL) ? FILL_MOMENT : FILL_EQUAL;
+}
+
+/* ... and fails where there is no such setting */
+static bool
+needs_own_setting(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (reads_own_setting(node))
+	{
+		List	   *arguments = ((FuncExpr *) node)->args;
+		Const	   *missing_ok = list_length(arguments) == 2 ? lsecond(arguments) : NULL;
+
+		if (missing_ok == NULL || !IsA(missing_ok, Const) || missing_ok->constisnull || !DatumGetBool(missing_ok->constvalue))
+			return true;
+	}
+	return expression_tree_walker(node, needs_own_setting, context);
 }
 
 static bool
@@ -286,6 +342,9 @@ any_has_column(Oid relation, const char *name)
 {
 	ListCell   *cell;
 
+	/* one of another region */
+	if (!OidIsValid(relation))
+		return false;
 	foreach(cell, find_all_inheritors(relation, NoLock, NULL))
 		if (get_attnum(lfirst_oid(cell), name) != InvalidAttrNumber)
 			return true;
@@ -393,6 +452,106 @@ fill_of_column(Oid relation, ColumnDef *column, const char *source, TimestampTz 
 	return fill;
 }
 
+/*
+ * The server computes a default that is not volatile when the column is added, rows or not: a region that has not got the setting would
+ * halt.
+ */
+static bool
+column_needs_setting(ColumnDef *column, const char *source)
+{
+	Node	   *cooked;
+
+	if (is_serial(column->typeName) || has_constraint(column, CONSTR_IDENTITY) || has_constraint(column, CONSTR_GENERATED))
+		return false;
+	cooked = cooked_default(column, source);
+	if (cooked == NULL)
+		return false;
+	cooked = (Node *) expression_planner((Expr *) cooked);
+	return !contain_volatile_functions(cooked) && needs_own_setting(cooked, NULL);
+}
+
+/* ---- USING ---- */
+
+typedef struct Using
+{
+	Oid			relation;
+	ColumnDef  *column;			/* its new type, and the expression as its default */
+	const char *source;
+	Fill		fill;
+} Using;
+
+static void
+judge_using(void *arg)
+{
+	Using	   *using = arg;
+	ParseState *pstate = make_parsestate(NULL);
+	Relation	rel = table_open(using->relation, NoLock);
+	ParseNamespaceItem *item;
+	Node	   *cooked;
+	Node	   *coerced;
+	Oid			type;
+	int32		typmod;
+
+	pstate->p_sourcetext = using->source;
+	item = addRangeTableEntryForRelation(pstate, rel, AccessShareLock, NULL, false, true);
+	addNSItemToQuery(pstate, item, false, true, true);
+	typenameTypeIdAndMod(pstate, using->column->typeName, &type, &typmod);
+	cooked = transformExpr(pstate, copyObject(using->column->raw_default), EXPR_KIND_ALTER_COL_TRANSFORM);
+	/* where that is not possible, the statement will say so */
+	coerced = coerce_to_target_type(pstate, cooked, exprType(cooked), type, typmod, COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	cooked = coerced ? coerced : cooked;
+	assign_expr_collations(pstate, cooked);
+	using->fill = fill_of_expression(cooked);
+	table_close(rel, NoLock);
+	free_parsestate(pstate);
+}
+
+/* Which of the functions of that name it calls is not known.  Where there is none, the script makes it first, or the statement fails. */
+static bool
+may_differ(Node *node, void *context)
+{
+	FuncCall   *call = (FuncCall *) node;
+	FuncCandidateList candidates;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, FuncCall))
+		return raw_expression_tree_walker(node, may_differ, context);
+	candidates = FuncnameGetCandidates(call->funcname, list_length(call->args), NIL, true, true, false, true);
+	for (; candidates; candidates = candidates->next)
+		if (!OidIsValid(candidates->oid) || func_volatile(candidates->oid) == PROVOLATILE_VOLATILE || is_of_the_moment(candidates->oid, NULL))
+			return true;
+	return raw_expression_tree_walker(node, may_differ, context);
+}
+
+/* Waits for nobody: where the table cannot be looked at now, or does not have these columns yet, the names must do. */
+static Fill
+fill_of_using(Oid relation, ColumnDef *column, const char *source)
+{
+	Using		using = {relation, column, source, FILL_EQUAL};
+	bool		known = false;
+
+	if (column->raw_default == NULL)
+		return FILL_EQUAL;
+	if (OidIsValid(relation) && ConditionalLockRelationOid(relation, AccessShareLock))
+	{
+		known = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) && sd_attempt(judge_using, &using, true) == NULL;
+		UnlockRelationOid(relation, AccessShareLock);
+	}
+	if (!known && (sd_moment_in_expression(column->raw_default) || may_differ(column->raw_default, NULL)))
+		using.fill = FILL_EACH;
+	/* one of the moment cannot be frozen here */
+	return using.fill == FILL_EQUAL ? FILL_EQUAL : FILL_EACH;
+}
+
+bool
+sd_fill_using_differs(Oid relation, ColumnDef *column)
+{
+	return fill_of_using(relation, column, "") != FILL_EQUAL;
+}
+
+/* ---- a command ---- */
+
 /* IF NOT EXISTS, and it does */
 static bool
 adds_column(Oid relation, AlterTableCmd *command)
@@ -406,8 +565,8 @@ fill_of_command(Oid relation, AlterTableCmd *command, const char *source, Timest
 {
 	if (adds_column(relation, command))
 		return fill_of_column(relation, (ColumnDef *) command->def, source, frozen_at);
-	if (command->subtype == AT_AlterColumnType) /* USING */
-		return sd_moment_in_expression(((ColumnDef *) command->def)->raw_default) ? FILL_EACH : FILL_EQUAL;
+	if (command->subtype == AT_AlterColumnType)
+		return fill_of_using(relation, (ColumnDef *) command->def, source);
 	return FILL_EQUAL;
 }
 
@@ -429,6 +588,22 @@ worst_of(Oid relation, AlterTableStmt *alter, const char *source, TimestampTz fr
 		*of = command->name ? command->name : ((ColumnDef *) command->def)->colname;
 	}
 	return worst;
+}
+
+/* The first column whose default needs a setting that other regions may not have; NULL: none. */
+static const char *
+needing_setting(Oid relation, AlterTableStmt *alter, const char *source)
+{
+	ListCell   *cell;
+
+	foreach(cell, alter->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+
+		if (adds_column(relation, command) && column_needs_setting((ColumnDef *) command->def, source))
+			return ((ColumnDef *) command->def)->colname;
+	}
+	return NULL;
 }
 
 /* ---- a statement ---- */
@@ -463,6 +638,14 @@ reason_text(const char *table, const char *has, const char *column)
 	return psprintf("%s %s rows, and each region would compute the values of column \"%s\" for itself: they would differ.", table, has, column);
 }
 
+static const char *
+setting_text(const char *column, const char **hint)
+{
+	*hint = "Add the column without a default, then ALTER COLUMN ... SET DEFAULT with the expression: that computes nothing.";
+	return psprintf("The default of column \"%s\" reads a setting that does not go with the change, and is computed at once: a region without that setting would halt.",
+					column);
+}
+
 const char *
 sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char **hint)
 {
@@ -474,27 +657,54 @@ sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char
 	if (!OidIsValid(relation))
 		return NULL;
 	worst = worst_of(relation, alter, source, frozen_at, &of);
-	if (worst == FILL_EQUAL || !any_has_rows(relation))
+	if (worst == FILL_EQUAL)
 		return NULL;
+	if (!any_has_rows(relation))
+	{
+		of = needing_setting(relation, alter, source);
+		return of ? setting_text(of, hint) : NULL;
+	}
 	*hint = hint_for(relation, alter, source, worst);
 	return reason_text(quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation)), "has", of);
 }
 
 const char *
-sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, bool filled, TimestampTz frozen_at, const char **hint)
+sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, SdRows *rows, TimestampTz frozen_at, bool *always, const char **hint)
 {
 	AlterTableStmt *alter = castNode(AlterTableStmt, stmt);
 	const char *of = NULL;
 	Fill		worst = worst_of(relation, alter, "", frozen_at, &of);
-	Rows		rows;
 
+	*always = false;
 	if (worst == FILL_EQUAL)
 		return NULL;
-	rows = filled ? ROWS_PERHAPS : OidIsValid(relation) ? rows_at_once(relation) : ROWS_NONE;
-	if (rows == ROWS_NONE)
-		return NULL;
+	if (*rows != SD_ROWS_SOME && OidIsValid(relation))
+		*rows = Max(*rows, rows_at_once(relation));
+	if (*rows == SD_ROWS_NONE)
+	{
+		of = needing_setting(relation, alter, "");
+		*always = of != NULL;
+		return of ? setting_text(of, hint) : NULL;
+	}
 	*hint = hint_for(relation, alter, "", worst);
-	return reason_text(shown, rows == ROWS_SOME ? "has" : "may have", of);
+	return reason_text(shown, *rows == SD_ROWS_SOME ? "has" : "may have", of);
+}
+
+const char *
+sd_fill_elsewhere(Node *stmt, Oid relation, const char *shown, TimestampTz frozen_at, const char **hint)
+{
+	AlterTableStmt *alter = castNode(AlterTableStmt, stmt);
+	const char *of = NULL;
+	Fill		worst = worst_of(InvalidOid, alter, "", frozen_at, &of);
+	SdRows		rows = worst == FILL_EQUAL ? SD_ROWS_NONE : rows_at_once(relation);
+
+	if (rows == SD_ROWS_NONE)
+		return NULL;
+	if (worst_of(InvalidOid, alter, "", GetCurrentTransactionStartTimestamp(), &of) == FILL_EQUAL)
+		*hint = "Freeze the time, so that rows that are there get one value in the other regions: SELECT schemadrift.set_policy('{\"freeze_time\": true}'). Or make the column equal by hand.";
+	else
+		*hint = "Make the column equal by hand: in the other regions with ddl_mode = off and the values that are wanted, or drop it here, and add it by schemadrift.apply() without a default, then SET DEFAULT.";
+	return reason_text(shown, rows == SD_ROWS_SOME ? "has" : "may have", of);
 }
 
 static bool

@@ -8,7 +8,7 @@
 #define SD_DDL_FILL_H
 
 #include "datatype/timestamp.h"
-#include "nodes/nodes.h"
+#include "nodes/parsenodes.h"
 
 /*
  * Why this statement, which is about to run, would leave other rows in other regions, a sentence, and what to write instead; NULL if it
@@ -17,11 +17,32 @@
  */
 extern const char *sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char **hint);
 
+/* Which rows a table has. */
+typedef enum SdRows
+{
+	SD_ROWS_NONE,
+	SD_ROWS_PERHAPS,
+	SD_ROWS_SOME
+} SdRows;
+
 /*
  * The same of a statement that may run later, on a table as it will be called then.  Waits for no lock: whoever holds the table keeps it
- * from being looked at, and it may have rows.  relation: InvalidOid, it is yet to be made.  filled: rows will be written before.
+ * from being looked at, and it may have rows.  relation: InvalidOid, it is yet to be made.  *rows: in, what will be written before; out, what
+ * it will have.  *always: it is so without rows, too.
  */
-extern const char *sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, bool filled, TimestampTz frozen_at, const char **hint);
+extern const char *sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, SdRows *rows, TimestampTz frozen_at, bool *always,
+									const char **hint);
+
+/* Does a planned expression without volatile functions follow what is another in each region: the clock, the session, tables? */
+extern bool sd_fill_is_of_moment(Node *planned);
+
+/* Would ALTER COLUMN ... TYPE ... USING give other values in other regions?  Waits for no lock.  InvalidOid: as in sd_fill_foreseen(). */
+extern bool sd_fill_using_differs(Oid relation, ColumnDef *column);
+
+/*
+ * The same of a statement that only other regions run, as this one's table (relation) has what it makes.  NULL, too, where that has no rows.
+ */
+extern const char *sd_fill_elsewhere(Node *stmt, Oid relation, const char *shown, TimestampTz frozen_at, const char **hint);
 
 /* The statement to run instead where the time is frozen: a changed copy, or the same one if there is nothing to freeze. */
 extern Node *sd_fill_freeze(Node *stmt, const char *source, TimestampTz frozen_at);

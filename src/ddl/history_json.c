@@ -184,7 +184,7 @@ read_table(Jsonb *object)
 	rows->table = sd_json_text(object, "table");
 	if (rows->schema == NULL || rows->table == NULL)
 		malformed();
-	rows->run_as = sd_run_as_from_json(JsonbToCString(NULL, &run_as->root, VARSIZE(run_as)));
+	rows->run_as = sd_run_as_from_json(sd_json_serialized(run_as));
 	rows->columns = read_names(object, "columns");
 	rows->key = read_names(object, "key");
 	rows->whole = sd_json_object(object, "whole") != NULL;

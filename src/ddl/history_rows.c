@@ -296,6 +296,12 @@ collect_table(Oid relation, const SdHistoryNote *note)
 
 	if (rel == NULL)
 		return NULL;
+	/* of another access method nothing is known of who wrote a row: digests see it */
+	if (table_slot_callbacks(rel) != &TTSOpsBufferHeapTuple)
+	{
+		relation_close(rel, NoLock);
+		return NULL;
+	}
 	rows = palloc0(sizeof(SdHistoryRows));
 	rows->schema = get_namespace_name(RelationGetNamespace(rel));
 	rows->table = pstrdup(RelationGetRelationName(rel));

@@ -22,6 +22,7 @@
 #include "ddl/history_tables.h"
 #include "ddl/local.h"
 #include "store/policy.h"
+#include "texts.h"
 
 /* The schema is each user's choice with most tools, so none is asked for. */
 static const struct
@@ -82,8 +83,9 @@ static const struct
 	{"Ragtime", "ragtime_migrations", "id,created_at"},
 };
 
+/* given: of one that is not there yet (InvalidOid) */
 static bool
-has_columns(Oid relation, const char *columns)
+has_columns(Oid relation, List *given, const char *columns)
 {
 	char		name[NAMEDATALEN];
 
@@ -92,7 +94,7 @@ has_columns(Oid relation, const char *columns)
 		size_t		length = strcspn(columns, ",");
 
 		strlcpy(name, columns, Min(length + 1, sizeof(name)));
-		if (get_attnum(relation, name) <= 0)
+		if (OidIsValid(relation) ? get_attnum(relation, name) <= 0 : !sd_texts_have(given, name))
 			return false;
 		columns += length;
 		columns += *columns == ',';
@@ -101,10 +103,10 @@ has_columns(Oid relation, const char *columns)
 }
 
 static bool
-is_known(Oid relation, const char *name)
+is_known(Oid relation, List *given, const char *name)
 {
 	for (size_t i = 0; i < lengthof(known); i++)
-		if (strcmp(known[i].table, name) == 0 && has_columns(relation, known[i].columns))
+		if (strcmp(known[i].table, name) == 0 && has_columns(relation, given, known[i].columns))
 			return true;
 	return false;
 }
@@ -123,6 +125,20 @@ is_taken_away(List *patterns, const char *schema, const char *name)
 			return true;
 	}
 	return false;
+}
+
+/* a pattern that begins with "-" matches no name, unless somebody's schema does, too */
+static bool
+is_one(Oid relation, List *given, const char *schema, const char *name, List *patterns)
+{
+	return !sd_is_own_schema(schema) && (is_known(relation, given, name) || sd_local_matches(patterns, schema, name)) &&
+		!is_taken_away(patterns, schema, name);
+}
+
+bool
+sd_history_will_be(const char *schema, const char *name, List *columns, List *patterns)
+{
+	return is_one(InvalidOid, columns, schema, name, patterns);
 }
 
 bool
@@ -144,10 +160,7 @@ sd_history_is(Oid relation, List *patterns)
 	namespace = class->relnamespace;
 	ReleaseSysCache(tuple);
 	schema = may_be ? get_namespace_name(namespace) : NULL;
-	if (schema == NULL || sd_is_own_schema(schema))
-		return false;
-	/* a pattern that begins with "-" matches no name, unless somebody's schema does, too */
-	return (is_known(relation, name) || sd_local_matches(patterns, schema, name)) && !is_taken_away(patterns, schema, name);
+	return schema && is_one(relation, NIL, schema, name, patterns);
 }
 
 Oid

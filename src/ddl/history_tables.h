@@ -16,6 +16,9 @@
  */
 extern bool sd_history_is(Oid relation, List *patterns);
 
+/* The same of a permanent table that is yet to be made; columns: of char *. */
+extern bool sd_history_will_be(const char *schema, const char *name, List *columns, List *patterns);
+
 /* Of a partition: the table that it is a part of, which has the name; else the relation itself. */
 extern Oid	sd_history_root(Oid relation);
 

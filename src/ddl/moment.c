@@ -1,7 +1,7 @@
 /*
  * moment.c: values in a statement of DDL that are fixed when it runs, and differ from one run to the next.
  *
- * Runs in a backend, in the utility hook, on the raw statement; takes no lock and reads no catalog.
+ * Runs in a backend, in the utility hook, on the raw statement; looks types up in the catalogs, and takes no lock.
  *
  * A partition's bounds, and constants like 'now' of the date and time types, are computed once, by the statement itself,
  * and become part of the schema.  Each region would compute its own, and the first of them to differ would halt.  What
@@ -9,10 +9,12 @@
  */
 #include "compat.h"
 
+#include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 
 #include "ddl/moment.h"
+#include "ddl/stored.h"
 
 typedef enum Moment
 {
@@ -62,12 +64,22 @@ sd_moment_is_clock(const SQLValueFunction *function)
 	}
 }
 
+/* 'today 12:00', ' now', '[today,tomorrow)': the words may stand among others */
 bool
 sd_moment_is_word(const char *text)
 {
 	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
 
-	return is_one_of(text, words, lengthof(words));
+	while (*text)
+	{
+		size_t		length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+		for (size_t i = 0; i < lengthof(words); i++)
+			if (length == strlen(words[i]) && pg_strncasecmp(text, words[i], length) == 0)
+				return true;
+		text += Max(length, 1);
+	}
+	return false;
 }
 
 static bool
@@ -78,23 +90,22 @@ is_moment_word(Node *node)
 }
 
 static bool
-is_date_or_time(TypeName *type)
+is_date_or_time(Oid type)
 {
-	static const char *const types[] = {"date", "time", "timetz", "timestamp", "timestamptz"};
-
-	return type && is_one_of(system_name(type->names), types, lengthof(types));
+	return type == DATEOID || type == TIMEOID || type == TIMETZOID || type == TIMESTAMPOID || type == TIMESTAMPTZOID;
 }
 
-/* 'now'::timestamp, anywhere in an expression */
-static bool
-has_moment_constant(Node *node, void *context)
+bool
+sd_moment_is_type(Oid type)
 {
-	if (node == NULL)
-		return false;
-	if (IsA(node, TypeCast) && is_date_or_time(((TypeCast *) node)->typeName) &&
-		is_moment_word(((TypeCast *) node)->arg))
-		return true;
-	return raw_expression_tree_walker(node, has_moment_constant, context);
+	return sd_stored_holds(type, is_date_or_time);
+}
+
+/* 'now'::timestamp, '[today,tomorrow)'::daterange, 'now' as the default of such a column */
+static bool
+is_moment_constant(Node *value, Oid type)
+{
+	return is_moment_word(value) && sd_moment_is_type(type);
 }
 
 /* also functions, for what is computed by the statement itself */
@@ -113,130 +124,82 @@ has_moment(Node *node, void *context)
 		return sd_moment_is_clock((SQLValueFunction *) node) || ((SQLValueFunction *) node)->op == SVFOP_CURRENT_CATALOG;
 	if (IsA(node, FuncCall) && is_one_of(system_name(((FuncCall *) node)->funcname), functions, lengthof(functions)))
 		return true;
-	if (has_moment_constant(node, context))
-		return true;
 	return raw_expression_tree_walker(node, has_moment, context);
 }
 
 bool
 sd_moment_in_expression(Node *expression)
 {
-	return has_moment(expression, NULL);
+	return has_moment(expression, NULL) || sd_stored_in_value(expression, InvalidOid, is_moment_constant);
 }
 
 static bool
-bound_has_moment(PartitionBoundSpec *bound)
+datums_have_moment(List *datums, bool range, const RangeVar *parent)
 {
 	ListCell   *cell;
 
-	if (bound == NULL || !IsA(bound, PartitionBoundSpec))
-		return false;
-	/* in a list the bare word may be a text; a range of texts from 'today' makes no sense */
-	foreach(cell, bound->lowerdatums)
+	foreach(cell, datums)
 	{
-		if (is_moment_word(lfirst(cell)))
-			return true;
-	}
-	foreach(cell, bound->upperdatums)
-	{
-		if (is_moment_word(lfirst(cell)))
-			return true;
-	}
-	return has_moment((Node *) bound->listdatums, NULL) || has_moment((Node *) bound->lowerdatums, NULL) ||
-		has_moment((Node *) bound->upperdatums, NULL);
-}
+		Oid			type = sd_stored_key_type(parent, range ? foreach_current_index(cell) : 0);
 
-static bool
-element_has_moment(Node *element)
-{
-	ColumnDef  *column = (ColumnDef *) element;
-	ListCell   *cell;
-
-	if (IsA(element, Constraint))
-		return has_moment_constant(((Constraint *) element)->raw_expr, NULL);
-	if (!IsA(element, ColumnDef))
-		return false;
-	foreach(cell, column->constraints)
-	{
-		Constraint *constraint = lfirst_node(Constraint, cell);
-
-		if (constraint->contype == CONSTR_DEFAULT && is_date_or_time(column->typeName) &&
-			is_moment_word(constraint->raw_expr))
+		if (has_moment(lfirst(cell), NULL) || sd_stored_in_value(lfirst(cell), type, is_moment_constant))
 			return true;
-		if (has_moment_constant(constraint->raw_expr, NULL))
+		/* in a list the bare word may be a text; a range of texts from 'today' makes no sense */
+		if (range && !OidIsValid(type) && is_moment_word(lfirst(cell)))
 			return true;
 	}
 	return false;
 }
 
-static Moment
-moment_in_create(CreateStmt *stmt)
+static bool
+bound_has_moment(PartitionBoundSpec *bound, const RangeVar *parent)
 {
-	ListCell   *cell;
-
-	if (bound_has_moment(stmt->partbound))
-		return MOMENT_IN_BOUND;
-	foreach(cell, stmt->tableElts)
-	{
-		if (element_has_moment(lfirst(cell)))
-			return MOMENT_IN_CONSTANT;
-	}
-	return MOMENT_NONE;
+	return bound && IsA(bound, PartitionBoundSpec) &&
+		(datums_have_moment(bound->listdatums, false, parent) || datums_have_moment(bound->lowerdatums, true, parent) ||
+		 datums_have_moment(bound->upperdatums, true, parent));
 }
 
-static Moment
-moment_in_alter(AlterTableStmt *stmt)
+static bool
+has_moment_bound(Node *stmt)
 {
 	ListCell   *cell;
 
-	foreach(cell, stmt->cmds)
+	if (IsA(stmt, CreateStmt) || IsA(stmt, CreateForeignTableStmt))
+		return ((CreateStmt *) stmt)->inhRelations != NIL &&
+			bound_has_moment(((CreateStmt *) stmt)->partbound, linitial(((CreateStmt *) stmt)->inhRelations));
+	if (IsA(stmt, AlterTableStmt))
 	{
-		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, cell);
-
-		switch (cmd->subtype)
+		foreach(cell, ((AlterTableStmt *) stmt)->cmds)
 		{
-			case AT_AttachPartition:
-				if (cmd->def && IsA(cmd->def, PartitionCmd) && bound_has_moment(((PartitionCmd *) cmd->def)->bound))
-					return MOMENT_IN_BOUND;
-				break;
-			case AT_AddColumn:
-			case AT_AddConstraint:
-				if (cmd->def && element_has_moment(cmd->def))
-					return MOMENT_IN_CONSTANT;
-				break;
-			case AT_ColumnDefault:
-				if (has_moment_constant(cmd->def, NULL))
-					return MOMENT_IN_CONSTANT;
-				break;
-			default:
-				break;
+			AlterTableCmd *cmd = lfirst_node(AlterTableCmd, cell);
+
+			if (cmd->subtype == AT_AttachPartition && cmd->def && IsA(cmd->def, PartitionCmd) &&
+				bound_has_moment(((PartitionCmd *) cmd->def)->bound, ((AlterTableStmt *) stmt)->relation))
+				return true;
 		}
 	}
-	return MOMENT_NONE;
+	else if (IsA(stmt, CreateSchemaStmt))
+	{
+		foreach(cell, ((CreateSchemaStmt *) stmt)->schemaElts)
+			if (has_moment_bound(lfirst(cell)))
+				return true;
+	}
+	return false;
 }
 
 static Moment
 moment_in(Node *stmt)
 {
-	Node	   *expression = NULL;
+	if (has_moment_bound(stmt))
+		return MOMENT_IN_BOUND;
+	return sd_stored_any(stmt, is_moment_constant) ? MOMENT_IN_CONSTANT : MOMENT_NONE;
+}
 
-	switch (nodeTag(stmt))
-	{
-		case T_CreateStmt:
-		case T_CreateForeignTableStmt:
-			return moment_in_create((CreateStmt *) stmt);
-		case T_AlterTableStmt:
-			return moment_in_alter((AlterTableStmt *) stmt);
-		case T_ViewStmt:
-			expression = ((ViewStmt *) stmt)->query;
-			break;
-		case T_IndexStmt:
-			expression = ((IndexStmt *) stmt)->whereClause;
-			break;
-		default:
-			break;
-	}
-	return has_moment_constant(expression, NULL) ? MOMENT_IN_CONSTANT : MOMENT_NONE;
+const char *
+sd_moment_constant_reason(const char **hint)
+{
+	*hint = "Use now() or CURRENT_DATE, which are computed when they are used, or write the value.";
+	return "'now', 'today', 'tomorrow' and 'yesterday' become a constant when a region runs the statement, each at another time.";
 }
 
 const char *
@@ -248,8 +211,7 @@ sd_moment_reason(Node *stmt, const char **hint)
 			*hint = "Write the values into the statement.";
 			return "The partition's bounds are computed when a region runs the statement, each at another time.";
 		case MOMENT_IN_CONSTANT:
-			*hint = "Use now() or CURRENT_DATE, which are computed when they are used, or write the value.";
-			return "'now', 'today', 'tomorrow' and 'yesterday' become a constant when a region runs the statement, each at another time.";
+			return sd_moment_constant_reason(hint);
 		case MOMENT_NONE:
 			break;
 	}

@@ -8,13 +8,17 @@
  */
 #include "compat.h"
 
+#include <unistd.h>
+
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_namespace.h"
 #include "commands/tablespace.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/syscache.h"
 
 #include "ddl/classify.h"
@@ -39,6 +43,19 @@ need_role_named(List *needs, const char *name)
 {
 	/* what does not exist here either is PostgreSQL's to say, or the script makes it first */
 	return OidIsValid(get_role_oid(name, true)) ? add_need(needs, "role", name) : needs;
+}
+
+/* What is not installed on this server is PostgreSQL's to say, too.  From 18 on there may be other folders. */
+static List *
+need_extension(List *needs, const char *name)
+{
+	const char *folders = GetConfigOption("extension_control_path", true, false);
+	char		share[MAXPGPATH];
+
+	get_share_path(my_exec_path, share);
+	if ((folders == NULL || strcmp(folders, "$system") == 0) && access(psprintf("%s/extension/%s.control", share, name), F_OK) != 0)
+		return needs;
+	return add_need(needs, "extension", name);
 }
 
 static List *
@@ -208,7 +225,7 @@ needed_names(Node *stmt)
 		case T_DropOwnedStmt:
 			return need_roles(NIL, ((DropOwnedStmt *) stmt)->roles);
 		case T_CreateExtensionStmt:
-			return add_need(NIL, "extension", ((CreateExtensionStmt *) stmt)->extname);
+			return need_extension(NIL, ((CreateExtensionStmt *) stmt)->extname);
 		case T_AlterTableStmt:
 			return need_of_alter_table(NIL, (AlterTableStmt *) stmt);
 		case T_CreateStmt:

@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "ddl/kept.h"
 #include "ddl/names.h"
 #include "ddl/online.h"
 #include "ddl/targets.h"
@@ -119,6 +120,19 @@ check_columns(IndexStmt *stmt, Oid table)
 	}
 }
 
+/* What a type makes of them is known before it runs only by looking at the table. */
+static void
+refuse_constants(Node *stmt, Oid table)
+{
+	SdVerdict	verdict = {.class = SD_CLASS_REFUSED,.tag = CreateCommandTag(stmt)};
+
+	if (!OidIsValid(table))
+		return;
+	verdict.reason = sd_kept_reason_later(stmt, table, &verdict.hint);
+	if (verdict.reason)
+		sd_classify_refuse(&verdict);
+}
+
 static bool
 look_create(IndexStmt *stmt, SdOnlineStep *step, List **relations)
 {
@@ -139,6 +153,7 @@ look_create(IndexStmt *stmt, SdOnlineStep *step, List **relations)
 				 errmsg("\"%s\" is not a table or materialized view", step->table)));
 	require_owner(table, step->table);
 	check_columns(stmt, table);
+	refuse_constants((Node *) stmt, table);
 	step->name = stmt->idxname ? pstrdup(stmt->idxname) : choose_name(stmt, table);
 	if (OidIsValid(get_relname_relid(step->name, get_rel_namespace(table))))
 	{
@@ -434,6 +449,10 @@ sd_online_steps(const SdScript *script, List **relations)
 				sd_classify_refuse(&verdict);
 			if (!sd_online_relations(stmt, relations))
 				refuse_plain(stmt);
+			if (IsA(stmt, AlterTableStmt))
+				refuse_constants(stmt, sd_target_relation(((AlterTableStmt *) stmt)->relation));
+			else if (IsA(stmt, IndexStmt))
+				refuse_constants(stmt, sd_target_relation(((IndexStmt *) stmt)->relation));
 		}
 		steps = lappend(steps, step);
 	}

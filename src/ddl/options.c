@@ -26,6 +26,16 @@ scalar_of(Jsonb *value, JsonbValue *scalar)
 	return JB_ROOT_IS_SCALAR(value) && JsonbExtractScalar(&value->root, scalar);
 }
 
+static void pg_attribute_noreturn()
+refuse_value(const char *option, Jsonb *value, const char *must, const char *example)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("option \"%s\" must be %s", option, must),
+			 errdetail("It is %s.", sd_json_serialized(value)),
+			 errhint("For example '{\"%s\": %s}'.", option, example)));
+}
+
 /* A number of milliseconds, or an interval. */
 static int
 timeout_ms(Jsonb *value)
@@ -34,9 +44,7 @@ timeout_ms(Jsonb *value)
 	int64		ms = scalar_of(value, &scalar) ? sd_json_milliseconds(&scalar) : -1;
 
 	if (ms < 1 || ms > INT_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"timeout\" must be an interval, or a number of milliseconds, from 1 ms to 24 days")));
+		refuse_value("timeout", value, "an interval, or a number of milliseconds, from 1 ms to 24 days", "\"30s\"");
 	return (int) ms;
 }
 
@@ -57,9 +65,7 @@ check_require(Jsonb *value)
 	foreach(lc, required.regions)
 		good = good && strchr(lfirst(lc), '\n') == NULL && strcmp(lfirst(lc), "*") != 0;
 	if (!good)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"require\" must be \"majority\", \"all\", or an array of regions")));
+		refuse_value("require", value, "\"majority\", \"all\", or an array of regions", "\"all\"");
 }
 
 /* A version; previous for true and "previous", 0 for false. */
@@ -82,9 +88,7 @@ parse_barrier(Jsonb *value, int64 previous)
 				return (int64) version;
 		}
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("option \"barrier\" must be a version, or \"previous\" for the newest one")));
+	refuse_value("barrier", value, "a version, or \"previous\" for the newest one", "\"previous\"");
 }
 
 static bool
@@ -104,9 +108,7 @@ check_freeze_time(Jsonb *value)
 	bool		freeze;
 
 	if (!parse_bool(value, &freeze))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"freeze_time\" must be true or false")));
+		refuse_value("freeze_time", value, "true or false", "true");
 }
 
 static void
@@ -323,4 +325,29 @@ sd_time_limit_end(const SdTimeLimit *limit)
 		enable_timeout_at(STATEMENT_TIMEOUT, limit->restore);
 	else
 		disable_timeout(STATEMENT_TIMEOUT, false);
+}
+
+/* Written so that gcc does not take the limit, or a variable of PG_FINALLY's, for one that an error may clobber. */
+static void
+work_until(const SdTimeLimit *limit, void (*work) (void *arg), void *arg)
+{
+	PG_TRY();
+	{
+		work(arg);
+	}
+	PG_CATCH();
+	{
+		sd_time_limit_end(limit);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	sd_time_limit_end(limit);
+}
+
+void
+sd_time_limit_work(int timeout_ms, void (*work) (void *arg), void *arg)
+{
+	SdTimeLimit limit = sd_time_limit_start(timeout_ms);
+
+	work_until(&limit, work, arg);
 }

@@ -46,5 +46,7 @@ typedef struct SdTimeLimit
 /* An error in between leaves the timer to the abort, which disarms it. */
 extern SdTimeLimit sd_time_limit_start(int timeout_ms);
 extern void sd_time_limit_end(const SdTimeLimit *limit);
+/* ... ended by an error as well, which a caller of ours may catch; 0: no limit */
+extern void sd_time_limit_work(int timeout_ms, void (*work) (void *arg), void *arg);
 
 #endif							/* SD_DDL_OPTIONS_H */

@@ -12,14 +12,16 @@
 #include "utils/memutils.h"
 
 #include "ddl/canonical.h"
+#include "ddl/datum.h"
 #include "ddl/define.h"
 #include "ddl/describe.h"
 #include "ddl/hash.h"
 #include "ddl/repair_item.h"
+#include "settings.h"
 #include "store/object.h"
 
 /* For each lock that a deparser takes. */
-#define LOCK_TIMEOUT	"2s"
+#define LOCK_TIMEOUT_MS	2000
 
 /* --- items --- */
 
@@ -463,6 +465,13 @@ repair_item(SdRepairItem *item)
 {
 	if (item->implied || sd_repair_is_again(item->plan, item))
 		return;
+	/* pg_get_viewdef() and its like take the bytes for what the type says: that may end the server */
+	if (item->here_text && sd_datum_is_doubtful(item->here_text))
+	{
+		sd_repair_cannot(item, "a constant of a row type in it may have been made before the type changed, and cannot be shown safely: "
+						 "write the statement by hand, with the constant anew");
+		return;
+	}
 	if (item->here_text == NULL && sd_repair_is_not_null(item))
 	{
 		sd_repair_plain_not_null(item);
@@ -538,7 +547,7 @@ sd_repair_steps(List *objects)
 	sd_store_enter(&scope);
 	guc_level = sd_canonical_enter();
 	/* somebody's DDL in flight: said, and not waited for without an end */
-	(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sd_set_lock_timeout(LOCK_TIMEOUT_MS, GUC_ACTION_SAVE);
 	MemoryContextSwitchTo(scope.caller);
 	plan.describer = sd_describer_create(false, sd_local_patterns(NULL));
 	add_items(&plan, objects);

@@ -50,6 +50,9 @@ typedef struct SdRepairStep
 	char	   *note;			/* NULL: there is nothing to say */
 } SdRepairStep;
 
+/* What ends a step's SET LOCAL ROLE, for a session that runs the plan as who it connected as. */
+#define SD_REPAIR_ROLE_AS_BEFORE "RESET ROLE"
+
 /* objects: of SdRepairObject, any that differ.  Of SdRepairStep, in the order in which they are to be run. */
 extern List *sd_repair_steps(List *objects);
 

@@ -173,7 +173,7 @@ constraint_type(const SdRepairItem *item)
 	return *sd_repair_here(item, "type");
 }
 
-/* Triggers of a foreign key that a superuser switched off, or has on here: their names are made of OIDs. */
+/* Triggers of a foreign key, or of what is deferrable, that a superuser switched off, or has on here: their names are made of OIDs. */
 static void
 put_trigger_states(SdRepairItem *item)
 {
@@ -212,8 +212,7 @@ sd_repair_create_constraint(SdRepairItem *item)
 	attach = sd_repair_ask(&parent_index, item->objid);
 	if (attach)
 		sd_repair_do(item, SD_REPAIR_LINK, NULL, "%s", attach);
-	if (foreign_key)
-		put_trigger_states(item);
+	put_trigger_states(item);
 }
 
 void
@@ -222,8 +221,17 @@ sd_repair_alter_constraint(SdRepairItem *item)
 	static const char *const validity[] = {"not valid", "trigger state", NULL};
 	static const char *const timing[] = {"deferrable", "initially deferred", "trigger state", NULL};
 	static const char *const inheritance[] = {"no inherit", NULL};
+	static const char *const local[] = {"defined locally", NULL};
 
-	if (sd_repair_only(item, validity) && *sd_repair_here(item, "not valid") == '\0')
+	if (item->differences != NIL && sd_repair_only(item, local))
+	{
+		if (*sd_repair_here(item, "defined locally"))
+			sd_repair_create_constraint(item);	/* it merges with what is inherited */
+		else
+			sd_repair_cannot(item, "whether a child has a CHECK of its own or its parent's cannot be changed, other than by NO INHERIT, "
+							 "DROP CONSTRAINT and INHERIT");
+	}
+	else if (sd_repair_only(item, validity) && *sd_repair_here(item, "not valid") == '\0')
 	{
 		if (sd_repair_differs(item, "not valid"))
 			sd_repair_do(item, SD_REPAIR_LINK, "reads the whole table; fails where a row violates it", "ALTER %s %s VALIDATE CONSTRAINT %s",

@@ -8,6 +8,8 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "nodes/readfuncs.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 
 #include "ddl/names.h"
@@ -29,6 +31,7 @@ typedef struct Column
 	bool		local;
 	char		storage;
 	char	   *sequence;		/* options of an identity column's */
+	char	   *missing;		/* the value of rows from before the column, where its default may differ from region to region; else NULL */
 	SdColumnText *text;			/* what the definition here says of it */
 } Column;
 
@@ -45,7 +48,8 @@ read_columns(SdRepairItem *item)
 		"n.nspname, c.relname, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' END) "
 		"FROM pg_depend p JOIN pg_class c ON c.oid = p.objid JOIN pg_namespace n ON n.oid = c.relnamespace "
 		"JOIN pg_sequence s ON s.seqrelid = c.oid WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass "
-		"AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype = 'i') "
+		"AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype = 'i'), "
+		"CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END, d.adbin::text "
 		"FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
 		"LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
 		"WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
@@ -77,6 +81,8 @@ read_columns(SdRepairItem *item)
 		column->local = *sd_store_text(i, 10) == 't';
 		column->storage = *sd_store_text(i, 11);
 		column->sequence = sd_store_text(i, 12);
+		if (column->expression && contain_mutable_functions(stringToNode(sd_store_text(i, 14))))
+			column->missing = sd_store_text(i, 13);
 		column->text = sd_columns_find(texts, column->identifier);
 		if (column->text)
 			columns = lappend(columns, column);
@@ -129,9 +135,9 @@ type_clause(const Column *column)
 	return column->collation ? psprintf("%s COLLATE %s", column->type, column->collation) : column->type;
 }
 
-/* name, type and all that can be said with them */
+/* name, type and all that can be said with them; added: to a table that may have rows, and not with it */
 static char *
-column_clause(const Column *column)
+column_clause(const Column *column, bool added)
 {
 	StringInfoData clause;
 
@@ -144,7 +150,7 @@ column_clause(const Column *column)
 		appendStringInfo(&clause, " GENERATED %s AS IDENTITY%s%s%s", identity_word(column->identity),
 						 column->sequence ? " (" : "", column->sequence ? column->sequence : "", column->sequence ? ")" : "");
 	else if (column->expression)
-		appendStringInfo(&clause, " DEFAULT %s", column->expression);
+		appendStringInfo(&clause, " DEFAULT %s", added && column->missing ? quote_literal_cstr(column->missing) : column->expression);
 	if (column->not_null)
 		appendStringInfoString(&clause, " NOT NULL");
 	return clause.data;
@@ -263,7 +269,7 @@ change_generated(SdRepairItem *item, const Column *column, const SdColumnText *t
 					 item->name, column->name, column->expression);
 	else
 		sd_repair_cannot(item, "column %s: PostgreSQL cannot make a column generated, or change how it is: DROP it and ADD COLUMN %s, "
-						 "which moves it to the end", column->name, column_clause(column));
+						 "which moves it to the end", column->name, column_clause(column, false));
 }
 
 static void
@@ -338,7 +344,10 @@ add_column(SdRepairItem *item, const Column *column)
 	sd_repair_do(item, SD_REPAIR_MAKE,
 				 column->not_null && column->expression == NULL && column->identity == '\0' ?
 				 "fails if the table has rows: add it without NOT NULL, fill it, then SET NOT NULL" : NULL,
-				 "ALTER %s %s ADD COLUMN %s", item->how->word, item->name, column_clause(column));
+				 "ALTER %s %s ADD COLUMN %s", item->how->word, item->name, column_clause(column, true));
+	/* rows that are there get the value that those here have, at whatever time it is done */
+	if (column->missing)
+		change_default(item, column);
 	details(item, column, NULL);
 }
 
@@ -465,7 +474,7 @@ sd_repair_column_list(SdRepairItem *item)
 		Column	   *column = lfirst(lc);
 
 		if (!child || column->local)
-			appendStringInfo(&list, "%s\n\t%s", list.len > 0 ? "," : "", column_clause(column));
+			appendStringInfo(&list, "%s\n\t%s", list.len > 0 ? "," : "", column_clause(column, false));
 	}
 	return list.data;
 }

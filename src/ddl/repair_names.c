@@ -161,13 +161,46 @@ typedef struct Option
 	char	   *value;
 } Option;
 
-/* Does "name=" begin here? */
-static bool
-is_option(const char *text)
+/* The next ", " that is not escaped, or the end. */
+static const char *
+next_comma(const char *text)
 {
-	size_t		length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.");
+	for (; *text; text++)
+	{
+		if (*text == '\\' && (text[1] == '\\' || text[1] == ','))
+			text++;
+		else if (strncmp(text, ", ", 2) == 0)
+			break;
+	}
+	return text;
+}
 
-	return length > 0 && text[length] == '=';
+/* Does another option begin behind this comma, or does it belong to a list as "search_path=a, b"? */
+static bool
+ends_option(const char *comma)
+{
+	return *comma == '\0' || memchr(comma + 2, '=', next_comma(comma + 2) - (comma + 2)) != NULL;
+}
+
+/* What describe.c has escaped: it looks like two, or ends like an escape; nothing else does. */
+static char *
+unescaped_option(char *option)
+{
+	const char *comma = strstr(option, ", ");
+	size_t		length = strlen(option);
+	char	   *to = option;
+
+	if ((comma && strchr(comma, '=')) || (length > 0 && option[length - 1] == '\\'))
+	{
+		for (const char *from = option; *from; from++)
+		{
+			if (*from == '\\' && from[1])
+				from++;
+			*to++ = *from;
+		}
+		*to = '\0';
+	}
+	return option;
 }
 
 static List *
@@ -175,16 +208,21 @@ split_options(const char *text)
 {
 	List	   *options = NIL;
 
-	while (text && is_option(text))
+	while (text && strchr(text, '='))
 	{
 		Option	   *option = palloc(sizeof(Option));
-		const char *value = strchr(text, '=') + 1;
-		const char *end = value;
+		const char *end = next_comma(text);
+		char	   *whole;
+		char	   *value;
 
-		while (*end && !(strncmp(end, ", ", 2) == 0 && is_option(end + 2)))
-			end++;
-		option->name = pnstrdup(text, value - 1 - text);
-		option->value = pnstrdup(value, end - value);
+		while (!ends_option(end))
+			end = next_comma(end + 2);
+		whole = unescaped_option(pnstrdup(text, end - text));
+		value = strchr(whole, '=');
+		if (value == NULL)
+			break;
+		option->name = pnstrdup(whole, value - whole);
+		option->value = value + 1;
 		options = lappend(options, option);
 		text = *end ? end + 2 : NULL;
 	}

@@ -252,7 +252,7 @@ change_grants_of(const Target *target, const Grant *who, const Grant *here, cons
 		sd_repair_do(target->item, SD_REPAIR_MAKE, "who granted it, and who now needs schemadrift_admin", "SET LOCAL ROLE %s", role(who->grantor));
 	change_grant(target, who, ours, theirs);
 	if (as_other)
-		sd_repair_do(target->item, SD_REPAIR_MAKE, NULL, "RESET ROLE");
+		sd_repair_do(target->item, SD_REPAIR_MAKE, NULL, SD_REPAIR_ROLE_AS_BEFORE);
 }
 
 static void

@@ -246,6 +246,9 @@ sd_repair_alter_table(SdRepairItem *item)
 		sd_repair_do(item, SD_REPAIR_MAKE, NULL, "%s OPTIONS (%s)", alter(item), foreign);
 	change_row_security(item);
 	change_replica_identity(item);
+	if (sd_repair_differs(item, "trigger state"))
+		sd_repair_cannot(item, "trigger state: triggers that enforce a foreign key of the whole are switched otherwise for this partition: "
+						 "their names are made of OIDs; see pg_trigger where tgrelid is the table, and ALTER TABLE ... ENABLE or DISABLE TRIGGER");
 }
 
 /* --- views --- */

@@ -177,12 +177,6 @@ sd_replay_give_up(SdPlan *plan, const char *error)
 							error ? "; here it failed: " : "", error ? error : "");
 }
 
-static char *
-json_text(Jsonb *json)
-{
-	return JsonbToCString(NULL, &json->root, VARSIZE(json));
-}
-
 /* Rows of tools' histories, after the text. */
 static void
 write_rows(Jsonb *payload, SdExecuting as)
@@ -201,7 +195,7 @@ run_payload(const SdEntry *entry, Jsonb *payload)
 	sd_allowed_require(entry->author);
 	if (commands)
 	{
-		List	   *list = sd_commands_from_json(json_text(commands));
+		List	   *list = sd_commands_from_json(sd_json_serialized(commands));
 		ListCell   *lc;
 
 		foreach(lc, list)
@@ -216,7 +210,7 @@ run_payload(const SdEntry *entry, Jsonb *payload)
 	}
 	else if (up && run_as)
 	{
-		SdRunAs    *as = sd_run_as_from_json(json_text(run_as));
+		SdRunAs    *as = sd_run_as_from_json(sd_json_serialized(run_as));
 
 		sd_allowed_require_run_as(as);
 		sd_script_execute_as(up, as, SD_EXECUTING_ENTRY);
@@ -264,7 +258,7 @@ require_allowed(const SdEntry *entry)
 
 	sd_allowed_require(entry->author);
 	if (run_as)
-		sd_allowed_require_run_as(sd_run_as_from_json(json_text(run_as)));
+		sd_allowed_require_run_as(sd_run_as_from_json(sd_json_serialized(run_as)));
 }
 
 bool
@@ -402,10 +396,10 @@ sd_replay_roles(const SdPlan *plan)
 	ListCell   *lc;
 
 	if (commands)
-		foreach(lc, sd_commands_from_json(json_text(commands)))
+		foreach(lc, sd_commands_from_json(sd_json_serialized(commands)))
 			all = lappend(all, ((SdCommand *) lfirst(lc))->run_as);
 	else if (run_as)
-		all = lappend(all, sd_run_as_from_json(json_text(run_as)));
+		all = lappend(all, sd_run_as_from_json(sd_json_serialized(run_as)));
 	foreach(lc, list_concat(sd_history_from_json(sd_json_object(payload, SD_UNDO_ROWS_KEY)),
 							sd_history_from_json(sd_json_object(payload, SD_ROWS_KEY))))
 		all = lappend(all, ((SdHistoryRows *) lfirst(lc))->run_as);

@@ -56,6 +56,23 @@ sd_roles_end_entry(void)
 	origin_database = NULL;
 }
 
+void
+sd_roles_work_of_entry(const char *database, void (*work) (void *arg), void *arg)
+{
+	sd_roles_begin_entry(database);
+	PG_TRY();
+	{
+		work(arg);
+	}
+	PG_CATCH();					/* not PG_FINALLY, of which gcc warns here on 16 */
+	{
+		sd_roles_end_entry();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	sd_roles_end_entry();
+}
+
 /* ---- what it is ---- */
 
 static bool
@@ -127,7 +144,7 @@ sd_roles_reason(Node *stmt, const char **hint)
 	if (sd_roles_tells_password(stmt))
 	{
 		*hint = SD_HINT_PASSWORD;
-		return "It has a password, or a hash that serves as one, and what becomes an entry is kept for ever, in every region.";
+		return SD_REASON_PASSWORD;
 	}
 	if (until && sd_moment_is_word(strVal(until->arg)))
 	{

@@ -15,12 +15,13 @@
  */
 extern bool sd_roles_is_statement(Node *stmt);
 
-/* Why such a statement cannot be an entry, a sentence, and what to write instead; NULL if it can.  Says nothing of a password. */
+/* Why such a statement cannot be an entry, a sentence, and what to write instead; NULL if it can. */
 extern const char *sd_roles_reason(Node *stmt, const char **hint);
 
 /* Has it a password, or what a server keeps of one?  Then its text is not to be shown.  In readable form: then it is not to be kept. */
 extern bool sd_roles_has_password(Node *stmt);
 extern bool sd_roles_tells_password(Node *stmt);
+#define SD_REASON_PASSWORD "It has a password, or a hash that serves as one, and what becomes an entry is kept for ever, in every region."
 #define SD_HINT_PASSWORD "Write what the server keeps of it, PASSWORD 'SCRAM-SHA-256$...': psql's \\password sends that instead of the password."
 
 /* The name of the role that there is after it and was not before; NULL: none. */
@@ -36,9 +37,12 @@ extern bool sd_roles_names_database(Node *stmt);
 extern void sd_roles_begin_entry(const char *database);
 extern void sd_roles_end_entry(void);
 
+/* The same around work whose error does not end the process. */
+extern void sd_roles_work_of_entry(const char *database, void (*work) (void *arg), void *arg);
+
 /*
  * A statement about to run in this region, as its author: what to run instead, the same or a changed copy; NULL: it is done
- * already.  Outside of an entry (a dry run) the same.  Runs no text, but tries CREATE ROLE under another name, in a subtransaction, where there is something to compare.
+ * already.  Outside of an entry the same.  Runs no text, but tries CREATE ROLE under another name, in a subtransaction, where there is something to compare.
  */
 extern Node *sd_roles_replay(Node *stmt);
 

@@ -41,6 +41,7 @@ static const Source sources[SD_ROWS_KINDS] = {
 	[SD_ROWS_PARENT] = {InheritsRelationId, InheritsRelidSeqnoIndexId,
 	Anum_pg_inherits_inhrelid, Anum_pg_inherits_inhseqno, false},
 	[SD_ROWS_CONSTRAINT_TRIGGER] = {TriggerRelationId, TriggerConstraintIndexId, Anum_pg_trigger_tgconstraint, 0, false},
+	[SD_ROWS_TRIGGER] = {TriggerRelationId, TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, 0, false},
 	[SD_ROWS_RELATION] = {RelationRelationId, ClassOidIndexId, Anum_pg_class_oid, 0, false},
 	[SD_ROWS_INDEX] = {IndexRelationId, IndexRelidIndexId, Anum_pg_index_indexrelid, 0, false},
 };

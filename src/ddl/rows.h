@@ -20,9 +20,10 @@ typedef enum SdRowsOf
 	SD_ROWS_COLUMN,				/* pg_attribute, without system columns, with dropped ones */
 	SD_ROWS_DEFAULT,			/* pg_attrdef */
 	SD_ROWS_PARENT,				/* pg_inherits */
-	SD_ROWS_CONSTRAINT_TRIGGER	/* pg_trigger, of a constraint */
+	SD_ROWS_CONSTRAINT_TRIGGER, /* pg_trigger, of a constraint */
+	SD_ROWS_TRIGGER				/* pg_trigger, of a relation */
 } SdRowsOf;
-#define SD_ROWS_KINDS	(SD_ROWS_CONSTRAINT_TRIGGER + 1)
+#define SD_ROWS_KINDS	(SD_ROWS_TRIGGER + 1)
 
 typedef struct SdRows
 {

@@ -122,6 +122,16 @@ statement_error_position(void *arg)
 	(void) show_error_position(arg);
 }
 
+/* In rows that follow COPY ... FROM STDIN, as a dump has them?  Told by the line with its end. */
+static bool
+is_after_copy(const char *text, const char *place)
+{
+	const char *end = strstr(place, "\n\\.");
+	const char *copy = end ? strcasestr(text, "from stdin;") : NULL;
+
+	return copy && copy < place;
+}
+
 /* a syntax error anywhere in the script: statements are not known yet, lines are */
 static void
 script_error_position(void *arg)
@@ -135,6 +145,10 @@ script_error_position(void *arg)
 	for (; text < place; text++)
 		line += *text == '\n';
 	errcontext("line %d of the script", line);
+	if (*place == '\\')
+		errhint("A line that begins with a backslash is psql's, and no SQL: leave it out, or run the file with psql.");
+	else if (is_after_copy(arg, place))
+		errhint("Rows for COPY ... FROM STDIN are no SQL: leave them out, or write INSERT.");
 }
 
 static void
@@ -168,16 +182,6 @@ find_statements(SdScript *script, List *parsed)
 	}
 }
 
-static void
-refuse_statement(const char *what, const char *detail, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(SD_ERRCODE_CANNOT_COORDINATE),
-			 errmsg("%s cannot be part of a migration's script", what),
-			 errdetail_internal("%s", detail),
-			 errhint("%s", hint)));
-}
-
 /* the log keeps a script's text for ever, and everybody who may see migrations sees it */
 static bool
 carries_secret(Node *stmt)
@@ -193,27 +197,73 @@ carries_secret(Node *stmt)
 	}
 }
 
-/* what can never be in a script, whatever the catalogs say; the rest is the gate's when the statement runs */
-static void
-check_statement(Node *stmt)
+/* Inside of functions it is not seen, like anything that functions do with rows. */
+static const char *
+copy_refusal(const CopyStmt *copy, const char **hint)
+{
+	*hint = copy->is_from ? "Use INSERT, or load the rows beside the migration." : "Run it by itself where it is wanted.";
+	if (copy->filename == NULL)
+		return "A script has no client to send or receive rows.";
+	if (copy->is_program)
+		return "Each region would run the program on its own server.";
+	return copy->is_from ? "Each region would read the file of that name on its own server." :
+		"Each region would write a file on its own server.";
+}
+
+static const char *
+copy_name(const CopyStmt *copy)
+{
+	if (copy->is_program)
+		return copy->is_from ? "COPY FROM PROGRAM" : "COPY TO PROGRAM";
+	if (copy->filename)
+		return copy->is_from ? "COPY FROM a file" : "COPY TO a file";
+	return copy->is_from ? "COPY FROM STDIN" : "COPY TO STDOUT";
+}
+
+const char *
+sd_script_refusal(Node *stmt, const char **hint)
+{
+	*hint = "Run it by itself in each region where it is wanted.";
+	if (IsA(stmt, TransactionStmt))
+	{
+		*hint = "Leave out transaction control.";
+		return "A migration is one transaction: all of it happens, or nothing.";
+	}
+	if (IsA(stmt, CopyStmt))
+		return copy_refusal((CopyStmt *) stmt, hint);
+	if (sd_roles_tells_password(stmt))
+	{
+		*hint = SD_HINT_PASSWORD;
+		return "It has a password, or a hash that serves as one, and the text of a migration is kept for ever.";
+	}
+	if (carries_secret(stmt))
+		return "It may carry a password, and the text of a migration is kept for ever.";
+	if (sd_classify_needs_no_block(stmt))
+		return "It cannot run inside a transaction.";
+	if (IsA(stmt, ListenStmt))
+	{
+		*hint = "Leave it out: clients LISTEN by themselves.";
+		return "The other regions run the text in a process that has no client, and PostgreSQL refuses it there.";
+	}
+	return NULL;
+}
+
+void
+sd_script_check(Node *stmt)
 {
 	const char *name = GetCommandTagName(CreateCommandTag(stmt));
+	const char *hint;
+	const char *reason = sd_script_refusal(stmt, &hint);
 
-	if (IsA(stmt, TransactionStmt))
-		refuse_statement(name, "A migration is one transaction: all of it happens, or nothing.",
-						 "Leave out transaction control.");
-	if (IsA(stmt, CopyStmt) && ((CopyStmt *) stmt)->filename == NULL)
-		refuse_statement(((CopyStmt *) stmt)->is_from ? "COPY FROM STDIN" : "COPY TO STDOUT",
-						 "A script has no client to send or receive rows.",
-						 "Use INSERT, or load the rows beside the migration.");
-	if (sd_roles_tells_password(stmt))
-		refuse_statement(name, "It has a password, or a hash that serves as one, and the text of a migration is kept for ever.", SD_HINT_PASSWORD);
-	if (carries_secret(stmt))
-		refuse_statement(name, "It may carry a password, and the text of a migration is kept for ever.",
-						 "Run it by itself in each region where it is wanted.");
-	if (sd_classify_needs_no_block(stmt))
-		refuse_statement(name, "It cannot run inside a transaction.",
-						 "Run it by itself in each region where it is wanted.");
+	if (reason == NULL)
+		return;
+	if (IsA(stmt, CopyStmt))
+		name = copy_name((CopyStmt *) stmt);
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+			 errmsg("%s cannot be part of a migration's script", name),
+			 errdetail_internal("%s", reason),
+			 errhint("%s", hint)));
 }
 
 static List *
@@ -250,7 +300,7 @@ sd_script_read(const char *text, List **parsed)
 }
 
 static SdScript *
-parse_script(const char *text, bool online)
+parse_script(const char *text, bool online, SdIsLocalName for_later)
 {
 	SdScript   *script = palloc0(sizeof(SdScript));
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "schemadrift script parse",
@@ -286,9 +336,11 @@ parse_script(const char *text, bool online)
 		place.current = foreach_current_index(cell);
 		script->statements[place.current].secret = carries_secret(stmt) || sd_roles_has_password(stmt);
 		CHECK_FOR_INTERRUPTS();
-		check_statement(stmt);
+		sd_script_check(stmt);
 		if (!online)
 			sd_classify_refuse_alone(stmt);
+		if (for_later)
+			sd_classify_refuse_for_good(stmt, for_later);
 		needs = list_concat_unique_strings(needs, sd_classify_needs(stmt));
 	}
 	MemoryContextSwitchTo(old);
@@ -303,13 +355,13 @@ parse_script(const char *text, bool online)
 SdScript *
 sd_script_parse(const char *text)
 {
-	return parse_script(text, false);
+	return parse_script(text, false, NULL);
 }
 
 SdScript *
 sd_script_parse_online(const char *text)
 {
-	return parse_script(text, true);
+	return parse_script(text, true, NULL);
 }
 
 int
@@ -326,14 +378,14 @@ down_error_context(void *arg)
 }
 
 void
-sd_script_check_down(const char *down, bool online)
+sd_script_check_down(const char *down, bool online, SdIsLocalName is_local)
 {
 	ErrorContextCallback callback = {.callback = down_error_context,.previous = error_context_stack};
 
 	if (down == NULL)
 		return;
 	error_context_stack = &callback;
-	(void) (online ? sd_script_parse_online(down) : sd_script_parse(down));
+	(void) parse_script(down, online, online ? NULL : is_local);
 	error_context_stack = callback.previous;
 }
 
@@ -519,7 +571,7 @@ sd_script_execute(const char *text, SdExecuting as)
  * trigger), which would then run with the client's rights.
  */
 static void
-become(const SdRunAs *run_as, SdExecuting as)
+become(const SdRunAs *run_as, SdExecuting as, bool confined)
 {
 	Oid			user = get_role_oid(run_as->user, false);
 	Oid			current;
@@ -527,7 +579,7 @@ become(const SdRunAs *run_as, SdExecuting as)
 
 	sd_capture_set_settings(run_as, GUC_ACTION_SAVE);
 	GetUserIdAndSecContext(&current, &security);
-	if (!run_as->local_user && security == 0 &&
+	if (!confined && !run_as->local_user && security == 0 &&
 		GetSessionUserId() == get_role_oid(run_as->session_user, true))
 	{
 		if (current != user)
@@ -535,11 +587,11 @@ become(const SdRunAs *run_as, SdExecuting as)
 	}
 	else
 		SetUserIdAndSecContext(user, security | SECURITY_LOCAL_USERID_CHANGE |
-							   (as == SD_EXECUTING_SCRIPT ? SECURITY_RESTRICTED_OPERATION : 0));
+							   (confined || as == SD_EXECUTING_SCRIPT ? SECURITY_RESTRICTED_OPERATION : 0));
 }
 
-void
-sd_script_work_as(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg), void *arg)
+static void
+work_as(const SdRunAs *run_as, SdExecuting as, bool confined, void (*work) (void *arg), void *arg)
 {
 	SdExecuting before = executing;
 	int			nest_level = NewGUCNestLevel();
@@ -547,7 +599,7 @@ sd_script_work_as(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg
 	int			security;
 
 	GetUserIdAndSecContext(&user, &security);
-	become(run_as, as);
+	become(run_as, as, confined);
 	executing = as;
 	PG_TRY();
 	{
@@ -560,6 +612,18 @@ sd_script_work_as(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg
 	PG_END_TRY();
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, security);
+}
+
+void
+sd_script_work_as(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg), void *arg)
+{
+	work_as(run_as, as, false, work, arg);
+}
+
+void
+sd_script_work_confined(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg), void *arg)
+{
+	work_as(run_as, as, true, work, arg);
 }
 
 typedef struct Text

@@ -7,6 +7,7 @@
 #include "nodes/pg_list.h"
 
 #include "ddl/capture.h"
+#include "ddl/classify.h"
 
 /* What the current process is executing on behalf of schemadrift; the gate looks at it. */
 typedef enum SdExecuting
@@ -30,12 +31,21 @@ extern SdScript *sd_script_parse(const char *text);
 /* The same for a text whose statements run one by one, so that those which commit by themselves may be among them. */
 extern SdScript *sd_script_parse_online(const char *text);
 
+/* Why a statement can never be in one, whatever the catalogs say (the rest is the gate's when it runs); NULL: it can. */
+extern const char *sd_script_refusal(Node *stmt, const char **hint);
+
+/* The same as an error, of a statement that code in a script runs. */
+extern void sd_script_check(Node *stmt);
+
 /* Only parse: nothing is refused but what is no SQL; *parsed: of RawStmt, one for each statement. */
 extern SdScript *sd_script_read(const char *text, List **parsed);
 extern int	sd_script_line(const SdScript *script, int i);	/* where statement i begins, from 1 */
 
-/* The same checks for a way back, whose text is kept and not run now; errors say that it is that text.  NULL: there is none. */
-extern void sd_script_check_down(const char *down, bool online);
+/*
+ * The same checks for a way back, whose text is kept and not run now, and whether a statement is of a form that is refused when it runs;
+ * errors say that it is that text.  NULL: there is none.
+ */
+extern void sd_script_check_down(const char *down, bool online, SdIsLocalName is_local);
 
 extern char *sd_script_statement(const SdScript *script, int i);	/* text of statement i, from 0; a copy */
 extern List *sd_script_needs(const SdScript *script);	/* as sd_classify_needs(), of all its statements */
@@ -71,5 +81,11 @@ extern void sd_script_settle_as(const SdRunAs *run_as);
 
 /* The same for work of ours that is no text. */
 extern void sd_script_work_as(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg), void *arg);
+
+/*
+ * The same for work that whose role it is has not asked for, such as to plan a query of it: whoever is connected, there is no way out
+ * of that role, and nothing is left in the session.
+ */
+extern void sd_script_work_confined(const SdRunAs *run_as, SdExecuting as, void (*work) (void *arg), void *arg);
 
 #endif							/* SD_DDL_SCRIPT_H */

@@ -391,7 +391,8 @@ place_of_new_table_as(RangeVar *relation, Node *query, SdIsLocalName is_local)
 {
 	int			places = place_of_new_relation(relation, is_local);
 
-	if (places != SD_TARGET_TEMPORARY &&
+	/* what was prepared names nothing here */
+	if (places != SD_TARGET_TEMPORARY && !IsA(query, ExecuteStmt) &&
 		(IsA(query, Query) ? analyzed_reads_temporary(query, NULL) : query_reads_temporary(query)))
 		places |= SD_TARGET_TEMPORARY;
 	return places;

@@ -25,6 +25,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
@@ -123,8 +124,11 @@ find_whole(Oid *classid, Oid *objid)
 		if (HeapTupleIsValid(tuple) && ((Form_pg_trigger) GETSTRUCT(tuple))->tgisinternal &&
 			OidIsValid(((Form_pg_trigger) GETSTRUCT(tuple))->tgconstraint))
 		{
-			*classid = ConstraintRelationId;
-			*objid = ((Form_pg_trigger) GETSTRUCT(tuple))->tgconstraint;
+			/* of a partition's share of a foreign key, the table tells it */
+			bool		share = OidIsValid(((Form_pg_trigger) GETSTRUCT(tuple))->tgparentid);
+
+			*classid = share ? RelationRelationId : ConstraintRelationId;
+			*objid = share ? ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid : ((Form_pg_trigger) GETSTRUCT(tuple))->tgconstraint;
 		}
 	}
 	else if (*classid == AccessMethodOperatorRelationId || *classid == AccessMethodProcedureRelationId)
@@ -279,6 +283,19 @@ add_operators(Update *u, Oid classid, Oid objid)
 	}
 }
 
+/* A CHECK that a parent gets or loses is merged with its children's of that name, or is theirs alone again: nothing is announced of these. */
+static void
+add_heirs(Update *u, Oid relation)
+{
+	char		relkind = get_rel_relkind(relation);
+	ListCell   *cell;
+
+	if ((relkind != RELKIND_RELATION && relkind != RELKIND_FOREIGN_TABLE) || !has_subclass(relation))
+		return;
+	foreach(cell, find_inheritance_children(relation, NoLock))
+		(void) add(u, RelationRelationId, lfirst_oid(cell), false);
+}
+
 static void
 follow(Update *u, Work *work, bool renamed)
 {
@@ -308,6 +325,7 @@ follow(Update *u, Work *work, bool renamed)
 		Oid			constraint = get_index_constraint(objid);
 
 		add_whole_index(u, work);
+		add_heirs(u, objid);
 		if (OidIsValid(constraint))
 			(void) add(u, ConstraintRelationId, constraint, false);
 	}

@@ -72,9 +72,10 @@ halt(int64 version, const char *differ)
 			 errmsg("version " INT64_FORMAT " does not leave here what it left at its origin", version),
 			 errdetail_internal("%s", differ),
 			 errhint("Compare: SELECT * FROM schemadrift.diff(%s, %s); and the data that the migration depends on. Mend it here with schemadrift.ddl_mode = off, then "
-					 "SELECT schemadrift.retry(%s); or take it back: SELECT schemadrift.revert(%s); "
+					 "SELECT schemadrift.retry(%s), or if it is done by hand: SELECT schemadrift.mark_applied(%s, 'why'); "
+					 "or take it back, if it was given a down: SELECT schemadrift.revert(%s); "
 					 "or go on with the difference: SELECT schemadrift.set_policy('{\"on_drift\": \"warn\"}').",
-					 quote_literal_cstr(self.region), quote_literal_cstr(entry->origin), name, name)));
+					 quote_literal_cstr(self.region), quote_literal_cstr(entry->origin), name, name, name)));
 }
 
 static void

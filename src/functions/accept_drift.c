@@ -6,14 +6,19 @@
  */
 #include "compat.h"
 
+#include "miscadmin.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 
 #include "ddl/beside.h"
 #include "ddl/capture.h"
+#include "ddl/classify.h"
+#include "ddl/fill.h"
 #include "ddl/properties.h"
 #include "ddl/repair.h"
 #include "ddl/script.h"
+#include "ddl/targets.h"
 #include "errors.h"
 #include "functions/change.h"
 #include "functions/group.h"
@@ -136,13 +141,90 @@ require_needs(List *rows)
 				 errhint("Accept that first, such as '%s', or all of it: '" EVERYTHING "'.", object_lines(list_make1(linitial(needed))))));
 }
 
+/* ---- what no region has by the log any more ---- */
+
+/* What a region told of its drift, newest copy. */
+typedef struct Told
+{
+	const char *region;
+	List	   *rows;			/* of SdDriftRow */
+} Told;
+
+/* Of every other region that has a schema; list of Told. */
+static List *
+told_by_others(void)
+{
+	SdScope		scope;
+	SdMembers	members;
+	SdSelf		self;
+	List	   *result = NIL;
+
+	sd_store_enter(&scope);
+	sd_members_read(&members);
+	(void) sd_self_read(&self);
+	for (int i = 0; i < members.config.n; i++)
+	{
+		Told	   *told;
+
+		if (strcmp(members.config.member[i].region, self.region) == 0 || sd_members_is_witness(&members, i))
+			continue;
+		told = palloc(sizeof(Told));
+		told->region = pstrdup(members.config.member[i].region);
+		told->rows = sd_drift_rows(told->region);
+		result = lappend(result, told);
+	}
+	sd_store_leave(&scope);
+	return result;
+}
+
+/* The first region that has not told that it has the object as it is here; NULL: all have. */
+static const char *
+not_so_in(List *others, const SdDriftRow *row)
+{
+	ListCell   *cell;
+
+	foreach(cell, others)
+	{
+		Told	   *told = lfirst(cell);
+		SdDriftRow *there = sd_drift_row_of(told->rows, row->kind, row->identity);
+
+		if (there == NULL || there->has_actual != row->has_actual ||
+			(row->has_actual && memcmp(there->actual, row->actual, SD_OBJECT_HASH_SIZE) != 0))
+			return told->region;
+	}
+	return NULL;
+}
+
+/*
+ * There is nothing to run for it, because every region has it as it is here, and so none can tell how it was: a role that was renamed
+ * everywhere is another owner of the same tables.  Else an error.
+ */
+static void
+require_so_everywhere(List **others, const SdDriftRow *row)
+{
+	const char *region;
+
+	if (*others == NIL)
+		*others = told_by_others();
+	region = not_so_in(*others, row);
+	if (region)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("it is not known yet what %s %s is in the other regions", row->kind, row->identity),
+				 errdetail("Its definition by the log is asked of them; none that has it was reached so far, and region \"%s\" has not told that it is there as it is here.",
+						   region),
+				 errhint("Try again in a moment; SELECT * FROM schemadrift.regions shows who is there.")));
+}
+
 /* ---- the text ---- */
 
+/* *nothing: there is nothing to run for one of them or more. */
 static List *
-steps_for(List *rows)
+steps_for(List *rows, bool *nothing)
 {
 	List	   *objects = NIL;
 	List	   *beside = NIL;
+	List	   *others = NIL;
 	List	   *steps;
 	ListCell   *cell;
 
@@ -152,11 +234,11 @@ steps_for(List *rows)
 		SdRepairObject *object = palloc0(sizeof(SdRepairObject));
 
 		if (row->has_expected && row->expected_definition == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("it is not known yet what %s %s is in the other regions", row->kind, row->identity),
-					 errdetail("Its definition by the log is asked of them; none that has it was reached so far."),
-					 errhint("Try again in a moment; SELECT * FROM schemadrift.regions shows who is there.")));
+		{
+			require_so_everywhere(&others, row);
+			*nothing = true;
+			continue;
+		}
 		if (sd_beside_kind_of(row->kind))
 		{
 			beside = list_concat(beside, sd_repair_beside(row->kind, row->identity, row->actual_definition, row->expected_definition));
@@ -194,7 +276,7 @@ refuse_step(const SdRepairStep *step)
  * New labels of enums cannot be used in the transaction that adds them: where there are any, only their types are accepted now.
  */
 static List *
-with_labels_first(List *steps, List *rows, List **now)
+with_labels_first(List *steps, List *rows, List **now, bool *nothing)
 {
 	List	   *labelled = NIL;
 	ListCell   *cell;
@@ -220,14 +302,36 @@ with_labels_first(List *steps, List *rows, List **now)
 			 errdetail("They cannot be used in the transaction that adds them. It is: %s.", object_lines(labelled)),
 			 errhint("When this is committed, accept the rest by the same call.")));
 	*now = labelled;
-	return steps_for(labelled);
+	*nothing = false;
+	return steps_for(labelled, nothing);
+}
+
+/* As apply() refuses it.  A statement of our own making, of a table that is here.  True: it is equal because the time is frozen. */
+static bool
+require_equal_rows(const SdRepairStep *step, TimestampTz frozen_at)
+{
+	Node	   *stmt = linitial_node(RawStmt, sd_parse_quietly(step->statement))->stmt;
+	SdVerdict	verdict = {.class = SD_CLASS_REFUSED,.tag = CreateCommandTag(stmt)};
+	Oid			relation;
+
+	if (!IsA(stmt, AlterTableStmt) || ((AlterTableStmt *) stmt)->objtype != OBJECT_TABLE)
+		return false;
+	relation = sd_target_relation(((AlterTableStmt *) stmt)->relation);
+	if (!OidIsValid(relation))
+		return false;
+	verdict.reason = sd_fill_elsewhere(stmt, relation, step->identity, frozen_at, &verdict.hint);
+	if (verdict.reason)
+		sd_classify_refuse(&verdict);
+	return frozen_at != 0 && sd_fill_elsewhere(stmt, relation, step->identity, 0, &verdict.hint) != NULL;
 }
 
 static char *
-text_of(List *steps, const SdDriftRow *object, bool loses)
+text_of(List *steps, const SdDriftRow *object, bool nothing, bool loses, bool *frozen)
 {
 	StringInfoData text;
 	ListCell   *cell;
+	/* the entry runs as the user of now, who may not be the one whom he connected as */
+	char	   *as_before = psprintf("SET LOCAL ROLE %s", quote_identifier(GetUserNameFromId(GetUserId(), false)));
 
 	initStringInfo(&text);
 	foreach(cell, steps)
@@ -236,8 +340,14 @@ text_of(List *steps, const SdDriftRow *object, bool loses)
 
 		if ((step->phase == SD_REPAIR_LOSE && !loses) || step->phase == SD_REPAIR_CANNOT)
 			refuse_step(step);
-		appendStringInfo(&text, "%s;\n", step->statement);
+		*frozen |= require_equal_rows(step, sd_gate_freezes_at(NULL));
+		/* as it was written: under any other path names without a schema may be others, and bodies are as they are in their region */
+		if (text.len == 0)
+			appendStringInfoString(&text, "SET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL check_function_bodies = off;\n");
+		appendStringInfo(&text, "%s;\n", strcmp(step->statement, SD_REPAIR_ROLE_AS_BEFORE) == 0 ? as_before : step->statement);
 	}
+	if (text.len == 0 && nothing)
+		appendStringInfoString(&text, "-- every region has it so");
 	if (text.len == 0)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_CANNOT_COORDINATE),
@@ -280,19 +390,23 @@ sd_accept_drift(PG_FUNCTION_ARGS)
 	SdScript   *script;
 	SdRunAs    *run_as;
 	char	   *text;
+	bool		frozen = false;
+	bool		nothing = false;
 
 	if (loss && loss[strspn(loss, " \t\r\n")] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a loss needs a reason")));
+				 errmsg("a loss needs a reason"),
+				 errdetail("It is blank."),
+				 errhint("Say why the rows may go; it is kept with the version. Without the argument nothing is accepted that would lose rows.")));
 	sd_change_require("accept_drift");
 	rows = read_rows(region);
 	object = find_object(rows, name);
 	if (strcmp(name, EVERYTHING) != 0)
 		rows = with_parts(rows, object);
-	steps = with_labels_first(steps_for(rows), rows, &rows);
+	steps = with_labels_first(steps_for(rows, &nothing), rows, &rows, &nothing);
 	require_needs(rows);
-	text = text_of(steps, object, loss != NULL);
+	text = text_of(steps, object, nothing, loss != NULL, &frozen);
 
 	script = sd_script_parse(text);
 	if (down)
@@ -305,6 +419,8 @@ sd_accept_drift(PG_FUNCTION_ARGS)
 	sd_change_begin(sd_change_needs(sd_script_needs(script), run_as));
 	sd_change_require("accept_drift");
 	sd_change_notice();
+	if (frozen)
+		sd_change_freeze();
 	initStringInfo(&payload);
 	appendStringInfo(&payload, "%s" SD_ENTRY_ACCEPTS, sd_script_to_json(text, down, NULL, run_as));
 	if (loss)

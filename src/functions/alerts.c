@@ -647,7 +647,8 @@ sd_alerts(const SdHere *here, const SdStatus *status)
 	}
 	if (here->joined && sd_here_is_member(here))
 		add_from_tables(&alerts, here);
-	if (here->joined && here->coordinator && !sd_here_is_starting(here))
+	/* what it knew when it stopped is told as if it were so now, and a pid in it may have become somebody else's */
+	if (here->joined && here->coordinator && !sd_here_is_starting(here) && !sd_here_coordinator_stands(here))
 	{
 		add_own(&alerts, here);
 		add_others(&alerts, here);

@@ -25,6 +25,7 @@
 #include "settings.h"
 #include "store/history.h"
 #include "store/state.h"
+#include "texts.h"
 
 PG_FUNCTION_INFO_V1(sd_apply);
 
@@ -38,7 +39,9 @@ sd_change_name_arg(FunctionCallInfo fcinfo, int arg)
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("a migration needs a name")));
+				 errmsg("a migration needs a name"),
+				 errdetail("It is null."),
+				 errhint("SELECT schemadrift.apply('a name', 'the statements'): the name is the same in every region, and the script is run once under it.")));
 	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
 	sd_entry_check_name(name);
 	return name;
@@ -111,12 +114,6 @@ sd_change_notice(void)
 
 /* ---- apply ---- */
 
-static bool
-is_blank(const char *text)
-{
-	return text[strspn(text, " \t\r\n\f\v")] == '\0';
-}
-
 int64
 sd_change_already_there(const char *name, const char *up)
 {
@@ -173,12 +170,12 @@ sd_change_script_args(FunctionCallInfo fcinfo, const char *name, SdScriptArgs *a
 	args->up = PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	args->down = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	args->options = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
-	if (is_blank(args->up))
+	if (sd_text_is_blank(args->up))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("migration \"%s\" has no text", name)));
 	/* a tool without a down file passes an empty text: that is no way back */
-	if (args->down && is_blank(args->down))
+	if (args->down && sd_text_is_blank(args->down))
 		args->down = NULL;
 	check_size(args->up, args->down);
 	sd_options_check(args->options);
@@ -205,7 +202,7 @@ require_by_policy(const SdScriptArgs *args, bool online)
 	sd_gate_require_down(args->down, false);
 	/* nobody can try what commits by itself */
 	if (!online)
-		sd_gate_require_dry_run(args->up, args->down);
+		sd_gate_require_dry_run(args->up, args->down, args->options);
 }
 
 int64
@@ -219,7 +216,7 @@ sd_change_begin_script(const char *name, const SdScriptArgs *args, bool online, 
 		return version;
 	require_by_policy(args, online);
 	granted->script = online ? sd_script_parse_online(args->up) : sd_script_parse(args->up);
-	sd_script_check_down(args->down, online);
+	sd_script_check_down(args->down, online, sd_gate_is_local_name);
 	granted->run_as = sd_capture_run_as();
 	sd_gate_require_allowed_run_as(granted->run_as);
 	sd_gate_check_text(args->up);
@@ -242,10 +239,22 @@ sd_change_begin_script(const char *name, const SdScriptArgs *args, bool online, 
 	return 0;
 }
 
+typedef struct Run
+{
+	SdScript   *script;
+	TimestampTz frozen_at;
+} Run;
+
 static void
 run_script(void *arg)
 {
 	sd_script_run(arg, SD_EXECUTING_SCRIPT);
+}
+
+static void
+run_frozen(void *arg)
+{
+	sd_fill_work_frozen(((Run *) arg)->frozen_at, run_script, ((Run *) arg)->script);
 }
 
 /*
@@ -258,7 +267,7 @@ sd_apply(PG_FUNCTION_ARGS)
 	char	   *name = sd_change_name_arg(fcinfo, 0);
 	SdScriptArgs args;
 	SdGranted	granted;
-	SdTimeLimit limit;
+	Run			run;
 	CommandId	from;
 	int64		version;
 	int			nest_level;
@@ -268,14 +277,14 @@ sd_apply(PG_FUNCTION_ARGS)
 	if (version > 0)
 		PG_RETURN_INT64(version);
 
-	limit = sd_time_limit_start(sd_options_timeout_ms(args.options));
+	run.script = granted.script;
+	run.frozen_at = sd_gate_freezes_at(args.options);
 	from = sd_history_text_begin();
 	nest_level = sd_gate_limit_lock_wait();
-	sd_fill_work_frozen(sd_gate_freezes_at(args.options), run_script, granted.script);
+	sd_time_limit_work(sd_options_timeout_ms(args.options), run_frozen, &run);
 	if (nest_level > 0)
 		AtEOXact_GUC(true, nest_level);
 	sd_history_text_end(from);
-	sd_time_limit_end(&limit);
 
 	sd_change_describe(SD_KIND_MIGRATION, name, 0,
 					   sd_script_to_json(args.up, args.down, args.options, granted.run_as), true);

@@ -20,17 +20,11 @@
 
 PG_FUNCTION_INFO_V1(sd_compare);
 
-static const char *
-protocol_text(void)
-{
-	return psprintf("%d", sd_protocol_own());
-}
-
 /* The other side has no such function or schema, or not for us: say what to do about it. */
 static const PGresult *
 ask_describe(SdClient *client)
 {
-	const char *values[] = {protocol_text()};
+	const char *values[] = {sd_protocol_text()};
 	const PGresult *volatile result = NULL;
 	MemoryContext context = CurrentMemoryContext;
 
@@ -113,7 +107,7 @@ sd_compare_differences(SdClient *client, const char *region)
 static const PGresult *
 ask_history(SdClient *client)
 {
-	const char *values[] = {protocol_text()};
+	const char *values[] = {sd_protocol_text()};
 	const PGresult *volatile result = NULL;
 	MemoryContext context = CurrentMemoryContext;
 

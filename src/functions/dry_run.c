@@ -7,12 +7,15 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "commands/dbcommands.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "clock.h"
+#include "ddl/options.h"
 #include "ddl/script.h"
 #include "errors.h"
 #include "functions/everywhere.h"
@@ -21,8 +24,12 @@
 #include "functions/rehearse.h"
 #include "functions/rpc.h"
 #include "gate/change.h"
+#include "gate/mode.h"
+#include "gate/policy.h"
 #include "gate/rehearsed.h"
 #include "settings.h"
+#include "store/entry.h"
+#include "texts.h"
 #include "waits.h"
 
 PG_FUNCTION_INFO_V1(sd_dry_run);
@@ -188,27 +195,27 @@ sd_rpc_dry_run(PG_FUNCTION_ARGS)
 {
 	SdCaller	caller = sd_rpc_guard(fcinfo, false);
 	SdRehearsal rehearsal;
-	SdRunAs    *run_as;
-	SdDryRunQueries queries;
-	char	   *up;
-	char	   *down;
+	SdTrial what = {0};
 
 	sd_rpc_require_args(fcinfo, 7, 8);
 	sd_rpc_require_args(fcinfo, 10, 11);
-	if (!sd_dry_run_queries_parse(text_to_cstring(PG_GETARG_TEXT_PP(11)), &queries))
+	sd_rpc_require_args(fcinfo, 13, 13);
+	if (!sd_dry_run_queries_parse(text_to_cstring(PG_GETARG_TEXT_PP(11)), &what.queries))
 		sd_rpc_refuse(ERRCODE_INVALID_PARAMETER_VALUE, "queries can be off, planned or run", NULL);
 	require_serving(&caller, PG_GETARG_INT64(7));
-	up = text_to_cstring(PG_GETARG_TEXT_PP(8));
-	down = PG_ARGISNULL(9) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(9));
-	run_as = sd_run_as_from_json(text_to_cstring(PG_GETARG_TEXT_PP(10)));
-	if (strlen(up) + (down ? strlen(down) : 0) > (size_t) sd_max_entry_size * 1024)
+	what.up = text_to_cstring(PG_GETARG_TEXT_PP(8));
+	what.down = PG_ARGISNULL(9) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(9));
+	what.run_as = sd_run_as_from_json(text_to_cstring(PG_GETARG_TEXT_PP(10)));
+	what.frozen_at = PG_ARGISNULL(12) ? 0 : PG_GETARG_TIMESTAMPTZ(12);
+	what.database = text_to_cstring(PG_GETARG_TEXT_PP(13));
+	if (strlen(what.up) + (what.down ? strlen(what.down) : 0) > (size_t) sd_max_entry_size * 1024)
 		sd_rpc_refuse(ERRCODE_PROGRAM_LIMIT_EXCEEDED, "script is too large for a dry run", NULL);
 
 	/* the log of changes does not have it; this one does, without the text, which may have data in it */
 	ereport(LOG,
-			(errmsg("schemadrift dry run of %zu bytes as role \"%s\", asked for by region \"%s\"", strlen(up), run_as->user, caller.region)));
+			(errmsg("schemadrift dry run of %zu bytes as role \"%s\", asked for by region \"%s\"", strlen(what.up), what.run_as->user, caller.region)));
 	InitMaterializedSRF(fcinfo, 0);
-	sd_rehearse(up, down, run_as, queries, &rehearsal);
+	sd_rehearse(&what, &rehearsal);
 	put_rehearsal(fcinfo, &rehearsal);
 	return (Datum) 0;
 }
@@ -260,7 +267,7 @@ judge_queries(Outcome *outcome)
 	if (queries->errors)
 		warn(outcome, queries->errors, queries->remedy);
 	if (queries->warnings)
-		warn(outcome, queries->warnings, "-- make the index that is missed in the same script, or unregister the query");
+		warn(outcome, queries->warnings, queries->remedy ? queries->remedy : "-- make the index that is missed in the same script, or unregister the query");
 	say(outcome, queries->notes);
 }
 
@@ -375,12 +382,6 @@ put_outcomes(FunctionCallInfo fcinfo, List *list, const SdRehearsal *here, const
 	return good;
 }
 
-static bool
-is_blank(const char *text)
-{
-	return text[strspn(text, " \t\r\n\f\v")] == '\0';
-}
-
 static void
 require_quiet(void)
 {
@@ -398,18 +399,22 @@ sd_dry_run(PG_FUNCTION_ARGS)
 {
 	char	   *up = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char	   *down = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Jsonb	   *options = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
+	SdTrial what = {0};
 	SdRegions	regions;
-	SdRunAs    *run_as;
 	SdRehearsal here;
 	SdScope		scope;
 	SdApplied	applied;
 	List	   *asked;
 	int			me;
 
-	if (is_blank(up))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no script to try")));
-	if (down && is_blank(down))
+	if (sd_text_is_blank(up))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no script to try"),
+						errdetail("It is null, or blank."),
+						errhint("SELECT * FROM schemadrift.dry_run('the statements', 'the statements that undo them').")));
+	if (down && sd_text_is_blank(down))
 		down = NULL;
+	sd_options_check(options);
 	require_quiet();
 	sd_regions_read(&regions);
 	me = sd_config_find(&regions.members.config, regions.self.region);
@@ -423,15 +428,17 @@ sd_dry_run(PG_FUNCTION_ARGS)
 				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
 				 errmsg("region \"%s\" is void: no change is made here", regions.self.region),
 				 errhint("SELECT * FROM schemadrift.status; or call dry_run() in another region.")));
-	run_as = sd_capture_run_as();
+	(void) sd_gate_group_mode();	/* with the policy, which may freeze the time */
+	what = (SdTrial) {up, down, sd_capture_run_as(), sd_gate_freezes_at(options), NULL, (SdDryRunQueries) sd_dry_run_queries};
 	sd_store_enter(&scope);
 	sd_applied_read(&applied);
 	sd_store_leave(&scope);
 
-	asked = sd_everywhere_ask(&regions, "dry_run", 5,
-							  (const char *[]) {psprintf(INT64_FORMAT, applied.version), up, down, sd_run_as_to_json(run_as), sd_dry_run_queries_text()},
+	asked = sd_everywhere_ask(&regions, "dry_run", 7,
+							  (const char *[]) {psprintf(INT64_FORMAT, applied.version), up, down, sd_run_as_to_json(what.run_as), sd_dry_run_queries_text(),
+												what.frozen_at != 0 ? sd_time_text(what.frozen_at) : NULL, get_database_name(MyDatabaseId)},
 							  sd_dry_run_timeout + PATIENCE_MS);
-	sd_rehearse(up, down, run_as, (SdDryRunQueries) sd_dry_run_queries, &here);
+	sd_rehearse(&what, &here);
 	sd_everywhere_wait(asked);
 	InitMaterializedSRF(fcinfo, 0);
 	/* who looks away has not found that nothing is bad */

@@ -30,6 +30,9 @@ extern void sd_group_check_own_conninfo(const char *conninfo);
 extern char *sd_group_show_conninfo(const char *conninfo);
 extern SdRole sd_group_check_role(const char *role);
 
+/* Has the current user the rights of that role, which may not be there? */
+extern bool sd_group_has_role(const char *role);
+
 /* READ COMMITTED, no subtransaction, no standby, origin. */
 extern void sd_group_check_session(const char *function);
 

@@ -10,6 +10,8 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "commands/trigger.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -25,7 +27,8 @@ sd_group_text_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
+				 errmsg("argument \"%s\" must not be null", name),
+				 errhint("In psql, \\df schemadrift.* tells which arguments a function has, and \\df+ what they are.")));
 	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
@@ -142,6 +145,14 @@ sd_group_check_role(const char *role)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid role \"%s\"", role),
 			 errhint("Use \"voter\", \"observer\" or \"witness\".")));
+}
+
+bool
+sd_group_has_role(const char *role)
+{
+	Oid			oid = get_role_oid(role, true);
+
+	return OidIsValid(oid) && has_privs_of_role(GetUserId(), oid);
 }
 
 void

@@ -166,7 +166,9 @@ sd_mark_applied(PG_FUNCTION_ARGS)
 	if (XactIsoLevel > XACT_READ_COMMITTED)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("schemadrift.mark_applied() needs READ COMMITTED")));
+				 errmsg("schemadrift.mark_applied() needs READ COMMITTED"),
+				 errdetail("An older snapshot would hide the newest state of the schema."),
+				 errhint("BEGIN ISOLATION LEVEL READ COMMITTED.")));
 	sd_change_require_group();
 
 	sd_ddl_lock();

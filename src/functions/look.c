@@ -100,6 +100,12 @@ sd_here_coordinator_hangs(const SdHere *here)
 }
 
 bool
+sd_here_coordinator_stands(const SdHere *here)
+{
+	return sd_shared_waits_for_standby(sd_shared_mine()) || sd_here_coordinator_hangs(here);
+}
+
+bool
 sd_here_is_starting(const SdHere *here)
 {
 	return here->db->state == SD_REGION_NOT_JOINED && sd_here_is_member(here);

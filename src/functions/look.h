@@ -54,6 +54,9 @@ extern bool sd_here_verify_overdue(TimestampTz verified_at);
 /* It runs, and has done nothing for so long that it hangs, or is stopped. */
 extern bool sd_here_coordinator_hangs(const SdHere *here);
 
+/* So, or it waits for a synchronous standby: what it last knew of others, and of an open change here, may not be true any more. */
+extern bool sd_here_coordinator_stands(const SdHere *here);
+
 /* A time that was measured by this server's monotonic clock. */
 extern TimestampTz sd_here_wall(int64 monotonic_us);
 

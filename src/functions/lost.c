@@ -52,12 +52,20 @@ coordinator_runs(const SdDatabase *db)
 }
 
 static void
-raise_refusal(const SdDatabase *db)
+raise_refusal(SdDatabase *db)
 {
-	int			sqlstate = db->rejoin_sqlstate;
-	char	   *error = pstrdup(db->rejoin_error);
-	char	   *detail = pstrdup(db->rejoin_detail);
+	int			sqlstate;
+	char		error[SD_TEXT_SIZE];
+	char		detail[SD_DETAIL_SIZE];
 
+	/* the coordinator asks again, and writes another answer */
+	LWLockAcquire(&db->lock, LW_SHARED);
+	sqlstate = db->rejoin_sqlstate;
+	strlcpy(error, db->rejoin_error, sizeof(error));
+	strlcpy(detail, db->rejoin_detail, sizeof(detail));
+	LWLockRelease(&db->lock);
+	if (sqlstate == 0)
+		return;
 	ereport(ERROR,
 			(errcode(sqlstate),
 			 errmsg("this region is not readmitted: %s", error),
@@ -175,7 +183,6 @@ sd_void_identity(PG_FUNCTION_ARGS)
 	sd_life_end(0, SD_VOID_DECLARED, why ? psprintf("declared void by %s: %.160s", author, why) :
 				psprintf("declared void by %s", author));
 	sd_store_leave(&scope);
-	wake_coordinator();
 	PG_RETURN_VOID();
 }
 

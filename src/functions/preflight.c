@@ -12,18 +12,24 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "clock.h"
+#include "ddl/options.h"
 #include "ddl/script.h"
 #include "errors.h"
 #include "functions/change.h"
 #include "functions/everywhere.h"
 #include "functions/group.h"
+#include "functions/limit.h"
 #include "functions/look.h"
 #include "functions/preflight.h"
 #include "functions/propagation.h"
 #include "functions/rpc.h"
+#include "gate/mode.h"
+#include "gate/policy.h"
 #include "settings.h"
+#include "store/entry.h"
 
 PG_FUNCTION_INFO_V1(sd_preflight_all);
 PG_FUNCTION_INFO_V1(sd_rpc_preflight);
@@ -48,16 +54,34 @@ lines_of(char *text)
 	return lines;
 }
 
+typedef struct Look
+{
+	const char *up;
+	const SdRunAs *run_as;
+	List	   *needs;
+	List	   *extensions;
+	bool		queries;
+	TimestampTz frozen_at;
+	List	   *findings;
+} Look;
+
+static void
+look_here(void *arg)
+{
+	Look	   *look = arg;
+
+	look->findings = sd_preflight(look->up, look->run_as, look->needs, look->extensions, look->queries, look->frozen_at);
+}
+
 Datum
 sd_rpc_preflight(PG_FUNCTION_ARGS)
 {
 	SdCaller	caller = sd_rpc_guard(fcinfo, false);
 	SdSelf		self;
 	SdMembers	members;
-	char	   *up;
-	SdRunAs    *run_as;
-	List	   *needs;
+	Look		look = {0};
 	ListCell   *cell;
+	Oid			author;
 	int			me;
 
 	sd_rpc_require_args(fcinfo, 7, 11);
@@ -66,11 +90,18 @@ sd_rpc_preflight(PG_FUNCTION_ARGS)
 	me = sd_config_find(&members.config, self.region);
 	if (!self.valid || me < 0 || sd_members_is_witness(&members, me))
 		sd_rpc_refuse(SD_ERRCODE_MAY_NOT_ORIGINATE, psprintf("region \"%s\" runs nothing: it is %s", self.region, self.valid ? "a witness" : "void"), NULL);
-	up = text_to_cstring(PG_GETARG_TEXT_PP(7));
-	needs = lines_of(text_to_cstring(PG_GETARG_TEXT_PP(8)));
-	run_as = sd_run_as_from_json(text_to_cstring(PG_GETARG_TEXT_PP(9)));
+	look.up = text_to_cstring(PG_GETARG_TEXT_PP(7));
+	look.needs = lines_of(text_to_cstring(PG_GETARG_TEXT_PP(8)));
+	look.run_as = sd_run_as_from_json(text_to_cstring(PG_GETARG_TEXT_PP(9)));
+	/* by the rights that the author has there, and here */
+	author = get_role_oid(look.run_as->user, true);
+	look.queries = PG_GETARG_BOOL(10) && OidIsValid(author) && has_privs_of_role(author, ROLE_PG_READ_ALL_STATS);
+	look.extensions = lines_of(text_to_cstring(PG_GETARG_TEXT_PP(11)));
+	look.frozen_at = PG_ARGISNULL(12) ? 0 : PG_GETARG_TIMESTAMPTZ(12);
+	/* planning evaluates functions of the author, for whom nobody waits any longer */
+	sd_limit_work(PATIENCE_MS, "preflight", look_here, &look);
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, sd_preflight(up, run_as, needs, lines_of(text_to_cstring(PG_GETARG_TEXT_PP(11))), PG_GETARG_BOOL(10)))
+	foreach(cell, look.findings)
 	{
 		SdFinding  *finding = lfirst(cell);
 		SdViewRow	row = {0};
@@ -209,8 +240,8 @@ put_propagation(FunctionCallInfo fcinfo, const SdHere *here, List *asked)
 	{
 		int64		us = p.applied_us[foreach_current_index(cell)];
 
-		put(fcinfo, lfirst(cell), "propagation", us < 0 ? SD_FINDING_WARNING : SD_FINDING_OK,
-			us < 0 ? psprintf("version " INT64_FORMAT ", a no-op, was not applied there in time", p.version) :
+		put(fcinfo, lfirst(cell), "propagation", us < 0 || us > SD_PROPAGATION_LIMIT_US ? SD_FINDING_WARNING : SD_FINDING_OK,
+			us < 0 ? psprintf("version " INT64_FORMAT ", a no-op, is not applied there yet", p.version) :
 			psprintf("version " INT64_FORMAT " was applied there after %.1f ms%s", p.version, us / 1000.0, ago), "SELECT * FROM schemadrift.regions;");
 	}
 }
@@ -232,7 +263,9 @@ joined(List *texts)
 Datum
 sd_preflight_all(PG_FUNCTION_ARGS)
 {
-	char	   *up = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *up = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Jsonb	   *options = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
+	TimestampTz frozen_at;
 	SdRegions	regions;
 	SdRunAs    *run_as;
 	SdHere	   *here;
@@ -242,14 +275,22 @@ sd_preflight_all(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 	bool		queries = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
 
+	if (up == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no script to look at"),
+						errdetail("It is null."),
+						errhint("SELECT * FROM schemadrift.preflight('the statements').")));
+	sd_options_check(options);
 	sd_group_check_session("preflight");
 	sd_regions_read(&regions);
+	(void) sd_gate_group_mode();	/* with the policy, which may freeze the time */
+	frozen_at = sd_gate_freezes_at(options);
 	run_as = sd_capture_run_as();
 	/* an error for what can be in no script */
 	needs = list_concat(sd_change_needs(sd_script_needs(sd_script_parse(up)), run_as), sd_preflight_tell_roles());
 	extensions = sd_wanted_extensions(up);
-	list = sd_everywhere_ask(&regions, "preflight", 5,
-							 (const char *[]) {up, joined(needs), sd_run_as_to_json(run_as), queries ? "true" : "false", joined(extensions)}, PATIENCE_MS);
+	list = sd_everywhere_ask(&regions, "preflight", 6,
+							 (const char *[]) {up, joined(needs), sd_run_as_to_json(run_as), queries ? "true" : "false", joined(extensions),
+											   frozen_at != 0 ? sd_time_text(frozen_at) : NULL}, PATIENCE_MS);
 	here = sd_here();
 	InitMaterializedSRF(fcinfo, 0);
 	put_quorum(fcinfo, &regions);
@@ -261,7 +302,7 @@ sd_preflight_all(PG_FUNCTION_ARGS)
 		ListCell   *inner;
 
 		if (asked->here)
-			foreach(inner, sd_preflight(up, run_as, needs, extensions, queries))
+			foreach(inner, sd_preflight(up, run_as, needs, extensions, queries, frozen_at))
 			{
 				SdFinding  *finding = lfirst(inner);
 

@@ -28,9 +28,10 @@ typedef struct SdFinding
 
 /*
  * Of SdFinding, for the script as run_as would run it.  needs: as sd_script_needs() of the region that asks, whose roles the names
- * mean.  extensions: as sd_wanted_extensions() there.  queries: the caller may see what others run.
+ * mean.  extensions: as sd_wanted_extensions() there.  queries: the caller may see what others run.  frozen_at: ddl/fill.h; 0: the time is
+ * not frozen.
  */
-extern List *sd_preflight(const char *up, const SdRunAs *run_as, List *needs, List *extensions, bool queries);
+extern List *sd_preflight(const char *up, const SdRunAs *run_as, List *needs, List *extensions, bool queries, TimestampTz frozen_at);
 
 /* ---- preflight_extensions.c ---- */
 

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -32,9 +33,13 @@
 #include "store/drift.h"
 #include "store/names.h"
 #include "store/rows.h"
+#include "texts.h"
 
 /* From then on a transaction is long. */
 #define LONG_S		60
+
+/* More of them say nothing more. */
+#define HOLDERS_MOST	20
 
 /* A monitoring system reads metrics more often than that. */
 #define METRICS_MS	(5 * 60 * 1000)
@@ -46,6 +51,7 @@ typedef struct Look
 	List	   *tables;			/* names of relations that are there already, of char *, ... */
 	Datum		oids;			/* ... and themselves, oid[] */
 	bool		queries;
+	TimestampTz frozen_at;
 	List	   *findings;
 } Look;
 
@@ -58,12 +64,6 @@ add(Look *look, const char *check, const char *status, char *detail, char *remed
 	look->findings = lappend(look->findings, finding);
 }
 
-static char *
-bytes_text(int64 bytes)
-{
-	return text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty, Int64GetDatum(bytes))));
-}
-
 /* ---- the script ---- */
 
 static void
@@ -72,27 +72,43 @@ analyze(void *arg)
 	Look	   *look = arg;
 	SdGroundRules ground = sd_gate_ground_rules(NULL);
 
+	ground.frozen_at = look->frozen_at;
 	look->steps = sd_analyze(look->up, &ground);
+}
+
+static char *
+name_of(Oid oid)
+{
+	char	   *name = get_rel_name(oid);
+	char	   *schema = name ? get_namespace_name(get_rel_namespace(oid)) : NULL;
+
+	return schema ? quote_qualified_identifier(schema, name) : pstrdup("?");
 }
 
 static void
 find_targets(Look *look)
 {
-	Datum	   *oids = NULL;
-	int			n = 0;
+	List	   *found = NIL;
+	Datum	   *oids;
 	ListCell   *cell;
 	ListCell   *inner;
+	ListCell   *member;
 
 	foreach(cell, look->steps)
 		foreach(inner, ((SdStep *) lfirst(cell))->relations)
 		{
 			SdStepRelation *relation = lfirst(inner);
 
-			oids = oids ? repalloc(oids, sizeof(Datum) * (n + 1)) : palloc(sizeof(Datum));
-			oids[n++] = ObjectIdGetDatum(relation->oid);
-			look->tables = lappend(look->tables, relation->name);
+			foreach(member, relation->members)
+				look->tables = lappend(look->tables, name_of(lfirst_oid(member)));
+			if (relation->members == NIL)
+				look->tables = lappend(look->tables, relation->name);
+			found = relation->members ? list_concat(found, list_copy(relation->members)) : lappend_oid(found, relation->oid);
 		}
-	look->oids = PointerGetDatum(construct_array(oids, n, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+	oids = palloc(sizeof(Datum) * list_length(found));
+	foreach(cell, found)
+		oids[foreach_current_index(cell)] = ObjectIdGetDatum(lfirst_oid(cell));
+	look->oids = PointerGetDatum(construct_array(oids, list_length(found), OIDOID, sizeof(Oid), true, TYPALIGN_INT));
 }
 
 static void
@@ -113,7 +129,7 @@ check_verdicts(Look *look)
 		seen++;
 	}
 	if (seen == 0)
-		add(look, "analysis", SD_FINDING_OK, psprintf("%d statements, none is unsafe", list_length(look->steps)), NULL);
+		add(look, "analysis", SD_FINDING_OK, psprintf(list_length(look->steps) == 1 ? "%d statement, not unsafe" : "%d statements, none is unsafe", list_length(look->steps)), NULL);
 }
 
 /* ---- names ---- */
@@ -151,7 +167,7 @@ check_needs(Look *look, List *needs)
 	}
 	sd_store_leave(&scope);
 	if (missing == 0)
-		add(look, "names", SD_FINDING_OK, psprintf("%d roles, extensions and the like that it needs", list_length(needs)), NULL);
+		add(look, "names", SD_FINDING_OK, psprintf("no role, extension or the like is missing (it names %d)", list_length(needs)), NULL);
 }
 
 /* Policy "roles" has the same statements run everywhere; whether roles are the same nothing else shows. */
@@ -167,7 +183,7 @@ check_roles(Look *look, List *told)
 		add(look, "roles", SD_FINDING_WARNING, lfirst(cell),
 			pstrdup("SET schemadrift.ddl_mode = off; -- and make it what it is there, or there what it is here"));
 	if (unlike == NIL)
-		add(look, "roles", SD_FINDING_OK, psprintf("%d roles are the same", list_length(told)), NULL);
+		add(look, "roles", SD_FINDING_OK, psprintf(list_length(told) == 1 ? "%d role is the same" : "%d roles are the same", list_length(told)), NULL);
 }
 
 /* Names that the script needs, and what is told of roles. */
@@ -204,39 +220,82 @@ check_author(Look *look, const SdRunAs *run_as)
 
 /* ---- who is in the way ---- */
 
-/* Of sessions and prepared transactions that hold a lock on a target: 'p' the gid, or 's' the pid. */
+static LOCKMODE
+mode_of(const char *name)
+{
+	for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; mode++)
+		if (strcmp(GetLockmodeName(DEFAULT_LOCKMETHOD, mode), name) == 0)
+			return mode;
+	return NoLock;
+}
+
+/* Would a statement of the script wait for it? */
+static bool
+is_in_the_way(const Look *look, Oid relation, LOCKMODE held)
+{
+	ListCell   *cell;
+	ListCell   *inner;
+
+	foreach(cell, look->steps)
+		foreach(inner, ((SdStep *) lfirst(cell))->relations)
+		{
+			SdStepRelation *wanted = lfirst(inner);
+
+			if ((wanted->oid == relation || list_member_oid(wanted->members, relation)) && DoLockModesConflict(wanted->lock, held))
+				return true;
+		}
+	return false;
+}
+
+/* Sessions; prepared transactions have a check of their own. */
 static void
 check_holders(Look *look)
 {
 	static SdStatement statement = {
-		.sql = "SELECT l.pid::text, l.relation::regclass::text, upper(regexp_replace(replace(l.mode, 'Lock', ''), '([a-z])([A-Z])', '\\1 \\2', 'g')), "
-		"coalesce(a.usename::text, 'nobody'), coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), 0)::bigint, "
+		.sql = "SELECT l.pid::text, l.relation::regclass::text, l.mode, l.relation::int8, "
+		"upper(regexp_replace(replace(l.mode, 'Lock', ''), '([a-z])([A-Z])', '\\1 \\2', 'g')), coalesce(a.usename::text, 'nobody'), coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), 0)::bigint, "
 		"coalesce(a.state, ''), left(regexp_replace(a.query, '\\s+', ' ', 'g'), 100) "
-		"FROM (SELECT DISTINCT ON (pid, relation) pid, relation, mode FROM pg_locks WHERE locktype = 'relation' AND granted AND relation = ANY ($1) "
-		"AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid() ORDER BY pid, relation, mode) l "
-		"JOIN pg_stat_activity a ON a.pid = l.pid ORDER BY 5 DESC, 1 LIMIT 20",
+		"FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+		"WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY ($1) "
+		"AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.pid <> pg_backend_pid() "
+		"ORDER BY 7 DESC, 1, 2, array_position(ARRAY['AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', "
+		"'ShareLock', 'ShareUpdateExclusiveLock', 'RowExclusiveLock', 'RowShareLock', 'AccessShareLock'], l.mode)",
 		.nargs = 1, .types = {OIDARRAYOID}
 	};
 	SdScope		scope;
+	const char *pid_before = "";
+	const char *table_before = "";
+	int			found = 0;
 	uint64		n;
 
 	sd_store_enter(&scope);
 	n = sd_store_run(&statement, &look->oids, NULL, SD_ANY_ROWS);
 	MemoryContextSwitchTo(scope.caller);
-	for (uint64 i = 0; i < n; i++)
+	for (uint64 i = 0; i < n && found < HOLDERS_MOST; i++)
 	{
-		int64		seconds = sd_store_int64(i, 5);
-		char	   *query = sd_store_text(i, 7);
+		char	   *pid = sd_store_text(i, 1);
+		char	   *table = sd_store_text(i, 2);
+		LOCKMODE	mode = mode_of(sd_store_text(i, 3));
+		int64		seconds = sd_store_int64(i, 7);
+		char	   *query = sd_store_text(i, 9);
 
+		/* the strongest of a session says it */
+		if (strcmp(pid, pid_before) == 0 && strcmp(table, table_before) == 0)
+			continue;
+		if (!is_in_the_way(look, (Oid) sd_store_int64(i, 4), mode))
+			continue;
+		pid_before = pid;
+		table_before = table;
+		found++;
 		add(look, "locks", seconds * 1000 > sd_lock_timeout ? SD_FINDING_FAILED : SD_FINDING_WARNING,
-			psprintf("pid %s of role %s has held %s on %s, in a transaction that began " INT64_FORMAT " s ago and is %s%s%s", sd_store_text(i, 1),
-					 sd_store_text(i, 4), sd_store_text(i, 3), sd_store_text(i, 2), seconds, sd_store_text(i, 6),
+			psprintf("pid %s of role %s has held %s on %s, in a transaction that began " INT64_FORMAT " s ago and is %s%s%s", pid,
+					 sd_store_text(i, 6), sd_store_text(i, 5), table, seconds, sd_store_text(i, 8),
 					 look->queries && query ? ": " : "", look->queries && query ? query : ""),
-			psprintf("SELECT pg_terminate_backend(%s);", sd_store_text(i, 1)));
+			psprintf("SELECT pg_terminate_backend(%s);", pid));
 	}
 	sd_store_leave(&scope);
-	if (n == 0)
-		add(look, "locks", SD_FINDING_OK, pstrdup("nobody holds a lock on what it changes"), NULL);
+	if (found == 0)
+		add(look, "locks", SD_FINDING_OK, pstrdup("nobody holds a lock that what it changes would wait for"), NULL);
 }
 
 static void
@@ -355,6 +414,22 @@ place_of(Oid relation)
 		psprintf("%s/pg_tblspc/%u", DataDir, tablespace) : pstrdup(DataDir);
 }
 
+/* of the places of these relations, the least; -1: not known */
+static int64
+free_bytes(List *relations, int64 least)
+{
+	ListCell   *cell;
+
+	foreach(cell, relations)
+	{
+		struct statvfs disk;
+
+		if (statvfs(place_of(lfirst_oid(cell)), &disk) == 0 && (least < 0 || least > (int64) disk.f_bavail * (int64) disk.f_frsize))
+			least = (int64) disk.f_bavail * (int64) disk.f_frsize;
+	}
+	return least;
+}
+
 static void
 check_disk(Look *look)
 {
@@ -367,33 +442,25 @@ check_disk(Look *look)
 		foreach(inner, ((SdStep *) lfirst(cell))->relations)
 		{
 			SdStepRelation *relation = lfirst(inner);
-			struct statvfs disk;
 
 			if (!relation->rewritten)
 				continue;
-			needed += sd_fact_bytes(relation->oid);
-			if (statvfs(place_of(relation->oid), &disk) == 0 && (least < 0 || least > (int64) disk.f_bavail * (int64) disk.f_frsize))
-				least = (int64) disk.f_bavail * (int64) disk.f_frsize;
+			needed += relation->members ? sd_fact_bytes_of_all(relation->members) : sd_fact_bytes(relation->oid);
+			least = free_bytes(relation->members ? relation->members : list_make1_oid(relation->oid), least);
 		}
 	if (needed == 0)
 		add(look, "disk", SD_FINDING_OK, pstrdup("no table with rows is rewritten"), NULL);
 	else if (least < 0)
-		add(look, "disk", SD_FINDING_UNKNOWN, psprintf("it writes %s anew; how much is free cannot be told", bytes_text(needed)),
+		add(look, "disk", SD_FINDING_UNKNOWN, psprintf("it writes %s anew; how much is free cannot be told", sd_text_of_bytes(needed)),
 			pstrdup("-- look with df"));
 	else
 		/* as much again of WAL, and indexes */
 		add(look, "disk", least < needed ? SD_FINDING_FAILED : least < 3 * needed ? SD_FINDING_WARNING : SD_FINDING_OK,
-			psprintf("it writes %s anew, and as much WAL; %s is free", bytes_text(needed), bytes_text(least)),
+			psprintf("it writes %s anew, and as much WAL; %s is free", sd_text_of_bytes(needed), sd_text_of_bytes(least)),
 			least < 3 * needed ? pstrdup("-- make room, or take the safer form: SELECT * FROM schemadrift.analyze(...)") : NULL);
 }
 
 /* ---- what applications rely on ---- */
-
-static void
-set_lock_timeout(void)
-{
-	(void) set_config_option("lock_timeout", psprintf("%dms", sd_dry_run_lock_timeout), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
 
 static bool
 is_target(const Look *look, Oid relation)
@@ -429,19 +496,27 @@ plan_text(const Look *look, const SdQueryPlan *plan)
 
 /* As they are planned now; the script is not run, so how afterwards is dry_run()'s to say. */
 static void
-check_queries(Look *look)
+check_queries(Look *look, Oid asker)
 {
 	List	   *live = sd_queries_live();
 	int			nest_level = NewGUCNestLevel();
 	ListCell   *cell;
 
-	set_lock_timeout();
+	sd_set_lock_timeout(sd_dry_run_lock_timeout, GUC_ACTION_SAVE);
 	foreach(cell, live)
 	{
 		SdQuery    *query = lfirst(cell);
 		SdQueryPlan plan;
-		ErrorData  *error = sd_query_try(query, &plan);
+		char	   *withheld = sd_query_withheld(query, asker);
+		ErrorData  *error;
 
+		if (withheld)
+		{
+			add(look, "queries", SD_FINDING_UNKNOWN, withheld,
+				psprintf("-- call preflight() as a member of that role, or register query %s as the role of the application", quote_literal_cstr(query->name)));
+			continue;
+		}
+		error = sd_query_try(query, &plan);
 		if (error == NULL)
 			add(look, "queries", SD_FINDING_OK, psprintf("query \"%s\" %s", query->name, plan_text(look, &plan)), NULL);
 		else if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
@@ -504,9 +579,9 @@ check_metrics(Look *look)
 }
 
 List *
-sd_preflight(const char *up, const SdRunAs *run_as, List *needs, List *extensions, bool queries)
+sd_preflight(const char *up, const SdRunAs *run_as, List *needs, List *extensions, bool queries, TimestampTz frozen_at)
 {
-	Look		look = {.up = up, .queries = queries};
+	Look		look = {.up = up, .queries = queries, .frozen_at = frozen_at};
 	List	   *roles = take_roles(&needs);
 
 	(void) sd_gate_group_mode();
@@ -527,6 +602,6 @@ sd_preflight(const char *up, const SdRunAs *run_as, List *needs, List *extension
 	check_prepared(&look);
 	check_drift(&look);
 	check_disk(&look);
-	check_queries(&look);
+	check_queries(&look, get_role_oid(run_as->user, false));
 	return look.findings;
 }

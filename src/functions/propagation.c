@@ -7,6 +7,7 @@
 #include "compat.h"
 
 #include "miscadmin.h"
+#include "storage/latch.h"
 
 #include "clock.h"
 #include "ddl/capture.h"
@@ -16,9 +17,6 @@
 #include "waits.h"
 #include "worker/task.h"
 #include "worker/worker.h"
-
-/* The longest that all of it may take. */
-#define LIMIT_US	(5 * SD_US_PER_S)
 
 /* Figures that are younger are good enough: who calls often fills no log. */
 #define FRESH_US	(60 * SD_US_PER_S)
@@ -60,7 +58,6 @@ propose(SdDatabase *db, int64 deadline)
 	BackgroundWorkerHandle *worker;
 	uint32		attempts;
 	const char *why = NULL;
-	bool		ended = false;
 
 	LWLockAcquire(&db->lock, LW_SHARED);
 	attempts = db->noop_attempts;
@@ -68,13 +65,14 @@ propose(SdDatabase *db, int64 deadline)
 	worker = sd_task_start_result(MyDatabaseId, 0);
 	if (worker == NULL)
 		return "every background worker is in use (max_worker_processes)";
-	ConditionVariablePrepareToSleep(&db->changed);
 	for (;;)
 	{
 		bool		done;
-		int64		left = deadline - sd_monotonic_us();
+		bool		ended = sd_worker_has_ended(&worker);
+		int64		now = sd_monotonic_us();
 
-		ended = ended || sd_worker_has_ended(&worker);
+		/* both set our latch: the broadcast of who proposed, and the postmaster when that process has ended, perhaps without a word */
+		ConditionVariablePrepareToSleep(&db->changed);
 		LWLockAcquire(&db->lock, LW_SHARED);
 		done = db->noop_attempts != attempts;
 		if (done && db->noop_error[0])
@@ -82,56 +80,57 @@ propose(SdDatabase *db, int64 deadline)
 		LWLockRelease(&db->lock);
 		if (done)
 			break;
-		if (ended || left <= 0)
+		if (ended || now >= deadline)
 		{
 			why = ended ? "another process is proposing just now" : "it was not decided in time";
 			break;
 		}
-		ConditionVariableTimedSleep(&db->changed, Min(left / SD_US_PER_MS + 1, 100), sd_wait_event(SD_WAIT_QUORUM));
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, sd_monotonic_timeout_ms(deadline, now),
+						 sd_wait_event(SD_WAIT_QUORUM));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
 	}
 	ConditionVariableCancelSleep();
 	return why;
 }
 
-/* Under SdDatabase.lock.  False: it has not applied it yet. */
+/* Under SdDatabase.lock.  False: it has not applied it yet, as far as is known. */
 static bool
-look_at(SdDatabase *db, const char *region, int64 version, int64 begun, int64 *us)
+look_at(const SdDatabase *db, const char *region, int64 version, int64 begun, int64 *us)
 {
 	for (int i = 0; i < db->n_peers; i++)
 	{
-		SdPeerState *peer = &db->peers[i];
+		const SdPeerState *peer = &db->peers[i];
 
 		if (strcmp(peer->region, region) != 0)
 			continue;
-		if (peer->noop_version != version && peer->told.applied >= version)
-		{
-			peer->noop_version = version;
-			peer->noop_us = sd_monotonic_us();
-		}
-		if (peer->noop_version == version)
-			*us = peer->noop_us - begun;
-		return peer->noop_version == version;
+		if (peer->noop_version != version)
+			return false;
+		*us = peer->noop_us - begun;
+		break;
 	}
 	return true;
 }
 
 static void
-await_regions(SdDatabase *db, List *regions, SdPropagation *result, int64 begun, int64 deadline)
+await_regions(SdDatabase *db, List *regions, SdPropagation *result, int64 begun)
 {
+	int64		deadline = begun + SD_PROPAGATION_LIMIT_US;
+
 	ConditionVariablePrepareToSleep(&db->changed);
 	for (;;)
 	{
 		bool		all = true;
-		int64		left = deadline - sd_monotonic_us();
+		int64		now = sd_monotonic_us();
 		ListCell   *cell;
 
-		LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+		LWLockAcquire(&db->lock, LW_SHARED);
 		foreach(cell, regions)
 			all &= look_at(db, lfirst(cell), result->version, begun, &result->applied_us[foreach_current_index(cell)]);
 		LWLockRelease(&db->lock);
-		if (all || left <= 0)
+		if (all || now >= deadline)
 			break;
-		ConditionVariableTimedSleep(&db->changed, left / SD_US_PER_MS + 1, sd_wait_event(SD_WAIT_APPLIED));
+		ConditionVariableTimedSleep(&db->changed, sd_monotonic_timeout_ms(deadline, now), sd_wait_event(SD_WAIT_APPLIED));
 	}
 	ConditionVariableCancelSleep();
 }
@@ -140,7 +139,6 @@ void
 sd_propagation_measure(const SdHere *here, List *regions, SdPropagation *result)
 {
 	SdDatabase *db = sd_shared_mine();
-	int64		deadline = sd_monotonic_us() + LIMIT_US;
 	int64		begun;
 
 	memset(result, 0, sizeof(*result));
@@ -151,12 +149,12 @@ sd_propagation_measure(const SdHere *here, List *regions, SdPropagation *result)
 	{
 		result->why_not = why_not_now(here);
 		if (result->why_not == NULL)
-			result->why_not = propose(db, deadline);
+			result->why_not = propose(db, sd_monotonic_us() + SD_PROPAGATION_LIMIT_US);
 		if (result->why_not == NULL && !read_noop(db, result, &begun))
 			result->why_not = "it was not decided in time";
 	}
 	else if (db == NULL)
 		result->why_not = "no coordinator runs";
 	if (result->why_not == NULL)
-		await_regions(db, regions, result, begun, deadline);
+		await_regions(db, regions, result, begun);
 }

@@ -11,14 +11,18 @@
 
 #include "nodes/pg_list.h"
 
+#include "clock.h"
 #include "functions/look.h"
+
+/* The longest that its decision is waited for, and then that others are. */
+#define SD_PROPAGATION_LIMIT_US	(5 * SD_US_PER_S)
 
 typedef struct SdPropagation
 {
 	const char *why_not;		/* it was not measured; NULL: it was */
 	int64		version;
 	int64		chosen_us;		/* until it was decided, ... */
-	int64	   *applied_us;		/* ... and until this region knew that others had applied it; -1: not within the limit */
+	int64	   *applied_us;		/* ... and until this region knew that others had applied it; -1: they had not yet */
 	int64		age_us;			/* since then */
 } SdPropagation;
 

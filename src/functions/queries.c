@@ -19,6 +19,7 @@
 #include "functions/change.h"
 #include "functions/group.h"
 #include "functions/look.h"
+#include "functions/rehearse_queries.h"
 #include "gate/change.h"
 #include "gate/policy.h"
 #include "store/query.h"
@@ -152,6 +153,18 @@ warn_if_broken(SdQuery *query)
 				 errhint("It says nothing about a change until it can be; unregister_query() takes it back.")));
 }
 
+/* Another text by that name takes back what is there, which not everybody may who may register. */
+static void
+require_replaceable(const SdQuery *known)
+{
+	if (known && sd_query_withheld(known, GetUserId()) && !sd_group_has_role("schemadrift_migrator") && !sd_group_has_role("schemadrift_admin"))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("query \"%s\" is somebody else's", known->name),
+				 errdetail("It was registered by role \"%s\", in version " INT64_FORMAT ".", known->author, known->version),
+				 errhint("Take another name, or let a migrator call schemadrift.unregister_query(%s).", quote_literal_cstr(known->name))));
+}
+
 Datum
 sd_register_query(PG_FUNCTION_ARGS)
 {
@@ -166,8 +179,9 @@ sd_register_query(PG_FUNCTION_ARGS)
 	sd_gate_require_allowed_run_as(run_as);
 	query.run_as = sd_run_as_to_json(run_as);
 	payload = sd_change_active() ? sd_change_payload(SD_KIND_QUERY) : NULL;
-	known = payload ? NULL : sd_query_find(registered(), query.name);
-	if (known && is_same(known, &query))
+	known = sd_query_find(registered(), query.name);
+	require_replaceable(known);
+	if (known && payload == NULL && is_same(known, &query))
 	{
 		ereport(NOTICE,
 				(errmsg("query \"%s\" is registered so already, by version " INT64_FORMAT, query.name, known->version)));

@@ -12,6 +12,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -22,15 +23,20 @@
 #include "attempt.h"
 #include "clock.h"
 #include "ddl/allowed.h"
+#include "ddl/fill.h"
 #include "ddl/lock.h"
 #include "ddl/options.h"
+#include "ddl/roles.h"
 #include "ddl/script.h"
 #include "errors.h"
+#include "functions/limit.h"
 #include "functions/rehearse.h"
+#include "gate/carry_out.h"
 #include "gate/mode.h"
 #include "gate/policy.h"
 #include "settings.h"
 #include "store/sql.h"
+#include "texts.h"
 
 /* A relation that the script locked; its name is looked up when all is as it was. */
 typedef struct Locked
@@ -41,10 +47,7 @@ typedef struct Locked
 
 typedef struct Run
 {
-	const char *up;
-	const char *down;
-	const SdRunAs *run_as;
-	SdDryRunQueries queries;
+	const SdTrial *what;
 	SdRehearsal *result;
 	MemoryContext context;		/* for what outlives the subtransaction */
 	int64		deadline;
@@ -53,15 +56,6 @@ typedef struct Run
 } Run;
 
 /* ---- a part of it, of which an error is an answer ---- */
-
-static void
-set_lock_timeout(void)
-{
-	char		value[32];
-
-	snprintf(value, sizeof(value), "%dms", sd_dry_run_lock_timeout);
-	(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-}
 
 static void
 note_error(ErrorData *error, SdRehearsalError *note)
@@ -104,12 +98,6 @@ try(Run *run, void (*work) (void *run), bool keep, SdRehearsalError *note)
 
 /* ---- the script ---- */
 
-static char *
-bytes_text(int64 bytes)
-{
-	return text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty, Int64GetDatum(bytes))));
-}
-
 static void
 refuse_large(const SdStep *step)
 {
@@ -118,14 +106,18 @@ refuse_large(const SdStep *step)
 	foreach(cell, step->relations)
 	{
 		SdStepRelation *relation = lfirst(cell);
-		int64		bytes = relation->rewritten || relation->scanned ? sd_fact_bytes(relation->oid) : 0;
+		int64		bytes;
 
-		if ((relation->rewritten || relation->scanned) && bytes >= (int64) sd_large_table * 1024)
+		if (!relation->rewritten && !relation->scanned)
+			continue;
+		bytes = relation->members ? sd_fact_bytes_of_all(relation->members) : sd_fact_bytes(relation->oid);
+		if (bytes >= (int64) sd_large_table * 1024)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("not run: it would %s %s, which has %s", relation->rewritten ? "rewrite" : "scan", relation->name, bytes_text(bytes)),
+					 errmsg("not run: it would %s %s, which %s %s", relation->rewritten ? "rewrite" : "scan", relation->name,
+							relation->members ? "have" : "has", sd_text_of_bytes(bytes)),
 					 errdetail("Statement %d, at line %d, %s, under %s.  A table of schemadrift.large_table, %s, or more is too large to try.",
-							   step->number, step->line, step->command, step->lock, bytes_text((int64) sd_large_table * 1024)),
+							   step->number, step->line, step->command, step->lock, sd_text_of_bytes((int64) sd_large_table * 1024)),
 					 step->safer ? errhint("%s", step->safer) :
 					 errhint("SELECT * FROM schemadrift.analyze(...) says what it would do; try it on a copy.")));
 	}
@@ -138,11 +130,12 @@ look_before(const char *text)
 	SdGroundRules ground = sd_gate_ground_rules(NULL);
 	ListCell   *cell;
 
+	ground.frozen_at = sd_fill_frozen_at();
 	foreach(cell, sd_analyze(text, &ground))
 	{
 		SdStep	   *step = lfirst(cell);
 
-		/* for rows that are there: not where option freeze_time comes with the change, which is not known here */
+		/* for rows that are there: what the origin says of its own when it runs */
 		if (strcmp(step->rule, SD_RULE_REFUSED) == 0 && !step->by_rows)
 			ereport(ERROR,
 					(errcode(SD_ERRCODE_CANNOT_COORDINATE),
@@ -238,7 +231,7 @@ run_up(Run *run)
 {
 	int64		start = sd_monotonic_us();
 
-	sd_script_work_as(run->run_as, SD_EXECUTING_ENTRY, run_text, unconstify(char *, run->up));
+	sd_script_work_as(run->what->run_as, SD_EXECUTING_ENTRY, run_text, unconstify(char *, run->what->up));
 	run->result->up_ms = (sd_monotonic_us() - start) / 1000.0;
 }
 
@@ -248,7 +241,7 @@ run_down(void *arg)
 	Run		   *run = arg;
 	int64		start = sd_monotonic_us();
 
-	sd_script_work_as(run->run_as, SD_EXECUTING_ENTRY, run_text, unconstify(char *, run->down));
+	sd_script_work_as(run->what->run_as, SD_EXECUTING_ENTRY, run_text, unconstify(char *, run->what->down));
 	run->result->down_ms = (sd_monotonic_us() - start) / 1000.0;
 	run->result->restored = digest(NULL);
 }
@@ -269,20 +262,20 @@ run_all(void *arg)
 	SdQueryWatch *watch;
 	SdScope		scope;
 
-	sd_allowed_require_run_as(run->run_as);
-	set_lock_timeout();
+	sd_allowed_require_run_as(run->what->run_as);
+	sd_set_lock_timeout(sd_dry_run_lock_timeout, GUC_ACTION_LOCAL);
 	sd_ddl_lock();
 	run->has_ddl_lock = true;
 	sd_store_enter(&scope);
 	run->result->before = sd_digest_root();
 	sd_store_leave(&scope);
 
-	watch = sd_queries_before(run->queries, part_of_time(run, 4));
+	watch = sd_queries_before(run->what->queries, get_role_oid(run->what->run_as->user, false), part_of_time(run, 4));
 	run_up(run);
 	note_locks(run);
 	run->result->after = digest(run->result);
 	sd_queries_after(watch, part_of_time(run, 2), &run->result->queries);
-	if (run->down)
+	if (run->what->down)
 		try(run, run_down, true, &run->result->down);
 }
 
@@ -311,20 +304,45 @@ locks_text(List *locked)
 	return out.data;
 }
 
-void
-sd_rehearse(const char *up, const char *down, const SdRunAs *run_as, SdDryRunQueries queries, SdRehearsal *result)
+static void
+try_all(void *arg)
 {
-	Run			run = {.up = up, .down = down, .run_as = run_as, .queries = queries, .result = result, .context = CurrentMemoryContext};
-	SdTimeLimit limit;
+	Run		   *run = arg;
+
+	try(run, run_all, false, &run->result->up);
+}
+
+/* As the applier runs it, where another region has made the change; or as who makes it. */
+static void
+run_as_there(void *arg)
+{
+	Run		   *run = arg;
+
+	if (run->what->database)
+		sd_roles_work_of_entry(run->what->database, try_all, run);
+	else
+		sd_carry_out_as_origin(try_all, run);
+}
+
+static void
+work_frozen(void *arg)
+{
+	Run		   *run = arg;
+
+	sd_fill_work_frozen(run->what->frozen_at, run_as_there, run);
+}
+
+void
+sd_rehearse(const SdTrial *what, SdRehearsal *result)
+{
+	Run			run = {.what = what, .result = result, .context = CurrentMemoryContext};
 
 	memset(result, 0, sizeof(*result));
 	result->down_ms = -1;
 	/* which objects are local is the policy's, and a session that only answers calls has not read it */
 	(void) sd_gate_group_mode();
 	run.deadline = sd_monotonic_us() + (int64) sd_dry_run_timeout * SD_US_PER_MS;
-	limit = sd_time_limit_start(sd_dry_run_timeout);
-	try(&run, run_all, false, &result->up);
-	sd_time_limit_end(&limit);
+	sd_limit_work(sd_dry_run_timeout, "dry run", work_frozen, &run);
 	if (run.has_ddl_lock)
 		sd_ddl_unlock();
 	result->locks = locks_text(run.locked);

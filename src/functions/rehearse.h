@@ -2,13 +2,16 @@
  * rehearse.h: a script run in this database, and rolled back: how long, under which locks, to what effect.
  *
  * Runs in backends: of who calls dry_run(), and of another region that asks.  Takes the DDL lock, waits for no lock longer than
- * schemadrift.dry_run_lock_timeout, takes no longer than schemadrift.dry_run_timeout, and has released everything when it returns.
+ * schemadrift.dry_run_lock_timeout, takes no longer than schemadrift.dry_run_timeout (a script that goes on all the same
+ * ends with the process, limit.h), and has released everything when it returns.
  * What a rollback does not take back stays: values of sequences, session locks, prepared statements, what a function did outside.
  */
 #ifndef SD_FUNCTIONS_REHEARSE_H
 #define SD_FUNCTIONS_REHEARSE_H
 
 #include "compat.h"
+
+#include "datatype/timestamp.h"
 
 #include "ddl/capture.h"
 #include "ddl/digest.h"
@@ -37,11 +40,19 @@ typedef struct SdRehearsal
 	SdDigest	dropped;		/* ... over those that it removed: in equal schemas equal regions have equal ones */
 } SdRehearsal;
 
-/*
- * As who and under which settings run_as says, with no more rights.  down: NULL for none.  Errors of the script are in the result; only a
- * cancelled query is an error.  Not inside of a change of the schema.
- */
-extern void sd_rehearse(const char *up, const char *down, const SdRunAs *run_as, SdDryRunQueries queries, SdRehearsal *result);
+/* What is to be run. */
+typedef struct SdTrial
+{
+	const char *up;
+	const char *down;			/* NULL: none */
+	const SdRunAs *run_as;		/* as who and under which settings, with no more rights */
+	TimestampTz frozen_at;		/* ddl/fill.h; 0: the time is not frozen */
+	const char *database;		/* how the region calls its database where the change would be made; NULL: it would be made here */
+	SdDryRunQueries queries;
+} SdTrial;
+
+/* Errors of the script are in the result; only a cancelled query is an error.  Not inside of a change of the schema. */
+extern void sd_rehearse(const SdTrial *what, SdRehearsal *result);
 
 /*
  * A part of it, in a subtransaction that is rolled back if the work fails, and in any case if it is not to be kept.  NULL: it succeeded; else

@@ -7,6 +7,8 @@
 
 #include "catalog/namespace.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -32,6 +34,7 @@ struct SdQueryWatch
 {
 	SdDryRunQueries mode;
 	List	   *watched;		/* of Watched */
+	char	   *withheld;		/* of the first query that the caller may not look at, what to do; NULL: there is none */
 	int			late;			/* queries for which there was no time */
 	int			slow;			/* ... or none to run them */
 	StringInfoData warnings;
@@ -69,7 +72,37 @@ work_as(void *arg)
 	SdRunAs    *run_as = sd_run_as_from_json(a->query->run_as);
 
 	sd_allowed_require_run_as(run_as);
-	sd_script_work_as(run_as, SD_EXECUTING_ENTRY, a->plan ? plan_now : run_now, a);
+	sd_script_work_confined(run_as, SD_EXECUTING_ENTRY, a->plan ? plan_now : run_now, a);
+}
+
+typedef struct Registrar
+{
+	const SdQuery *query;
+	const char *role;
+} Registrar;
+
+static void
+read_role(void *arg)
+{
+	Registrar  *registrar = arg;
+
+	registrar->role = sd_run_as_from_json(registrar->query->run_as)->user;
+}
+
+char *
+sd_query_withheld(const SdQuery *query, Oid asker)
+{
+	Registrar	registrar = {query, NULL};
+	Oid			oid;
+
+	/* what another region wrote may be nonsense: that, or that the role is missing, is the error of becoming it */
+	if (sd_attempt(read_role, &registrar, true) != NULL)
+		return NULL;
+	oid = get_role_oid(registrar.role, true);
+	if (!OidIsValid(oid) || sd_compat_may_set_role(asker, oid))
+		return NULL;
+	return psprintf("query \"%s\" was not looked at: it is role \"%s\"'s, which role \"%s\" may not become", query->name, registrar.role,
+					GetUserNameFromId(asker, false));
 }
 
 ErrorData *
@@ -125,8 +158,23 @@ add_line(StringInfo lines, const char *line)
 	appendStringInfo(lines, "%s%s", lines->len > 0 ? "\n" : "", line);
 }
 
+/* True: it is not to be looked at for this role. */
+static bool
+withhold(SdQueryWatch *watch, const SdQuery *query, Oid asker)
+{
+	char	   *why = sd_query_withheld(query, asker);
+
+	if (why == NULL)
+		return false;
+	add_line(&watch->warnings, why);
+	if (watch->withheld == NULL)
+		watch->withheld = psprintf("-- call dry_run() as a member of that role, or register query %s as the role of the application",
+								   quote_literal_cstr(query->name));
+	return true;
+}
+
 SdQueryWatch *
-sd_queries_before(SdDryRunQueries mode, int64 until)
+sd_queries_before(SdDryRunQueries mode, Oid asker, int64 until)
 {
 	List	   *live = mode == SD_DRY_RUN_QUERIES_OFF ? NIL : sd_queries_live();
 	SdQueryWatch *watch;
@@ -144,6 +192,8 @@ sd_queries_before(SdDryRunQueries mode, int64 until)
 		ErrorData  *error;
 
 		w->query = lfirst(cell);
+		if (withhold(watch, w->query, asker))
+			continue;
 		if (sd_monotonic_us() > until)
 		{
 			watch->late++;
@@ -302,5 +352,5 @@ sd_queries_after(SdQueryWatch *watch, int64 until, SdRehearsedQueries *result)
 	result->errors = text_or_null(&f.errors);
 	result->warnings = text_or_null(f.warnings);
 	result->notes = text_or_null(f.notes);
-	result->remedy = f.remedy;
+	result->remedy = f.remedy ? f.remedy : watch->withheld;
 }

@@ -49,12 +49,6 @@ typedef struct Target
 	bool		applied_nowhere;	/* as far as every serving region told us */
 } Target;
 
-static char *
-json_text(Jsonb *json)
-{
-	return JsonbToCString(NULL, &json->root, VARSIZE(json));
-}
-
 /* "retry and revert run text as its original author: the caller must be allowed to SET ROLE to that author" */
 static void
 check_author(const Target *target)
@@ -266,7 +260,7 @@ find_target(Target *target)
 		refuse_later(target, &in_common, target->objects);
 	MemoryContextSwitchTo(caller);
 	run_as = sd_json_object(payload, "run_as");
-	target->run_as = run_as ? sd_run_as_from_json(json_text(run_as)) : NULL;
+	target->run_as = run_as ? sd_run_as_from_json(sd_json_serialized(run_as)) : NULL;
 	sd_store_leave(&scope);
 
 	if (target->down == NULL && !target->applied_nowhere)
@@ -275,7 +269,9 @@ find_target(Target *target)
 				 errmsg("migration \"%s\" has no recorded way back", target->name),
 				 target->run_as ? errdetail("It was applied without \"down\".") :
 				 errdetail("It was made by plain DDL, which records no way back."),
-				 errhint("Apply a new migration that undoes it.")));
+				 errhint("Apply a new migration that undoes it. A region that is halted at it comes to that one when the cause is mended there, "
+						 "or when it is done there by hand (schemadrift.ddl_mode = off): then SELECT schemadrift.mark_applied(%s, 'why').",
+						 quote_literal_cstr(target->name))));
 	if (target->down && target->run_as == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -307,21 +303,26 @@ execute_down(void *arg)
  * waits for the commit is run before it and after each of its statements: the caller's by the caller, its own by its author.
  */
 static void
-run_down(Target *target)
+run_limited(void *arg)
 {
+	Target	   *target = arg;
 	ErrorContextCallback whose = {error_context_stack, say_whose, target};
-	SdScope		scope;
-	SdTimeLimit limit;
-	CommandId	from = sd_history_text_begin();
 
-	sd_script_execute("SET CONSTRAINTS ALL IMMEDIATE", SD_EXECUTING_SCRIPT);
-	limit = sd_time_limit_start(sd_options_timeout_ms(target->options));
 	error_context_stack = &whose;
 	sd_fill_work_frozen(sd_gate_freezes_at(target->options), execute_down, target);
 	error_context_stack = whose.previous;
 	target->rows = sd_history_existing(target->rows);
 	sd_history_write(target->rows, SD_EXECUTING_SCRIPT);
-	sd_time_limit_end(&limit);
+}
+
+static void
+run_down(Target *target)
+{
+	SdScope		scope;
+	CommandId	from = sd_history_text_begin();
+
+	sd_script_execute("SET CONSTRAINTS ALL IMMEDIATE", SD_EXECUTING_SCRIPT);
+	sd_time_limit_work(sd_options_timeout_ms(target->options), run_limited, target);
 	sd_history_text_end(from);
 	sd_store_enter(&scope);
 	refuse_later(target, &gone, target->objects);
@@ -344,7 +345,7 @@ make_payload(const Target *target)
 	if (target->down && target->rows != NIL)
 		appendStringInfo(&out, ",\"" SD_UNDO_ROWS_KEY "\":%s", sd_history_to_json(target->rows));
 	if (target->options)
-		appendStringInfo(&out, ",\"options\":%s", json_text(target->options));
+		appendStringInfo(&out, ",\"options\":%s", sd_json_serialized(target->options));
 	return out.data;
 }
 

@@ -21,6 +21,7 @@
 #include "clock.h"
 #include "errors.h"
 #include "functions/rpc.h"
+#include "settings.h"
 #include "shared.h"
 #include "store/life.h"
 #include "store/protocol.h"
@@ -109,7 +110,7 @@ sd_rpc_guard(FunctionCallInfo fcinfo, bool vote)
 	sd_rpc_guard_session(PG_GETARG_INT32(ARG_PROTOCOL));
 
 	/* undone with this transaction; nobody waits long for a row that another call holds */
-	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	sd_set_lock_timeout(1000, GUC_ACTION_LOCAL);
 	if (vote)
 		sd_vote_force_sync();
 
@@ -163,11 +164,10 @@ sd_rpc_chain_arg(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * A version so far ahead, or a ballot so far above what was promised, is nobody's: rounds grow by one.  Taken, such a ballot
- * would leave no room for the ballots of others, and such a version would be told to every proposer until it is reached.
+ * A version so far ahead, or a ballot so far above what was promised (store/vote.h), is nobody's: such a version would be told to
+ * every proposer until it is reached.
  */
 #define MAX_VERSIONS_AHEAD	1000000
-#define MAX_ROUNDS_AHEAD	(INT64CONST(1) << 32)
 
 static void
 refuse_far(int64 version, const SdBallot *ballot)
@@ -182,7 +182,7 @@ refuse_far(int64 version, const SdBallot *ballot)
 	if (ballot == NULL)
 		return;
 	sd_promise_read(&promised);
-	if (ballot->round - promised.round > MAX_ROUNDS_AHEAD)
+	if (ballot->round - promised.round > SD_ROUNDS_AHEAD)
 		sd_rpc_refuse(ERRCODE_PROTOCOL_VIOLATION, "a call between regions has a ballot that cannot be",
 			   psprintf("It is of round " INT64_FORMAT "; the promise here is of " INT64_FORMAT ".", ballot->round, promised.round));
 }
@@ -298,7 +298,7 @@ note_call(const SdVote *vote, int64 version, bool promised, const SdBallot *ball
 static int64
 lease_arg(FunctionCallInfo fcinfo, int arg)
 {
-	return PG_NARGS() > arg && !PG_ARGISNULL(arg) ? (int64) PG_GETARG_INT32(arg) * SD_US_PER_MS : 0;
+	return PG_NARGS() > arg && !PG_ARGISNULL(arg) ? (int64) Min(PG_GETARG_INT32(arg), SD_LEASE_MAX_MS) * SD_US_PER_MS : 0;
 }
 
 /*

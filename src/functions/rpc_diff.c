@@ -239,12 +239,17 @@ sd_rpc_history_rows(PG_FUNCTION_ARGS)
 	foreach(lc, history_tables())
 	{
 		SdDigest	digest = sd_history_digest(lfirst_oid(lc));
-		Datum		values[] = {
-			CStringGetTextDatum(get_namespace_name(get_rel_namespace(lfirst_oid(lc)))), CStringGetTextDatum(get_rel_name(lfirst_oid(lc))),
-			sd_rpc_bytea(digest.byte, SD_DIGEST_LENGTH)
-		};
+		char	   *namespace = get_namespace_name(get_rel_namespace(lfirst_oid(lc)));
+		char	   *name = get_rel_name(lfirst_oid(lc));
+		Datum		values[3];
 		bool		nulls[lengthof(values)] = {false};
 
+		/* its lock is gone with the digest, and so may be the table */
+		if (namespace == NULL || name == NULL)
+			continue;
+		values[0] = CStringGetTextDatum(namespace);
+		values[1] = CStringGetTextDatum(name);
+		values[2] = sd_rpc_bytea(digest.byte, SD_DIGEST_LENGTH);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

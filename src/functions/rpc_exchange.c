@@ -138,9 +138,9 @@ take_in(SdDatabase *db, const char *region, const Known *known, const SdTelemetr
 		/* only of what we have not given to another ballot since */
 		if (told->lease_wanted_ms > 0 && sd_ballot_compare(&db->grant.ballot, &told->lease) == 0)
 		{
-			sd_grant_note(&db->grant, &told->lease, (int64) told->lease_wanted_ms * SD_US_PER_MS, now);
+			own->granted_ms = Min(told->lease_wanted_ms, SD_LEASE_MAX_MS);
+			sd_grant_note(&db->grant, &told->lease, (int64) own->granted_ms * SD_US_PER_MS, now);
 			own->granted = told->lease;
-			own->granted_ms = told->lease_wanted_ms;
 		}
 	}
 	doubted = peer && sd_shared_doubted(peer->doubted_us, now);

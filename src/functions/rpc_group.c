@@ -218,11 +218,8 @@ put_member(SdMembers *members, const char *region, const char *conninfo, SdRole 
 void
 sd_rpc_wait_a_while_only(void)
 {
-	char		timeout[32];
-
 	/* who asked gives up some time, and must not be admitted afterwards */
-	snprintf(timeout, sizeof(timeout), "%dms", sd_quorum_timeout);
-	(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	sd_set_lock_timeout(sd_quorum_timeout, GUC_ACTION_LOCAL);
 }
 
 Datum

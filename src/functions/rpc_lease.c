@@ -44,6 +44,9 @@ require_database(void)
 	return db;
 }
 
+/* A commit is asked about again after so long. */
+#define COMMIT_US	(50 * SD_US_PER_MS)
+
 /*
  * Another region wants to change the schema and our lease is in its way.  Between changes it is given up at once, to
  * the region that waits longest.  An open change is protected for ddl_hold_limit, then it is doomed and the lease is
@@ -64,6 +67,7 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	int			pid = 0;
 	int64		held = 0;
 	int64		left = 0;
+	bool		commits;
 	char		next[SD_NAME_SIZE] = "";
 	char		subject[SD_TEXT_SIZE] = "";
 	TupleDesc	tupdesc;
@@ -81,6 +85,7 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	sd_ballot_set(&tried, PG_GETARG_INT64(10), caller.region, (uint64) PG_GETARG_INT64(11));
 
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	commits = holding->commits_until_us > now;
 	if (sd_ballot_compare(&holding->ballot, &lease) != 0 && holding->until_us <= now)
 	{
 		/*
@@ -104,7 +109,7 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	else
 	{
 		switch (sd_line_ask(&holding->line, caller.region, now - waited, holding->handed, holding->in_use,
-							db->ddl_pid != 0 && now - db->ddl_since_us >= db->ddl_hold_limit_us, now))
+							db->ddl_pid != 0 && now - db->ddl_since_us >= db->ddl_hold_limit_us && !commits, now))
 		{
 			case SD_LINE_KEPT:
 				break;
@@ -124,7 +129,7 @@ sd_rpc_handover(PG_FUNCTION_ARGS)
 	{
 		pid = db->ddl_pid;
 		held = now - db->ddl_since_us;
-		left = Max(db->ddl_hold_limit_us - held, 0);
+		left = Max(db->ddl_hold_limit_us - held, commits ? COMMIT_US : 0);
 		strlcpy(subject, db->proposal.subject, sizeof(subject));
 	}
 	LWLockRelease(&db->lock);

@@ -71,7 +71,7 @@ check_changes(Jsonb *changes)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("invalid value for policy key \"%s\": %s", name,
-							JsonbToCString(NULL, &wanted->root, VARSIZE(wanted))),
+							sd_json_serialized(wanted)),
 					 errhint("It must be %s; null takes it back to %s.", key->wanted,
 							 key->initial ? key->initial : "the setting of each region")));
 	}
@@ -125,7 +125,7 @@ merged(Jsonb *current, Jsonb *changes, int64 version)
 			continue;
 		appendStringInfoString(&out, out.data[out.len - 1] == '{' ? "" : ",");
 		escape_json(&out, name);
-		appendStringInfo(&out, ":%s", JsonbToCString(NULL, &item->root, VARSIZE(item)));
+		appendStringInfo(&out, ":%s", sd_json_serialized(item));
 	}
 	for (int i = 0; i < sd_policy_n_keys; i++)
 	{

@@ -88,16 +88,10 @@ digest_cell(const SdSide *side, const PGresult *result, int row, int column, SdD
 	memcpy(digest->byte, PQgetvalue(result, row, column), SD_DIGEST_LENGTH);
 }
 
-static const char *
-protocol_text(void)
-{
-	return psprintf("%d", sd_protocol_own());
-}
-
 static void
 ask_sums(SdSide *side)
 {
-	const char *values[] = {protocol_text()};
+	const char *values[] = {sd_protocol_text()};
 	const PGresult *result = ask(side, "SELECT version, sums FROM schemadrift_rpc.buckets($1)", 1, values);
 	uint64		version;
 
@@ -113,7 +107,7 @@ static List *
 ask_objects(SdSide *side, const bool *wanted)
 {
 	StringInfoData list;
-	const char *values[] = {protocol_text(), NULL};
+	const char *values[] = {sd_protocol_text(), NULL};
 	const PGresult *result;
 	List	   *objects = NIL;
 
@@ -284,7 +278,7 @@ definitions_here(List *kinds, List *identities)
 static List *
 definitions_there(SdSide *side, List *kinds, List *identities)
 {
-	const char *values[4] = {protocol_text(), NULL, NULL, "true"};
+	const char *values[4] = {sd_protocol_text(), NULL, NULL, "true"};
 	const PGresult *result;
 	List	   *found;
 	ListCell   *lc;
@@ -368,7 +362,7 @@ beside_here(List **rows)
 List *
 sd_side_beside(SdSide *side, bool *known)
 {
-	const char *values[] = {protocol_text()};
+	const char *values[] = {sd_protocol_text()};
 	const PGresult *result;
 	ErrorData  *error;
 	List	   *rows = NIL;

@@ -9,21 +9,13 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 
 #include "ddl/capture.h"
+#include "functions/group.h"
 #include "store/state.h"
 
 PG_FUNCTION_INFO_V1(sd_migration_text);
-
-static bool
-is_member(const char *role)
-{
-	Oid			oid = get_role_oid(role, true);
-
-	return OidIsValid(oid) && has_privs_of_role(GetUserId(), oid);
-}
 
 /* The statements of plain DDL, one after another. */
 static char *
@@ -33,7 +25,7 @@ commands_text(Jsonb *commands)
 	ListCell   *lc;
 
 	initStringInfo(&out);
-	foreach(lc, sd_commands_from_json(JsonbToCString(NULL, &commands->root, VARSIZE(commands))))
+	foreach(lc, sd_commands_from_json(sd_json_serialized(commands)))
 		appendStringInfo(&out, "%s%s;", out.len > 0 ? "\n" : "", ((SdCommand *) lfirst(lc))->text);
 	return out.data;
 }
@@ -69,7 +61,7 @@ sd_migration_text(PG_FUNCTION_ARGS)
 	sd_store_leave(&scope);
 
 	/* as for every function of the server, who may not is told so whether or not there is something to see */
-	if (!is_member("schemadrift_admin") && !is_member("schemadrift_migrator") && (author == NULL || !is_member(author)))
+	if (!sd_group_has_role("schemadrift_admin") && !sd_group_has_role("schemadrift_migrator") && (author == NULL || !sd_group_has_role(author)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for the text of version " INT64_FORMAT, version),

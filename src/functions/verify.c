@@ -35,7 +35,9 @@ check_session(void)
 	if (XactIsoLevel > XACT_READ_COMMITTED)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("schemadrift.verify() needs READ COMMITTED")));
+				 errmsg("schemadrift.verify() needs READ COMMITTED"),
+				 errdetail("An older snapshot would hide the newest state of the schema."),
+				 errhint("BEGIN ISOLATION LEVEL READ COMMITTED.")));
 	if (sd_executing() != SD_EXECUTING_NOTHING || sd_change_active() || !sd_capture_is_empty())
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
@@ -52,8 +54,7 @@ settle(SdTouched *set)
 
 	/* a change that stays open for hours shall not keep whoever only asks waiting as long */
 	if (LockTimeout == 0)
-		(void) set_config_option("lock_timeout", psprintf("%dms", sd_lock_timeout), PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		sd_set_lock_timeout(sd_lock_timeout, GUC_ACTION_SAVE);
 	sd_ddl_lock();
 	AtEOXact_GUC(true, guc_level);
 	sd_store_enter(&scope);

@@ -51,7 +51,7 @@ blocked_by(const SdHere *here)
 {
 	const SdDatabase *db = here->db;
 
-	if (db == NULL)
+	if (db == NULL || sd_here_coordinator_stands(here))
 		return NULL;
 	if (db->blocked_by_pid != 0 && !sd_ballot_is_none(&db->blocked_by))
 		return psprintf("pid %d of %s for %ld s, has the lease", db->blocked_by_pid, db->blocked_by.region, seconds_since(db->blocked_by_since));

@@ -50,6 +50,7 @@ sd_ask_put(SdRequest request, dsm_handle data, Size data_size, int64 deadline)
 	p->request = request;
 	p->pid = MyProcPid;
 	p->entry_id = sd_change.entry_id;
+	p->version = sd_change.version;
 	strlcpy(p->subject, sd_change.subject, sizeof(p->subject));
 	p->supersedes = sd_change.supersedes;
 	p->config = sd_change.config;
@@ -73,10 +74,10 @@ sd_ask_tell_end(SdRequest request)
 		sd_ask_put(request, DSM_HANDLE_INVALID, 0, 0);
 }
 
-/* Of an entry that no coordinator has taken over nothing was sent; now none will take it.  False: one has, or the result is there. */
-static bool
-withdraw_accept(SdDatabase *db)
+bool
+sd_ask_withdraw_accept(void)
 {
+	SdDatabase *db = sd_change.db;
 	bool		untaken;
 
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
@@ -113,8 +114,14 @@ sd_ask(SdRequest request, const void *data, Size size, int64 deadline, SdProposa
 		/* within a change the slot is ours; a new one waits until the end of the last is taken */
 		if (pending == SD_REQUEST_NONE || request != SD_REQUEST_GRANT)
 			break;
-		if (!sd_ask_coordinator_runs(db) || !sd_ask_wait(db, net))
+		if (!sd_ask_coordinator_runs(db))
 			break;
+		if (!sd_ask_wait(db, net))
+		{
+			/* what lies there is another change's: it must be heard */
+			ConditionVariableCancelSleep();
+			return SD_RESULT_NO_COORDINATOR;
+		}
 	}
 
 	if (size > 0)
@@ -122,6 +129,8 @@ sd_ask(SdRequest request, const void *data, Size size, int64 deadline, SdProposa
 		segment = dsm_create(size, 0);
 		memcpy(dsm_segment_address(segment), data, size);
 	}
+	if (request == SD_REQUEST_GRANT)
+		sd_change.stage = SD_STAGE_ASKED;	/* from here on its end is told */
 	sd_ask_put(request, segment ? dsm_segment_handle(segment) : DSM_HANDLE_INVALID, size, deadline);
 
 	for (;;)
@@ -137,7 +146,7 @@ sd_ask(SdRequest request, const void *data, Size size, int64 deadline, SdProposa
 			if (request == SD_REQUEST_GRANT || request == SD_REQUEST_NEEDS)
 				result = SD_RESULT_NO_COORDINATOR;
 			else
-				result = request == SD_REQUEST_ACCEPT && withdraw_accept(db) ? SD_RESULT_NO_COORDINATOR : SD_RESULT_UNKNOWN;
+				result = request == SD_REQUEST_ACCEPT && sd_ask_withdraw_accept() ? SD_RESULT_NO_COORDINATOR : SD_RESULT_UNKNOWN;
 			break;
 		}
 	}

@@ -15,6 +15,7 @@
 #include "ddl/capture.h"
 #include "ddl/fill.h"
 #include "ddl/history_rows.h"
+#include "ddl/kept.h"
 #include "ddl/roles.h"
 #include "ddl/script.h"
 #include "ddl/touched.h"
@@ -228,6 +229,26 @@ settle_fill(SdUtility *u, PlannedStmt *pstmt, CommandTag tag, bool script)
 		sd_change_freeze();
 }
 
+/* What was written; parse analysis replaces a query, and reads its constants. */
+static Node *
+as_written(const SdUtility *u)
+{
+	Node	   *stmt = u->pstmt->utilityStmt;
+
+	return IsA(stmt, CreateTableAsStmt) ? sd_capture_as_written(u->pstmt, u->query_string) : stmt;
+}
+
+/* Constants that would be others in each region: where only the finished definition tells, the error takes it back. */
+static void
+refuse_kept(const SdKept *kept, CommandTag tag)
+{
+	SdVerdict	verdict = {.class = SD_CLASS_REFUSED,.tag = tag};
+
+	verdict.reason = sd_kept_reason(kept, &verdict.hint);
+	if (verdict.reason)
+		sd_classify_refuse(&verdict);
+}
+
 void
 sd_carry_out_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mode)
 {
@@ -237,6 +258,7 @@ sd_carry_out_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mo
 	SdRunning	statement = {.owns_inner = true,.collects = true};
 	bool		script = sd_executing() == SD_EXECUTING_SCRIPT;
 	SdCommand  *command = NULL;
+	SdKept	   *kept = NULL;
 	SdNoop		noop;
 	CommandId	from;
 	SdJudged	judged;
@@ -250,7 +272,7 @@ sd_carry_out_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mo
 		{
 			sd_capture_require_plain();
 			sd_gate_require_down(NULL, true);
-			sd_gate_require_dry_run(NULL, NULL);
+			sd_gate_require_dry_run(NULL, NULL, NULL);
 		}
 		else
 			sd_capture_require_outside();
@@ -267,7 +289,7 @@ sd_carry_out_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mo
 			if (sd_gate_mode() == SD_MODE_REQUIRE_APPLY)
 				sd_gate_refuse_plain(verdict->tag);
 			sd_gate_require_down(NULL, true);
-			sd_gate_require_dry_run(NULL, NULL);
+			sd_gate_require_dry_run(NULL, NULL, NULL);
 			sd_carry_out_check_policy(stmt, verdict, mode);
 			sd_change_set_barrier(sd_gate_judged_barrier(&judged, 0));
 		}
@@ -277,6 +299,9 @@ sd_carry_out_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mo
 	if (script || mode == SD_MODE_COORDINATE)
 	{
 		sd_online_refuse_statement(stmt);
+		if (IsA(stmt, CreateTableAsStmt))
+			sd_classify_refuse_constants(as_written(u));
+		kept = sd_kept_before(as_written(u));
 		settle_fill(&changed, &pstmt, verdict->tag, script);
 	}
 	noop = sd_classify_noop(stmt);
@@ -299,6 +324,8 @@ sd_carry_out_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mo
 	sd_running_refuse_leaning(&statement, verdict);
 	if (script || mode == SD_MODE_COORDINATE)
 		sd_carry_out_note_role(stmt);
+	if (!was_temporary(stmt, &statement))
+		refuse_kept(kept, verdict->tag);
 	if (command == NULL || noop == SD_NOOP_CERTAIN || (noop == SD_NOOP_POSSIBLE && !statement.seen) ||
 		was_temporary(stmt, &statement))
 		return;
@@ -320,6 +347,54 @@ settle_role(SdUtility *u, PlannedStmt *pstmt)
 	return stmt != NULL;
 }
 
+/* Is what runs as if it were an entry a rehearsal, of a change that would be made here? */
+static bool as_origin = false;
+
+void
+sd_carry_out_as_origin(void (*work) (void *arg), void *arg)
+{
+	as_origin = true;
+	PG_TRY();
+	{
+		work(arg);
+	}
+	PG_FINALLY();
+	{
+		as_origin = false;
+	}
+	PG_END_TRY();
+}
+
+/* What is refused where a change is made, when it runs; not what runs inside of another statement of DDL, which belongs to that. */
+static void
+run_as_origin(SdUtility *u, PlannedStmt *pstmt)
+{
+	SdVerdict	verdict;
+	SdKept	   *kept;
+
+	sd_gate_classify(u->pstmt->utilityStmt, &verdict);
+	if ((verdict.class == SD_CLASS_REFUSED || verdict.class == SD_CLASS_ALONE) && sd_gate_mode_refuses(sd_gate_mode()))
+		sd_classify_refuse(&verdict);
+	if (verdict.class != SD_CLASS_COORDINATED)
+	{
+		sd_running_pass_on(u);
+		return;
+	}
+	kept = sd_kept_before(as_written(u));
+	settle_fill(u, pstmt, verdict.tag, true);
+	as_origin = false;
+	PG_TRY();
+	{
+		sd_running_pass_on(u);
+	}
+	PG_FINALLY();
+	{
+		as_origin = true;
+	}
+	PG_END_TRY();
+	refuse_kept(kept, verdict.tag);
+}
+
 /*
  * A statement of an entry.  A function's body was checked at its origin, perhaps with help from what exists only there
  * (a temporary table, a local one), and the check leaves nothing behind: failing it here would halt this region over
@@ -333,6 +408,11 @@ sd_carry_out_entry(const SdUtility *u)
 	int			nest_level;
 
 	sd_touched_statement(sd_capture_touched(), u->pstmt->utilityStmt);
+	if (as_origin)
+	{
+		run_as_origin(&changed, &pstmt);
+		return;
+	}
 	if (!IsA(u->pstmt->utilityStmt, CreateFunctionStmt))
 	{
 		(void) freeze(&changed, &pstmt, sd_fill_frozen_at());

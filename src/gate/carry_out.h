@@ -22,6 +22,9 @@ extern void sd_carry_out_alone(const SdUtility *u, const SdVerdict *verdict, SdD
 /* A statement of an entry, in the applier and wherever an entry's text runs. */
 extern void sd_carry_out_entry(const SdUtility *u);
 
+/* Such text, of a change that would be made here: what apply() refuses when a statement runs is refused. */
+extern void sd_carry_out_as_origin(void (*work) (void *arg), void *arg);
+
 /*
  * What the policy and the session's scope refuse by the statement itself.  "off" is for emergencies; "observe" refuses
  * nothing but what the session asked to have refused.

@@ -17,6 +17,7 @@
 #include "ddl/capture.h"
 #include "ddl/lock.h"
 #include "errors.h"
+#include "gate/catalog.h"
 #include "gate/change.h"
 #include "gate/history.h"
 #include "gate/internal.h"
@@ -128,21 +129,28 @@ wait_applied(int64 version, int64 deadline)
 
 /*
  * Something may have gone past every hook a moment ago, and the verify worker is about to look at it: a change of the same object would
- * be believed to have made that, too, and halt the others.  Without the DDL lock, which it may need.  Not for long: what it cannot look
- * at in that time is found later.
+ * be believed to have made that, too, and halt the others.  Without the DDL lock, which it may need.  For what was called for until
+ * now, however much more comes meanwhile; and not for long: what it cannot look at in that time is found later.
  */
 static void
 wait_verified(SdDatabase *db)
 {
 	int64		deadline = sd_monotonic_us() + VERIFY_WAIT_US;
+	uint64		called;
 	bool		pending;
 
+	LWLockAcquire(&db->lock, LW_SHARED);
+	called = db->verify_called;
+	pending = db->verify_ended < called;
+	LWLockRelease(&db->lock);
+	if (!pending)
+		return;
 	InvalidateCatalogSnapshot();	/* builds of indexes would wait for it */
 	ConditionVariablePrepareToSleep(&db->changed);
 	do
 	{
 		LWLockAcquire(&db->lock, LW_SHARED);
-		pending = (db->verify_now || db->verify_runs) && db->verify_failed_at == 0;
+		pending = db->verify_ended < called && db->verify_failed_at == 0;
 		LWLockRelease(&db->lock);
 	} while (pending && sd_ask_coordinator_runs(db) && sd_ask_wait(db, deadline));
 	ConditionVariableCancelSleep();
@@ -196,7 +204,9 @@ begin(List *needs, bool supersedes, bool rows)
 	if (db == NULL || !sd_ask_coordinator_runs(db))
 		sd_ask_raise(SD_RESULT_NO_COORDINATOR, &answer);
 
-	wait_verified(db);
+	/* these touch no object: what is done in need shall not wait */
+	if (!sd_change.config && !supersedes)
+		wait_verified(db);
 	sd_change.db = db;
 	sd_change.supersedes = supersedes;
 	sd_uuid_make(&sd_change.entry_id);
@@ -206,7 +216,6 @@ begin(List *needs, bool supersedes, bool rows)
 		sd_ddl_lock();
 		PG_TRY();
 		{
-			sd_change.stage = SD_STAGE_ASKED;
 			result = sd_ask(SD_REQUEST_GRANT, lines, size, deadline, &answer);
 			if (result != SD_RESULT_GRANTED)
 			{
@@ -424,6 +433,13 @@ refuse_rows(List *rows)
 			 errhint("Nothing happened. COMMIT between the two.")));
 }
 
+/* Is it an entry whose statements, or rows, all regions run? */
+static bool
+is_run_elsewhere(void)
+{
+	return sd_change.kind == NULL || takes_rows() || strcmp(sd_change.kind, SD_KIND_ONLINE) == 0;
+}
+
 static void
 pre_commit(void)
 {
@@ -445,6 +461,8 @@ pre_commit(void)
 	if (sd_change.stage == SD_STAGE_GRANTED && (commands != NIL || sd_change.kind != NULL || rows != NIL))
 	{
 		refuse_rows(rows);
+		if (is_run_elsewhere())
+			sd_catalog_refuse(sd_change.subject);
 		sd_history_tell_others();
 		sd_commit_entry(commands, rows);
 	}

@@ -243,6 +243,8 @@ get_accepted(const SdEntry *entry, SdRequest request, int64 deadline)
 		error = CopyErrorData();
 		FlushErrorState();
 		ConditionVariableCancelSleep();
+		if (sd_ask_withdraw_accept())
+			ReThrowError(error);	/* definite: nobody had taken it over */
 		HOLD_INTERRUPTS();
 		result = sd_ask(SD_REQUEST_CLOSE, NULL, 0, sd_monotonic_us() + 1000000, &answer);
 		RESUME_INTERRUPTS();
@@ -263,8 +265,18 @@ get_accepted(const SdEntry *entry, SdRequest request, int64 deadline)
 
 /* ---- the own vote ---- */
 
-/* How often the rows are locked for it, at most. */
+/* How often the rows are locked for it, at most, and for how long each time. */
 #define MAX_OWN_VOTES	5
+#define OWN_VOTE_LOCK_TIMEOUT_MS	1000
+#define OWN_VOTE_LOCK_LEAST_MS		100
+
+static int
+own_vote_lock_timeout(int64 deadline)
+{
+	int64		left = (deadline - sd_monotonic_us()) / SD_US_PER_MS;
+
+	return (int) Min(Max(left, OWN_VOTE_LOCK_LEAST_MS), OWN_VOTE_LOCK_TIMEOUT_MS);
+}
 
 /*
  * What fails between our own vote and the commit record (ON COMMIT actions, the queue of NOTIFY, another library's
@@ -426,7 +438,7 @@ sd_commit_entry(List *commands, List *rows)
 	sd_waitpoint("after-majority");
 
 	/* our own vote is the last one; under our own short lock_timeout */
-	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sd_set_lock_timeout(own_vote_lock_timeout(deadline), GUC_ACTION_SAVE);
 	if (!SD_MISTAKE(SELF_FIRST))
 		verdict = cast_own_vote(&entry, chosen, &after, deadline);
 	switch (verdict)

@@ -290,15 +290,6 @@ sd_history_before_write(Oid relation)
 }
 
 void
-sd_history_before_copy(const CopyStmt *stmt)
-{
-	Oid			relation = stmt->is_from && stmt->relation ? sd_target_relation(stmt->relation) : InvalidOid;
-
-	if (OidIsValid(relation))
-		sd_history_before_write(relation);
-}
-
-void
 sd_history_before_truncate(const TruncateStmt *stmt)
 {
 	ListCell   *lc;

@@ -17,7 +17,6 @@ extern bool sd_history_noted;
 
 /* A statement is about to write to this table; not within texts that all regions run. */
 extern void sd_history_before_write(Oid relation);
-extern void sd_history_before_copy(const CopyStmt *stmt);
 extern void sd_history_before_truncate(const TruncateStmt *stmt);
 
 /* At the end: what the entry has of it (list of SdHistoryRows); what was written outside of the log is put down as a decision. */

@@ -223,7 +223,6 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 		case T_FetchStmt:
 		case T_ClosePortalStmt:
 		case T_NotifyStmt:
-		case T_ListenStmt:
 		case T_UnlistenStmt:
 		case T_DiscardStmt:
 		case T_ConstraintsSetStmt:
@@ -233,9 +232,15 @@ sd_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_
 		case T_LockStmt:
 			break;
 
+			/* in a DO block: what the other regions could not run */
+		case T_ListenStmt:
+			if (sd_executing() == SD_EXECUTING_SCRIPT)
+				sd_script_check(pstmt->utilityStmt);
+			break;
+
 			/* the executor does not tell of them */
 		case T_CopyStmt:
-			sd_history_before_copy((CopyStmt *) pstmt->utilityStmt);
+			sd_suspect_before_copy((CopyStmt *) pstmt->utilityStmt);
 			break;
 		case T_TruncateStmt:
 			sd_history_before_truncate((TruncateStmt *) pstmt->utilityStmt);

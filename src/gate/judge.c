@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "analysis/analyze.h"
+#include "analysis/facts.h"
 #include "attempt.h"
 #include "ddl/capture.h"
 #include "ddl/classify.h"
@@ -28,6 +29,7 @@
 #include "gate/judge.h"
 #include "gate/mode.h"
 #include "gate/policy.h"
+#include "settings.h"
 #include "shared.h"
 #include "store/entry.h"
 #include "texts.h"
@@ -52,7 +54,7 @@ sd_gate_is_rule(const char *id)
 	for (int i = 0; i < sd_n_rules; i++)
 		if (strcmp(sd_rules[i].id, id) == 0)
 			return true;
-	return strcmp(id, SD_RULE_CODE) == 0 || strcmp(id, SD_RULE_OTHER) == 0;
+	return strcmp(id, SD_RULE_CODE) == 0 || strcmp(id, SD_RULE_OTHER) == 0 || strcmp(id, SD_RULE_ROLES) == 0;
 }
 
 static void
@@ -155,10 +157,12 @@ find(SdJudged *judged, const SdStep *step, bool unsafe, bool frozen)
 	finding->reaction = reaction;
 	foreach(lc, unsafe ? step->unsafe : step->caution)
 	{
-		char	   *exception = exception_of(judged, step, lfirst(lc));
+		const SdRule *rule = sd_rule(lfirst(lc));
+		char	   *exception;
 
-		if (frozen && strcmp(lfirst(lc), RULE_CLOCK) == 0)
+		if ((frozen && strcmp(lfirst(lc), RULE_CLOCK) == 0) || (rule && rule->fails))
 			continue;
+		exception = exception_of(judged, step, lfirst(lc));
 		if (exception == NULL)
 			finding->rules = lappend(finding->rules, lfirst(lc));
 		else
@@ -169,25 +173,73 @@ find(SdJudged *judged, const SdStep *step, bool unsafe, bool frozen)
 	judged->found = lappend(judged->found, finding);
 }
 
-/* Of a table that this transaction itself made: nobody else knows it, and rows that it was given stay here. */
+/* Does it have a part that is about another table, too? */
+static bool
+names_another(AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+	ListCell   *inner;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, lc);
+
+		switch (command->subtype)
+		{
+			case AT_AttachPartition:
+			case AT_DetachPartition:
+			case AT_AddInherit:
+				return true;
+			case AT_AddConstraint:
+				if (castNode(Constraint, command->def)->contype == CONSTR_FOREIGN)
+					return true;
+				break;
+			case AT_AddColumn:
+				foreach(inner, castNode(ColumnDef, command->def)->constraints)
+					if (lfirst_node(Constraint, inner)->contype == CONSTR_FOREIGN)
+						return true;
+				break;
+			default:
+				break;
+		}
+	}
+	return false;
+}
+
+/* Did this transaction make it? */
+static bool
+is_new(Oid oid)
+{
+	Relation	relation;
+	LOCKTAG		tag;
+	bool		result;
+
+	/* its maker holds this lock, and the relation cache keeps it until the end */
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, oid);
+	if (!sd_compat_lock_held(&tag, AccessExclusiveLock))
+		return false;
+	relation = RelationIdGetRelation(oid);
+	result = RelationIsValid(relation) && relation->rd_createSubid != InvalidSubTransactionId;
+	if (RelationIsValid(relation))
+		RelationClose(relation);
+	return result;
+}
+
+/* Of nothing but tables that this transaction itself made: nobody else knows them, and rows that they were given stay here. */
 static bool
 is_of_new_table(Node *stmt)
 {
 	RangeVar   *name = IsA(stmt, AlterTableStmt) ? ((AlterTableStmt *) stmt)->relation : IsA(stmt, IndexStmt) ? ((IndexStmt *) stmt)->relation : NULL;
 	Oid			oid = name ? sd_target_relation(name) : InvalidOid;
-	Relation	relation;
-	LOCKTAG		tag;
-	bool		is_new;
+	ListCell   *lc;
 
-	/* its maker holds this lock, and the relation cache keeps it until the end */
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, oid);
-	if (!OidIsValid(oid) || !sd_compat_lock_held(&tag, AccessExclusiveLock))
+	if (!OidIsValid(oid) || !is_new(oid) || (IsA(stmt, AlterTableStmt) && names_another((AlterTableStmt *) stmt)))
 		return false;
-	relation = RelationIdGetRelation(oid);
-	is_new = RelationIsValid(relation) && relation->rd_createSubid != InvalidSubTransactionId;
-	if (RelationIsValid(relation))
-		RelationClose(relation);
-	return is_new;
+	/* what is done to it is done to its partitions, which it may have been given */
+	foreach(lc, sd_fact_descendants(oid))
+		if (!is_new(lfirst_oid(lc)))
+			return false;
+	return true;
 }
 
 typedef struct Filling
@@ -224,19 +276,17 @@ is_refused_anyway(const SdJudged *judged, Node *stmt, bool *frozen)
 	return filling.refused;
 }
 
+/* What is said to fail is judged like anything else: analysis can be mistaken, and then it runs. */
 static bool
 is_judged(const SdJudged *judged, const SdStep *step, Node *stmt, bool *frozen)
 {
-	const SdRule *rule = sd_rule(step->rule);
 	SdVerdict	verdict;
 
 	*frozen = false;
-	sd_classify(stmt, sd_gate_is_local_name, &verdict);
+	sd_gate_classify(stmt, &verdict);
 	if ((verdict.class != SD_CLASS_COORDINATED && verdict.class != SD_CLASS_NOT_DDL) || is_of_new_table(stmt))
 		return false;
-	if (step->gate_class == SD_GATE_NONDETERMINISTIC && IsA(stmt, AlterTableStmt) && is_refused_anyway(judged, stmt, frozen))
-		return false;
-	return (rule == NULL || !rule->fails) && !sd_texts_have(step->rules, SD_RULE_FAILS);
+	return step->gate_class != SD_GATE_NONDETERMINISTIC || !IsA(stmt, AlterTableStmt) || !is_refused_anyway(judged, stmt, frozen);
 }
 
 static bool
@@ -355,6 +405,8 @@ append_finding(StringInfo out, const SdJudged *judged, const SdFinding *finding)
 		appendStringInfo(out, "Statement %d (line %d), ", step->number, step->line);
 	appendStringInfo(out, "%s%s, rule %s: %s\n", step->command, object_texts(step->objects), rule_texts(finding->rules, ""),
 					 step->why ? step->why : what_it_is(finding));
+	if (step->otherwise)
+		appendStringInfo(out, "Should it not: %s\n", step->otherwise);
 }
 
 static void
@@ -458,8 +510,15 @@ sd_gate_judge_granted(SdJudged *judged)
 
 		warn(judged, finding);
 		foreach(inner, finding->used)
+		{
+			const char *subject = judged->name ? judged->name : finding->step->command;
+
+			/* view decisions has only the newest, and ends with the server */
+			ereport(LOG,
+					(errmsg("schemadrift allowed \"%s\" by exception: %s", subject, (char *) lfirst(inner))));
 			if (db)
-				sd_shared_decide(db, "exception", judged->name ? judged->name : finding->step->command, "allowed", "", lfirst(inner));
+				sd_shared_decide(db, "exception", subject, "allowed", "", lfirst(inner));
+		}
 	}
 }
 
@@ -486,6 +545,6 @@ sd_gate_limit_lock_wait(void)
 	if (limit == 0 || (LockTimeout > 0 && LockTimeout <= limit))
 		return 0;
 	nest_level = NewGUCNestLevel();
-	(void) set_config_option("lock_timeout", psprintf("%d", limit), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sd_set_lock_timeout(limit, GUC_ACTION_SAVE);
 	return nest_level;
 }

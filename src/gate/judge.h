@@ -2,7 +2,8 @@
  * judge.h: what the group's policy does with what analysis says of a change, before it runs.
  *
  * Policies "on_unsafe", "on_caution", "exceptions" and "barriers", and a migration's option "allow".  What the server or the
- * classification refuses is left to them: their errors say it better.  Refusals are SD005.
+ * classification refuses is left to them: their errors say it better; but what else there is to be said of a statement that analysis
+ * takes for a failure counts.  Refusals are SD005.
  */
 #ifndef SD_GATE_JUDGE_H
 #define SD_GATE_JUDGE_H

@@ -51,18 +51,19 @@ sd_online_refuse(int64 version, const char *identity)
 
 /*
  * The relations of all open online entries.  A function of the log up to the version before the change's, so it is read
- * once for all statements of a change.
+ * once for all statements of a change.  After schemadrift.leave() and init() the same version is another log's.
  */
 static List *
 open_relations(void)
 {
 	static MemoryContext context = NULL;
 	static int64 of_version = 0;
+	static pg_uuid_t of_change;
 	static List *relations = NIL;
 	SdScope		scope;
 	MemoryContext old;
 
-	if (of_version == sd_change_version())
+	if (of_version == sd_change_version() && memcmp(&of_change, sd_change_entry_id(), UUID_LEN) == 0)
 		return relations;
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "schemadrift open relations", ALLOCSET_SMALL_SIZES);
@@ -75,6 +76,7 @@ open_relations(void)
 	sd_store_leave(&scope);
 	MemoryContextSwitchTo(old);
 	of_version = sd_change_version();
+	of_change = *sd_change_entry_id();
 	return relations;
 }
 

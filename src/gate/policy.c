@@ -355,12 +355,14 @@ sd_gate_require_down(const char *down, bool plain)
 #define PASTED_BYTES	4000
 
 static char *
-dry_run_call(const char *up, const char *down)
+dry_run_call(const char *up, const char *down, Jsonb *options)
 {
+	const char *frozen = sd_options_freeze_time(options, false) ? ", options => '{\"freeze_time\": true}'" : "";
+
 	if (strlen(up) + (down ? strlen(down) : 0) > PASTED_BYTES)
-		return pstrdup("SELECT * FROM schemadrift.dry_run(up, down) of the same texts, to the byte.");
-	return psprintf("SELECT * FROM schemadrift.dry_run(%s%s%s);", quote_literal_cstr(up), down ? ", " : "",
-					down ? quote_literal_cstr(down) : "");
+		return psprintf("SELECT * FROM schemadrift.dry_run(up, down%s) of the same texts, to the byte.", frozen);
+	return psprintf("SELECT * FROM schemadrift.dry_run(%s%s%s%s);", quote_literal_cstr(up), down ? ", " : "",
+					down ? quote_literal_cstr(down) : "", frozen);
 }
 
 static const char *
@@ -378,7 +380,7 @@ dry_run_lacks(const char *up, const char *down, int64 within_ms)
 }
 
 void
-sd_gate_require_dry_run(const char *up, const char *down)
+sd_gate_require_dry_run(const char *up, const char *down, Jsonb *options)
 {
 	const SdPolicy *policy = sd_gate_policy();
 	const char *lacks = policy->require_dry_run_ms == 0 ? NULL : dry_run_lacks(up, down, policy->require_dry_run_ms);
@@ -388,25 +390,30 @@ sd_gate_require_dry_run(const char *up, const char *down)
 				(errcode(sd_ask_refused(SD_ERRCODE_POLICY)),
 				 errmsg("the schema change is refused: it was not tried in every region"),
 				 errdetail("%s\n%s", lacks, sd_policy_says(policy, "require_dry_run")),
-				 up ? errhint("%s", dry_run_call(up, down)) :
+				 up ? errhint("%s", dry_run_call(up, down, options)) :
 				 errhint("SELECT * FROM schemadrift.dry_run('the statements', 'the statements that undo them'), then schemadrift.apply() with the same.")));
 }
 
 /* ---- policy "roles" ---- */
 
-void
-sd_gate_classify(Node *stmt, SdVerdict *verdict)
+/* Whatever the mode is now. */
+static void
+classify_by_policy(Node *stmt, SdVerdict *verdict)
 {
-	SdDdlMode	mode;
-
 	sd_classify(stmt, sd_gate_is_local_name, verdict);
 	if (verdict->class != SD_CLASS_LOCAL || !sd_roles_is_statement(stmt) || !sd_gate_policy()->roles)
 		return;
-	mode = sd_gate_mode();
-	if (mode != SD_MODE_COORDINATE && mode != SD_MODE_REQUIRE_APPLY)
-		return;
 	verdict->reason = sd_roles_reason(stmt, &verdict->hint);
 	verdict->class = verdict->reason ? SD_CLASS_REFUSED : SD_CLASS_COORDINATED;
+}
+
+void
+sd_gate_classify(Node *stmt, SdVerdict *verdict)
+{
+	if (sd_roles_is_statement(stmt) && !sd_gate_mode_refuses(sd_gate_mode()))
+		sd_classify(stmt, sd_gate_is_local_name, verdict);
+	else
+		classify_by_policy(stmt, verdict);
 }
 
 /* A witness shares what it likes: it has no schema, and runs nothing. */
@@ -460,7 +467,7 @@ SdGroundRules
 sd_gate_ground_rules(Jsonb *options)
 {
 	return (SdGroundRules) {
-		.is_local = sd_gate_is_local_name,
+		.classify = classify_by_policy,
 		.history = sd_gate_policy()->history_tables,
 		.frozen_at = sd_gate_freezes_at(options)
 	};

@@ -43,8 +43,8 @@ extern void sd_gate_refuse_plain(CommandTag tag) pg_attribute_noreturn();
 /* Policy "require_down"; down: how it is taken back, NULL: in no recorded way.  plain: it comes by no apply() */
 extern void sd_gate_require_down(const char *down, bool plain);
 
-/* Policy "require_dry_run", of a script; of plain DDL, which none is a dry run of: up is NULL. */
-extern void sd_gate_require_dry_run(const char *up, const char *down);
+/* Policy "require_dry_run", of a script; of plain DDL, which none is a dry run of: up is NULL.  options: for what is to be pasted. */
+extern void sd_gate_require_dry_run(const char *up, const char *down, Jsonb *options);
 
 /* Policy "roles": sd_classify(), and then what it says of roles.  In a script and a transaction alike; what the mode does not refuse stays local. */
 extern void sd_gate_classify(Node *stmt, SdVerdict *verdict);

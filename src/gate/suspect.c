@@ -11,16 +11,21 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/catalog.h"
+#include "commands/extension.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/plannodes.h"
 #include "parser/parsetree.h"
+#include "tcop/utility.h"
 
 #include "ddl/capture.h"
 #include "ddl/describe.h"
 #include "ddl/place.h"
 #include "ddl/script.h"
+#include "ddl/targets.h"
+#include "gate/catalog.h"
 #include "gate/history.h"
+#include "gate/running.h"
 #include "gate/suspect.h"
 #include "shared.h"
 
@@ -33,7 +38,7 @@ static void
 have_looked_at(SdDatabase *db)
 {
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
-	db->verify_now = true;
+	db->verify_called++;
 	LWLockRelease(&db->lock);
 	sd_shared_wake(db);
 }
@@ -157,6 +162,28 @@ sd_suspect_object(Oid class_id, Oid object_id)
 	}
 }
 
+/* The script of an extension, an event trigger: it comes with the statement wherever that is run. */
+static bool
+is_part_of_statement(void)
+{
+	return sd_running_statement() && sd_running_statement()->owns_inner;
+}
+
+static pg_noinline void
+look_at_catalog(Oid catalog, CommandTag tag)
+{
+	/* of a text it is what all regions do, but nobody can tell what it is about */
+	if (sd_executing() != SD_EXECUTING_NOTHING || is_part_of_statement())
+	{
+		sd_touched_everything(sd_capture_touched());
+		return;
+	}
+	sd_suspect_note();
+	/* our own extension's script */
+	if (!creating_extension)
+		sd_catalog_note(catalog, tag);
+}
+
 static pg_noinline void
 look_at_targets(const QueryDesc *query)
 {
@@ -167,16 +194,21 @@ look_at_targets(const QueryDesc *query)
 		Oid			relation = rt_fetch(lfirst_int(cell), query->plannedstmt->rtable)->relid;
 
 		if (relation >= FirstNormalObjectId)
-		{
 			sd_history_before_write(relation);
-			continue;
-		}
-		/* of a script it is what all regions do, but nobody can tell what it is about */
-		if (sd_executing() != SD_EXECUTING_NOTHING)
-			sd_touched_everything(sd_capture_touched());
 		else
-			sd_suspect_note();
+			look_at_catalog(relation, CreateCommandTag((Node *) query->plannedstmt));
 	}
+}
+
+void
+sd_suspect_before_copy(const CopyStmt *stmt)
+{
+	Oid			relation = stmt->is_from && stmt->relation ? sd_target_relation(stmt->relation) : InvalidOid;
+
+	if (relation >= FirstNormalObjectId)
+		sd_history_before_write(relation);
+	else if (OidIsValid(relation))
+		look_at_catalog(relation, CMDTAG_COPY);
 }
 
 static void

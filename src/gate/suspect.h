@@ -9,6 +9,8 @@
 
 #include "compat.h"
 
+#include "nodes/parsenodes.h"
+
 extern void sd_suspect_init(void);
 
 /* This transaction did so. */
@@ -22,6 +24,9 @@ extern void sd_suspect_note_elsewhere(void);
 
 /* A transaction is about to be committed that was prepared, by whomever. */
 extern void sd_suspect_commit_prepared(void);
+
+/* A statement is about to write rows: those of histories are looked at, too (history.h).  The executor does not tell of COPY. */
+extern void sd_suspect_before_copy(const CopyStmt *stmt);
 
 /* An access to an object outside of any statement that the gate looks at. */
 extern void sd_suspect_object(Oid class_id, Oid object_id);

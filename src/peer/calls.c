@@ -27,6 +27,7 @@ typedef struct Params
 	int			lengths[MAX_PARAMS];
 	int			formats[MAX_PARAMS];
 	bool		repeated;
+	bool		at_once;
 	SdCallDone	done;
 	void	   *arg;
 } Params;
@@ -167,7 +168,7 @@ submit(SdPeer *peer, Params *p, const char *sql, SdPriority priority, int64 dead
 {
 	SdCallSpec	spec = {
 		.sql = sql, .n_params = p->n, .types = p->types, .values = p->values, .lengths = p->lengths,
-		.formats = p->formats, .binary_result = true, .repeated = p->repeated, .priority = priority,
+		.formats = p->formats, .binary_result = true, .repeated = p->repeated, .at_once = p->at_once, .priority = priority,
 		.deadline_us = deadline_us, .done = finish, .arg = p
 	};
 
@@ -182,10 +183,11 @@ sd_call_has_leases(const SdCallHead *head)
 
 SdCall *
 sd_call_prepare(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version, const SdChain *chain,
-				int64 lease_us, const SdBallot *over, int64 deadline_us, SdCallDone done, void *arg)
+				int64 lease_us, const SdBallot *over, bool at_once, int64 deadline_us, SdCallDone done, void *arg)
 {
 	Params	   *p = params_create(done, arg);
 
+	p->at_once = at_once;
 	put_vote(p, peer, head, ballot, version, chain);
 	if (!sd_call_has_leases(head))
 		return submit(peer, p, "SELECT * FROM schemadrift_rpc.prepare($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)",

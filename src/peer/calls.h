@@ -37,10 +37,10 @@ extern char *sd_call_texts(List *texts);
 /* body: the entry's bytes; must live until done. */
 /*
  * lease_us: for how long the callee shall promise to nobody else; 0: no lease is wanted.  over: a lease that its holder
- * has given up.
+ * has given up.  at_once: as in SdCallSpec.
  */
 extern SdCall *sd_call_prepare(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version,
-							   const SdChain *chain, int64 lease_us, const SdBallot *over,
+							   const SdChain *chain, int64 lease_us, const SdBallot *over, bool at_once,
 							   int64 deadline_us, SdCallDone done, void *arg);
 extern SdCall *sd_call_accept(SdPeer *peer, const SdCallHead *head, const SdBallot *ballot, int64 version,
 							  const SdChain *chain, const bytea *body, int64 lease_us,

@@ -139,23 +139,16 @@ peer_reconnect(SdPeer *peer, int64 now_us)
 	peer_begin_attempt(peer, now_us);
 }
 
-/* A call was queued while there is no connection: wait for one, ask for one, or go back at once. */
+/* A call was queued: it waits for its turn, or, while there is no connection, for one; or it goes back at once. */
 void
 sd_peer_admit(SdPeer *peer, SdCall *call)
 {
-	int64		now_us;
+	bool		connected = peer->phase == SD_PEER_READY || peer->phase == SD_PEER_BUSY;
+	bool		tries = peer->phase != SD_PEER_WAITING || peer->retry_at <= sd_monotonic_us();
 
 	if (peer->closing)
-	{
 		sd_call_refuse(call, "the connection was closed here");
-		return;
-	}
-	if (peer->phase != SD_PEER_WAITING || peer->failures == 0)
-		return;
-	now_us = sd_monotonic_us();
-	if (call->spec.probe && now_us >= peer->failed_at + SD_RETRY_MIN_US)
-		peer->retry_at = now_us;
-	if (peer->retry_at > now_us)
+	else if (!connected && peer->failures > 0 && (call->spec.at_once || !tries))
 		sd_call_refuse(call, peer->last_error);
 }
 
@@ -426,6 +419,13 @@ step_ready(SdPeer *peer, uint32 events, int64 now_us)
 	}
 	if (peer->conninfo_changed || (peer->recycle_at <= now_us && peer->n_queued == 0))
 		peer_reconnect(peer, now_us);
+}
+
+void
+sd_peer_send(SdPeer *peer)
+{
+	if (!peer->in_step && peer->phase == SD_PEER_READY && !peer->conninfo_changed)
+		sd_peer_send_next(peer, sd_monotonic_us());
 }
 
 void

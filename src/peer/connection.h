@@ -92,8 +92,7 @@ typedef struct SdCallSpec
 	bool		repeated;		/* the same sql often: prepare it, which is one round trip more the first time; sql must be static */
 	SdPriority	priority;
 	int64		deadline_us;	/* monotonic; from submit to done */
-	bool		probe;			/* circuit open: try to connect now and wait for that (at most one attempt a
-								 * second); without it the call ends NOT_SENT at once */
+	bool		at_once;		/* after a failure: do not wait for the attempt that is under way, end NOT_SENT */
 	SdCallDone	done;
 	void	   *arg;
 } SdCallSpec;
@@ -133,6 +132,9 @@ extern int64 sd_peer_next_deadline(const SdPeer *peer);
 
 /* `events` are those of the wait set (0 for a deadline).  Calls done() of what has ended. */
 extern void sd_peer_step(SdPeer *peer, uint32 events, int64 now_us);
+
+/* Send what was submitted without waiting for the step, if nothing is under way: the caller is about to be busy for long. */
+extern void sd_peer_send(SdPeer *peer);
 
 /* ---- calls ---- */
 

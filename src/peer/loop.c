@@ -32,10 +32,14 @@ struct SdLoop
 	WaitEvent  *events;
 	bool		stale;			/* entries were added or removed */
 	int			first;			/* whose turn it is */
+	int64		looked_at;
 };
 
 #define FIXED_EVENTS	2		/* latch, postmaster */
 #define LONG_STEP_US	(5 * SD_US_PER_MS)
+
+/* While bodies of many megabytes go out without pause, deadlines come no later than this: every peer has had its turn by then. */
+#define LOOKED_AT_LATE_US	(1 * SD_US_PER_S)
 
 static void
 loop_drop_set(SdLoop *loop)
@@ -162,9 +166,9 @@ loop_refresh_set(SdLoop *loop)
  * since then waits for the next look: the answer may have come while we were busy with another peer.
  *
  * To hand a body of many megabytes to libpq takes a tenth of a second.  After such a step the caller and the
- * sockets get their turn first; who was not stepped still has its event, and is the first next time.
+ * sockets get their turn first; who was not stepped still has its event, and is the first next time.  Returns false then.
  */
-static void
+static bool
 loop_step_peers(SdLoop *loop, int64 looked_at)
 {
 	int			n = loop->n;	/* done() may add and remove peers: no pointer is kept across a step */
@@ -176,15 +180,19 @@ loop_step_peers(SdLoop *loop, int64 looked_at)
 		uint32		fired = loop->entries[i].fired;
 		int64		begun = sd_monotonic_us();
 
+		/* another one's answer made it send, and it found its connection lost: that event was the old socket's */
+		if (peer && loop->entries[i].generation != sd_peer_generation(peer))
+			fired = 0;
 		if (peer == NULL || (fired == 0 && sd_peer_next_deadline(peer) > looked_at))
 			continue;
 		sd_peer_step(peer, fired, fired ? begun : looked_at);
 		if (sd_monotonic_us() - begun > LONG_STEP_US)
 		{
 			loop->first = (i + 1) % n;
-			return;
+			return false;
 		}
 	}
+	return true;
 }
 
 bool
@@ -217,6 +225,21 @@ sd_loop_wait(SdLoop *loop, int64 deadline_us, uint32 wait_event_info)
 			loop->entries[(intptr_t) event->user_data].fired = event->events;
 	}
 
-	loop_step_peers(loop, looked_at);
+	if (loop_step_peers(loop, looked_at) || looked_at - loop->looked_at > LOOKED_AT_LATE_US)
+		loop->looked_at = looked_at;
 	return latch_set;
+}
+
+int64
+sd_loop_looked_at(const SdLoop *loop)
+{
+	return loop->looked_at;
+}
+
+void
+sd_loop_send(SdLoop *loop)
+{
+	for (int i = 0; i < loop->n; i++)
+		if (loop->entries[i].peer)
+			sd_peer_send(loop->entries[i].peer);
 }

@@ -26,4 +26,13 @@ extern void sd_loop_remove(SdLoop *loop, SdPeer *peer);
  */
 extern bool sd_loop_wait(SdLoop *loop, int64 deadline_us, uint32 wait_event_info);
 
+/* Send to every peer what it can be sent now; calls no done(). */
+extern void sd_loop_send(SdLoop *loop);
+
+/*
+ * When all sockets were last looked at and what they brought was told, but not more than about a second ago.  A deadline that passed
+ * later is not over: the answer may lie in a socket, if the caller was busy.
+ */
+extern int64 sd_loop_looked_at(const SdLoop *loop);
+
 #endif							/* SD_LOOP_H */

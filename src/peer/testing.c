@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "peer/endpoint.h"
 #include "peer/loop.h"
+#include "settings.h"
 
 #define MAX_SAMPLES 20000
 #define REPEATED	"/* repeated */"	/* begins a statement that shall be prepared */
@@ -33,7 +34,7 @@ typedef struct Run
 	char	   *body;			/* NULL: no parameter */
 	int64		timeout_us;
 	int64		interval_us;
-	bool		probe;
+	bool		at_once;
 	int			max_calls;		/* a peer; 0 no limit */
 } Run;
 
@@ -49,6 +50,7 @@ typedef struct Subject
 	int64		elapsed[MAX_SAMPLES];	/* of answered calls */
 	int			n_elapsed;
 	int64		not_sent_max;	/* longest time until NOT_SENT */
+	int			not_sent_late;	/* NOT_SENT after more than half a connect_timeout */
 	int64		submitted_at;
 	char		sqlstate[6];
 	char		text[1024];		/* message of the last call that was not plainly OK */
@@ -77,7 +79,12 @@ subject_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 			s->elapsed[s->n_elapsed++] = result->elapsed_us;
 	}
 	else if (result->status == SD_CALL_NOT_SENT)
-		s->not_sent_max = Max(s->not_sent_max, sd_monotonic_us() - s->submitted_at);
+	{
+		int64		took = sd_monotonic_us() - s->submitted_at;
+
+		s->not_sent_max = Max(s->not_sent_max, took);
+		s->not_sent_late += took > sd_connect_timeout * SD_US_PER_MS / 2;
+	}
 	if (result->sqlstate)
 		strlcpy(s->sqlstate, unpack_sql_state(result->sqlstate), sizeof(s->sqlstate));
 	if (result->message)
@@ -101,7 +108,7 @@ subject_submit(Subject *s, int64 now_us)
 		.repeated = strncmp(run->sqls[s->calls % run->n_sqls], REPEATED, strlen(REPEATED)) == 0,
 		.priority = SD_PRIORITY_VOTE,
 		.deadline_us = now_us + run->timeout_us,
-		.probe = run->probe,
+		.at_once = run->at_once,
 		.done = subject_done,
 		.arg = s,
 	};
@@ -150,9 +157,9 @@ report_subject(StringInfo out, Subject *s)
 	appendStringInfo(out, "{\"ok\": %d, \"error\": %d, \"unanswered\": %d, \"not_sent\": %d, \"warnings\": %d",
 					 s->count[SD_CALL_OK], s->count[SD_CALL_ERROR], s->count[SD_CALL_UNANSWERED],
 					 s->count[SD_CALL_NOT_SENT], s->warnings);
-	appendStringInfo(out, ", \"median_us\": " INT64_FORMAT ", \"max_us\": " INT64_FORMAT ", \"not_sent_us\": " INT64_FORMAT,
+	appendStringInfo(out, ", \"median_us\": " INT64_FORMAT ", \"max_us\": " INT64_FORMAT ", \"not_sent_us\": " INT64_FORMAT ", \"late\": %d",
 					 s->n_elapsed ? s->elapsed[s->n_elapsed / 2] : -1,
-					 s->n_elapsed ? s->elapsed[s->n_elapsed - 1] : -1, s->not_sent_max);
+					 s->n_elapsed ? s->elapsed[s->n_elapsed - 1] : -1, s->not_sent_max, s->not_sent_late);
 	report_text(out, "sqlstate", s->sqlstate);
 	report_text(out, "text", s->text);
 	report_text(out, "value", s->value);
@@ -197,7 +204,7 @@ run_loop(SdLoop *loop, Subject **subjects, int n, int64 end_us)
 
 /*
  * sd_testing_peers(conninfos text[], sqls text[], seconds float8, interval_ms int, timeout_ms int,
- *					body_bytes int, probe bool, max_calls int) RETURNS json
+ *					body_bytes int, at_once bool, max_calls int) RETURNS json
  */
 Datum
 sd_testing_peers(PG_FUNCTION_ARGS)
@@ -227,7 +234,7 @@ sd_testing_peers(PG_FUNCTION_ARGS)
 		memset(run.body, 'x', PG_GETARG_INT32(5));
 		run.body[PG_GETARG_INT32(5)] = '\0';
 	}
-	run.probe = PG_GETARG_BOOL(6);
+	run.at_once = PG_GETARG_BOOL(6);
 	run.max_calls = PG_GETARG_INT32(7);
 
 	loop = sd_loop_create(context);

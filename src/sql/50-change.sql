@@ -4,7 +4,7 @@ CREATE FUNCTION schemadrift.apply(name text, up text, down text DEFAULT NULL, op
 	RETURNS bigint
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sd_apply';
 COMMENT ON FUNCTION schemadrift.apply(text, text, text, jsonb) IS
-	'runs the text here and, when this transaction commits, in every region; returns its version; options: {"timeout": "30s", "allow": ["rule"]}';
+	'runs the text here and, when this transaction commits, in every region; returns its version; options: timeout, require, barrier, allow, freeze_time, as in {"timeout": "30s", "allow": ["rule"]}';
 
 CREATE FUNCTION schemadrift.revert(name text) RETURNS bigint
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sd_revert';

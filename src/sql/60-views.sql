@@ -101,7 +101,7 @@ CREATE VIEW schemadrift.migrations AS
 COMMENT ON VIEW schemadrift.migrations IS 'the log, a row a version, and what became of it in this region';
 COMMENT ON COLUMN schemadrift.migrations.version IS 'position in the log';
 COMMENT ON COLUMN schemadrift.migrations.name IS 'the migration''s name; of a revert or supersede: that of what it takes back';
-COMMENT ON COLUMN schemadrift.migrations.kind IS 'baseline, migration, online, result (of an online one), revert, supersede, config, policy or noop';
+COMMENT ON COLUMN schemadrift.migrations.kind IS 'baseline, migration, online, result (of an online one), revert, supersede, config, policy, query or noop';
 COMMENT ON COLUMN schemadrift.migrations.state IS
 	'here: chosen (not applied yet), held (by this region''s schemadrift.allowed_roles), applying (online: being worked on), failed, applied, skipped, reverted (taken back by a later version)';
 COMMENT ON COLUMN schemadrift.migrations.author IS 'session user who made it';
@@ -128,9 +128,9 @@ CREATE VIEW schemadrift.migration_status AS
 		CASE WHEN l.version = p.applied + 1 THEN p.error
 			WHEN w.total IS NULL AND w.state IN ('open', 'failed', 'undo') THEN w.what END AS error,
 		CASE WHEN l.version = p.halted_at AND l.version > p.applied THEN
-			pg_catalog.format(CASE WHEN p.held THEN 'in %s: add the role to schemadrift.allowed_roles by ALTER SYSTEM, SELECT pg_reload_conf(); then SELECT schemadrift.retry(%L); or anywhere: SELECT schemadrift.revert(%L)'
-				ELSE 'in %s: mend the cause, then SELECT schemadrift.retry(%L); or anywhere: SELECT schemadrift.revert(%L)' END,
-				p.region, l.name, l.name) END AS remedy
+			pg_catalog.format(CASE WHEN p.held THEN 'in %1$s: add the role to schemadrift.allowed_roles by ALTER SYSTEM, SELECT pg_reload_conf(); then SELECT schemadrift.retry(%2$L); or, if it was given a down, anywhere: SELECT schemadrift.revert(%2$L)'
+				ELSE 'in %1$s: mend the cause, then SELECT schemadrift.retry(%2$L); or do it there by hand, with schemadrift.ddl_mode = off, then SELECT schemadrift.mark_applied(%2$L, ''why''); or, if it was given a down, anywhere: SELECT schemadrift.revert(%2$L)' END,
+				p.region, l.name) END AS remedy
 	FROM schemadrift_store.log l
 		CROSS JOIN schemadrift_store.progress() p
 		LEFT JOIN schemadrift_store.execution e ON e.version = l.version

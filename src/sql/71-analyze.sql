@@ -25,7 +25,7 @@ COMMENT ON COLUMN schemadrift.step_analysis.line IS 'line of the script at which
 COMMENT ON COLUMN schemadrift.step_analysis.command IS 'command tag';
 COMMENT ON COLUMN schemadrift.step_analysis.objects IS 'what it is about';
 COMMENT ON COLUMN schemadrift.step_analysis.verdict IS 'safe, caution or unsafe';
-COMMENT ON COLUMN schemadrift.step_analysis.rule IS 'the rule that decided: of view compatibility_matrix; or SD004 (cannot be coordinated), fails, local, unknown, code, other, none';
+COMMENT ON COLUMN schemadrift.step_analysis.rule IS 'the rule that decided: of view compatibility_matrix; or SD004 (cannot be coordinated), fails, local, roles, unknown, code, other, none';
 COMMENT ON COLUMN schemadrift.step_analysis.rules IS 'all rules that it meets';
 COMMENT ON COLUMN schemadrift.step_analysis.lock IS 'locks on relations that are there already, the strongest first';
 COMMENT ON COLUMN schemadrift.step_analysis.rewrites IS 'relations that get new files with all rows, and indexes that are built again';
@@ -43,5 +43,6 @@ CREATE FUNCTION schemadrift.analyze(up text) RETURNS SETOF schemadrift.step_anal
 	AS 'MODULE_PATHNAME', 'sd_analyze_script';
 COMMENT ON FUNCTION schemadrift.analyze(text) IS
 	'what a script would lock, rewrite, break and leave behind, a row a statement; runs nothing and asks no other region';
--- whoever may change the schema by plain DDL may ask what it would do; it shows nothing that the catalogs do not
+-- whoever may change the schema by plain DDL may ask what it would do, and the gate asks that for him anyway; it shows nothing that
+-- the catalogs do not
 GRANT EXECUTE ON FUNCTION schemadrift.analyze(text) TO PUBLIC;

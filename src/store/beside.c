@@ -83,28 +83,17 @@ sd_beside_find(List *kinds, List *identities)
 	return read_rows(sd_store_run(&statement, (Datum[]) {sd_row_texts(kinds), sd_row_texts(identities)}, NULL, SD_ANY_ROWS));
 }
 
+static void
+name_of(const void *item, const char **kind, const char **identity)
+{
+	*kind = ((const SdBeside *) item)->kind;
+	*identity = ((const SdBeside *) item)->identity;
+}
+
 const SdBeside *
 sd_beside_row(List *rows, const char *kind, const char *identity)
 {
-	int			low = 0;
-	int			high = list_length(rows);
-
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-		const SdBeside *row = list_nth(rows, middle);
-		int			order = strcmp(kind, row->kind);
-
-		if (order == 0)
-			order = strcmp(identity, row->identity);
-		if (order == 0)
-			return row;
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
+	return sd_row_of_object(rows, kind, identity, name_of);
 }
 
 const char *

@@ -87,6 +87,19 @@ sd_drift_rows(const char *region)
 	return read_rows(sd_store_run(&statement, values, &isnull, SD_ANY_ROWS));
 }
 
+static void
+name_of_row(const void *item, const char **kind, const char **identity)
+{
+	*kind = ((const SdDriftRow *) item)->kind;
+	*identity = ((const SdDriftRow *) item)->identity;
+}
+
+SdDriftRow *
+sd_drift_row_of(List *rows, const char *kind, const char *identity)
+{
+	return sd_row_of_object(rows, kind, identity, name_of_row);
+}
+
 List *
 sd_drift_find(const char *region, List *kinds, List *identities)
 {

@@ -45,6 +45,9 @@ extern bool sd_drift_kept(void);
 /* Of SdDriftRow *, by kind and identity; allocated in the context in which the scope was entered. */
 extern List *sd_drift_rows(const char *region);
 
+/* Among rows as they came; NULL: there is none of this object. */
+extern SdDriftRow *sd_drift_row_of(List *rows, const char *kind, const char *identity);
+
 /* Of these objects, as far as there are rows: lists of char *, equally long. */
 extern List *sd_drift_find(const char *region, List *kinds, List *identities);
 

@@ -309,6 +309,12 @@ sd_json_int64(Jsonb *json, const char *key, int64 missing)
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value.val.numeric)));
 }
 
+char *
+sd_json_serialized(Jsonb *json)
+{
+	return JsonbToCString(NULL, &json->root, VARSIZE(json));
+}
+
 Jsonb *
 sd_json_object(Jsonb *json, const char *key)
 {

@@ -97,6 +97,9 @@ extern char *sd_json_text(Jsonb *json, const char *key);
 extern int64 sd_json_int64(Jsonb *json, const char *key, int64 missing);
 extern Jsonb *sd_json_object(Jsonb *json, const char *key);
 
+/* All of it, as text; palloc'd. */
+extern char *sd_json_serialized(Jsonb *json);
+
 /* A number of milliseconds, or the text of an interval (whose input function may raise an error); -1: neither. */
 extern int64 sd_json_milliseconds(const JsonbValue *value);
 

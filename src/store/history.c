@@ -6,6 +6,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+#include "store/entry.h"
 #include "store/history.h"
 #include "store/protocol.h"
 #include "store/state.h"
@@ -116,6 +117,24 @@ sd_history_outcome(const pg_uuid_t *entry_id)
 	return sd_log_find_id(entry_id) > 0 ? "chosen" : "rejected";
 }
 
+/*
+ * Was it taken back, or is it what takes back another of that name?  Either way apply() would run the migration again.  Only told by name:
+ * of an id it would be a second answer.
+ */
+static bool
+is_reverted(int64 version)
+{
+	SdEntry    *entry = version > 0 ? sd_log_entry(version) : NULL;
+	int64		by = version > 0 ? sd_history_taken_back(version) : 0;
+
+	if (entry && (strcmp(entry->kind, SD_KIND_REVERT) == 0 || strcmp(entry->kind, SD_KIND_SUPERSEDE) == 0 ||
+				  (strcmp(entry->kind, SD_KIND_ONLINE) == 0 && entry->target > 0 && is_applied(version))))
+		return true;
+	entry = by > 0 ? sd_log_entry(by) : NULL;
+	/* a result is its own failure, which was never more than chosen */
+	return by > 0 && !(entry && strcmp(entry->kind, SD_KIND_RESULT) == 0);
+}
+
 const char *
 sd_history_outcome_of_name(const char *name)
 {
@@ -133,11 +152,13 @@ sd_history_outcome_of_name(const char *name)
 	};
 	bool		isnull;
 	pg_uuid_t	entry_id;
+	const char *outcome;
 
 	if (sd_store_run(&statement, (Datum[]) {CStringGetTextDatum(name)}, NULL, SD_ANY_ROWS) == 0)
 		return NULL;
 	if (DatumGetBool(sd_store_value(0, 2, &isnull)))
 		return "rejected";
 	entry_id = *DatumGetUUIDP(sd_store_value(0, 1, &isnull));
-	return sd_history_outcome(&entry_id);
+	outcome = sd_history_outcome(&entry_id);
+	return outcome && is_reverted(sd_log_find_id(&entry_id)) ? "reverted" : outcome;
 }

@@ -24,7 +24,7 @@ extern const char *sd_history_execution(int64 version);
 /* What became of an entry: applied, chosen, rejected, undecided; NULL: never heard of. */
 extern const char *sd_history_outcome(const pg_uuid_t *entry_id);
 
-/* What became of the newest entry or attempt of that name, in the same words; NULL: never heard of. */
+/* What became of the newest entry or attempt of that name, in the same words, or reverted; NULL: never heard of. */
 extern const char *sd_history_outcome_of_name(const char *name);
 
 #endif							/* SD_STORE_HISTORY_H */

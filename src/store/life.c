@@ -212,6 +212,8 @@ sd_life_end(int32 incarnation, const char *cause, const char *reason)
 	};
 	uint64		rows = sd_store_run(&self, (Datum[]) {Int32GetDatum(incarnation)}, NULL, SD_ANY_ROWS);
 
+	/* whoever found it out: it is the coordinator that says so to all, and asks to come back */
+	sd_shared_wake_at_commit(sd_shared_mine());
 	if (!sd_store_has("life"))
 		return;
 	if (rows == 0)

@@ -74,7 +74,7 @@ tell_others(void)
 bool
 sd_names_fresh(void)
 {
-	return !names_stale && (is_young(names_at) || read_by_others());
+	return names && !names_stale && (is_young(names_at) || read_by_others());
 }
 
 char *

@@ -3,14 +3,13 @@
  *
  * The policy is an object in the newest baseline or policy entry of the log, so every region that has the same log has
  * the same policy: {"mode": {"value": "coordinate", "version": 3, "by": "alice", "at": "..."}, ...}.  Adding
- * a key is adding a row to the table in policy.c.
+ * a key is adding a row to the table in policy_keys.c.
  */
 #ifndef SD_STORE_POLICY_H
 #define SD_STORE_POLICY_H
 
 #include "compat.h"
 
-#include "datatype/timestamp.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"

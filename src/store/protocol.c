@@ -46,6 +46,12 @@ sd_protocol_own(void)
 	return protocol;
 }
 
+char *
+sd_protocol_text(void)
+{
+	return psprintf("%d", sd_protocol_own());
+}
+
 /* ---- what an entry needs ---- */
 
 /*

@@ -28,6 +28,7 @@ extern char *sd_store_objects_version(void);
 
 /* The newest protocol that this region speaks; in a transaction. */
 extern int32 sd_protocol_own(void);
+extern char *sd_protocol_text(void);	/* the same, for a parameter of a query */
 
 /* The protocol that an entry needs; *what, if it is more than the oldest: the reason, in words. */
 extern int32 sd_protocol_needed(const char *kind, Jsonb *payload, const char **what);

@@ -51,7 +51,7 @@ take(List **queries, Jsonb *item, const SdEntry *entry, int64 version)
 		return;
 	query->since = time_of(item, "since", DT_NOBEGIN);
 	query->until = time_of(item, "until", DT_NOEND);
-	query->run_as = JsonbToCString(NULL, &run_as->root, VARSIZE(run_as));
+	query->run_as = sd_json_serialized(run_as);
 	query->version = version;
 	query->author = pstrdup(entry->author);
 	query->hlc = entry->hlc;

@@ -60,3 +60,30 @@ sd_row_texts(List *texts)
 		elements[foreach_current_index(cell)] = CStringGetTextDatum(lfirst(cell));
 	return PointerGetDatum(construct_array(elements, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
 }
+
+void *
+sd_row_of_object(List *items, const char *kind, const char *identity, SdNameOf name_of)
+{
+	int			low = 0;
+	int			high = list_length(items);
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+		const char *its_kind;
+		const char *its_identity;
+		int			order;
+
+		name_of(list_nth(items, middle), &its_kind, &its_identity);
+		order = strcmp(kind, its_kind);
+		if (order == 0)
+			order = strcmp(identity, its_identity);
+		if (order == 0)
+			return list_nth(items, middle);
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}

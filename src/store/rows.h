@@ -25,4 +25,12 @@ extern void sd_row_hash(uint64 row, int column, uint8 *hash);
 extern pg_uuid_t sd_row_uuid(uint64 row, int column);
 extern void sd_row_ref(uint64 row, int column, SdEntryRef *ref);	/* two columns: entry id, hash */
 
+/*
+ * In a list that is sorted by kind and identity of objects, bytewise, as the store gives it: the item of this object, or NULL.  name_of
+ * says which object an item is of.
+ */
+typedef void (*SdNameOf) (const void *item, const char **kind, const char **identity);
+
+extern void *sd_row_of_object(List *items, const char *kind, const char *identity, SdNameOf name_of);
+
 #endif							/* SD_STORE_ROWS_H */

@@ -7,6 +7,7 @@
 #include "catalog/pg_authid.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "jit/jit.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
@@ -27,6 +28,9 @@ sd_store_enter(SdScope *scope)
 	if (SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN)
 		(void) set_config_option("session_replication_role", "origin", PGC_SUSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
+	/* our queries are short; where settings make them look dear (enable_seqscan off), to compile them takes seconds */
+	if (jit_enabled)
+		(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	scope->xact_read_only = XactReadOnly;
 	XactReadOnly = false;
 	if (SPI_connect() != SPI_OK_CONNECT)

@@ -199,14 +199,15 @@ sd_self_insert(const pg_uuid_t *group_id, int32 generation, const char *region, 
 	sd_store_run(&acceptor, NULL, NULL, 1);
 }
 
+/* Who has become void since we read the row, or does so while we wait for it, stays void: that identity never votes again. */
 void
-sd_self_set_state(const char *state)
+sd_self_set_role(const char *role)
 {
 	static SdStatement statement = {
-		.sql = "UPDATE schemadrift_store.self SET state = $1", .nargs = 1, .types = {TEXTOID}
+		.sql = "UPDATE schemadrift_store.self SET state = $1 WHERE state <> 'void'", .nargs = 1, .types = {TEXTOID}
 	};
 
-	sd_store_run(&statement, (Datum[]) {CStringGetTextDatum(state)}, NULL, 1);
+	sd_store_run(&statement, (Datum[]) {CStringGetTextDatum(role)}, NULL, SD_ANY_ROWS);
 }
 
 void

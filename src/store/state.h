@@ -59,7 +59,7 @@ extern bool sd_self_exists_now(void);
 extern bool sd_self_lock(SdSelf *self);
 extern void sd_self_lock_joined(SdSelf *self);	/* an error if this database is in no group */
 extern void sd_self_insert(const pg_uuid_t *group_id, int32 generation, const char *region, int32 incarnation, const char *state);
-extern void sd_self_set_state(const char *state);
+extern void sd_self_set_role(const char *role);
 extern void sd_self_count_vote(bool replicated);	/* as SdSelf has it */
 
 /* acceptor: the promise */

@@ -14,6 +14,12 @@
 #include "consensus/acceptor.h"
 #include "store/state.h"
 
+/*
+ * Rounds grow by one.  A ballot so far above what is known is nobody's, in a call or in an answer: taken, it would leave no room for
+ * the ballots of others.
+ */
+#define SD_ROUNDS_AHEAD	(INT64CONST(1) << 32)
+
 typedef struct SdVote
 {
 	SdAcceptorVerdict verdict;

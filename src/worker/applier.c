@@ -138,14 +138,16 @@ overstayed(SdDatabase *db)
 
 /*
  * Its transaction can only fail, and all regions' changes wait for this one here: end it.  Cancelled if it runs a
- * statement, terminated if it idles or was told before.
+ * statement, terminated if it idles or was told before.  Not if it has let go of the DDL lock, which the coordinator hears a moment later.
  */
 static void
 end_backend(SdDatabase *db, int pid, bool firmly)
 {
 	static SdStatement statement = {
 		.sql = "SELECT CASE WHEN state = 'active' AND NOT $2 THEN pg_cancel_backend(pid) ELSE pg_terminate_backend(pid) END, "
-		"usename::text, state FROM pg_stat_activity WHERE pid = $1",
+		"usename::text, state FROM pg_stat_activity WHERE pid = $1 AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = $1 AND granted "
+		"AND locktype = 'object' AND classid = 'pg_extension'::regclass AND mode = 'ExclusiveLock' AND database = "
+		"(SELECT oid FROM pg_database WHERE datname = current_database()))",
 		.nargs = 2, .types = {INT4OID, BOOLOID}
 	};
 	SdScope		scope;
@@ -174,15 +176,6 @@ begin_transaction(void)
 	sd_vote_force_sync();
 }
 
-static void
-set_lock_timeout(int64 ms)
-{
-	char		value[32];
-
-	snprintf(value, sizeof(value), INT64_FORMAT "ms", Max(ms, 1));
-	(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-}
-
 /* false: somebody held it all that time; then no transaction is open. */
 static bool
 try_ddl_lock(int64 ms)
@@ -191,11 +184,11 @@ try_ddl_lock(int64 ms)
 	volatile bool taken = false;
 
 	begin_transaction();
-	set_lock_timeout(ms);
+	sd_set_lock_timeout(Max(ms, 1), GUC_ACTION_LOCAL);
 	PG_TRY();
 	{
 		sd_ddl_lock();
-		set_lock_timeout(sd_lock_timeout);
+		sd_set_lock_timeout(sd_lock_timeout, GUC_ACTION_LOCAL);
 		taken = true;
 	}
 	PG_CATCH();

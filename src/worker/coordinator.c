@@ -1,5 +1,5 @@
 /*
- * coordinator.c: the process that speaks for one database; its loop, its look at the tables, its shape in words.
+ * coordinator.c: the process that speaks for one database; its loop, its look at the tables.
  *
  * Runs as a background worker that the launcher keeps, one a database that has the extension.  Holds no lock
  * and no transaction while it waits, so DROP EXTENSION and DROP DATABASE never wait for it.  It never runs a
@@ -14,11 +14,12 @@
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
+#include "utils/timeout.h"
 
 #include "clock.h"
 #include "progress.h"
@@ -72,6 +73,10 @@ sd_coordinator_transaction(SdCoordinator *c, void (*body) (SdCoordinator *, void
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+	/* told to end while it waited for a synchronous standby: then that vote is not told */
+	if (vote)
+		CHECK_FOR_INTERRUPTS();
+	(void) pgstat_report_stat(false);	/* autovacuum learns of our dead rows */
 	pgstat_report_activity(STATE_IDLE, NULL);
 	return done;
 }
@@ -152,13 +157,13 @@ learn_rows(SdCoordinator *c, void *arg)
 	}
 }
 
-void
+bool
 sd_coordinator_learn(SdCoordinator *c, List *rows)
 {
 	Learn		learn = {.rows = rows};
 
 	if (rows == NIL)
-		return;
+		return false;
 	c->learn_error[0] = '\0';
 	c->learn_after_us = 0;
 	if (!sd_coordinator_transaction(c, learn_rows, &learn, true))
@@ -169,6 +174,7 @@ sd_coordinator_learn(SdCoordinator *c, List *rows)
 	}
 	else if (learn.moved)
 		c->look = true;
+	return learn.moved;
 }
 
 /* ---- a look at the tables ---- */
@@ -224,12 +230,13 @@ look(SdCoordinator *c, void *arg)
 
 	sd_log_head(&head);
 	sd_applied_read(&c->applied);
-	sd_members_look(c, &head);
 	if (!c->joined || head.version != c->head.version)
 		look_at_policy(c);
 	/* what an earlier coordinator was at: nobody alive knows whether accepts were sent, so others must be asked */
 	if (!c->joined && sd_attempt_is_open(head.version + 1))
 		c->doubt = head.version + 1;
+	/* nothing fails between these: votes for a version are counted by the members at its start */
+	sd_members_look(c, &head);
 	c->joined = true;
 	c->head = head;
 	c->me = sd_config_find(&c->members.config, c->self.region);
@@ -242,11 +249,12 @@ look(SdCoordinator *c, void *arg)
 	/* the role is what the log says, as far as it is applied */
 	if (c->me >= 0 && c->self.valid && c->applied.version >= c->members.config.since &&
 		strcmp(c->self.state, sd_role_text(c->members.config.member[c->me].role)) != 0)
-		sd_self_set_state(sd_role_text(c->members.config.member[c->me].role));
+		sd_self_set_role(sd_role_text(c->members.config.member[c->me].role));
 
 	sd_task_drive_look(c);
 	sd_promise_read(&promised);
 	c->max_round = Max(c->max_round, promised.round);
+	sd_lead_refused(c, &c->lease.ballot, &promised);	/* nor is our own acceptor asked before the end */
 
 	if (c->me >= 0 && sd_accepted_ballot(head.version + 1, &accepted))
 	{
@@ -328,180 +336,6 @@ publish(SdCoordinator *c)
 		for (int64 v = head_before + 1; head_before > 0 && v <= c->head.version; v++)
 			sd_coordinator_notify(c, "chosen", v, NULL);
 	}
-}
-
-/* ---- how this region is, in a word and a sentence ---- */
-
-/* Voters heard of lately, ourselves included; by_index, unless NULL, says which members. */
-int
-sd_coordinator_reachable(SdCoordinator *c, bool *by_index)
-{
-	int64		now = sd_monotonic_us();
-	int64		lately = Max(4 * (int64) sd_heartbeat_interval * SD_US_PER_MS, 4 * SD_US_PER_S);
-	int			votes = 0;
-
-	for (int i = 0; i < c->members.config.n; i++)
-	{
-		const SdMember *member = &c->members.config.member[i];
-		SdRemote   *remote = sd_gossip_find(c, member->region);
-		bool		reachable = i == c->me ? sd_lost_no_vote(c) == NULL :
-			remote != NULL && remote->heard_us > 0 && now - remote->heard_us < lately &&
-			remote->told.state != SD_REGION_VOID && sd_peer_circuit(remote->peer) == SD_CIRCUIT_CLOSED;
-
-		if (by_index)
-			by_index[i] = reachable;
-		if (reachable && sd_member_votes(member))
-			votes++;
-	}
-	return votes;
-}
-
-/* Who cannot be reached and should be, by name; each remote is told so. */
-static int
-look_for_missing(SdCoordinator *c, char *missing, Size size)
-{
-	bool		reachable[SD_MAX_REGIONS];
-	int			votes = sd_coordinator_reachable(c, reachable);
-
-	for (int i = 0; i < c->members.config.n; i++)
-	{
-		SdRemote   *remote = sd_gossip_find(c, c->members.config.member[i].region);
-		bool		missed = !reachable[i] && sd_members_missed(c, i);
-
-		if (remote)
-			remote->missed = missed;
-		if (!missed)
-			continue;
-		if (missing[0])
-			strlcat(missing, ", ", size);
-		strlcat(missing, c->members.config.member[i].region, size);
-		if (remote && remote->told.state == SD_REGION_VOID)
-			strlcat(missing, " (void)", size);
-	}
-	return votes;
-}
-
-static void
-describe(SdCoordinator *c)
-{
-	SdRegionState state = SD_REGION_HEALTHY;
-	const char *alert = "";		/* what reason is about: docs/monitoring has a page on each */
-	char		reason[SD_TEXT_SIZE] = "";
-	char		remedy[SD_TEXT_SIZE] = "";
-	bool		halted;
-	bool		held;
-	char		missing[SD_TEXT_SIZE] = "";
-	int			votes = c->joined ? look_for_missing(c, missing, sizeof(missing)) : 0;
-
-	LWLockAcquire(&c->db->lock, LW_SHARED);
-	halted = c->db->halted_at > 0;
-	held = sd_progress_is_held(c->db);
-	if (halted)
-		snprintf(reason, sizeof(reason), "version " INT64_FORMAT " cannot be applied: %.180s",
-				 c->db->halted_at, c->db->halt_error);
-	LWLockRelease(&c->db->lock);
-
-	if (!c->joined)
-		state = SD_REGION_NOT_JOINED;
-	else if (c->me < 0)
-	{
-		state = SD_REGION_NOT_JOINED;
-		alert = "removed";
-		snprintf(reason, sizeof(reason), "region \"%s\" was taken out of its group by version " INT64_FORMAT " or before",
-				 c->self.region, c->members.config.since);
-		strlcpy(remedy, "SELECT schemadrift.leave(); -- forgets the group; schemadrift.join() joins it again", sizeof(remedy));
-	}
-	else if (!c->self.valid)
-	{
-		state = SD_REGION_VOID;
-		alert = "void";
-		sd_lost_describe(c, reason, remedy, sizeof(reason));
-	}
-	else if (halted)
-	{
-		state = SD_REGION_HALTED;
-		alert = held ? "held" : "halted";
-		strlcpy(remedy, held ? "SELECT schemadrift.retry(); -- after adding the role to schemadrift.allowed_roles (ALTER SYSTEM, SELECT pg_reload_conf();); "
-				"or take it back: SELECT schemadrift.revert(name);"
-				: "SELECT schemadrift.retry(); -- when the cause is mended; or take it back: SELECT schemadrift.revert(name);",
-				sizeof(remedy));
-	}
-	else
-	{
-		int			voters = sd_config_voters(&c->members.config);
-		int			quorum = sd_config_quorum(&c->members.config);
-
-		if (c->learn_error[0])
-		{
-			state = SD_REGION_DEGRADED;
-			alert = "log_stuck";
-			snprintf(reason, sizeof(reason), "version " INT64_FORMAT " cannot be written to the log here: %.180s",
-					 c->head.version + 1, c->learn_error);
-			strlcpy(remedy, "SELECT * FROM pg_locks WHERE relation = 'schemadrift_store.log'::regclass; -- the server's log has the details", sizeof(remedy));
-		}
-		else if (sd_lost_no_vote(c) && c->members.config.member[c->me].role != SD_ROLE_OBSERVER)
-		{
-			state = votes < quorum ? SD_REGION_NO_QUORUM : SD_REGION_DEGRADED;
-			alert = votes < quorum ? "no_quorum" : "no_vote";
-			snprintf(reason, sizeof(reason), "this region does not vote: %.220s", sd_lost_no_vote(c));
-			strlcpy(remedy, c->unfit ? "-- mend that" : "SELECT region, state, error FROM schemadrift.regions; -- mend the network or the regions named",
-					sizeof(remedy));
-		}
-		else if (votes < quorum)
-		{
-			state = SD_REGION_NO_QUORUM;
-			alert = "no_quorum";
-			snprintf(reason, sizeof(reason), "%d of %d voters are there, %d needed; missing: %.150s",
-					 votes, voters, quorum, missing);
-			strlcpy(remedy, "SELECT region, state, error FROM schemadrift.regions; -- mend the network or the regions named", sizeof(remedy));
-		}
-		else if (missing[0])
-		{
-			state = SD_REGION_DEGRADED;
-			alert = "unreachable";
-			snprintf(reason, sizeof(reason), "missing: %.200s", missing);
-			strlcpy(remedy, "SELECT region, state, error FROM schemadrift.regions;", sizeof(remedy));
-		}
-		else if (sd_members_say(c, &state, reason, remedy))
-			alert = "not_serving";
-		else if (voters == 2)
-		{
-			state = SD_REGION_DEGRADED;
-			alert = "two_voters";
-			strlcpy(reason, "two voters: the loss of either stops schema changes", sizeof(reason));
-			strlcpy(remedy, "-- join a third region, or a witness: schemadrift.join(..., role => 'witness')", sizeof(remedy));
-		}
-		else if (c->old_prepared)
-		{
-			state = SD_REGION_DEGRADED;
-			alert = "prepared";
-			strlcpy(reason, c->old_prepared, sizeof(reason));
-			strlcpy(remedy, c->old_prepared_remedy, sizeof(remedy));
-		}
-	}
-	if (c->why_not && state == SD_REGION_NOT_JOINED)
-		strlcpy(reason, c->why_not, sizeof(reason));
-
-	if (c->joined && state != c->db->state)
-	{
-		if (state == SD_REGION_VOID || state == SD_REGION_NO_QUORUM)
-			sd_coordinator_notify(c, sd_region_state_text(state), 0, reason);
-		else if (state == SD_REGION_HEALTHY)
-			sd_coordinator_notify(c, "healthy", 0, NULL);
-	}
-
-	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	c->db->state = state;
-	c->db->connected = state != SD_REGION_NO_QUORUM;
-	strlcpy(c->db->reason, reason, sizeof(c->db->reason));
-	strlcpy(c->db->remedy, remedy, sizeof(c->db->remedy));
-	if (strcmp(c->db->alert, alert) != 0)
-	{
-		strlcpy(c->db->alert, alert, sizeof(c->db->alert));
-		c->db->alert_since = alert[0] ? GetCurrentTimestamp() : 0;
-	}
-	sd_watch_own(c);
-	LWLockRelease(&c->db->lock);
 }
 
 /* ---- the applier ---- */
@@ -599,8 +433,10 @@ at_exit(int code, Datum arg)
 	/* accepts that we took over may be out; of anything else nothing was sent */
 	if (db->proposal.result == SD_RESULT_NONE)
 		db->proposal.result = c->serving == SD_REQUEST_ACCEPT ? SD_RESULT_UNKNOWN : SD_RESULT_NO_COORDINATOR;
+	/* who has the DDL lock keeps it, and is shown, beyond this coordinator */
+	if (db->proposal.request == SD_REQUEST_ABORTED || db->proposal.request == SD_REQUEST_COMMITTED)
+		db->ddl_pid = 0;
 	db->proposal.request = SD_REQUEST_NONE;
-	db->ddl_pid = 0;
 	db->doomed = db->overstayed = false;
 	LWLockRelease(&db->lock);
 	ConditionVariableBroadcast(&db->changed);
@@ -634,7 +470,6 @@ create(SdDatabase *db)
 	memset(&db->holding, 0, sizeof(db->holding));
 	memset(&db->blocked_by, 0, sizeof(db->blocked_by));
 	db->lead_until_us = 0;
-	db->ddl_pid = 0;
 	db->doomed = db->overstayed = false;
 	db->lag_ms = db->lag_bytes = -1;
 	LWLockRelease(&db->lock);
@@ -642,13 +477,26 @@ create(SdDatabase *db)
 	return c;
 }
 
+/*
+ * Nobody cancels a coordinator but its own lock_timeout, which comes as this signal, too: a cancelled wait for a synchronous standby
+ * answers "success", and a vote is waited for, or ends with this process.
+ */
+static void
+cancel_lock_wait(SIGNAL_ARGS)
+{
+	if (get_timeout_indicator(LOCK_TIMEOUT, false))
+		StatementCancelHandler(postgres_signal_arg);
+}
+
 void
 sd_coordinator_main(Datum main_arg)
 {
+	int64		look_again_us = SD_NEVER;
 	SdDatabase *db;
 	SdCoordinator *c;
 
 	sd_worker_signals();
+	pqsignal(SIGINT, cancel_lock_wait);
 	db = sd_worker_claim(SD_WORKER_COORDINATOR, DatumGetObjectId(main_arg));
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
 	if (!sd_worker_has_extension(db))
@@ -674,13 +522,16 @@ sd_coordinator_main(Datum main_arg)
 		LWLockRelease(&db->lock);
 
 		sd_request_take(c);
-		if (c->look)
+		if (c->look || look_again_us <= sd_monotonic_us())
 		{
 			bool		was = c->joined;
 
 			c->look = false;
+			/* what came meanwhile wakes us once: if somebody holds our tables, we come back to it by ourselves */
+			look_again_us = sd_monotonic_us() + SD_US_PER_S;
 			if (sd_coordinator_transaction(c, look, NULL, false))
 			{
+				look_again_us = SD_NEVER;
 				if (was && !c->joined)
 				{
 					forget(c);
@@ -710,7 +561,7 @@ sd_coordinator_main(Datum main_arg)
 			sd_verify_drive(c, now);
 		}
 		drive_applier(c);
-		describe(c);
+		sd_coordinator_describe(c);
 		flush_notices(c);
 
 		/* something done above may have moved the tables */
@@ -724,6 +575,7 @@ sd_coordinator_main(Datum main_arg)
 		deadline = Min(deadline, sd_task_deadline(c, now));
 		deadline = Min(deadline, sd_drift_deadline(c, now));
 		deadline = Min(deadline, sd_verify_deadline(c, now));
+		deadline = Min(deadline, look_again_us);
 		if (sd_loop_wait(c->loop, deadline, sd_wait_event(SD_WAIT_COORDINATOR)))
 			c->look = true;
 	}

@@ -4,7 +4,8 @@
  * Process: the coordinator, one a database, single-threaded.  Nothing here is seen by other processes; what
  * they need it copies to shared memory (shared.h).
  *
- *	coordinator.c	the loop; reads the tables, serves requests, starts the applier, says how the region is
+ *	coordinator.c	the loop; reads the tables, serves requests, starts the applier
+ *	describe.c		how the region is, in a word and a sentence
  *	round.c			carries out what consensus/proposer.h says
  *	votes.c			its prepares and accepts, and the own acceptor
  *	request.c		what the local backend that changes the schema asks, and the results
@@ -88,6 +89,7 @@ typedef struct SdRemote
 	bool		missed;			/* as of the last turn: it cannot be reached, and should be */
 
 	int64		lease_wanted_us;	/* for how long it asked to renew our lease; 0: it did not */
+	int64		fetch_began_us;
 	int64		fetch_after_us; /* the last fetch brought nothing: not before then */
 	int64		push;			/* newest version it shall be told of; 0 none */
 
@@ -285,9 +287,15 @@ extern bool sd_coordinator_transaction(SdCoordinator *c, void (*body) (SdCoordin
 extern void sd_coordinator_notify(SdCoordinator *c, const char *event, int64 version, const char *reason);
 
 /* Put rows that others have chosen into our log, as far as they continue it. */
-extern void sd_coordinator_learn(SdCoordinator *c, List *rows);
+extern bool sd_coordinator_learn(SdCoordinator *c, List *rows);
 
+/* ---- describe.c ---- */
+
+/* Voters heard of lately, ourselves included; by_index, unless NULL, says which members. */
 extern int	sd_coordinator_reachable(SdCoordinator *c, bool *by_index);
+
+/* Finds out how the region is, tells those who listen, writes it to shared memory. */
+extern void sd_coordinator_describe(SdCoordinator *c);
 
 /* A call that takes longer than this is unanswered. */
 #define SD_CALL_TIMEOUT_US	(5 * SD_US_PER_S)
@@ -343,6 +351,7 @@ extern bool sd_demands_met(SdCoordinator *c);
 extern bool sd_demands_required_missing(SdCoordinator *c, SdRound *round);
 /* The attempt into the tables, flushed, if it is not there yet; false: that failed. */
 extern bool sd_round_note(SdRound *round);
+extern void sd_round_tick(SdRound *round);
 
 /* votes.c: what a SEND effect asks for, of another voter and of ourselves; answers come back as events */
 extern void sd_votes_send(SdRound *round, const SdEffect *effect);
@@ -355,6 +364,8 @@ extern void sd_lead_granted(SdCoordinator *c, const SdBallot *ballot, const char
 extern void sd_lead_end(SdCoordinator *c);
 extern void sd_lead_drop(SdCoordinator *c);
 extern void sd_lead_members(SdCoordinator *c);
+extern bool sd_lead_commits(SdCoordinator *c, int64 deadline_us);
+extern void sd_lead_refused(SdCoordinator *c, const SdBallot *ballot, const SdBallot *promise);
 extern const SdKept *sd_lead_take(SdCoordinator *c, int64 now, bool *wait);
 extern void sd_lead_blocked(SdCoordinator *c, const SdBallot *lease, int64 until_us);
 extern void sd_lead_unblocked(SdCoordinator *c);

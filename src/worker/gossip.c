@@ -139,6 +139,7 @@ void
 sd_gossip_members(SdCoordinator *c)
 {
 	List	   *kept = NIL;
+	List	   *before;
 	ListCell   *lc;
 	MemoryContext old = MemoryContextSwitchTo(c->context);
 
@@ -164,11 +165,13 @@ sd_gossip_members(SdCoordinator *c)
 		remember_of(remote, member->incarnation);
 		kept = lappend(kept, remote);
 	}
-	foreach(lc, c->remotes)
+	/* the ends of their calls look for other remotes: none that is gone may be found */
+	before = c->remotes;
+	c->remotes = kept;
+	foreach(lc, before)
 		if (!list_member_ptr(kept, lfirst(lc)))
 			remote_free(c, lfirst(lc));
-	list_free(c->remotes);
-	c->remotes = kept;
+	list_free(before);
 	c->drift_look = true;
 	MemoryContextSwitchTo(old);
 
@@ -195,6 +198,7 @@ typedef struct Push
 	SdChain		chain;
 	bytea	   *bytes;
 	bool		found;
+	bool		with_body;		/* sent already */
 } Push;
 
 static void
@@ -231,7 +235,7 @@ learn_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	(void) call;
 	remote->learning = false;
 	if (result->status == SD_CALL_OK && sd_call_decode_learn(result->rows, &verdict, &head) &&
-		verdict == SD_ACCEPTOR_BODY_MISSING)
+		verdict == SD_ACCEPTOR_BODY_MISSING && !push->with_body)
 	{
 		learn(push, true);
 		return;
@@ -253,6 +257,7 @@ learn(Push *push, bool with_body)
 	SdCallHead	head = sd_gossip_head(push->remote->coordinator, push->remote);
 
 	push->remote->learning = true;
+	push->with_body = with_body;
 	sd_call_learn(push->remote->peer, &head, push->version, &push->entry, &push->chain,
 				  with_body ? push->bytes : NULL, sd_monotonic_us() + FETCH_TIMEOUT_US, learn_done, push);
 }
@@ -296,7 +301,6 @@ static void
 fetch_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 {
 	SdRemote   *remote = arg;
-	int64		before = remote->coordinator->head.version;
 	List	   *rows;
 
 	(void) peer;
@@ -310,10 +314,12 @@ fetch_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 		ereport(LOG, (errmsg("schemadrift: region \"%s\" answered a fetch with nonsense", remote->region)));
 		return;
 	}
-	sd_coordinator_learn(remote->coordinator, rows);
-	if (remote->coordinator->head.version > before)
+	if (sd_coordinator_learn(remote->coordinator, rows))
 		remote->fetch_after_us = 0;
 }
+
+/* Who takes longer may hang, and another one is asked besides: what comes twice is known. */
+#define FETCH_PATIENCE_US	(2 * SD_US_PER_S)
 
 /* From the nearest of those that have what we lack; one fetch at a time. */
 static void
@@ -327,8 +333,10 @@ start_fetch(SdCoordinator *c, int64 now)
 		SdRemote   *remote = lfirst(lc);
 		SdPeerPhase phase = sd_peer_phase(remote->peer);
 
-		if (remote->fetching)
+		if (remote->fetching && now - remote->fetch_began_us < FETCH_PATIENCE_US)
 			return;
+		if (remote->fetching)
+			continue;
 		if (phase != SD_PEER_READY && phase != SD_PEER_BUSY)
 			continue;
 		if (remote->told.head <= c->head.version || Max(remote->fetch_after_us, c->learn_after_us) > now)
@@ -341,6 +349,7 @@ start_fetch(SdCoordinator *c, int64 now)
 		SdCallHead	head = sd_gossip_head(c, best);
 
 		best->fetching = true;
+		best->fetch_began_us = now;
 		sd_call_fetch(best->peer, &head, c->head.version + 1, now + FETCH_TIMEOUT_US, fetch_done, best);
 	}
 }

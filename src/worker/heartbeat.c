@@ -124,7 +124,8 @@ exchange_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 		remote->names = MemoryContextStrdup(remote->coordinator->context, names);
 		remote->names_version = names_version;
 	}
-	remote->names_us = now;
+	/* not when it was heard: what was made while the answer was under way is not in it */
+	remote->names_us = remote->exchange_us;
 	if (told.asked_at != 0)
 		sd_watch_measure(remote, result, told.asked_at, told.answered_at, now);
 	told.asked_at = told.answered_at = 0;
@@ -156,7 +157,7 @@ pulse_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 		/* it was there and answered at about that time; what lies between counts as the network's */
 		sd_watch_measure(remote, result, answered_at, answered_at, now);
 		remote->quiet = true;
-		remote->names_us = now;
+		remote->names_us = remote->exchange_us;
 		hear(remote, &told, now);
 		return;
 	}
@@ -276,7 +277,13 @@ begin_with_due(SdCoordinator *c, int64 now)
 	ListCell   *lc;
 
 	if (!sd_coordinator_transaction(c, read_own, &changes, false))
+	{
+		/* not at once again: it may fail for long */
+		foreach(lc, c->remotes)
+			if (is_due(c, lfirst(lc), by))
+				((SdRemote *) lfirst(lc))->next_exchange_us = now + interval();
 		return;
+	}
 	sd_standing_look(c, changes);
 	sd_lag_look(c, now);
 	own = c->own;

@@ -92,6 +92,27 @@ sd_lead_granted(SdCoordinator *c, const SdBallot *ballot, const char *region, in
 	publish(c);
 }
 
+/* The open change is about to send its accepts.  False: it has had its time, and the lease was given up. */
+bool
+sd_lead_commits(SdCoordinator *c, int64 deadline_us)
+{
+	bool		may;
+
+	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+	may = !c->db->overstayed;
+	if (may)
+		c->db->holding.commits_until_us = deadline_us + SD_US_PER_S;
+	LWLockRelease(&c->db->lock);
+	return may;
+}
+
+/* A kept ballot that a voter refuses is not used again; the lease of those who granted it goes on. */
+void
+sd_lead_refused(SdCoordinator *c, const SdBallot *ballot, const SdBallot *promise)
+{
+	sd_lease_refused(&c->lease, ballot, promise);
+}
+
 /* Another region was told that it may have it. */
 static void
 give_up(SdCoordinator *c)
@@ -114,6 +135,7 @@ sd_lead_end(SdCoordinator *c)
 
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	holding->in_use = holding->asking = false;
+	holding->commits_until_us = 0;
 	handed = holding->handed;
 	wanted = holding->line.n > 0;
 	LWLockRelease(&c->db->lock);
@@ -149,6 +171,13 @@ quorum_is_there(SdCoordinator *c, int64 now)
 	return votes >= sd_config_quorum(&c->members.config);
 }
 
+/* Given up, and its new holder has not asked our acceptor yet: who is quicker because nearer must not win.  Caller holds db->lock. */
+static bool
+is_left_to_waiter(const SdCoordinator *c, int64 now)
+{
+	return c->handed_us > 0 && now - c->handed_us < LEFT_TO_WAITER_US && sd_ballot_compare(&c->db->grant.ballot, &c->handed) == 0;
+}
+
 /*
  * A change begins here.  The kept ballot, if it can be used; *wait: the lease is left to a region that waits longer
  * than we do, try again in a moment.
@@ -171,11 +200,7 @@ sd_lead_take(SdCoordinator *c, int64 now, bool *wait)
 		*wait = now - c->left_us < LEFT_TO_WAITER_US;
 	}
 	else
-	{
-		/* given up, and its new holder has not asked our acceptor yet: who is quicker because nearer must not win */
-		*wait = holding->handed || (c->handed_us > 0 && now - c->handed_us < LEFT_TO_WAITER_US &&
-									sd_ballot_compare(&c->db->grant.ballot, &c->handed) == 0);
-	}
+		*wait = holding->handed || is_left_to_waiter(c, now);
 	if (!*wait)
 	{
 		c->left_us = c->handed_us = 0;
@@ -236,24 +261,37 @@ sd_lead_unblocked(SdCoordinator *c)
 	show_blocked(c);
 }
 
+/* A question about a lease: it may be gone when the answer comes. */
+typedef struct Handover
+{
+	SdCoordinator *coordinator;
+	SdBallot	lease;
+} Handover;
+
 static void
 handover_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 {
-	SdCoordinator *c = arg;
+	Handover	asked = *(Handover *) arg;
+	SdCoordinator *c = asked.coordinator;
 	SdBlocked  *b = &c->blocked;
 	SdHandover	answer;
 	int64		now = sd_monotonic_us();
 
+	(void) peer;
 	(void) call;
+	pfree(arg);
+	if (sd_ballot_compare(&b->lease, &asked.lease) != 0)
+		return;
 	b->asking = false;
 	b->ask_us = now + ASK_AGAIN_US;
-	if (strcmp(sd_peer_region(peer), b->lease.region) != 0)
-		return;					/* of a lease that is gone */
 	b->silent = result->status != SD_CALL_OK;
 	if (b->silent || !sd_call_decode_handover(result->rows, &answer))
 		return;
 	if (answer.released)
 	{
+		/* a settlement that waits for it: at once, before who gave it up takes it again */
+		if (c->settle.outcome == SD_OUTCOME_LEASED)
+			c->settle_at_us = 0;
 		b->over = b->lease;
 		b->over.round = Max(b->lease.round, answer.upto);
 		sd_shared_decide(c->db, "handover", "lease", "taken over", "", psprintf("released by region %s", b->lease.region));
@@ -266,6 +304,12 @@ handover_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	if (answer.pid != 0)
 		b->ask_us = Min(b->ask_us, Max(b->protected_until_us, now + SD_US_PER_MS));
 	show_blocked(c);
+}
+
+static const SdBallot *
+newest_tried(const SdCoordinator *c)
+{
+	return sd_ballot_compare(&c->settle.p.ballot, &c->change.p.ballot) > 0 ? &c->settle.p.ballot : &c->change.p.ballot;
 }
 
 /* May a round be tried now?  Asks the holder; what it says, and that it is free, comes by itself. */
@@ -297,11 +341,13 @@ sd_lead_may_try(SdCoordinator *c, int64 now)
 	if (b->ask_us <= now)
 	{
 		SdCallHead	head = sd_gossip_head(c, holder);
+		Handover   *asked = MemoryContextAlloc(c->context, sizeof(Handover));
 
+		*asked = (Handover) {.coordinator = c, .lease = b->lease};
 		b->asking = true;
 		b->asked_us = now;
 		sd_call_handover(holder->peer, &head, &b->lease, c->acquiring ? -1 : (now - c->waits_since_us) / SD_US_PER_MS,
-						 &c->change.p.ballot, now + SD_CALL_TIMEOUT_US / 2, handover_done, c);
+						 newest_tried(c), now + SD_CALL_TIMEOUT_US / 2, handover_done, asked);
 	}
 	return false;
 }
@@ -494,9 +540,11 @@ sd_lead_drive(SdCoordinator *c, int64 now)
 	bool		wanted = is_wanted(c, now);
 	bool		usable = sd_lease_usable(&c->lease, &c->members.config, c->head.version + 1, now);
 	bool		handed;
+	bool		left;
 
 	LWLockAcquire(&c->db->lock, LW_SHARED);
 	handed = c->db->holding.handed && !c->db->holding.in_use;
+	left = handed || is_left_to_waiter(c, now);
 	LWLockRelease(&c->db->lock);
 
 	if (handed)
@@ -505,7 +553,7 @@ sd_lead_drive(SdCoordinator *c, int64 now)
 		publish(c);
 	}
 	renew_here(c, now);
-	if (!c->acquiring && wanted && !usable && c->serving == SD_REQUEST_NONE && !c->change.active && !c->db->ddl_pid &&
+	if (!c->acquiring && wanted && !usable && !left && c->serving == SD_REQUEST_NONE && !c->change.active && !c->db->ddl_pid &&
 		c->applied.version == c->head.version && c->undecided == 0)
 		c->acquiring = true;
 	if (!c->acquiring || c->change.active)

@@ -388,6 +388,7 @@ readmit_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	int64		soon = ASK_AGAIN_HEARTBEATS * (int64) sd_heartbeat_interval * SD_US_PER_MS;
 	bool		for_good = result->status == SD_CALL_ERROR && result->sqlstate == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 	char		before[SD_TEXT_SIZE];
+	const char *error;
 
 	(void) call;
 	c->rejoining = false;
@@ -396,11 +397,12 @@ readmit_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	c->rejoin_after_us = now + c->rejoin_pause_us;
 	strlcpy(before, c->db->rejoin_error, sizeof(before));
 
+	error = result->status == SD_CALL_OK ? "" :
+		psprintf("region \"%s\": %s", sd_peer_region(peer), result->message ? result->message : "no answer");
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	c->db->rejoin_attempts++;
 	c->db->rejoin_sqlstate = result->status == SD_CALL_OK ? 0 : result->sqlstate ? result->sqlstate : ERRCODE_CONNECTION_FAILURE;
-	sd_shared_copy(c->db->rejoin_error, SD_TEXT_SIZE, result->status == SD_CALL_OK ? "" :
-				   psprintf("region \"%s\": %s", sd_peer_region(peer), result->message ? result->message : "no answer"));
+	sd_shared_copy(c->db->rejoin_error, SD_TEXT_SIZE, error);
 	sd_shared_copy(c->db->rejoin_detail, SD_DETAIL_SIZE, result->status != SD_CALL_OK ? result->detail : NULL);
 	LWLockRelease(&c->db->lock);
 	ConditionVariableBroadcast(&c->db->changed);

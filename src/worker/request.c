@@ -102,6 +102,13 @@ note_preemption(SdRound *round, const char *outcome, const char *why)
 	sd_shared_decide(c->db, "preemption", c->asked.subject, outcome, sd_round_votes(round, false), why);
 }
 
+/* Nothing of the change has run, and there is nothing to tell its client yet. */
+static bool
+is_tried_again(SdOutcome outcome)
+{
+	return outcome == SD_OUTCOME_LEASED || outcome == SD_OUTCOME_PREEMPTED;
+}
+
 void
 sd_request_change_done(SdRound *round, SdOutcome outcome)
 {
@@ -166,7 +173,8 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 			sd_shared_decide(c->db, "refusal", subject, "no_quorum", sd_round_votes(round, false), sd_round_missing(round, ""));
 			break;
 		case SD_OUTCOME_PREEMPTED:
-			if (serving != SD_REQUEST_NONE)
+			/* "nothing has run, so this is no error": tried again, as long as the client waits */
+			if (serving != SD_REQUEST_NONE && (serving != SD_REQUEST_GRANT || c->asked.deadline_us <= sd_monotonic_us()))
 				sd_request_finish(c, SD_RESULT_LOST, NULL, sd_round_missing(round, ""), NULL);
 			note_preemption(round, "preempted", sd_round_missing(round, ""));
 			break;
@@ -187,8 +195,8 @@ sd_request_change_done(SdRound *round, SdOutcome outcome)
 			break;
 	}
 	/* definite: outcome() says "rejected" from now on; unless it is tried again */
-	if (round->noted && outcome != SD_OUTCOME_TAKEN && outcome != SD_OUTCOME_LEASED)
-		(void) sd_coordinator_transaction(c, close_attempt, &c->asked.entry_id, false);
+	if (round->noted && outcome != SD_OUTCOME_TAKEN && !(serving == SD_REQUEST_GRANT && is_tried_again(outcome)))
+		(void) sd_coordinator_transaction(c, close_attempt, &round->entry_id, false);
 }
 
 /* Step 1: may this region originate now?  Then phase 1. */
@@ -243,7 +251,10 @@ serve_grant(SdCoordinator *c, int64 now)
 	{
 		kept = sd_lead_take(c, now, &wait);
 		if (!wait)
+		{
+			c->acquiring = false;	/* a round only to lead is over, and this one leads as well */
 			sd_round_start(&c->change, SD_PROPOSER_CHANGE, c->asked.deadline_us, NULL, kept);
+		}
 	}
 }
 
@@ -319,6 +330,14 @@ serve_accept(SdCoordinator *c, int64 now)
 			sd_request_finish(c, SD_RESULT_NO_COORDINATOR, NULL, NULL, NULL);
 		return;
 	}
+	if (!sd_lead_commits(c, c->asked.deadline_us))
+	{
+		/* the lease is another region's by now, and what goes out under this ballot would meet that one's */
+		sd_proposer_close(&round->p, now);
+		sd_round_carry_out(round);
+		sd_request_finish(c, SD_RESULT_LOST, NULL, "The transaction was open for longer than ddl_hold_limit, and another region waited.", NULL);
+		return;
+	}
 	data = attach(c, c->turn);
 	if (data == NULL)
 	{
@@ -376,12 +395,14 @@ end_change(SdCoordinator *c, bool committed, int64 now)
 		sd_round_carry_out(round);
 	}
 	else if (committed)
-		sd_gossip_push(c, round->p.version);
+		sd_gossip_push(c, c->asked.version);
+	else if (round->noted && is_of_asked(c) && is_tried_again(round->outcome))
+		(void) sd_coordinator_transaction(c, close_attempt, &round->entry_id, false);	/* its client gave up */
 	sd_lead_end(c);
 	if (committed)
 	{
 		if (!c->asked.supersedes)	/* a region that takes back what it cannot apply is told by its applier */
-			sd_coordinator_notify(c, "applied", round->p.version, NULL);
+			sd_coordinator_notify(c, "applied", c->asked.version, NULL);
 		sd_heartbeat_hurry(c);
 	}
 }
@@ -488,11 +509,8 @@ sd_request_drive(SdCoordinator *c, int64 now)
 		finish_late(c);
 	if (c->change.active && c->change.put_at_us <= now)
 		sd_round_put_chosen(&c->change);
-	if (c->change.active && c->change.wake_us <= now)
-	{
-		sd_proposer_tick(&c->change.p, now);
-		sd_round_carry_out(&c->change);
-	}
+	if (c->change.active)
+		sd_round_tick(&c->change);
 }
 
 int64

@@ -242,6 +242,29 @@ note_chosen(SdRound *round)
 		sd_round_put_chosen(round);
 }
 
+static bool
+votes_here(const SdRound *round, const SdEffect *effects, int n)
+{
+	for (int i = 0; i < n; i++)
+		if ((effects[i].kind == SD_EFFECT_SEND_PREPARE || effects[i].kind == SD_EFFECT_SEND_ACCEPT) &&
+			round->p.voter[effects[i].voter].self)
+			return true;
+	return false;
+}
+
+/* Time passed: what the sockets had brought by then was heard. */
+void
+sd_round_tick(SdRound *round)
+{
+	SdCoordinator *c = round->coordinator;
+
+	if (round->wake_us > sd_loop_looked_at(c->loop))
+		return;
+	sd_proposer_see_round(&round->p, c->max_round);	/* the other round may have used it */
+	sd_proposer_tick(&round->p, sd_loop_looked_at(c->loop));
+	sd_round_carry_out(round);
+}
+
 void
 sd_round_carry_out(SdRound *round)
 {
@@ -258,6 +281,8 @@ sd_round_carry_out(SdRound *round)
 		if (n == 0)
 			break;
 		round->wake_us = SD_NEVER;
+		/* a ballot that is on its way to somebody is never to be repeated with another nonce, which may be the lower one */
+		c->max_round = Max(c->max_round, round->p.max_round);
 		if (round == &c->change && round->p.mode == SD_PROPOSER_CHANGE)
 			sd_lead_begin(c, &round->p.ballot);
 		for (int i = 0; i < n; i++)
@@ -302,6 +327,8 @@ sd_round_carry_out(SdRound *round)
 					break;
 			}
 		}
+		if (votes_here(round, effects, n))
+			sd_loop_send(c->loop);	/* while our own disk is flushed */
 		for (int i = 0; i < n; i++)
 			if ((effects[i].kind == SD_EFFECT_SEND_PREPARE || effects[i].kind == SD_EFFECT_SEND_ACCEPT) &&
 				round->p.voter[effects[i].voter].self)

@@ -56,11 +56,7 @@ sd_settle_drive(SdCoordinator *c, int64 now)
 
 	if (round->active)
 	{
-		if (round->wake_us <= now)
-		{
-			sd_proposer_tick(&round->p, now);
-			sd_round_carry_out(round);
-		}
+		sd_round_tick(round);
 		return;
 	}
 	if (c->doubt > 0 && c->doubt < next)
@@ -69,7 +65,8 @@ sd_settle_drive(SdCoordinator *c, int64 now)
 		return;
 
 	/* our own change is at it: that is its round */
-	if (c->change.active && (c->change.p.phase == SD_PHASE_ACCEPT || c->change.p.phase == SD_PHASE_OWN_VOTE))
+	if (c->change.active && c->change.p.version == next && c->change.p.phase != SD_PHASE_GRANTED &&
+		c->change.p.phase != SD_PHASE_UNDECIDED)
 	{
 		c->settle_at_us = now + SD_YIELD_US;
 		return;
@@ -78,6 +75,12 @@ sd_settle_drive(SdCoordinator *c, int64 now)
 	if (c->db->foreign_promise_for == next && now - c->db->foreign_promise_us < SD_YIELD_US)
 	{
 		c->settle_at_us = c->db->foreign_promise_us + SD_YIELD_US;
+		return;
+	}
+	/* who leads is asked to let it be settled, as by a change: a lease may be renewed for as long as a transaction stays open, or for ever */
+	if (!sd_ballot_is_none(&c->blocked.lease) && !c->change.active && !sd_lead_may_try(c, now))
+	{
+		c->settle_at_us = now + SD_YIELD_US;
 		return;
 	}
 	if (c->doubt == next)
@@ -101,24 +104,31 @@ sd_settle_done(SdRound *round, SdOutcome outcome)
 {
 	SdCoordinator *c = round->coordinator;
 	int64		now = sd_monotonic_us();
+	bool		alone = c->serving == SD_REQUEST_NONE && !c->change.active && !c->acquiring;
 
+	if (alone && outcome != SD_OUTCOME_LEASED)
+		sd_lead_unblocked(c);
 	if (outcome == SD_OUTCOME_SETTLED)
 	{
 		sd_shared_decide(c->db, "settlement", psprintf("version " INT64_FORMAT, round->p.version), "chosen",
 						 sd_round_votes(round, false), "finished what another attempt began");
 		sd_shared_count_event(c->db, SD_COUNT_TAKEOVERS);
-		if (c->doubt == round->p.version)
-			c->doubt = 0;
+		/* the log ends a doubt; where it could not be written it is tried again */
+		c->settle_at_us = now + SD_US_PER_S;
 	}
 	else if (outcome == SD_OUTCOME_LEASED)
 	{
-		/* its holder is at it, or will be when it is back; if not, the lease runs out */
-		c->settle_at_us = Min(round->lease_until_us, now + SD_US_PER_S) + SD_US_PER_MS;
+		/* its holder is at it, or is asked; if it is silent, the lease runs out */
+		if (alone)
+		{
+			if (sd_ballot_is_none(&c->blocked.lease))
+				c->waits_since_us = now;
+			sd_lead_blocked(c, &round->lease, round->lease_until_us);
+		}
+		c->settle_at_us = now + SD_YIELD_US;
 	}
 	else
 	{
-		if (outcome == SD_OUTCOME_NOTHING && c->doubt == round->p.version)
-			c->doubt = 0;
 		/* again later, unless somebody else settles it meanwhile; random, so that two regions do not keep meeting */
 		c->settle_at_us = now + SD_US_PER_S + (int64) (pg_prng_double(&pg_global_prng_state) * 2 * SD_US_PER_S);
 	}

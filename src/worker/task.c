@@ -170,7 +170,7 @@ load(Work *work, int64 version)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("the online entry says nothing that could be run")));
-		work->run_as = sd_run_as_from_json(JsonbToCString(NULL, &run_as->root, VARSIZE(run_as)));
+		work->run_as = sd_run_as_from_json(sd_json_serialized(run_as));
 	}
 	sd_store_leave(&scope);
 	CommitTransactionCommand();
@@ -190,15 +190,6 @@ become_author(Work *work)
 		SetConfigOption("role", run_as->user, PGC_USERSET, PGC_S_SESSION);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(work->context);
-}
-
-static void
-set_lock_timeout(int ms)
-{
-	char		value[32];
-
-	snprintf(value, sizeof(value), "%dms", ms);
-	SetConfigOption("lock_timeout", value, PGC_USERSET, PGC_S_SESSION);
 }
 
 /* ---- one step ---- */
@@ -256,7 +247,7 @@ create_index(Work *work, int i, const SdOnlineStep *step, const char *text)
 {
 	IndexState	state = index_state(work, step);
 
-	set_lock_timeout(0);
+	sd_set_lock_timeout(0, GUC_ACTION_SET);
 	if (work->task.begun && state == INDEX_VALID)
 		return;
 	if (work->task.begun && state == INDEX_INVALID)
@@ -276,7 +267,7 @@ drop_index(Work *work, const SdOnlineStep *step)
 {
 	if (step->name == NULL)
 		return;
-	set_lock_timeout(0);
+	sd_set_lock_timeout(0, GUC_ACTION_SET);
 	if (index_state(work, step) != INDEX_NONE)
 		sd_script_run_alone(psprintf("DROP INDEX CONCURRENTLY %s", index_name(step)), NULL);
 }
@@ -309,7 +300,7 @@ detach(Work *work, const SdOnlineStep *step)
 	MemoryContextSwitchTo(work->context);
 	if (!attached)
 		return;
-	set_lock_timeout(sd_lock_timeout);
+	sd_set_lock_timeout(sd_lock_timeout, GUC_ACTION_SET);
 	sd_script_run_alone(psprintf("ALTER TABLE %s DETACH PARTITION %s %s",
 								 quote_qualified_identifier(step->schema, step->table),
 								 quote_qualified_identifier(step->name_schema, step->name),
@@ -337,7 +328,7 @@ run_plain(Work *work, const SdOnlineStep *step, const char *text, int up_to, int
 	SdScope		scope;
 	SdTimeLimit limit;
 
-	set_lock_timeout(sd_lock_timeout);
+	sd_set_lock_timeout(sd_lock_timeout, GUC_ACTION_SET);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	sd_vote_force_sync();
@@ -473,7 +464,7 @@ undo_statement(Work *work, const char *text, int i)
 			run_plain(work, &step, text, -1, i + 1);
 		else
 		{
-			set_lock_timeout(step.kind == SD_ONLINE_DETACH ? sd_lock_timeout : 0);
+			sd_set_lock_timeout(step.kind == SD_ONLINE_DETACH ? sd_lock_timeout : 0, GUC_ACTION_SET);
 			sd_script_run_alone(text, NULL);
 		}
 	}
@@ -523,7 +514,7 @@ undo_steps(Work *work)
 
 			sd_worker_check(0);
 			show(work, "way back", i + 1);
-			set_lock_timeout(0);
+			sd_set_lock_timeout(0, GUC_ACTION_SET);
 			if (sd_online_inverse(step) && (index_state(work, step) == INDEX_VALID || index_state(work, step) == INDEX_INVALID))
 				sd_script_run_alone(sd_online_inverse(step), NULL);
 		}

@@ -111,11 +111,7 @@ note_noop(SdDatabase *db, int64 version, int64 begun, const char *error)
 	db->noop_attempts++;
 	strlcpy(db->noop_error, error ? error : "", sizeof(db->noop_error));
 	if (error == NULL)
-	{
-		db->noop_version = version;
-		db->noop_begun_us = begun;
-		db->noop_chosen_us = sd_monotonic_us();
-	}
+		sd_shared_noop_chosen(db, version, begun, sd_monotonic_us());
 	LWLockRelease(&db->lock);
 	ConditionVariableBroadcast(&db->changed);
 }

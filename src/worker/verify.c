@@ -93,13 +93,11 @@ static void
 settle(SdTouched *set)
 {
 	SdScope		scope;
-	char		timeout[32];
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	pgstat_report_activity(STATE_RUNNING, "writing down drift");
-	snprintf(timeout, sizeof(timeout), "%dms", sd_lock_timeout);
-	(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	sd_set_lock_timeout(sd_lock_timeout, GUC_ACTION_LOCAL);
 	sd_ddl_lock();
 	sd_store_enter(&scope);
 	sd_drift_settle(set);
@@ -157,10 +155,10 @@ next_pause(void)
 }
 
 static void
-set_runs(SdCoordinator *c, bool runs)
+set_ended(SdCoordinator *c)
 {
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	c->db->verify_runs = runs;
+	c->db->verify_ended = c->db->verify_begun;
 	LWLockRelease(&c->db->lock);
 	ConditionVariableBroadcast(&c->db->changed);
 }
@@ -168,7 +166,7 @@ set_runs(SdCoordinator *c, bool runs)
 void
 sd_verify_create(SdCoordinator *c)
 {
-	set_runs(c, false);
+	set_ended(c);
 	c->verified_us = sd_monotonic_us();
 	c->verify_pause_us = FIRST_US + (int64) (pg_prng_double(&pg_global_prng_state) * FIRST_SPREAD_US);
 	c->verify_after_us = 0;
@@ -186,7 +184,7 @@ is_called_for(SdCoordinator *c)
 	bool		now;
 
 	LWLockAcquire(&c->db->lock, LW_SHARED);
-	now = c->db->verify_now;
+	now = c->db->verify_called != c->db->verify_begun;
 	LWLockRelease(&c->db->lock);
 	return now;
 }
@@ -220,7 +218,7 @@ take_end(SdCoordinator *c, int64 now)
 	LWLockAcquire(&c->db->lock, LW_SHARED);
 	failed = c->db->verify_failed_at != 0;
 	LWLockRelease(&c->db->lock);
-	set_runs(c, false);
+	set_ended(c);
 	c->verified_us = now;
 	c->verify_pause_us = failed ? RETRY_US : next_pause();
 	/* a session that changes catalogs all the time shall not keep a process of ours busy all the time */
@@ -241,14 +239,12 @@ sd_verify_drive(SdCoordinator *c, int64 now)
 		return;
 	/* what comes from now on may come too late for it */
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-	c->db->verify_runs = c->db->verify_now;
-	c->db->verify_now = false;
+	c->db->verify_begun = c->db->verify_called;
 	LWLockRelease(&c->db->lock);
 	if (!sd_coordinator_transaction(c, start, NULL, false) || c->verifier == NULL)
 	{
 		LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-		c->db->verify_now = true;
-		c->db->verify_runs = false;
+		c->db->verify_begun = c->db->verify_ended;
 		LWLockRelease(&c->db->lock);
 		c->verify_after_us = now + SD_US_PER_S;
 		sd_progress_not_verified(c->db, "no background worker is to be had: raise max_worker_processes");

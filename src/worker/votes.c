@@ -24,8 +24,10 @@ typedef struct VoteCall
 
 typedef struct Decoded
 {
+	const SdRound *round;
 	List	   *reports;		/* of SdAccepted */
 	SdEntryRef	chosen;			/* of the first log row */
+	bool		follows;		/* and it is of our log's next version: else its region's log is not ours */
 	List	   *rows;
 } Decoded;
 
@@ -53,10 +55,45 @@ decode_entries(SdCoordinator *c, void *arg)
 		report->entry = sound(report->bytes);
 	}
 	if (decoded->rows != NIL)
-		decoded->chosen = sound(((SdLogRow *) linitial(decoded->rows))->bytes);
+	{
+		SdLogRow   *first = linitial(decoded->rows);
+		SdChain		chain;
+
+		decoded->chosen = sound(first->bytes);
+		chain = sd_entry_chain(&decoded->round->chain, sd_entry_decode(first->bytes));
+		decoded->follows = first->version == decoded->round->p.version && sd_chain_equal(&chain, &first->chain);
+	}
 }
 
 #define MAX_REPORTS 16
+
+/* Taken over, such a ballot would be kept by our own acceptor, and by all others after it. */
+static bool
+is_far(const SdRound *round, const SdBallot *ballot)
+{
+	return ballot->round - Max(round->coordinator->max_round, round->p.ballot.round) > SD_ROUNDS_AHEAD;
+}
+
+static bool
+has_far(const SdRound *round, const SdVoteAnswer *answer)
+{
+	ListCell   *lc;
+
+	foreach(lc, answer->reports)
+		if (is_far(round, &((SdAccepted *) lfirst(lc))->ballot))
+			return true;
+	return answer->verdict == SD_ACCEPTOR_REFUSED && is_far(round, &answer->promised);
+}
+
+/* What a refusal tells whatever became of the round: the next ballot is to be higher, and is not to be this one. */
+static void
+note_refusal(SdRound *round, const SdBallot *ballot, const SdBallot *promised)
+{
+	SdCoordinator *c = round->coordinator;
+
+	c->max_round = Max(c->max_round, promised->round);
+	sd_lead_refused(c, ballot, promised);
+}
 
 /* One voter's answer to prepare or accept, wherever it came from, becomes an event. */
 static void
@@ -64,15 +101,21 @@ feed(SdRound *round, int voter, const SdBallot *ballot, bool accept, const char 
 {
 	SdCoordinator *c = round->coordinator;
 	int64		now = sd_monotonic_us();
-	SdAnswer	who = {.voter = voter, .ballot = *ballot, .incarnation = answer->incarnation};
-	Decoded		decoded = {.reports = answer->reports, .rows = answer->rows};
+	SdAnswer	who = {.voter = voter, .accept = accept, .ballot = *ballot, .incarnation = answer->incarnation};
+	Decoded		decoded = {.round = round, .reports = answer->reports, .rows = answer->rows};
 
 	strlcpy(who.region, region, SD_NAME_SIZE);
 	if ((answer->reports != NIL || answer->rows != NIL) &&
 		!sd_coordinator_transaction(c, decode_entries, &decoded, false))
 	{
 		strlcpy(round->errors[voter], "answered with an entry that cannot be read", SD_TEXT_SIZE);
-		sd_proposer_failed(&round->p, voter, ballot, SD_VOTER_ERROR, now);
+		sd_proposer_failed(&round->p, voter, accept, ballot, SD_VOTER_ERROR, now);
+		return;
+	}
+	if (has_far(round, answer))
+	{
+		strlcpy(round->errors[voter], "answered with a ballot that cannot be", SD_TEXT_SIZE);
+		sd_proposer_failed(&round->p, voter, accept, ballot, SD_VOTER_ERROR, now);
 		return;
 	}
 
@@ -98,7 +141,7 @@ feed(SdRound *round, int voter, const SdBallot *ballot, bool accept, const char 
 		sd_proposer_accepted(&round->p, &who, now);
 	else if (answer->verdict == SD_ACCEPTOR_REFUSED)
 	{
-		c->max_round = Max(c->max_round, answer->promised.round);
+		note_refusal(round, ballot, &answer->promised);
 		sd_proposer_refused(&round->p, &who, &answer->promised, now);
 	}
 	else if (answer->verdict == SD_ACCEPTOR_LEASED)
@@ -107,22 +150,47 @@ feed(SdRound *round, int voter, const SdBallot *ballot, bool accept, const char 
 				 answer->promised.region, (double) answer->left_ms / 1000);
 		round->lease = answer->promised;
 		round->lease_until_us = Max(round->lease_until_us, now + (int64) answer->left_ms * SD_US_PER_MS);
-		sd_proposer_failed(&round->p, voter, ballot, SD_VOTER_LEASED, now);
+		sd_proposer_failed(&round->p, voter, accept, ballot, SD_VOTER_LEASED, now);
 	}
 	else if (answer->verdict == SD_ACCEPTOR_CHOSEN && decoded.rows != NIL)
 	{
-		SdLogRow   *first = linitial(decoded.rows);
-
-		sd_proposer_chosen(&round->p, first->version, &decoded.chosen, now);
-		sd_coordinator_learn(c, decoded.rows);
+		/* told by another log it would be a definite answer about an entry that ours may yet get */
+		if (decoded.follows)
+			sd_proposer_chosen(&round->p, round->p.version, &decoded.chosen, now);
+		else
+		{
+			strlcpy(round->errors[voter], "its log differs from ours", SD_TEXT_SIZE);
+			sd_proposer_failed(&round->p, voter, accept, ballot, SD_VOTER_ERROR, now);
+		}
+		(void) sd_coordinator_learn(c, decoded.rows);
 	}
 	else
 	{
 		/* no vote, or nothing that this state machine knows: an accept may have happened or not */
 		sd_shared_copy(round->errors[voter], SD_TEXT_SIZE, answer->reason ? answer->reason : sd_verdict_text(answer->verdict));
-		sd_proposer_failed(&round->p, voter, ballot,
+		sd_proposer_failed(&round->p, voter, accept, ballot,
 						   accept && answer->verdict != SD_ACCEPTOR_NO_VOTE ? SD_VOTER_ERROR : SD_VOTER_NO_VOTE, now);
 	}
+}
+
+static void
+count_vote(SdRound *round, SdPeer *peer, const SdVoteAnswer *answer)
+{
+	SdRemote   *remote = sd_gossip_find(round->coordinator, sd_peer_region(peer));
+
+	if (remote)
+		sd_gossip_count(remote, answer->incarnation, answer->vote_seq);
+}
+
+/* What an answer tells although its round is over. */
+static void
+note_late(SdRound *round, SdPeer *peer, const SdBallot *ballot, const SdVoteAnswer *answer)
+{
+	count_vote(round, peer, answer);
+	if (answer->verdict == SD_ACCEPTOR_REFUSED && !is_far(round, &answer->promised))
+		note_refusal(round, ballot, &answer->promised);
+	else if (answer->verdict == SD_ACCEPTOR_CHOSEN)
+		(void) sd_coordinator_learn(round->coordinator, answer->rows);
 }
 
 static void
@@ -138,27 +206,29 @@ vote_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	if (vote.body)
 		sd_round_release_body(vote.body);
 	if (vote.number != round->number || !round->active)
+	{
+		/* late: the others were enough */
+		if (result->status == SD_CALL_OK && !result->warning && sd_call_decode_vote(result->rows, &answer))
+			note_late(round, peer, &vote.ballot, &answer);
 		return;
+	}
 	if (result->message)
 		sd_shared_copy(round->errors[vote.voter], SD_TEXT_SIZE, result->message);
 
 	if (result->status == SD_CALL_NOT_SENT)
-		sd_proposer_failed(&round->p, vote.voter, &vote.ballot, SD_VOTER_UNSENT, now);
+		sd_proposer_failed(&round->p, vote.voter, vote.accept, &vote.ballot, SD_VOTER_UNSENT, now);
 	else if (result->status == SD_CALL_UNANSWERED)
-		sd_proposer_failed(&round->p, vote.voter, &vote.ballot, SD_VOTER_UNANSWERED, now);
+		sd_proposer_failed(&round->p, vote.voter, vote.accept, &vote.ballot, SD_VOTER_UNANSWERED, now);
 	else if (result->status == SD_CALL_ERROR || result->warning)
-		sd_proposer_failed(&round->p, vote.voter, &vote.ballot, SD_VOTER_ERROR, now);
+		sd_proposer_failed(&round->p, vote.voter, vote.accept, &vote.ballot, SD_VOTER_ERROR, now);
 	else if (!sd_call_decode_vote(result->rows, &answer))
 	{
 		strlcpy(round->errors[vote.voter], "answered with nonsense", SD_TEXT_SIZE);
-		sd_proposer_failed(&round->p, vote.voter, &vote.ballot, SD_VOTER_ERROR, now);
+		sd_proposer_failed(&round->p, vote.voter, vote.accept, &vote.ballot, SD_VOTER_ERROR, now);
 	}
 	else
 	{
-		SdRemote   *remote = sd_gossip_find(round->coordinator, sd_peer_region(peer));
-
-		if (remote)
-			sd_gossip_count(remote, answer.incarnation, answer.vote_seq);
+		count_vote(round, peer, &answer);
 		if (vote.lease_us > 0 && (answer.verdict == SD_ACCEPTOR_PROMISED || answer.verdict == SD_ACCEPTOR_ACCEPTED))
 			sd_lead_granted(round->coordinator, &vote.ballot, sd_peer_region(peer), vote.sent_us, vote.lease_us);
 		feed(round, vote.voter, &vote.ballot, vote.accept, sd_peer_region(peer), &answer);
@@ -178,7 +248,7 @@ sd_votes_send(SdRound *round, const SdEffect *effect)
 
 	if (remote == NULL)
 	{
-		sd_proposer_failed(&round->p, effect->voter, &effect->ballot, SD_VOTER_UNSENT, sd_monotonic_us());
+		sd_proposer_failed(&round->p, effect->voter, accept, &effect->ballot, SD_VOTER_UNSENT, sd_monotonic_us());
 		return;
 	}
 	head = sd_gossip_head(c, remote);
@@ -209,8 +279,13 @@ sd_votes_send(SdRound *round, const SdEffect *effect)
 					   vote->lease_us, deadline, vote_done, vote);
 	}
 	else
+
+		/*
+		 * Who could not be asked is asked again while another one hangs.  If that waited for an attempt to connect,
+		 * the attempts of two regions that are away would take turns, and the refusal wait for the deadline.
+		 */
 		sd_call_prepare(remote->peer, &head, &effect->ballot, effect->version, &round->chain,
-						vote->lease_us, sd_lead_over(c), deadline, vote_done, vote);
+						vote->lease_us, sd_lead_over(c), effect->again, deadline, vote_done, vote);
 }
 
 /*
@@ -338,6 +413,6 @@ sd_votes_cast_here(SdRound *round, const SdEffect *effect)
 	else
 	{
 		strlcpy(round->errors[effect->voter], "this region's own tables could not be written; see the server's log", SD_TEXT_SIZE);
-		sd_proposer_failed(&round->p, effect->voter, &effect->ballot, SD_VOTER_ERROR, sd_monotonic_us());
+		sd_proposer_failed(&round->p, effect->voter, accept, &effect->ballot, SD_VOTER_ERROR, sd_monotonic_us());
 	}
 }

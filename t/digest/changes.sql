@@ -326,3 +326,29 @@ ALTER TYPE others.span SET SCHEMA public;
 ALTER SCHEMA others RENAME TO members;
 ALTER TYPE members.span_multirange RENAME TO spans;
 DROP TYPE public.span;
+
+-- merging: what a parent gives its children, who have it already, is announced of the parent only
+CREATE TABLE merge_p (a int, b int)
+CREATE TABLE merge_k (a int, b int, c int) INHERITS (merge_p)
+CREATE TABLE merge_g (c int) INHERITS (merge_k)
+ALTER TABLE merge_k ADD CONSTRAINT merged CHECK (a > 0)
+ALTER TABLE merge_p ADD CONSTRAINT merged CHECK (a > 0)
+ALTER TABLE merge_g ADD CONSTRAINT low CHECK (b > 0)
+ALTER TABLE merge_k ADD CONSTRAINT low CHECK (b > 0)
+ALTER TABLE merge_p ADD CONSTRAINT low CHECK (b > 0)
+ALTER TABLE merge_p ADD c int
+ALTER TABLE merge_p ADD d int
+ALTER TABLE ONLY merge_p DROP COLUMN d
+ALTER TABLE merge_k DROP COLUMN d
+ALTER TABLE merge_p RENAME CONSTRAINT merged TO joined
+ALTER TABLE merge_p DROP CONSTRAINT joined
+ALTER TABLE ONLY merge_k DROP CONSTRAINT joined
+ALTER TABLE merge_p DROP CONSTRAINT low
+ALTER TABLE merge_k NO INHERIT merge_p
+ALTER TABLE merge_k INHERIT merge_p
+ALTER TABLE merge_p ALTER a SET NOT NULL
+ALTER TABLE ONLY merge_p ALTER b SET NOT NULL
+ALTER TABLE merge_p ALTER a DROP NOT NULL
+ALTER TABLE merge_p ADD CONSTRAINT late CHECK (b > 1) NOT VALID
+ALTER TABLE merge_p VALIDATE CONSTRAINT late
+DROP TABLE merge_p CASCADE

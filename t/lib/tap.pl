@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep time);
 
 my ($name, @files) = @ARGV;
 my $jobs    = $ENV{SD_TEST_JOBS}         || 2;
-my $timeout = $ENV{SD_TEST_FILE_TIMEOUT} || 600;
+my $timeout = $ENV{SD_TEST_FILE_TIMEOUT} || 1800;
 my ($passed, $failed, $skipped) = (0, 0, 0);
 my (%running, @failures);
 

@@ -97,6 +97,7 @@ send(World *w, int region, const SdProposer *machine, const SdEffect *e, bool se
 
 		read->serial = serial;
 		read->answer.voter = e->voter;
+		read->answer.accept = false;
 		read->answer.ballot = e->ballot;
 		memcpy(read->answer.region, r->name, SD_NAME_SIZE);
 		read->answer.incarnation = r->mem.incarnation;
@@ -342,24 +343,29 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 	if (failure == SD_VOTER_IDLE && call->n_rows > 0)
 		learn_here(w, region, call->rows_from, call->n_rows, call->rows, call->chains);
 
+	/* late or not */
+	if (failure == SD_VOTER_IDLE && !call->error && !call->leased && call->decision.verdict == SD_ACCEPTOR_REFUSED)
+		sd_lease_refused(&r->lease, &call->ballot, &call->decision.promised);
+
 	if (call->settle ? (!r->settle.active || r->settle.serial != call->serial) :
 		(r->changing == NULL || r->change_serial != call->serial))
 		return;
 
 	memset(&answer, 0, sizeof(answer));
 	answer.voter = call->voter;
+	answer.accept = call->kind == CALL_ACCEPT;
 	answer.ballot = call->ballot;
 	memcpy(answer.region, w->region[call->to].name, SD_NAME_SIZE);
 	answer.incarnation = call->incarnation;
 	if (failure != SD_VOTER_IDLE)
-		sd_proposer_failed(machine, call->voter, &call->ballot, failure, w->now);
+		sd_proposer_failed(machine, call->voter, call->kind == CALL_ACCEPT, &call->ballot, failure, w->now);
 	else if (call->error)
-		sd_proposer_failed(machine, call->voter, &call->ballot, SD_VOTER_ERROR, w->now);
+		sd_proposer_failed(machine, call->voter, call->kind == CALL_ACCEPT, &call->ballot, SD_VOTER_ERROR, w->now);
 	else if (call->leased)
 	{
 		if (!call->settle)
 			sim_lease_told(w, call);
-		sd_proposer_failed(machine, call->voter, &call->ballot, SD_VOTER_LEASED, w->now);
+		sd_proposer_failed(machine, call->voter, call->kind == CALL_ACCEPT, &call->ballot, SD_VOTER_LEASED, w->now);
 	}
 	else
 	{
@@ -386,7 +392,7 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 					break;
 				}
 			default:
-				sd_proposer_failed(machine, call->voter, &call->ballot, SD_VOTER_NO_VOTE, w->now);
+				sd_proposer_failed(machine, call->voter, call->kind == CALL_ACCEPT, &call->ballot, SD_VOTER_NO_VOTE, w->now);
 				break;
 		}
 	}

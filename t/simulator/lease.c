@@ -55,6 +55,7 @@ sim_lease_take(World *w, int region, const SdConfig *config, int64_t version)
 {
 	Region	   *r = &w->region[region];
 
+	sd_lease_refused(&r->lease, &r->lease.ballot, &r->mem.promised);
 	if (!sd_lease_usable(&r->lease, config, version, sim_clock(w, region)))
 	{
 		sd_lease_drop(&r->lease);

@@ -274,7 +274,7 @@ say(const char *format,...)
 static const char *const outcome_names[] = {"none", "success", "nothing_sent", "taken", "lost", "refused", "unknown",
 "no_quorum", "preempted", "leased", "settled", "nothing"};
 
-/* "Pb1" prepare to b at round 1, "Ae1:x" accept of x to e at round 1 */
+/* "Pb1" prepare to b at round 1, "pb1" the same again, "Ae1:x" accept of x to e at round 1 */
 static void
 drain(void)
 {
@@ -285,7 +285,7 @@ drain(void)
 		switch (e.kind)
 		{
 			case SD_EFFECT_SEND_PREPARE:
-				say("P%s%d ", p.config.member[e.voter].region, (int) e.ballot.round);
+				say("%s%s%d ", e.again ? "p" : "P", p.config.member[e.voter].region, (int) e.ballot.round);
 				break;
 			case SD_EFFECT_SEND_ACCEPT:
 				say("A%s%d:%c ", p.config.member[e.voter].region, (int) e.ballot.round, e.entry.id[0]);
@@ -408,6 +408,7 @@ accepted(char region)
 {
 	SdAnswer	a = from(region, (int) p.ballot.round);
 
+	a.accept = true;
 	sd_proposer_accepted(&p, &a, clock_now);
 	drain();
 }
@@ -418,6 +419,7 @@ refused(char region, int round)
 	SdAnswer	a = from(region, (int) p.ballot.round);
 	SdBallot	b = ballot(round, "z", 0);
 
+	a.accept = p.spent_known;
 	sd_proposer_refused(&p, &a, &b, clock_now);
 	drain();
 }
@@ -425,7 +427,7 @@ refused(char region, int round)
 static void
 failed(char region, SdVoterStatus why)
 {
-	sd_proposer_failed(&p, region - 'a', &p.ballot, why, clock_now);
+	sd_proposer_failed(&p, region - 'a', p.spent_known, &p.ballot, why, clock_now);
 	drain();
 }
 
@@ -531,6 +533,16 @@ test_no_quorum_at_once(void)
 	failed('c', SD_VOTER_UNANSWERED);
 	TRACE("Pa1 Pb1 Pc1 done(no_quorum)");
 	OK(p.voter[1].status == SD_VOTER_WRONG_INCARNATION);
+
+	/* who could not be asked is asked again while another one hangs: as a repeat, which need not wait for a connection */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	failed('c', SD_VOTER_UNSENT);
+	tick(10);
+	TRACE("Pa1 Pb1 Pc1 pc1");
+	failed('c', SD_VOTER_UNSENT);
+	failed('b', SD_VOTER_UNSENT);
+	TRACE("done(no_quorum)");
 
 	/* time is up in phase 1 */
 	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
@@ -739,6 +751,57 @@ test_stale_answers(void)
 	OK(p.phase == SD_PHASE_PREPARE);
 	promise('a');
 	TRACE("granted");
+}
+
+/* Under one ballot a voter is asked twice: what it says to the prepare, late, is not its answer to the accept. */
+static void
+test_late_prepares(void)
+{
+	static const SdVoterStatus late[] = {SD_VOTER_NO_VOTE, SD_VOTER_LEASED, SD_VOTER_UNSENT, SD_VOTER_ERROR, SD_VOTER_UNANSWERED};
+
+	for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++)
+	{
+		begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+		promise('a');
+		promise('b');
+		propose('x');
+		trace[0] = '\0';
+		sd_proposer_failed(&p, 2, false, &p.ballot, late[i], clock_now);
+		failed('b', SD_VOTER_UNSENT);
+		OK(p.voter[2].first_accept == SD_VOTER_ASKED);
+		accepted('c');
+		TRACE("ready");
+		own(SD_OWN_ABORTED);
+		OK(p.outcome == SD_OUTCOME_UNKNOWN);
+	}
+
+	/* nor is a refusal, though it tells the round; and what it reported is of no use any more */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('x');
+	{
+		SdAnswer	a = from('c', 1);
+		SdBallot	higher = ballot(7, "z", 0);
+		SdReport	r = {5, ballot(0, "z", 1), entry('z')};
+
+		sd_proposer_refused(&p, &a, &higher, clock_now);
+		OK(p.voter[2].status == SD_VOTER_ASKED && p.max_round == 7);
+		sd_proposer_promise(&p, &a, &r, 1, clock_now);
+		OK(p.voter[2].status == SD_VOTER_ASKED && !p.reported_known);
+	}
+	trace[0] = '\0';
+	accepted('c');
+	TRACE("ready");
+
+	/* a refusal, and one that has no vote: nobody has it, and the next ballot may win */
+	begin("vvv", "a", SD_PROPOSER_CHANGE, false);
+	promise('a');
+	promise('b');
+	propose('x');
+	refused('b', 7);
+	failed('c', SD_VOTER_NO_VOTE);
+	OK(p.phase == SD_PHASE_BACKOFF);
 }
 
 static void
@@ -1217,6 +1280,19 @@ test_lease(void)
 	OK(!sd_lease_usable(&l, &c, 6, 1000));			/* not for that version */
 	c.since = 4;
 	OK(!sd_lease_usable(&l, &c, 5, 1000));			/* the voters are others now */
+	c.since = p.config.since;
+
+	/* a voter that refuses it for a higher promise, however late, would never vote under it again */
+	sd_lease_refused(&l, &b, &other);				/* another ballot was refused */
+	sd_lease_refused(&l, &p.ballot, &p.ballot);		/* and that is no higher promise */
+	OK(sd_lease_usable(&l, &c, 5, 1000));
+	other = p.ballot;
+	other.nonce++;
+	sd_lease_refused(&l, &p.ballot, &other);
+	OK(!sd_lease_usable(&l, &c, 5, 1000));
+	sd_lease_begin(&l, &p.ballot);					/* while a round of it goes on */
+	sd_lease_keep(&l, &p);
+	OK(!sd_lease_usable(&l, &c, 5, 1000) && sd_lease_until(&l, &c) == 0);
 }
 
 static void
@@ -1273,6 +1349,7 @@ main(void)
 	test_required();
 	test_phase1_preempted();
 	test_stale_answers();
+	test_late_prepares();
 	test_must_settle_first();
 	test_refused_everywhere_is_definite();
 	test_refused_repeat_is_unknown();

@@ -35,4 +35,4 @@ CREATE OR REPLACE VIEW schemadrift.policy AS
 	SELECT key, value, since_version, set_by, pg_catalog.date_trunc('second', set_at) AS set_at, description FROM schemadrift_store.policy();
 
 COMMENT ON FUNCTION schemadrift.apply(text, text, text, jsonb) IS
-	'runs the text here and, when this transaction commits, in every region; returns its version; options: {"timeout": "30s", "allow": ["rule"]}';
+	'runs the text here and, when this transaction commits, in every region; returns its version; options: timeout, require, barrier, allow, freeze_time, as in {"timeout": "30s", "allow": ["rule"]}';

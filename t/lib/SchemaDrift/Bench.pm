@@ -7,6 +7,7 @@
 #   note_sample('commit', $ms[2]);                # a series of this name
 #   median('commit');  spread('commit');          # "3.10 .. 9.70", lowest and highest
 #   heading('...');  row('what', 'median', ...);  say_('...');        # to where people look
+#   $region->sql(many_tables(100));  script_of_300(100);    # tables of an application, and ten forms of DDL on them
 #   my %cpu = cpu_seconds($region->pids);         # by process, exact to the nanosecond
 #
 # Times are of psql's own clock around each statement, in milliseconds, so neither perl nor the pipes count.  The
@@ -21,7 +22,7 @@ use Carp;
 use Exporter 'import';
 
 our @EXPORT = qw(on_screen stopwatch clock note_sample rename_samples series_names median lowest spread samples forget_samples
-  ratio heading row say_ cpu_seconds machine);
+  ratio heading row say_ cpu_seconds machine many_tables script_of_300);
 
 my $screen;
 my %series;
@@ -172,6 +173,45 @@ sub machine
 	my $processors = grep { /^processor/ } do { open my $c, '<', '/proc/cpuinfo' or die "/proc/cpuinfo: $!"; readline $c };
 
 	return "$processors processors, load average $load";
+}
+
+# ---- a schema, and a script ----
+
+# app_1 to app_$n, or from another one on: two indexes each, a foreign key, a check and a default; many transactions, because of the locks.
+sub many_tables
+{
+	my ($n, $from) = @_;
+
+	return sprintf <<'SQL', $from // 1, $n;
+DO $do$
+BEGIN
+	FOR i IN %d .. %d LOOP
+		EXECUTE format('CREATE TABLE app_%%1$s (id bigint PRIMARY KEY, parent bigint REFERENCES app_%%2$s,
+			name varchar(40) NOT NULL DEFAULT %%3$L, amount numeric(12, 2) CHECK (amount >= 0), at timestamptz NOT NULL DEFAULT now());
+			CREATE INDEX ON app_%%1$s (name, at)', i, greatest(i - 1, 1), 'name ' || i);
+		IF i %% 500 = 0 THEN
+			COMMIT;
+		END IF;
+	END LOOP;
+END $do$
+SQL
+}
+
+# 300 statements on as many tables: thirty that need a copy of the table, and nine others of each ten.
+sub script_of_300
+{
+	my ($n) = @_;
+	my @kinds = ('ALTER TABLE %s ALTER COLUMN name TYPE varchar(60)', 'ALTER TABLE %s ADD COLUMN note text', "ALTER TABLE %s ADD COLUMN seen timestamptz NOT NULL DEFAULT '2030-01-01'",
+		'CREATE INDEX ON %s (amount)', 'ALTER TABLE %s ALTER COLUMN parent SET NOT NULL', 'ALTER TABLE %s DROP COLUMN amount',
+		'ALTER TABLE %s ADD CONSTRAINT positive CHECK (id > 0) NOT VALID', 'ALTER TABLE %s RENAME COLUMN at TO made',
+		'CREATE TABLE new_%s (id bigint PRIMARY KEY, other bigint REFERENCES app_1)', "COMMENT ON TABLE %s IS 'of the bench'");
+	my @script;
+
+	foreach my $i (0 .. 299)
+	{
+		push @script, sprintf $kinds[ $i % @kinds ], 'app_' . (1 + int($i * ($n - 1) / 300));
+	}
+	return join ";\n", @script;
 }
 
 1;

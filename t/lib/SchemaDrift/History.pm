@@ -2,6 +2,7 @@
 #
 #   my $word = foretold(@restores);   # of the steps of analyze(up)
 #   my @history = history($dir);      # ({ name, up, down, alone }, ...), in order; down: undef where there is none
+#   my $text = bare($up);             # without BEGIN and COMMIT around it
 #
 # alone: not to be run in a transaction.  Known layouts, which may be mixed:
 #
@@ -9,7 +10,7 @@
 #   NAME.up.sql, NAME.down.sql        golang-migrate and others
 #   V1__NAME.sql, U1__NAME.sql        Flyway
 #   NAME.sql                          a script, or both with lines "-- +goose Up" / "-- +goose Down",
-#                                     "-- migrate:up" / "-- migrate:down"
+#                                     "-- +migrate Up" / "-- +migrate Down", "-- migrate:up" / "-- migrate:down"
 #
 # In order: by the number, or time, that a name begins with, then by name.
 package SchemaDrift::History;
@@ -19,7 +20,7 @@ use warnings FATAL => 'all';
 
 use Exporter 'import';
 
-our @EXPORT = qw(history foretold);
+our @EXPORT = qw(history foretold bare);
 
 # What analysis says beforehand of a down, by column "restores" of its steps: that one can restore the schema exactly (yes), that only a
 # rehearsal tells, or no.
@@ -28,6 +29,16 @@ sub foretold
 	my %said = map { ($_ // '') => 1 } @_;
 
 	return $said{no} ? 'no' : $said{rehearse} ? 'rehearse' : 'yes';
+}
+
+# A file that begins with BEGIN and ends with COMMIT is the transaction that it is run in.
+sub bare
+{
+	my ($text) = @_;
+	my $space = qr/(?:\s|--[^\n]*(?:\n|\z))*/;
+
+	return $1 . $2 if defined $text && $text =~ /\A($space)BEGIN\s*;(.*)\bCOMMIT\s*;?$space\z/si;
+	return $text;
 }
 
 sub read_file
@@ -39,21 +50,31 @@ sub read_file
 	return scalar readline $file;
 }
 
-# A file that has both, or one; goose's marks around statements say nothing to a server.
+# The marks of goose, sql-migrate and dbmate.
+my $mark = qr/^--\s*(?:\+goose\s+|\+migrate\s+|migrate:)/mi;
+
+# A file that has both, or one, or each several times; goose's marks around statements say nothing to a server.
 sub sections
 {
 	my ($text) = @_;
+	my %found;
 
-	return ($text, undef) if $text !~ /^--\s*(?:\+goose\s+|migrate:)up\b/mi;
-	my ($up, $down) = $text =~ /^--\s*(?:\+goose\s+|migrate:)up\b[^\n]*\n(.*?)(?:^--\s*(?:\+goose\s+|migrate:)down\b[^\n]*\n(.*))?\z/msi;
-	return ($up, $down);
+	return ($text, undef) if $text !~ /${mark}up\b/i;
+	while ($text =~ /${mark}(up|down)\b[^\n]*(?:\n|\z)(.*?)(?=${mark}(?:up|down)\b|\z)/gsi)
+	{
+		my ($which, $part) = (lc $1, $2);
+
+		# the last that was done is taken back first
+		$found{$which} = $which eq 'up' ? ($found{up} // '') . $part : $part . ($found{down} // '');
+	}
+	return @found{qw(up down)};
 }
 
 sub says_alone
 {
 	my ($text) = @_;
 
-	return scalar($text =~ /^--\s*\+goose\s+NO\s+TRANSACTION/mi || $text =~ /^--\s*migrate:up\b.*\btransaction:false/mi);
+	return scalar($text =~ /^--\s*\+goose\s+NO\s+TRANSACTION/mi || $text =~ /^--\s*migrate:up\b.*\btransaction:false/mi || $text =~ /^--\s*\+migrate\s+up\s+notransaction/mi);
 }
 
 sub of_directory

@@ -67,6 +67,8 @@ max_worker_processes = 24
 autovacuum_naptime = 10min
 log_statement = none
 log_min_messages = info
+# a change flushes four times in a row, and a disk may stand still for seconds
+schemadrift.quorum_timeout = 10s
 CONF
 	$self->append_conf('postgresql.conf', $o{conf}) if defined $o{conf};
 	$self->append_conf('pg_hba.conf', "host all all 10.77.0.0/16 trust\nhost all all 127.0.0.0/8 trust");

@@ -13,6 +13,7 @@
 #   all_can_change($g);                           # every region in turn, and all follow
 #   traffic($g, 40, [ 'us-east' ], sub { ... });   # forty changes there while this goes on; { sqlstate => how many }
 #   log_is_sound($g, 5);                          # the invariants of docs/protocol.md, from version 5 on
+#   ok(await(sub { ... }), 'becomes true');       # what wait_until cannot ask
 #   my @majors = majors();                        # [ [ 15, '/usr/lib/postgresql/15/bin' ], ... ], oldest first; or skips the test
 package SchemaDrift::Scenario;
 
@@ -26,15 +27,15 @@ use SchemaDrift::Group;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(made_group testing_build stop_at stop_all_at stopped stopped_somewhere go_on state_of took begun settles
+our @EXPORT = qw(made_group testing_build stop_at stop_all_at stopped stopped_somewhere go_on state_of took begun accepted settles
   becomes_answered outcome_everywhere can_change all_can_change log_is_sound head coordinator columns refused wait_for_state
-  traffic majors $in_time);
+  traffic majors await $in_time);
 
 my $changes = 0;
 
 # Seconds that suffice, on a busy machine too, for what waits for nobody: less than the quorum_timeout below, which is what
 # it would take if it did wait.
-our $in_time = 2.5;
+our $in_time = 5;
 
 # A group of regions with tables to change, in mode coordinate.
 sub made_group
@@ -43,8 +44,8 @@ sub made_group
 	my $g = SchemaDrift::Group->new(regions => $regions, streaming => $o{streaming}, version => $o{version}, bindir => $o{bindir},
 		proxied => $o{proxied}, disks => $o{disks}, clock => $o{clock}, conf => <<"CONF");
 schemadrift.heartbeat_interval = 250ms
-schemadrift.connect_timeout = 1s
-schemadrift.quorum_timeout = 3s
+schemadrift.connect_timeout = 2s
+schemadrift.quorum_timeout = 6s
 schemadrift.lease_duration = 1s
 schemadrift.lock_timeout = 1s
 schemadrift.retry_max_interval = 2s
@@ -121,6 +122,8 @@ sub stop_all_at
 
 	$g->sql($name, "ALTER SYSTEM SET schemadrift.testing_waitpoint = '$point'");
 	$g->sql($name, 'SELECT pg_reload_conf()');
+	# the server tells its children before it takes another connection
+	$point eq '' || $g->wait_until($name, 'SHOW schemadrift.testing_waitpoint', $point) || croak "$name does not read its settings";
 	return;
 }
 
@@ -181,6 +184,17 @@ sub coordinator
 
 # ---- looking ----
 
+# What code says, as soon as that is true; what it says in the end, if it does not become so in time.
+sub await
+{
+	my ($code) = @_;
+	my $end = time() + $SchemaDrift::Session::timeout;
+	my $r;
+
+	sleep 0.02 while !($r = $code->()) && time() < $end;
+	return $r;
+}
+
 # Seconds that it took, and what it returned.
 sub took
 {
@@ -237,6 +251,20 @@ sub begun
 	return $new[0];
 }
 
+# Wait until these regions have accepted an entry (of begun()).  One of two suffices for an origin that goes on, not for one that
+# dies before its own vote, which is the last: then it may as well become nothing.
+sub accepted
+{
+	my ($g, $origin, $id, @names) = @_;
+	my $version = $g->sql($origin, "SELECT version FROM schemadrift_store.attempt WHERE entry_id = '$id'");
+
+	foreach my $name (@names)
+	{
+		$g->wait_until($name, "SELECT count(*) FROM schemadrift_store.accepted WHERE version = $version", 1) || croak "$name has accepted nothing";
+	}
+	return;
+}
+
 # What each region says became of an entry ('' where it never heard of it).
 sub outcome_everywhere
 {
@@ -280,14 +308,15 @@ sub can_change
 {
 	my ($g, $name, $sql, $timeout) = @_;
 	my $end = time() + ($timeout // 32);
+	my $own = !defined $sql;
 	my $r;
 
-	$sql //= sprintf 'CREATE TABLE change_%d_%d (a int)', $$, ++$changes;
 	do
 	{
+		$sql = sprintf 'CREATE TABLE change_%d_%d (a int)', $$, ++$changes if $own;
 		$r = $g->try($name, $sql);
 		return 1 if $r->{ok};
-	} while (time() < $end && $r->{sqlstate} =~ /^(?:SD001|SD003|SD009|40001|55P03)$/);
+	} while (time() < $end && ($r->{sqlstate} =~ /^(?:SD001|SD003|SD009|40001|55P03)$/ || $own && $r->{sqlstate} eq '40003'));
 	diag("$name: $sql: $r->{err}");
 	return 0;
 }

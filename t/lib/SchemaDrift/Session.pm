@@ -148,6 +148,7 @@ sub _from_outside
 
 		croak "$self->{name}: $r->{err}" if !$r->{ok};
 		return $r->{out} if $r->{out} ne '';
+		return '' if $condition ne 'true' && !$self->is_busy;    # it has ended by itself; its result says how
 		$self->_pump(0.01);
 		croak "$self->{name}: the server does not know this session: $self->{err}" if time() > $end || $self->{gone};
 	}
