@@ -45,7 +45,7 @@ my $service = abs_path($here->basedir) . '/service.conf';
 append_to_file($service, sprintf "[good]\nhost=localhost\nport=%d\ndbname=postgres\n", $good->port);
 $here->append_conf('postgresql.conf', <<'CONF');
 shared_preload_libraries = 'schemadrift'
-schemadrift.connect_timeout = 500ms
+schemadrift.connect_timeout = 20s
 schemadrift.retry_max_interval = 1s
 CONF
 {
@@ -65,18 +65,32 @@ $good->safe_psql('postgres', 'CREATE DATABASE other');
 # we log in as superuser: what is called must seem to belong to one
 $_->[0]->safe_psql($_->[1], 'CREATE SCHEMA schemadrift_rpc') foreach [ $good, 'postgres' ], [ $good, 'other' ], [ $bad, 'postgres' ];
 
-# Calls to some peers; a hash of what was reported.  others => N: the first peer must have answered so many calls, and the
-# loop may not have been away; that is given several chances, as a busy machine may keep the process itself waiting, while
-# a loop that waits for a peer does so every time.
+my $healthy = conninfo($good, '');
+
+# How long a connection may take to be made.  Where a peer does not answer, a short time makes the test short; where all
+# answer it is a long one, as a busy machine may keep a process that starts waiting for the processor.
+sub connect_timeout
+{
+	my ($limit) = @_;
+	$here->safe_psql('postgres', "ALTER SYSTEM SET schemadrift.connect_timeout = '$limit'");
+	$here->reload;
+	$here->poll_query_until('postgres', "SELECT current_setting('schemadrift.connect_timeout') = '$limit'") or die;
+}
+
+# Calls to some peers; a hash of what was reported.  others => N: each peer that is well must have answered more calls than
+# that, and nothing else, and the loop may not have been away; that is given several chances, as a busy machine may keep
+# the process itself waiting, while a loop that waits for a peer does so every time.
 sub peers
 {
 	my ($conninfos, %o) = @_;
+	my @well = grep { $conninfos->[$_] eq $healthy } 0 .. $#$conninfos;
 	my $report;
 
 	foreach (1 .. ($o{others} ? 5 : 1))
 	{
 		$report = peers_once($conninfos, %o);
-		last if $report->{longest_block_us} < AWAY_US && $report->{peers}[0]{ok} > ($o{others} // 0);
+		last if $report->{longest_block_us} < AWAY_US
+		  && !grep { $_->{ok} <= ($o{others} // 0) || $_->{not_sent} + $_->{unanswered} > 0 } @{ $report->{peers} }[@well];
 	}
 	return $report;
 }
@@ -112,7 +126,6 @@ sub one
 	return $report->{peers}[0];
 }
 
-my $healthy = conninfo($good, '');
 
 # ---- calls ----
 
@@ -141,7 +154,7 @@ $p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_terminate_backend(pg_backe
 is("$p->{ok} $p->{unanswered} $p->{sqlstate}", '1 1 57P01', 'a backend killed during a call leaves it unanswered');
 
 $p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_sleep(8)' ], timeout => 3000, calls => 4);
-like("$p->{ok} $p->{unanswered} $p->{text}", qr/^2 2 timed out after [3-5]\.\d s \(no answer to a call\)\|\|$/,
+like("$p->{ok} $p->{unanswered} $p->{text}", qr/^2 2 timed out after [3-7]\.\d s \(no answer to a call\)\|\|$/,
 	'a deadline leaves it unanswered, and the next call has a new connection');
 $good->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(8)%'
 	AND pid <> pg_backend_pid())}) or die;
@@ -169,6 +182,8 @@ note "64 MB: $report->{peers}[0]{median_us} us, loop away $report->{longest_bloc
 
 # ---- one bad peer does not delay a good one ----
 
+connect_timeout('500ms');
+
 # A port that takes connections and says nothing.
 my $hole = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 64) or die "listen: $!";
 my $nobody = PostgreSQL::Test::Cluster::get_free_port();
@@ -186,7 +201,7 @@ $bad{'silent name server'} = [ 'host=db.example.com dbname=postgres', qr/^the na
 foreach my $what (sort keys %bad)
 {
 	my ($conninfo, $error) = @{ $bad{$what} };
-	my $report = peers([ $healthy, $conninfo, conninfo($good, '') ], seconds => 0.9, interval => 5, lookups => 1, others => 15);
+	my $report = peers([ $healthy, $conninfo, $healthy ], seconds => 0.9, interval => 5, lookups => 1, others => 15);
 	my ($first, $worse, $last) = @{ $report->{peers} };
 
 	like($worse->{last_error}, $error, "$what: told in words");
@@ -208,6 +223,8 @@ cmp_ok($report->{longest_block_us}, '<', AWAY_US, 'all at once: the loop does no
 note "all at once: median $p->{median_us} us, loop away $report->{longest_block_us} us";
 
 # ---- hosts ----
+
+connect_timeout('2s');    # passed by the black hole in the list
 
 SKIP:
 {
@@ -244,6 +261,8 @@ SKIP:
 
 # ---- statements that are prepared ----
 
+connect_timeout('20s');
+
 my $prepared = '/* repeated */ SELECT count(*) FROM pg_prepared_statements';
 $p = one([$healthy], sqls => [$prepared], calls => 20, interval => 0);
 is("$p->{ok} $p->{value} $p->{circuit}", '20 1 closed', 'what is repeated is prepared once');
@@ -259,6 +278,8 @@ is("$p->{error} $p->{sqlstate} $p->{circuit}", '3 42703 closed', 'what cannot be
 
 # ---- the circuit ----
 
+connect_timeout('500ms');
+
 $p = one([ $bad{'refused port'}[0] ], calls => 20, interval => 1);
 is("$p->{not_sent} $p->{circuit}", '20 open', 'calls on an open circuit come back');
 cmp_ok($p->{not_sent_us}, '<', AWAY_US, 'at once');
@@ -273,15 +294,7 @@ foreach my $try (1 .. 3)    # a busy machine may keep the process waiting
 }
 is($p->{late}, 1, '... but for the first not when they shall be at once') or diag(explain($p));
 
-# Reconnecting, five hundred times.  None of them may be called too slow: a process that starts may have to wait for the processor.
-sub connect_timeout
-{
-	my ($limit) = @_;
-	$here->safe_psql('postgres', "ALTER SYSTEM SET schemadrift.connect_timeout = '$limit'");
-	$here->reload;
-	$here->poll_query_until('postgres', "SELECT current_setting('schemadrift.connect_timeout') = '$limit'") or die;
-}
-
+# Reconnecting, five hundred times.
 connect_timeout('20s');
 my $begun = time;
 $p = one([$healthy], sqls => [ 'SELECT 1', 'SELECT pg_terminate_backend(pg_backend_pid())' ], calls => 1000,
@@ -308,7 +321,7 @@ cmp_ok($report->{longest_block_us}, '<', AWAY_US, 'a stopped server: the loop do
 like($report->{peers}[1]{last_error}, qr/^timed out after (?:0\.[5-9]|[1-4]\.\d) s/, 'a stopped server: told in words');
 is($report->{peers}[1]{ok} + $report->{peers}[1]{unanswered}, 0, 'a stopped server: nothing was sent');
 
-# Something happens while calls are made; again, as in peers(), if the loop was away.
+# Something happens while calls are made; again, as in peers(), if the loop was away or a busy machine let more calls wait.
 sub during
 {
 	my ($what, %o) = @_;
@@ -326,7 +339,7 @@ sub during
 		}
 		$report = peers_once([ $healthy, conninfo($bad, '') ], interval => 5, timeout => 400, %o);
 		waitpid $pid, 0;
-		last if $report->{longest_block_us} < AWAY_US;
+		last if $report->{longest_block_us} < AWAY_US && $report->{peers}[1]{unanswered} <= 1;
 	}
 	return $report;
 }

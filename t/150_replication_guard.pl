@@ -51,6 +51,8 @@ sub passes
 $g->isolate($us);
 wait_for_state($g, $_, 'degraded') foreach $eu, $ap;    # then nothing is sent there that could arrive later
 ok(can_change($g, $_), "$_ changes the schema while $us is away") foreach $eu, $ap;
+ok($g->wait_until($_, 'SELECT count(*) FROM schemadrift.lease', 0), '... and leads no more: who does asks everybody again')
+  foreach $eu, $ap;
 $g->heal_all;
 ok($g->converged, 'and it follows');
 my %promise = map { $_ => $g->sql($_, 'SELECT round, region, nonce FROM schemadrift_store.acceptor') } $g->names;
