@@ -51,6 +51,13 @@ SELECT concat_ws(' ', (SELECT max(version) FROM schemadrift_store.log), (SELECT 
 SQL
 }
 
+sub quoted
+{
+	my ($text) = @_;
+
+	return q{'} . $text =~ s/'/''/gr . q{'};
+}
+
 # Of the server, in force in new sessions; the value as SHOW says it.
 sub setting
 {
@@ -215,9 +222,6 @@ like(dry_run($us, q{E'CREATE TABLE public.n (id int);\nALTER TABLE public.nowher
 like(dry_run($us, q{'INSERT INTO public.items VALUES (1, 99999)'}, 'status, sqlstate')->{$eu}, qr/^failed\|23503$/, 'what waits for the commit is checked');
 like(dry_run($us, q{'CREATE INDEX CONCURRENTLY ON public.orders (note)'}, 'status, sqlstate')->{$eu}, qr/^failed\|SD004$/, 'CONCURRENTLY cannot be tried');
 like(dry_run($us, q{'COMMIT'}, 'status, sqlstate')->{$us}, qr/^failed\|SD004$/, 'nor can COMMIT');
-my $superuser = $g->sql($us, 'SELECT current_user');
-like(dry_run($us, "'$_'", 'status, sqlstate')->{$eu}, qr/^failed\|42501$/, "elsewhere, $_ is refused")
-  foreach 'SET SESSION AUTHORIZATION DEFAULT', 'RESET ROLE', "SET ROLE $superuser";
 
 # --- a large table
 
@@ -285,8 +289,8 @@ my $locks = 'ALTER TABLE public.items ADD paid boolean; ';
 is_deeply(in_time([ $us, $eu ], 3, 'a limit over all', sub { dry_run($us, "'${locks}DO \$\$ BEGIN PERFORM pg_sleep(100); END \$\$'", 'status, sqlstate') }), every('failed|57014'), '... of which each region says so');
 my $stubborn = $locks . 'DO $$ BEGIN %s LOOP BEGIN PERFORM pg_sleep(100); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$';
 # a second later (SD_LIMIT_GRACE_MS)
-is_deeply(in_time([$eu], 3 + 1, 'a script that catches the cancel', sub { dry_run($us, "'" . sprintf($stubborn, 'IF inet_server_port() IS NULL THEN RETURN; END IF;') . "'", 'status, sqlstate') }),
-	{ $us => 'ok', $ap => 'failed|08006', $eu => 'failed|08006' }, '... ends with its process');
+is_deeply(in_time([$eu], 3 + 1, 'a script that catches the cancel', sub { dry_run($us, "'" . sprintf($stubborn, "IF current_database() = ''" . $g->sql($us, 'SELECT current_database()') . "'' THEN RETURN; END IF;") . "'", 'status, sqlstate') }),
+	{ $us => 'ok', $ap => 'failed|57P01', $eu => 'failed|57P01' }, '... ends with its process');
 like(in_time([$us], 3 + 1, 'where it is called', sub { $g->try($us, "SELECT * FROM schemadrift.dry_run('" . sprintf($stubborn, '') . "')")->{err} }), qr/terminating connection.*dry run that went on when its time was over/s, '... it ends, too');
 setting('dry_run_timeout', '1min');
 $holder->query('ROLLBACK;');
@@ -314,6 +318,46 @@ like($g->try($us, "SET SESSION AUTHORIZATION dry_nobody; SELECT * FROM schemadri
 is_deeply(dry_run($us, q{'ALTER TABLE public.orders ADD paid boolean'}, 'status, sqlstate', before => $as), every('failed|42501'), 'with the rights of the caller, everywhere');
 like($g->try($us, "BEGIN; CREATE TABLE public.mine (id int); SELECT * FROM schemadrift.dry_run('SELECT 1')")->{err}, qr/cannot be in a transaction that changes the schema/,
 	'not beside a change');
+
+# --- as whom: as the applier is connected, in every region
+
+my $superuser = $g->sql($us, 'SELECT current_user');
+is_deeply(dry_run($us, "'$_; CREATE TABLE public.n ()'", 'status, detail'), every('ok'), "a superuser's $_") foreach 'SET SESSION AUTHORIZATION DEFAULT', 'RESET ROLE', "SET ROLE $superuser", 'SET ROLE dry_nobody; RESET ROLE';
+$g->sql($us, 'CREATE ROLE dry_owner; ALTER ROLE dry_author NOINHERIT; GRANT EXECUTE ON FUNCTION schemadrift.dry_run TO dry_author; GRANT dry_owner TO dry_author; GRANT CREATE ON SCHEMA public TO dry_owner');
+$g->sql($us, 'CREATE TABLE public.owned (id int); ALTER TABLE public.owned OWNER TO dry_owner');
+ok($g->converged, 'a table of somebody else');
+$before = traces();
+is_deeply(dry_run($us, q{'SET ROLE dry_owner; ALTER TABLE public.owned ADD a int; RESET ROLE', 'SET LOCAL ROLE dry_owner; ALTER TABLE public.owned DROP a'}, 'status, restored', before => $as), every('ok|t'),
+	'a script that becomes the owner of a table');
+like($_, qr/^failed\|42501\|must be owner of table owned/, '... and no longer after RESET ROLE')
+  foreach values %{ dry_run($us, q{'SET ROLE dry_owner; RESET ROLE; ALTER TABLE public.owned ADD a int'}, 'status, sqlstate, detail', before => $as) };
+my $who = 'DO $$ BEGIN %s RAISE EXCEPTION $m$session %%, user %%$m$, session_user, current_user; END $$';
+foreach my $way ('', 'RESET ROLE;', 'RESET SESSION AUTHORIZATION;', 'SET SESSION AUTHORIZATION DEFAULT;', 'SET ROLE NONE;', q{PERFORM set_config('role', 'none', false);})
+{
+	my $said = dry_run($us, quoted(sprintf $who, $way), 'detail', before => $as);
+	# where it is called, the session is whoever has called
+	like($said->{$_}, qr/^session dry_author, user dry_author$/m, "in $_ '$way' reaches nobody but the author") foreach $ap, $eu;
+}
+foreach my $other ($superuser, 'region_peer')
+{
+	my $said = dry_run($us, quoted("SET ROLE $other"), 'status, sqlstate', before => $as);
+	is_deeply([ @$said{ $ap, $eu } ], [ ('failed|42501') x 2 ], "nor is SET ROLE $other to be had");
+	$said = dry_run($us, quoted("SET SESSION AUTHORIZATION $other"), 'status, sqlstate', before => $as);
+	is_deeply([ @$said{ $ap, $eu } ], [ ('failed|42501') x 2 ], '... nor as its session');
+}
+$g->sql($us, q{ALTER ROLE dry_author SET schemadrift.dry_run_timeout = '1ms'});
+is_deeply(dry_run($us, q{'SET ROLE dry_owner; ALTER TABLE public.owned ADD a int'}, 'status', before => $as), every('ok'), 'limits are those of the region, not what the author has set');
+$g->sql($us, 'ALTER ROLE dry_author RESET ALL');
+
+# One whom the applier cannot be connected as: SET ROLE fails there, and it says why.
+my $far = $g->sql($ap, 'SELECT current_database()');
+$g->sql($us, qq{REVOKE CONNECT ON DATABASE "$far" FROM PUBLIC; GRANT CONNECT ON DATABASE "$far" TO region_peer});
+my $cut_off = dry_run($us, q{'SET ROLE dry_owner; ALTER TABLE public.owned ADD a int'}, 'status, sqlstate, remedy', before => $as);
+is_deeply([ @$cut_off{ $us, $eu } ], [ 'ok', 'ok' ], 'one who cannot connect to one of the databases');
+like($cut_off->{$ap}, qr/^failed\|42501\|Role dry_author cannot be connected to this database, so SET ROLE and RESET ROLE fail .*GRANT CONNECT ON DATABASE "?\Q$far\E"? TO dry_author;/, '... is told so');
+is_deeply(dry_run($us, q{'SELECT 1'}, 'status', before => $as), every('ok'), '... and may do the rest');
+$g->sql($us, qq{GRANT CONNECT ON DATABASE "$far" TO PUBLIC});
+
 setting('dry_run_for_regions', 'off');
 is_deeply(dry_run($us, q{'SELECT 1'}, 'status, sqlstate'), { $us => 'ok', $ap => 'failed|SD005', $eu => 'failed|SD005' }, 'a region may decline');
 setting('dry_run_for_regions', 'on');

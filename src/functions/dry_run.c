@@ -22,6 +22,7 @@
 #include "functions/group.h"
 #include "functions/look.h"
 #include "functions/rehearse.h"
+#include "functions/rehearse_apart.h"
 #include "functions/rpc.h"
 #include "gate/change.h"
 #include "gate/mode.h"
@@ -215,7 +216,7 @@ sd_rpc_dry_run(PG_FUNCTION_ARGS)
 	ereport(LOG,
 			(errmsg("schemadrift dry run of %zu bytes as role \"%s\", asked for by region \"%s\"", strlen(what.up), what.run_as->user, caller.region)));
 	InitMaterializedSRF(fcinfo, 0);
-	sd_rehearse(&what, &rehearsal);
+	sd_rehearse_apart(&what, caller.region, &rehearsal);
 	put_rehearsal(fcinfo, &rehearsal);
 	return (Datum) 0;
 }

@@ -1,8 +1,8 @@
 /*
  * rehearse.h: a script run in this database, and rolled back: how long, under which locks, to what effect.
  *
- * Runs in backends: of who calls dry_run(), and of another region that asks.  Takes the DDL lock, waits for no lock longer than
- * schemadrift.dry_run_lock_timeout, takes no longer than schemadrift.dry_run_timeout (a script that goes on all the same
+ * Runs in the backend of who calls dry_run(), and in a worker where another region asks (rehearse_apart.h).  Takes the DDL lock, waits for no
+ * lock longer than schemadrift.dry_run_lock_timeout, takes no longer than schemadrift.dry_run_timeout (a script that goes on all the same
  * ends with the process, limit.h), and has released everything when it returns.
  * What a rollback does not take back stays: values of sequences, session locks, prepared statements, what a function did outside.
  */

@@ -31,6 +31,7 @@ static const WorkerDescription descriptions[] = {
 	[SD_WORKER_TASK] = {"schemadrift task", "sd_task_main"},
 	[SD_WORKER_RESULT] = {"schemadrift result", "sd_task_result_main"},
 	[SD_WORKER_VERIFY] = {"schemadrift verify", "sd_verify_main"},
+	[SD_WORKER_REHEARSAL] = {"schemadrift dry run", "sd_rehearsal_main"},
 };
 
 BackgroundWorkerHandle *

@@ -18,7 +18,8 @@ typedef enum SdWorkerKind
 	SD_WORKER_APPLIER,
 	SD_WORKER_TASK,				/* does this region's share of an online entry */
 	SD_WORKER_RESULT,			/* proposes the result of one */
-	SD_WORKER_VERIFY			/* compares the whole schema with its digests */
+	SD_WORKER_VERIFY,			/* compares the whole schema with its digests */
+	SD_WORKER_REHEARSAL			/* tries what another region's dry_run() asks for */
 } SdWorkerKind;
 
 /*
