@@ -28,7 +28,7 @@
 #include "analysis/form.h"
 #include "analysis/routine.h"
 #include "attempt.h"
-#include "ddl/fill.h"
+#include "ddl/value.h"
 #include "texts.h"
 
 #define NAMED_MOST	4			/* partitions that are named one by one */
@@ -527,7 +527,7 @@ cooked_volatility(Node *expression, Oid type, int32 typmod)
 	cooked = (Node *) expression_planner((Expr *) cooked);
 	if (contain_volatile_functions(cooked))
 		return SD_VALUES_VOLATILE;
-	return sd_fill_is_of_moment(cooked) ? SD_VALUES_STABLE : SD_VALUES_CONSTANT;
+	return sd_value_is_of_moment(cooked) ? SD_VALUES_STABLE : SD_VALUES_CONSTANT;
 }
 
 typedef struct Cooking

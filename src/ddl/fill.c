@@ -6,8 +6,6 @@
  *
  * ADD COLUMN ... DEFAULT now() computes one value in each region, DEFAULT random() one for each row, a serial numbers the rows as they
  * lie.  The schema would be the same everywhere, and the data would not.  On an empty table nothing of this happens.
- * Stable functions that only follow settings are the same everywhere, because settings go with the entry; but not those that applications
- * invent, which current_setting() reads.
  *
  * Freezing: ADD COLUMN c DEFAULT now() becomes ADD COLUMN c DEFAULT 'value', ALTER COLUMN c SET DEFAULT now() in one ALTER TABLE, in which
  * PostgreSQL fills the rows by the first and keeps the second.  The value goes through the type's output and input functions, as in a dump.
@@ -17,18 +15,15 @@
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "access/transam.h"
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
-#include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
@@ -38,26 +33,15 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/date.h"
-#include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "attempt.h"
-#include "ddl/capture.h"
 #include "ddl/fill.h"
 #include "ddl/moment.h"
 #include "ddl/targets.h"
-
-typedef enum Fill
-{
-	FILL_EQUAL,
-	FILL_MOMENT,				/* one value for all rows, another in each region */
-	FILL_EACH					/* a value a row, another in each region */
-} Fill;
+#include "ddl/value.h"
 
 static TimestampTz now_frozen_at = 0;
 
@@ -164,177 +148,7 @@ rows_at_once(Oid relation)
 	return rows;
 }
 
-/* ---- what would be filled in ---- */
-
-/* Functions that are stable and no more: whom they follow goes with the entry (settings, users), or does not (clock, server, tables). */
-static bool
-is_of_the_moment(Oid function, void *context)
-{
-	(void) context;
-	if (func_volatile(function) != PROVOLATILE_STABLE)
-		return false;
-	/* a user's may read tables */
-	if (function >= FirstNormalObjectId)
-		return true;
-	switch (function)
-	{
-		case F_AGE_TIMESTAMP:
-		case F_AGE_TIMESTAMPTZ:
-		case F_AGE_XID:
-			return true;
-		case F_PG_CLIENT_ENCODING:
-		case F_CURRENT_SCHEMA:
-			return false;
-		default:				/* now(), inet_server_addr(), pg_backend_pid() ... */
-			return get_func_nargs(function) == 0;
-	}
-}
-
-/* current_setting() of what does not go with the entry: the session's own, or each region's */
-static bool
-reads_own_setting(Node *node)
-{
-	FuncExpr   *call = (FuncExpr *) node;
-	Const	   *name;
-
-	if (!IsA(node, FuncExpr) || !(call->funcid == F_CURRENT_SETTING_TEXT || call->funcid == F_CURRENT_SETTING_TEXT_BOOL))
-		return false;
-	name = linitial(call->args);
-	return !IsA(name, Const) || name->constisnull || !sd_capture_takes_setting(TextDatumGetCString(name->constvalue));
-}
-
-static bool
-has_moment(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (reads_own_setting(node))
-		return true;
-	if (IsA(node, SQLValueFunction))
-	{
-		switch (((SQLValueFunction *) node)->op)
-		{
-			case SVFOP_CURRENT_ROLE:
-			case SVFOP_CURRENT_USER:
-			case SVFOP_USER:
-			case SVFOP_SESSION_USER:
-			case SVFOP_CURRENT_SCHEMA:
-				return false;
-			default:
-				return true;
-		}
-	}
-	if (check_functions_in_node(node, is_of_the_moment, NULL))
-		return true;
-	return expression_tree_walker(node, has_moment, context);
-}
-
-bool
-sd_fill_is_of_moment(Node *planned)
-{
-	return has_moment(planned, NULL);
-}
-
-static Fill
-fill_of_expression(Node *cooked)
-{
-	cooked = (Node *) expression_planner((Expr *) cooked);
-	if (contain_volatile_functions(cooked))
-		return FILL_EACH;
-	return has_moment(cooked, NULL) ? FILL_MOMENT : FILL_EQUAL;
-}
-
-/* ... and fails where there is no such setting */
-static bool
-needs_own_setting(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (reads_own_setting(node))
-	{
-		List	   *arguments = ((FuncExpr *) node)->args;
-		Const	   *missing_ok = list_length(arguments) == 2 ? lsecond(arguments) : NULL;
-
-		if (missing_ok == NULL || !IsA(missing_ok, Const) || missing_ok->constisnull || !DatumGetBool(missing_ok->constvalue))
-			return true;
-	}
-	return expression_tree_walker(node, needs_own_setting, context);
-}
-
-static bool
-is_serial(TypeName *type)
-{
-	static const char *const names[] = {"smallserial", "serial2", "serial", "serial4", "bigserial", "serial8"};
-
-	if (list_length(type->names) != 1 || type->pct_type)
-		return false;
-	for (size_t i = 0; i < lengthof(names); i++)
-		if (strcmp(strVal(linitial(type->names)), names[i]) == 0)
-			return true;
-	return false;
-}
-
-/* ---- the time, frozen ---- */
-
-/* What CURRENT_DATE and its kin are at that time, in the session's time zone. */
-static Datum
-value_at(const SQLValueFunction *function, TimestampTz at)
-{
-	Datum		time = TimestampTzGetDatum(at);
-	Datum		typmod = Int32GetDatum(function->typmod);
-
-	switch (function->op)
-	{
-		case SVFOP_CURRENT_DATE:
-			return DirectFunctionCall1(timestamptz_date, time);
-		case SVFOP_CURRENT_TIME:
-		case SVFOP_CURRENT_TIME_N:
-			return DirectFunctionCall2(timetz_scale, DirectFunctionCall1(timestamptz_timetz, time), typmod);
-		case SVFOP_LOCALTIME:
-		case SVFOP_LOCALTIME_N:
-			return DirectFunctionCall2(time_scale, DirectFunctionCall1(timestamptz_time, time), typmod);
-		case SVFOP_LOCALTIMESTAMP:
-		case SVFOP_LOCALTIMESTAMP_N:
-			return DirectFunctionCall2(timestamp_scale, DirectFunctionCall1(timestamptz_timestamp, time), typmod);
-		default:
-			return DirectFunctionCall2(timestamptz_scale, time, typmod);
-	}
-}
-
-static bool
-follows_clock(Node *node)
-{
-	if (IsA(node, FuncExpr))
-		return ((FuncExpr *) node)->funcid == F_NOW || ((FuncExpr *) node)->funcid == F_TRANSACTION_TIMESTAMP ||
-			((FuncExpr *) node)->funcid == F_STATEMENT_TIMESTAMP;
-	return IsA(node, SQLValueFunction) && sd_moment_is_clock((SQLValueFunction *) node);
-}
-
-static Node *
-stop_clock(Node *node, void *context)
-{
-	TimestampTz at = *(TimestampTz *) context;
-	int16		length;
-	bool		by_value;
-	Oid			type;
-	Datum		value;
-
-	if (node == NULL)
-		return NULL;
-	if (!follows_clock(node))
-		return expression_tree_mutator(node, stop_clock, context);
-	type = exprType(node);
-	value = IsA(node, FuncExpr) ? TimestampTzGetDatum(at) : value_at((SQLValueFunction *) node, at);
-	get_typlenbyval(type, &length, &by_value);
-	return (Node *) makeConst(type, exprTypmod(node), InvalidOid, length, value, false, by_value);
-}
-
-/* After planning: SQL functions are inlined then. */
-static Node *
-expression_at(Node *cooked, TimestampTz at)
-{
-	return stop_clock((Node *) expression_planner((Expr *) cooked), &at);
-}
+/* ---- a column ---- */
 
 /* The default does not go to a child's column of that name, which is there already; setting it afterwards would. */
 static bool
@@ -354,38 +168,21 @@ any_has_column(Oid relation, const char *name)
 static bool
 can_freeze(Oid relation, const char *column, Node *cooked, TimestampTz at)
 {
-	return fill_of_expression(expression_at(cooked, at)) == FILL_EQUAL && !any_has_column(relation, column);
+	return sd_value_of(sd_value_frozen(cooked, at)) == SD_VALUE_EQUAL && !any_has_column(relation, column);
 }
 
-/* As a string constant that the type reads whatever the session's settings are. */
-static Node *
-constant_of(Node *cooked, TimestampTz at)
+static bool
+is_serial(TypeName *type)
 {
-	EState	   *estate = CreateExecutorState();
-	ExprState  *state = ExecPrepareExpr((Expr *) expression_at(cooked, at), estate);
-	A_Const    *constant = makeNode(A_Const);
-	int			nest_level = NewGUCNestLevel();
-	Oid			output;
-	bool		varlena;
-	Datum		value;
+	static const char *const names[] = {"smallserial", "serial2", "serial", "serial4", "bigserial", "serial8"};
 
-	value = ExecEvalExprSwitchContext(state, GetPerTupleExprContext(estate), &constant->isnull);
-	if (!constant->isnull)
-	{
-		(void) set_config_option("DateStyle", "ISO", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		getTypeOutputInfo(exprType(cooked), &output, &varlena);
-		constant->val.sval.type = T_String;
-		constant->val.sval.sval = OidOutputFunctionCall(output, value);
-	}
-	AtEOXact_GUC(true, nest_level);
-	FreeExecutorState(estate);
-	constant->location = -1;
-	return (Node *) constant;
+	if (list_length(type->names) != 1 || type->pct_type)
+		return false;
+	for (size_t i = 0; i < lengthof(names); i++)
+		if (strcmp(strVal(linitial(type->names)), names[i]) == 0)
+			return true;
+	return false;
 }
-
-/* ---- a column ---- */
 
 /* The default that its definition gives; *place: where that stands.  NULL: none. */
 static Node *
@@ -434,21 +231,21 @@ has_constraint(ColumnDef *column, ConstrType type)
 	return false;
 }
 
-static Fill
+static SdValue
 fill_of_column(Oid relation, ColumnDef *column, const char *source, TimestampTz frozen_at)
 {
 	Node	   *cooked;
-	Fill		fill;
+	SdValue		fill;
 
 	if (is_serial(column->typeName) || has_constraint(column, CONSTR_IDENTITY))
-		return FILL_EACH;
+		return SD_VALUE_EACH;
 	if (has_constraint(column, CONSTR_GENERATED))
-		return FILL_EQUAL;
+		return SD_VALUE_EQUAL;
 	cooked = cooked_default(column, source);
-	fill = cooked ? fill_of_expression(cooked) : FILL_EQUAL;
+	fill = cooked ? sd_value_of(cooked) : SD_VALUE_EQUAL;
 	/* a domain's default is not the column's to set */
-	if (fill == FILL_MOMENT && frozen_at != 0 && given_default(column, NULL) && can_freeze(relation, column->colname, cooked, frozen_at))
-		return FILL_EQUAL;
+	if (fill == SD_VALUE_MOMENT && frozen_at != 0 && given_default(column, NULL) && can_freeze(relation, column->colname, cooked, frozen_at))
+		return SD_VALUE_EQUAL;
 	return fill;
 }
 
@@ -464,10 +261,7 @@ column_needs_setting(ColumnDef *column, const char *source)
 	if (is_serial(column->typeName) || has_constraint(column, CONSTR_IDENTITY) || has_constraint(column, CONSTR_GENERATED))
 		return false;
 	cooked = cooked_default(column, source);
-	if (cooked == NULL)
-		return false;
-	cooked = (Node *) expression_planner((Expr *) cooked);
-	return !contain_volatile_functions(cooked) && needs_own_setting(cooked, NULL);
+	return cooked != NULL && sd_value_needs_setting(cooked);
 }
 
 /* ---- USING ---- */
@@ -477,7 +271,7 @@ typedef struct Using
 	Oid			relation;
 	ColumnDef  *column;			/* its new type, and the expression as its default */
 	const char *source;
-	Fill		fill;
+	SdValue		fill;
 } Using;
 
 static void
@@ -501,7 +295,7 @@ judge_using(void *arg)
 	coerced = coerce_to_target_type(pstate, cooked, exprType(cooked), type, typmod, COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 	cooked = coerced ? coerced : cooked;
 	assign_expr_collations(pstate, cooked);
-	using->fill = fill_of_expression(cooked);
+	using->fill = sd_value_of(cooked);
 	table_close(rel, NoLock);
 	free_parsestate(pstate);
 }
@@ -519,35 +313,35 @@ may_differ(Node *node, void *context)
 		return raw_expression_tree_walker(node, may_differ, context);
 	candidates = FuncnameGetCandidates(call->funcname, list_length(call->args), NIL, true, true, false, true);
 	for (; candidates; candidates = candidates->next)
-		if (!OidIsValid(candidates->oid) || func_volatile(candidates->oid) == PROVOLATILE_VOLATILE || is_of_the_moment(candidates->oid, NULL))
+		if (!OidIsValid(candidates->oid) || func_volatile(candidates->oid) == PROVOLATILE_VOLATILE || sd_value_function_is_of_moment(candidates->oid, NULL))
 			return true;
 	return raw_expression_tree_walker(node, may_differ, context);
 }
 
 /* Waits for nobody: where the table cannot be looked at now, or does not have these columns yet, the names must do. */
-static Fill
+static SdValue
 fill_of_using(Oid relation, ColumnDef *column, const char *source)
 {
-	Using		using = {relation, column, source, FILL_EQUAL};
+	Using		using = {relation, column, source, SD_VALUE_EQUAL};
 	bool		known = false;
 
 	if (column->raw_default == NULL)
-		return FILL_EQUAL;
+		return SD_VALUE_EQUAL;
 	if (OidIsValid(relation) && ConditionalLockRelationOid(relation, AccessShareLock))
 	{
 		known = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) && sd_attempt(judge_using, &using, true) == NULL;
 		UnlockRelationOid(relation, AccessShareLock);
 	}
 	if (!known && (sd_moment_in_expression(column->raw_default) || may_differ(column->raw_default, NULL)))
-		using.fill = FILL_EACH;
+		using.fill = SD_VALUE_EACH;
 	/* one of the moment cannot be frozen here */
-	return using.fill == FILL_EQUAL ? FILL_EQUAL : FILL_EACH;
+	return using.fill == SD_VALUE_EQUAL ? SD_VALUE_EQUAL : SD_VALUE_EACH;
 }
 
 bool
 sd_fill_using_differs(Oid relation, ColumnDef *column)
 {
-	return fill_of_using(relation, column, "") != FILL_EQUAL;
+	return fill_of_using(relation, column, "") != SD_VALUE_EQUAL;
 }
 
 /* ---- a command ---- */
@@ -560,27 +354,27 @@ adds_column(Oid relation, AlterTableCmd *command)
 		!(command->missing_ok && get_attnum(relation, ((ColumnDef *) command->def)->colname) != InvalidAttrNumber);
 }
 
-static Fill
+static SdValue
 fill_of_command(Oid relation, AlterTableCmd *command, const char *source, TimestampTz frozen_at)
 {
 	if (adds_column(relation, command))
 		return fill_of_column(relation, (ColumnDef *) command->def, source, frozen_at);
 	if (command->subtype == AT_AlterColumnType)
 		return fill_of_using(relation, (ColumnDef *) command->def, source);
-	return FILL_EQUAL;
+	return SD_VALUE_EQUAL;
 }
 
 /* *of: the column that is the reason */
-static Fill
+static SdValue
 worst_of(Oid relation, AlterTableStmt *alter, const char *source, TimestampTz frozen_at, const char **of)
 {
-	Fill		worst = FILL_EQUAL;
+	SdValue		worst = SD_VALUE_EQUAL;
 	ListCell   *cell;
 
 	foreach(cell, alter->cmds)
 	{
 		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
-		Fill		fill = fill_of_command(relation, command, source, frozen_at);
+		SdValue		fill = fill_of_command(relation, command, source, frozen_at);
 
 		if (fill <= worst)
 			continue;
@@ -620,13 +414,13 @@ filled_table(Node *stmt)
 }
 
 static const char *
-hint_for(Oid relation, AlterTableStmt *alter, const char *source, Fill worst)
+hint_for(Oid relation, AlterTableStmt *alter, const char *source, SdValue worst)
 {
 	const char *of;
 
-	if (worst == FILL_EACH)
+	if (worst == SD_VALUE_EACH)
 		return "Add the column without a default, then ALTER COLUMN ... SET DEFAULT (or ADD GENERATED), and fill the rows in one region, from where they are replicated.";
-	if (worst_of(relation, alter, source, GetCurrentTransactionStartTimestamp(), &of) == FILL_EQUAL)
+	if (worst_of(relation, alter, source, GetCurrentTransactionStartTimestamp(), &of) == SD_VALUE_EQUAL)
 		return "Freeze the time, so that these rows get one value in all regions and the default still follows the clock: schemadrift.apply() with options => '{\"freeze_time\": true}', "
 			"or policy \"freeze_time\". Or by hand: ADD COLUMN ... DEFAULT 'a value', then ALTER COLUMN ... SET DEFAULT with the expression.";
 	return "Give the rows that are there one value, and let the default follow: ADD COLUMN ... DEFAULT 'a value', then ALTER COLUMN ... SET DEFAULT with the expression.";
@@ -652,12 +446,12 @@ sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char
 	AlterTableStmt *alter = (AlterTableStmt *) stmt;
 	Oid			relation = filled_table(stmt);
 	const char *of = NULL;
-	Fill		worst;
+	SdValue		worst;
 
 	if (!OidIsValid(relation))
 		return NULL;
 	worst = worst_of(relation, alter, source, frozen_at, &of);
-	if (worst == FILL_EQUAL)
+	if (worst == SD_VALUE_EQUAL)
 		return NULL;
 	if (!any_has_rows(relation))
 	{
@@ -673,10 +467,10 @@ sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, SdRows *rows, Time
 {
 	AlterTableStmt *alter = castNode(AlterTableStmt, stmt);
 	const char *of = NULL;
-	Fill		worst = worst_of(relation, alter, "", frozen_at, &of);
+	SdValue		worst = worst_of(relation, alter, "", frozen_at, &of);
 
 	*always = false;
-	if (worst == FILL_EQUAL)
+	if (worst == SD_VALUE_EQUAL)
 		return NULL;
 	if (*rows != SD_ROWS_SOME && OidIsValid(relation))
 		*rows = Max(*rows, rows_at_once(relation));
@@ -695,12 +489,12 @@ sd_fill_elsewhere(Node *stmt, Oid relation, const char *shown, TimestampTz froze
 {
 	AlterTableStmt *alter = castNode(AlterTableStmt, stmt);
 	const char *of = NULL;
-	Fill		worst = worst_of(InvalidOid, alter, "", frozen_at, &of);
-	SdRows		rows = worst == FILL_EQUAL ? SD_ROWS_NONE : rows_at_once(relation);
+	SdValue		worst = worst_of(InvalidOid, alter, "", frozen_at, &of);
+	SdRows		rows = worst == SD_VALUE_EQUAL ? SD_ROWS_NONE : rows_at_once(relation);
 
 	if (rows == SD_ROWS_NONE)
 		return NULL;
-	if (worst_of(InvalidOid, alter, "", GetCurrentTransactionStartTimestamp(), &of) == FILL_EQUAL)
+	if (worst_of(InvalidOid, alter, "", GetCurrentTransactionStartTimestamp(), &of) == SD_VALUE_EQUAL)
 		*hint = "Freeze the time, so that rows that are there get one value in the other regions: SELECT schemadrift.set_policy('{\"freeze_time\": true}'). Or make the column equal by hand.";
 	else
 		*hint = "Make the column equal by hand: in the other regions with ddl_mode = off and the values that are wanted, or drop it here, and add it by schemadrift.apply() without a default, then SET DEFAULT.";
@@ -711,8 +505,8 @@ static bool
 is_to_freeze(Oid relation, AlterTableCmd *command, const char *source, TimestampTz frozen_at)
 {
 	return adds_column(relation, command) &&
-		fill_of_column(relation, (ColumnDef *) command->def, source, 0) == FILL_MOMENT &&
-		fill_of_column(relation, (ColumnDef *) command->def, source, frozen_at) == FILL_EQUAL;
+		fill_of_column(relation, (ColumnDef *) command->def, source, 0) == SD_VALUE_MOMENT &&
+		fill_of_column(relation, (ColumnDef *) command->def, source, frozen_at) == SD_VALUE_EQUAL;
 }
 
 static AlterTableCmd *
@@ -748,7 +542,7 @@ sd_fill_freeze(Node *stmt, const char *source, TimestampTz frozen_at)
 		copy = copy ? copy : copyObject((AlterTableStmt *) stmt);
 		column = (ColumnDef *) list_nth_node(AlterTableCmd, copy->cmds, i + inserted)->def;
 		given = given_default(column, &place);
-		*place = constant_of(cooked_default(column, source), frozen_at);
+		*place = sd_value_constant(cooked_default(column, source), frozen_at);
 		/* before what the statement itself may say of it afterwards */
 		copy->cmds = list_insert_nth(copy->cmds, i + ++inserted, set_default(column->colname, given));
 	}

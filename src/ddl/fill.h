@@ -33,9 +33,6 @@ typedef enum SdRows
 extern const char *sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, SdRows *rows, TimestampTz frozen_at, bool *always,
 									const char **hint);
 
-/* Does a planned expression without volatile functions follow what is another in each region: the clock, the session, tables? */
-extern bool sd_fill_is_of_moment(Node *planned);
-
 /* Would ALTER COLUMN ... TYPE ... USING give other values in other regions?  Waits for no lock.  InvalidOid: as in sd_fill_foreseen(). */
 extern bool sd_fill_using_differs(Oid relation, ColumnDef *column);
 
