@@ -22,6 +22,7 @@
 #define SD_MISTAKE_LEASE_REUSE		(1u << 7)	/* a ballot kept although its entry is not known to be chosen */
 #define SD_MISTAKE_KEEP_OVER_CONFIG (1u << 8)	/* a ballot kept although the voters have changed */
 #define SD_MISTAKE_COUNT_ANY_INCARNATION (1u << 9)	/* votes counted by the region's name alone */
+#define SD_MISTAKE_LATE_ANSWER		(1u << 14)	/* a late answer to a prepare taken for the one to the accept behind it */
 /* in a server only; the simulator's server is another one, and makes these in its own way */
 #define SD_MISTAKE_NO_FENCE			(1u << 10)	/* who may have lost votes votes */
 #define SD_MISTAKE_ASYNC_COMMIT		(1u << 11)	/* votes are not flushed before they are told */

@@ -524,7 +524,7 @@ static SdProposerVoter *
 proposer_answering(SdProposer *p, int voter, bool accept, const SdBallot *ballot)
 {
 	/* once the ballot is spent accepts are what is out, and a prepare is never out again */
-	if (accept != p->spent_known)
+	if (accept != p->spent_known && !SD_MISTAKE(LATE_ANSWER))
 		return NULL;
 	if (proposer_is_over(p) || voter < 0 || voter >= p->config.n || !p->voter[voter].votes)
 		return NULL;

@@ -94,6 +94,18 @@ message_delay(World *w, int from, int to)
 	return from == to ? 1 + sim_below(w, 200) : sim_about(w, w->chaos.delay);
 }
 
+/*
+ * Answers to a prepare take their time on some links, each for itself: others make a majority meanwhile, and the accept is
+ * sent, or the round is over.
+ */
+static int64_t
+held_up(World *w, const Call *call)
+{
+	if (call->kind != CALL_PREPARE || call->to == call->from || !w->slow[call->to][call->from] || !sim_chance(w, w->chaos.slow_answers))
+		return 0;
+	return sim_about(w, w->chaos.slow_answer);
+}
+
 static void
 answer(World *w, Call *call)
 {
@@ -101,7 +113,7 @@ answer(World *w, Call *call)
 		return;
 	if (call->kind == CALL_ACCEPT && call->to != call->from && sim_chance(w, w->chaos.answer_loss))
 		return;
-	sim_post(w, call->from, message_delay(w, call->to, call->from), caller_answered, call);
+	sim_post(w, call->from, message_delay(w, call->to, call->from) + held_up(w, call), caller_answered, call);
 }
 
 static void

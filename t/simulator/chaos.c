@@ -8,7 +8,8 @@
 
 const char *const sim_bias_names[BIASES] = {
 	[BIAS_NONE] = "none", [BIAS_OWN_ROWS] = "own_rows", [BIAS_LIVES] = "lives", [BIAS_RESTORE] = "restore",
-	[BIAS_MEMBERS] = "members", [BIAS_OVERTAKE] = "overtake", [BIAS_HOLDER] = "holder", [BIAS_FAIR] = "fair"
+	[BIAS_MEMBERS] = "members", [BIAS_OVERTAKE] = "overtake", [BIAS_HOLDER] = "holder", [BIAS_LATE] = "late",
+	[BIAS_FAIR] = "fair"
 };
 
 static int64_t
@@ -74,6 +75,19 @@ draw_everything(World *w)
 	c->clone = 0.5;
 }
 
+/* Answers to a prepare that others have made needless; and servers that may not vote for a moment. */
+static void
+draw_late_answers(World *w)
+{
+	Chaos	   *c = &w->chaos;
+
+	c->slow_links = (double) pick(w, 0, 0, 50) / 100;
+	c->slow_answers = 0.5;
+	c->slow_answer = 300 * MS;
+	c->unfit_every = pick(w, 0, 0, 2 * SECOND);
+	c->unfit_length = 300 * MS;
+}
+
 /* Everything is quick, and nothing goes wrong but what the bias asks for. */
 static void
 draw_quick(World *w)
@@ -106,6 +120,8 @@ sim_choose_chaos(World *w, Bias bias)
 	if (bias == BIAS_NONE)
 	{
 		draw_everything(w);
+		if (!w->chaos.calm)
+			draw_late_answers(w);
 		return;
 	}
 	draw_quick(w);
@@ -160,6 +176,16 @@ sim_choose_chaos(World *w, Bias bias)
 			c->pause_every = 300 * MS;
 			c->loss = 0.05;
 			break;
+		case BIAS_LATE:
+			/* answers to a prepare come when the accepts are out, of servers that can vote and cannot, in turns */
+			c->slow_links = 0.5;
+			c->slow_answers = 0.7;
+			c->slow_answer = 100 * MS;
+			c->unfit_every = 20 * MS;
+			c->unfit_length = 30 * MS;
+			c->think = 100 * MS;
+			c->delay = 20 * MS;
+			break;
 		case BIAS_FAIR:
 			c->calm = true;
 			c->repeat = 0;
@@ -182,7 +208,7 @@ sim_choose_shape(World *w)
 	static const char *const biased[BIASES][3] = {
 		[BIAS_OWN_ROWS] = {"vvv", "vvvvv", "vvvo"}, [BIAS_LIVES] = {"vvv", "vvv", "vvvvv"}, [BIAS_RESTORE] = {"vvv", "vvvvv", "vvw"},
 		[BIAS_MEMBERS] = {"vvv..", "vvv.", "vv.."}, [BIAS_OVERTAKE] = {"vvv", "vvv", "vvv"}, [BIAS_HOLDER] = {"vvv", "vvv", "vvvvv"},
-		[BIAS_FAIR] = {"vvv", "vvvvv", "vvvo"}
+		[BIAS_LATE] = {"vvv", "vvv", "vvvo"}, [BIAS_FAIR] = {"vvv", "vvvvv", "vvvo"}
 	};
 
 	return w->bias == BIAS_NONE ? shapes[sim_below(w, sizeof(shapes) / sizeof(shapes[0]))] : biased[w->bias][sim_below(w, 3)];

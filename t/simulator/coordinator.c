@@ -351,6 +351,11 @@ sim_coordinator_answer(World *w, Call *call, SdVoterStatus failure)
 		(r->changing == NULL || r->change_serial != call->serial))
 		return;
 
+	if (failure == SD_VOTER_IDLE && call->kind == CALL_PREPARE && call->decision.verdict == SD_ACCEPTOR_NO_VOTE &&
+		machine->sent && machine->voter[call->voter].status == SD_VOTER_ASKED &&
+		sd_ballot_compare(&machine->ballot, &call->ballot) == 0)
+		w->times[SIM_OUTRUN]++;
+
 	memset(&answer, 0, sizeof(answer));
 	answer.voter = call->voter;
 	answer.accept = call->kind == CALL_ACCEPT;

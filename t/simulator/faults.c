@@ -126,6 +126,35 @@ pause_somebody(World *w, int region, void *p)
 	sim_post(w, -1, sim_about(w, w->chaos.pause_every), pause_somebody, NULL);
 }
 
+static void
+fit_again(World *w, int region, void *p)
+{
+	(void) p;
+	if (w->region[region].unfit)
+		sim_say(w, region, "+++ may vote again");
+	w->region[region].unfit = false;
+}
+
+/* "A region whose tables lack them ... does not vote; nor does one with fsync = off": until somebody mends it. */
+static void
+make_unfit(World *w, int region, void *p)
+{
+	int			victim = (int) sim_below(w, w->n);
+
+	(void) region;
+	(void) p;
+	if (w->healing)
+		return;
+	if (!w->region[victim].unfit)
+	{
+		w->region[victim].unfit = true;
+		w->times[SIM_UNFIT]++;
+		sim_say(w, victim, "--- may not vote for a moment");
+		sim_post(w, victim, sim_about(w, w->chaos.unfit_length), fit_again, NULL);
+	}
+	sim_post(w, -1, sim_about(w, w->chaos.unfit_every), make_unfit, NULL);
+}
+
 /* ---------- lost state ---------- */
 
 static void
@@ -384,6 +413,8 @@ sim_faults_start(World *w)
 		sim_post(w, -1, sim_about(w, w->chaos.cut_every), cut_something, NULL);
 	if (w->chaos.pause_every > 0)
 		sim_post(w, -1, sim_about(w, w->chaos.pause_every), pause_somebody, NULL);
+	if (w->chaos.unfit_every > 0)
+		sim_post(w, -1, sim_about(w, w->chaos.unfit_every), make_unfit, NULL);
 	if (w->chaos.jump_every > 0)
 		sim_post(w, -1, sim_about(w, w->chaos.jump_every), sim_jump_clocks, NULL);
 	if (w->chaos.lose_every > 0)
@@ -404,9 +435,11 @@ sim_heal(World *w)
 	w->chaos.learn_loss = w->chaos.fetch_loss = w->chaos.answer_loss = 0;
 	if (w->chaos.delay > 20 * MS)
 		w->chaos.delay = 20 * MS;
+	memset(w->slow, 0, sizeof(w->slow));
 	sim_wake_paused(w);
 	for (int i = 0; i < w->n; i++)
 	{
+		fit_again(w, i, NULL);
 		if (w->at[w->region[i].place] != i)
 			old_primary_ends(w, i, NULL);
 		sim_restart(w, i, NULL);

@@ -30,7 +30,7 @@ sim_identity_valid(World *w, int region)
 {
 	const Region *r = &w->region[region];
 
-	return !r->mem.is_void && r->mem.server == r->server && (SIM_MISTAKE(NO_FENCE) || is_trusted(w, region));
+	return !r->mem.is_void && !r->unfit && r->mem.server == r->server && (SIM_MISTAKE(NO_FENCE) || is_trusted(w, region));
 }
 
 static void

@@ -139,6 +139,11 @@ choose_places(World *w)
 		for (int j = 0; j < MAX_PLACES; j++)
 			r->heard[j] = true;
 	}
+	for (int i = 0; i < MAX_SERVERS; i++)
+	{
+		for (int j = 0; j < MAX_SERVERS; j++)
+			w->slow[i][j] = sim_chance(w, w->chaos.slow_links);
+	}
 	store_baseline(w, shape);
 }
 

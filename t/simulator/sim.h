@@ -190,6 +190,7 @@ struct Region
 	char		label[SD_NAME_SIZE + 8];	/* for the trace: tells the servers of one place apart */
 	int			place;
 	bool		witness;		/* has no schema */
+	bool		unfit;			/* its settings or tables forbid a vote, for now */
 	bool		elsewhere;		/* a copy that nobody's address leads to */
 	bool		retired;		/* never comes back: another server has its place */
 	int64_t		server;			/* its system identifier and timeline, as they are */
@@ -470,6 +471,8 @@ typedef enum Happening
 	SIM_OLD_PRIMARY_LIVED,
 	SIM_CLONED,
 	SIM_REQUIRED,
+	SIM_UNFIT,
+	SIM_OUTRUN,
 	SIM_BY_LEASE,
 	SIM_LEASED,
 	SIM_HANDED_OVER,
@@ -492,6 +495,7 @@ typedef enum Bias
 	BIAS_MEMBERS,
 	BIAS_OVERTAKE,
 	BIAS_HOLDER,
+	BIAS_LATE,
 	BIAS_FAIR,					/* not one of those that are drawn: fair.c */
 	BIASES,
 	BIAS_DRAWN = BIASES			/* by the seed */
@@ -512,6 +516,11 @@ typedef struct Chaos
 	double		learn_loss;		/* of what is pushed; heartbeats fetch it later */
 	double		fetch_loss;		/* of what heartbeats fetch */
 	double		answer_loss;	/* of answers to an accept */
+	double		slow_links;		/* share of links, each way, whose answers to a prepare are held up ... */
+	double		slow_answers;	/* ... now and then: this share of them, */
+	int64_t		slow_answer;	/* for so long */
+	int64_t		unfit_every;	/* 0 = never: a server that may not vote for a moment */
+	int64_t		unfit_length;
 	double		thrifty;		/* who asks no more voters than it needs, at first */
 	double		crash_at_point;	/* at each named point */
 	double		coordinator_kill;
@@ -575,6 +584,7 @@ struct World
 	Region		region[MAX_SERVERS];
 	int			at[MAX_PLACES];	/* server that has the place now */
 	bool		cut[MAX_SERVERS][MAX_SERVERS];	/* [from][to] */
+	bool		slow[MAX_SERVERS][MAX_SERVERS];	/* answers to a prepare are held up */
 	bool		hidden[MAX_SERVERS][MAX_SERVERS];	/* never heard of: the old primary and who has not heard of the new */
 	bool		wants_vote[MAX_PLACES];	/* an observer there asks to be promoted */
 	bool		some_old_primary;	/* or some copy: at most one lives on at a time */
