@@ -16,6 +16,7 @@
 
 #include "analysis/advice.h"
 #include "analysis/analyze.h"
+#include "analysis/constants.h"
 #include "analysis/verdict.h"
 #include "attempt.h"
 #include "ddl/online.h"
@@ -253,12 +254,23 @@ static void
 try_forms(void *arg)
 {
 	Trial	   *trial = arg;
+	SdConstants constants = {0};
 
 	trial->classify(trial->form->stmt, trial->class);
+	if (trial->class->class == SD_CLASS_COORDINATED || trial->class->class == SD_CLASS_ALONE)
+		constants = sd_constants_look(trial->form);
 	if (sd_roles_is_statement(trial->form->stmt))
 		sd_form_roles(trial->form);
 	else
 		sd_form_statement(trial->form);
+	if (constants.unknown)
+		sd_form_unsure(trial->form, "it has 'now' or the like, or a number in quotes; where that becomes a constant of a time, or stands for an object, it is refused (SD004)");
+	else if (constants.reason && trial->form->fails == NULL)
+	{
+		trial->class->class = SD_CLASS_REFUSED;
+		trial->class->reason = constants.reason;
+		trial->class->hint = constants.hint;
+	}
 	if (changes_rights(trial->form->stmt))
 		sd_world_change_rights(trial->form->world);
 }

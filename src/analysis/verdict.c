@@ -398,9 +398,13 @@ sd_verdict(const SdForm *form, const SdVerdict *class, SdStep *step)
 	{
 		char	   *safer = sd_safer(form, j.worst, j.worst_rule);
 
-		/* the class may have its own */
-		if (safer)
-			step->safer = step->by_rows ? psprintf("-- %s\n%s", form->refused_hint, safer) : safer;
+		/* whatever is safer for the rest of it, it has to be written otherwise first */
+		if (safer && step->by_rows)
+			step->safer = psprintf("-- %s\n%s", form->refused_hint, safer);
+		else if (safer && class->class == SD_CLASS_REFUSED && class->hint)
+			step->safer = psprintf("-- %s\n%s", class->hint, safer);
+		else if (safer)
+			step->safer = safer;
 	}
 	if (j.apart && step->safer == NULL)
 		step->safer = psprintf(SD_SAFER_APART "\n%s;", form->text);

@@ -26,10 +26,6 @@
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "parser/parse_expr.h"
-#include "parser/parse_relation.h"
-#include "parser/parse_utilcmd.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -76,11 +72,7 @@ sd_kept_before(Node *stmt)
 
 	foreach(cell, sd_stored_strings(stmt))
 	{
-		bool		found = false;
-
-		for (size_t i = 0; i < lengthof(sorts); i++)
-			found |= sorts[i].is_word(lfirst(cell));
-		if (!found)
+		if (!sd_kept_is_word(lfirst(cell)))
 			continue;
 		if (kept == NULL)
 			kept = palloc0(sizeof(SdKept));
@@ -205,15 +197,6 @@ sort_in_catalog(Oid catalog, const SdKept *kept)
 	return sort;
 }
 
-/* The memory that looking takes may be much. */
-static const char *
-reason_of(const Sort *sort, MemoryContext scratch, MemoryContext old, const char **hint)
-{
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(scratch);
-	return sort ? sort->reason(hint) : NULL;
-}
-
 const char *
 sd_kept_reason(const SdKept *kept, const char **hint)
 {
@@ -224,74 +207,29 @@ sd_kept_reason(const SdKept *kept, const char **hint)
 	if (kept == NULL)
 		return NULL;
 	CommandCounterIncrement();
+	/* the memory that looking takes may be much */
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "schemadrift kept constants", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(scratch);
 	for (size_t i = 0; i < lengthof(catalogs) && sort == NULL; i++)
 		sort = sort_in_catalog(catalogs[i], kept);
-	return reason_of(sort, scratch, old, hint);
-}
-
-/* ---- a statement that runs later ---- */
-
-typedef struct Later
-{
-	Node	   *stmt;
-	Oid			table;
-	char	   *tree;
-} Later;
-
-static List *
-analysed_checks(AlterTableStmt *stmt, Oid table)
-{
-	Relation	relation = table_open(table, NoLock);
-	ParseState *pstate = make_parsestate(NULL);
-	List	   *checks = NIL;
-	ListCell   *cell;
-
-	addNSItemToQuery(pstate, addRangeTableEntryForRelation(pstate, relation, AccessShareLock, NULL, false, true), false, true, true);
-	foreach(cell, stmt->cmds)
-	{
-		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
-
-		if (command->subtype == AT_AddConstraint && castNode(Constraint, command->def)->contype == CONSTR_CHECK)
-			checks = lappend(checks, transformExpr(pstate, copyObject(((Constraint *) command->def)->raw_expr), EXPR_KIND_CHECK_CONSTRAINT));
-	}
-	table_close(relation, NoLock);
-	free_parsestate(pstate);
-	return checks;
-}
-
-static void
-analyse(void *arg)
-{
-	Later	   *later = arg;
-
-	if (IsA(later->stmt, IndexStmt))
-	{
-		IndexStmt  *stmt = transformIndexStmt(later->table, copyObject((IndexStmt *) later->stmt), "");
-
-		later->tree = nodeToString(list_make2(stmt->indexParams, stmt->whereClause));
-	}
-	else
-		later->tree = nodeToString(analysed_checks((AlterTableStmt *) later->stmt, later->table));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+	return sort ? sort->reason(hint) : NULL;
 }
 
 const char *
-sd_kept_reason_later(Node *stmt, Oid table, const char **hint)
+sd_kept_reason_in(const SdKept *kept, const char *tree, const char **hint)
 {
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "schemadrift kept constants", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(scratch);
-	SdKept	   *kept = sd_kept_before(stmt);
-	Later		later = {.stmt = stmt,.table = table};
-	const Sort *sort = NULL;
+	const Sort *sort = sort_in_tree(sd_node_parse(tree), kept->words);
 
-	if (kept)
-	{
-		LockRelationOid(table, AccessShareLock);
-		/* what is wrong with it will be said when it runs */
-		if (sd_attempt(analyse, &later, false) == NULL)
-			sort = sort_in_tree(sd_node_parse(later.tree), kept->words);
-		UnlockRelationOid(table, AccessShareLock);
-	}
-	return reason_of(sort, scratch, old, hint);
+	return sort ? sort->reason(hint) : NULL;
+}
+
+bool
+sd_kept_is_word(const char *text)
+{
+	for (size_t i = 0; i < lengthof(sorts); i++)
+		if (sorts[i].is_word(text))
+			return true;
+	return false;
 }

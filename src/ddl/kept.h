@@ -22,7 +22,14 @@ extern SdKept *sd_kept_before(Node *stmt);
  */
 extern const char *sd_kept_reason(const SdKept *kept, const char **hint);
 
-/* The same of an index, or the CHECKs of an ALTER TABLE, that are not made now.  Waits for who holds the table exclusively. */
-extern const char *sd_kept_reason_later(Node *stmt, Oid table, const char **hint);
+/*
+ * The same of a statement that is not run now, by analysing its expressions, on relations as the catalogs have them.  *unknown: it has such a
+ * string, and of what type that will be cannot be told; may be NULL.  Waits for nobody.
+ */
+extern const char *sd_kept_reason_later(Node *stmt, bool *unknown, const char **hint);
+
+/* For kept_later.c: such a constant in expressions, as nodeToString() writes them; is this such a string? */
+extern const char *sd_kept_reason_in(const SdKept *kept, const char *tree, const char **hint);
+extern bool sd_kept_is_word(const char *text);
 
 #endif							/* SD_DDL_KEPT_H */

@@ -122,13 +122,11 @@ check_columns(IndexStmt *stmt, Oid table)
 
 /* What a type makes of them is known before it runs only by looking at the table. */
 static void
-refuse_constants(Node *stmt, Oid table)
+refuse_constants(Node *stmt)
 {
 	SdVerdict	verdict = {.class = SD_CLASS_REFUSED,.tag = CreateCommandTag(stmt)};
 
-	if (!OidIsValid(table))
-		return;
-	verdict.reason = sd_kept_reason_later(stmt, table, &verdict.hint);
+	verdict.reason = sd_kept_reason_later(stmt, NULL, &verdict.hint);
 	if (verdict.reason)
 		sd_classify_refuse(&verdict);
 }
@@ -153,7 +151,7 @@ look_create(IndexStmt *stmt, SdOnlineStep *step, List **relations)
 				 errmsg("\"%s\" is not a table or materialized view", step->table)));
 	require_owner(table, step->table);
 	check_columns(stmt, table);
-	refuse_constants((Node *) stmt, table);
+	refuse_constants((Node *) stmt);
 	step->name = stmt->idxname ? pstrdup(stmt->idxname) : choose_name(stmt, table);
 	if (OidIsValid(get_relname_relid(step->name, get_rel_namespace(table))))
 	{
@@ -449,10 +447,8 @@ sd_online_steps(const SdScript *script, List **relations)
 				sd_classify_refuse(&verdict);
 			if (!sd_online_relations(stmt, relations))
 				refuse_plain(stmt);
-			if (IsA(stmt, AlterTableStmt))
-				refuse_constants(stmt, sd_target_relation(((AlterTableStmt *) stmt)->relation));
-			else if (IsA(stmt, IndexStmt))
-				refuse_constants(stmt, sd_target_relation(((IndexStmt *) stmt)->relation));
+			if (IsA(stmt, AlterTableStmt) || IsA(stmt, IndexStmt))
+				refuse_constants(stmt);
 		}
 		steps = lappend(steps, step);
 	}

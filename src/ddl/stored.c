@@ -418,3 +418,12 @@ sd_stored_strings(Node *stmt)
 	(void) in_statement(stmt, &search);
 	return search.strings;
 }
+
+List *
+sd_stored_strings_in(Node *expression)
+{
+	Search		search = {0};
+
+	(void) in_expression(expression, &search);
+	return search.strings;
+}

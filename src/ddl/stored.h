@@ -21,6 +21,8 @@ extern bool sd_stored_in_value(Node *expression, Oid type, SdStoredTest test);
 /* The strings that a raw statement stores, without a type written beside them: of char *, which point into it. */
 extern List *sd_stored_strings(Node *stmt);
 
+extern List *sd_stored_strings_in(Node *expression);	/* ... a raw expression, or a query */
+
 /* The type of a partition key's column, from 0; InvalidOid if it is an expression, or there is no such table. */
 extern Oid	sd_stored_key_type(const RangeVar *parent, int i);
 
