@@ -119,7 +119,7 @@ static bool
 may_have_rows(SdThing *table)
 {
 	if (table->made)
-		return table->filled != SD_ROWS_NONE;
+		return table->filled != SD_HAS_NONE;
 	return true;
 }
 

@@ -489,7 +489,7 @@ attach_to_all(SdForm *form, SdThing *parent, SdThing *partition)
 	{
 		sd_match_cast(match, SD_ROLE_PARENT, parent);
 		sd_match_cast_whole(form, match, SD_ROLE_PARTITION, partition);
-		if (partition->made && partition->filled == SD_ROWS_NONE)
+		if (partition->made && partition->filled == SD_HAS_NONE)
 			match->probed = SD_PROBED_NOTHING;
 	}
 	cast_all_referencing(form, "H21", parent);

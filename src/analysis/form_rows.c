@@ -95,7 +95,7 @@ truncate_tables(SdForm *form, TruncateStmt *stmt)
 	}
 	foreach(cell, tables)
 	{
-		((SdThing *) lfirst(cell))->filled = SD_ROWS_NONE;
+		((SdThing *) lfirst(cell))->filled = SD_HAS_NONE;
 		((SdThing *) lfirst(cell))->emptied = true;
 	}
 	foreach(cell, tables)
@@ -256,12 +256,12 @@ fill_or_empty(SdThing *table, Node *stmt, bool beside)
 	if (stmt && IsA(stmt, DeleteStmt))
 	{
 		table->emptied |= ((DeleteStmt *) stmt)->whereClause == NULL && !beside;
-		table->filled = table->emptied ? SD_ROWS_NONE : table->filled;
+		table->filled = table->emptied ? SD_HAS_NONE : table->filled;
 	}
 	else if (stmt == NULL || !IsA(stmt, UpdateStmt))
 	{
 		table->emptied = false;
-		table->filled = Max(table->filled, writes_surely(stmt) ? SD_ROWS_SOME : SD_ROWS_PERHAPS);
+		table->filled = Max(table->filled, writes_surely(stmt) ? SD_HAS_SOME : SD_HAS_PERHAPS);
 	}
 }
 

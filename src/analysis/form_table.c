@@ -407,7 +407,7 @@ typedef struct Filling
 	SdThing    *table;
 	const char *reason;
 	const char *hint;
-	SdRows		rows;
+	SdHasRows	rows;
 	bool		always;			/* whatever rows there are */
 	bool		frozen;			/* it is the same everywhere only because the time is frozen */
 } Filling;
@@ -418,7 +418,7 @@ look_at_filling(void *arg)
 	Filling    *filling = arg;
 	SdThing    *table = filling->table;
 	SdForm	   *form = filling->form;
-	SdRows		rows = table->filled;
+	SdHasRows	rows = table->filled;
 	bool		always;
 	const char *hint;
 
@@ -465,7 +465,7 @@ fill(SdForm *form, SdThing *table)
 		return;
 	if (sd_attempt(look_at_filling, &filling, false) != NULL)
 		return;
-	if (filling.rows == SD_ROWS_SOME || filling.always)
+	if (filling.rows == SD_HAS_SOME || filling.always)
 	{
 		form->refused = filling.reason;
 		form->refused_hint = filling.hint;
@@ -746,7 +746,7 @@ sd_form_create_table_as(SdForm *form, IntoClause *into, Node *query, ObjectType 
 	else
 		sd_form_run_query(form, query);
 	made = sd_world_make(form->world, name, type == OBJECT_MATVIEW ? RELKIND_MATVIEW : RELKIND_RELATION);
-	made->filled = into->skipData ? SD_ROWS_NONE : SD_ROWS_PERHAPS;
+	made->filled = into->skipData ? SD_HAS_NONE : SD_HAS_PERHAPS;
 	if (type == OBJECT_MATVIEW)
 		sd_form_remember_query(form, made, query);
 	if (match->rule[0] == 'G' && match->rule[1] == '4')

@@ -312,7 +312,7 @@ sd_judge_may_have_rows(const SdMatch *match)
 	{
 		SdCast	   *cast = lfirst(cell);
 
-		if (cast->role == SD_ROLE_TABLE && (!cast->thing->made || cast->thing->filled != SD_ROWS_NONE))
+		if (cast->role == SD_ROLE_TABLE && (!cast->thing->made || cast->thing->filled != SD_HAS_NONE))
 			return true;
 	}
 	return match->casts == NIL;

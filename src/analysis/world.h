@@ -60,7 +60,7 @@ typedef struct SdThing
 	bool		made;			/* by the script: nobody else knows it yet */
 	bool		gone;			/* dropped by the script */
 	bool		temporary;
-	SdRows		filled;			/* what the script has written into it */
+	SdHasRows	filled;			/* what the script has written into it */
 	bool		emptied;		/* the script took all of its rows away, and wrote none since */
 	bool		vague;			/* made, and not all of its columns are known */
 	bool		many;			/* stands for several, of which shown is the number */

@@ -186,7 +186,7 @@ sd_world_filled(SdWorld *world)
 	ListCell   *cell;
 
 	foreach(cell, world->made)
-		((SdThing *) lfirst(cell))->filled = Max(((SdThing *) lfirst(cell))->filled, SD_ROWS_PERHAPS);
+		((SdThing *) lfirst(cell))->filled = Max(((SdThing *) lfirst(cell))->filled, SD_HAS_PERHAPS);
 }
 
 /* ---- locks ---- */

@@ -121,10 +121,10 @@ any_has_rows(Oid relation)
 }
 
 /* perhaps: somebody holds it, or the user may not know */
-static SdRows
+static SdHasRows
 rows_at_once(Oid relation)
 {
-	SdRows		rows = SD_ROWS_NONE;
+	SdHasRows	rows = SD_HAS_NONE;
 	ListCell   *cell;
 
 	foreach(cell, find_all_inheritors(relation, NoLock, NULL))
@@ -133,16 +133,16 @@ rows_at_once(Oid relation)
 
 		if (!ConditionalLockRelationOid(lfirst_oid(cell), AccessShareLock))
 		{
-			rows = SD_ROWS_PERHAPS;
+			rows = SD_HAS_PERHAPS;
 			continue;
 		}
 		there = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(cell)));
 		if (there && !may_look(lfirst_oid(cell)))
-			rows = SD_ROWS_PERHAPS;
+			rows = SD_HAS_PERHAPS;
 		else if (there && has_rows(lfirst_oid(cell)))
-			rows = SD_ROWS_SOME;
+			rows = SD_HAS_SOME;
 		UnlockRelationOid(lfirst_oid(cell), AccessShareLock);
-		if (rows == SD_ROWS_SOME)
+		if (rows == SD_HAS_SOME)
 			break;
 	}
 	return rows;
@@ -463,7 +463,7 @@ sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char
 }
 
 const char *
-sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, SdRows *rows, TimestampTz frozen_at, bool *always, const char **hint)
+sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, SdHasRows *rows, TimestampTz frozen_at, bool *always, const char **hint)
 {
 	AlterTableStmt *alter = castNode(AlterTableStmt, stmt);
 	const char *of = NULL;
@@ -472,16 +472,16 @@ sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, SdRows *rows, Time
 	*always = false;
 	if (worst == SD_VALUE_EQUAL)
 		return NULL;
-	if (*rows != SD_ROWS_SOME && OidIsValid(relation))
+	if (*rows != SD_HAS_SOME && OidIsValid(relation))
 		*rows = Max(*rows, rows_at_once(relation));
-	if (*rows == SD_ROWS_NONE)
+	if (*rows == SD_HAS_NONE)
 	{
 		of = needing_setting(relation, alter, "");
 		*always = of != NULL;
 		return of ? setting_text(of, hint) : NULL;
 	}
 	*hint = hint_for(relation, alter, "", worst);
-	return reason_text(shown, *rows == SD_ROWS_SOME ? "has" : "may have", of);
+	return reason_text(shown, *rows == SD_HAS_SOME ? "has" : "may have", of);
 }
 
 const char *
@@ -490,15 +490,15 @@ sd_fill_elsewhere(Node *stmt, Oid relation, const char *shown, TimestampTz froze
 	AlterTableStmt *alter = castNode(AlterTableStmt, stmt);
 	const char *of = NULL;
 	SdValue		worst = worst_of(InvalidOid, alter, "", frozen_at, &of);
-	SdRows		rows = worst == SD_VALUE_EQUAL ? SD_ROWS_NONE : rows_at_once(relation);
+	SdHasRows	rows = worst == SD_VALUE_EQUAL ? SD_HAS_NONE : rows_at_once(relation);
 
-	if (rows == SD_ROWS_NONE)
+	if (rows == SD_HAS_NONE)
 		return NULL;
 	if (worst_of(InvalidOid, alter, "", GetCurrentTransactionStartTimestamp(), &of) == SD_VALUE_EQUAL)
 		*hint = "Freeze the time, so that rows that are there get one value in the other regions: SELECT schemadrift.set_policy('{\"freeze_time\": true}'). Or make the column equal by hand.";
 	else
 		*hint = "Make the column equal by hand: in the other regions with ddl_mode = off and the values that are wanted, or drop it here, and add it by schemadrift.apply() without a default, then SET DEFAULT.";
-	return reason_text(shown, rows == SD_ROWS_SOME ? "has" : "may have", of);
+	return reason_text(shown, rows == SD_HAS_SOME ? "has" : "may have", of);
 }
 
 static bool

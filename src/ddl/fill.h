@@ -18,19 +18,19 @@
 extern const char *sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char **hint);
 
 /* Which rows a table has. */
-typedef enum SdRows
+typedef enum SdHasRows
 {
-	SD_ROWS_NONE,
-	SD_ROWS_PERHAPS,
-	SD_ROWS_SOME
-} SdRows;
+	SD_HAS_NONE,
+	SD_HAS_PERHAPS,
+	SD_HAS_SOME
+} SdHasRows;
 
 /*
  * The same of a statement that may run later, on a table as it will be called then.  Waits for no lock: whoever holds the table keeps it
  * from being looked at, and it may have rows.  relation: InvalidOid, it is yet to be made.  *rows: in, what will be written before; out, what
  * it will have.  *always: it is so without rows, too.
  */
-extern const char *sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, SdRows *rows, TimestampTz frozen_at, bool *always,
+extern const char *sd_fill_foreseen(Node *stmt, Oid relation, const char *shown, SdHasRows *rows, TimestampTz frozen_at, bool *always,
 									const char **hint);
 
 /* Would ALTER COLUMN ... TYPE ... USING give other values in other regions?  Waits for no lock.  InvalidOid: as in sd_fill_foreseen(). */
