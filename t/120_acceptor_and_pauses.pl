@@ -211,6 +211,42 @@ foreach my $point (qw(after-majority before-commit-record after-commit))
 	fits($r, $id, $column, "... $point");
 }
 
+# --- a coordinator that stands still
+
+my $waiting = q{SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND wait_event_type = 'Extension' AND pid = };
+
+# it has not taken over the entry that is to be sent: that nobody else has heard of it is known
+$g->reached or die "the regions do not reach each other\n";
+$s  = $g->session($us);
+$id = begun($g, $us, sub { $s->query('BEGIN; ALTER TABLE t ADD COLUMN not_taken int;') });
+$pid = coordinator($g, $us);
+kill 'STOP', $pid;
+$s->send('COMMIT;');
+ok($g->wait_until($us, $waiting . $s->pid, 1), "the coordinator of $us stands, and a COMMIT waits for it");
+$s->cancel;
+$r = $s->result;
+kill 'CONT', $pid;
+refused($r, '57014', '... cancelled: nothing was sent, and nothing is in doubt');
+fits($r, $id, 'not_taken', '... and');
+
+# it has not heard of a commit: what is cancelled behind that is not taken for its end
+($s, $id) = standing_at('before-commit-record', 'not_heard_of');
+my $stood = $g->sql($us, 'SELECT clock_timestamp()');
+$pid = coordinator($g, $us);
+kill 'STOP', $pid;
+go_on($s);
+$r = $s->result;
+refused($r, '00000', "the coordinator of $us stands: a change whose votes are there commits");
+my $next = $g->session($us);
+$next->pid;
+$next->send('ALTER TABLE t ADD COLUMN behind_it int;');
+ok($g->wait_until($us, $waiting . $next->pid, 1), '... the next one waits');
+$next->cancel;
+refused($next->result, '57014', '... and is cancelled');
+kill 'CONT', $pid;
+fits($r, $id, 'not_heard_of', '... the coordinator goes on');
+is($g->sql($us, "SELECT string_agg(outcome, ' ') FROM schemadrift.decisions WHERE kind = 'change' AND at > '$stood'"), 'chosen', '... which took the commit for what it was');
+
 # --- a coordinator that cannot read its tables
 
 # What it is woken for it does when it can: nobody wakes it again.
