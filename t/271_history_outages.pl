@@ -99,10 +99,10 @@ ok($g->converged, 'all regions are equal');
 
 $g->sql($us, 'CREATE PUBLICATION p FOR TABLE schema_migrations, alembic_version');
 (my $conninfo = $g->conninfo($us)) =~ s/user=\S+/user=$user/;
-$g->sql($ap, "CREATE SUBSCRIPTION s CONNECTION '$conninfo' PUBLICATION p WITH (copy_data = false)");
-ok($g->wait_until($us, q{SELECT count(*) FROM pg_stat_replication WHERE application_name = 's' AND state = 'streaming'}, 1), 'a subscription');
-like(fires($g, $ap, 'history_replicated', $ap, qr/public\.alembic_version, public\.schema_migrations come by subscription s/, since => 0),
-	qr/^ALTER PUBLICATION p DROP TABLE public.alembic_version, public.schema_migrations;/, '... with the way to end it');
+$g->sql($ap, "CREATE SUBSCRIPTION \"s\nSELECT 1\" CONNECTION '$conninfo' PUBLICATION p WITH (copy_data = false)");
+ok($g->wait_until($us, q{SELECT count(*) FROM pg_stat_replication WHERE application_name ~ '^s' AND state = 'streaming'}, 1), 'a subscription');
+like(fires($g, $ap, 'history_replicated', $ap, qr/public\.alembic_version, public\.schema_migrations come by subscription "s\nSELECT 1"/, since => 0),
+	qr/^ALTER PUBLICATION p DROP TABLE public.alembic_version, public.schema_migrations; -- .* ALTER SUBSCRIPTION U&"s\\000aSELECT 1" REFRESH PUBLICATION$/, '... with the way to end it');
 is($g->sql($_, q{SELECT count(*) FROM schemadrift.alerts WHERE id = 'history_replicated'}), 0, "not in $_") foreach $us, $eu;
 
 # the row comes by replication first: the applier waits for a lock that we hold, for the version before
@@ -120,9 +120,9 @@ everywhere(q{SELECT count(*) FROM schema_migrations WHERE version = 'both'}, 1, 
 everywhere(q{SELECT count(*) FROM alembic_version WHERE version_num = 'both'}, 1, 'without a key, too');
 is($g->sql($us, 'SELECT max(version) FROM schemadrift_store.log'), $before + 3, 'what an apply worker writes is no change');
 $g->sql($us, $g->sql($ap, q{SELECT remedy FROM schemadrift.alerts WHERE id = 'history_replicated'}));
-$g->sql($ap, 'ALTER SUBSCRIPTION s REFRESH PUBLICATION');
+$g->sql($ap, 'ALTER SUBSCRIPTION U&"s\\000aSELECT 1" REFRESH PUBLICATION');
 gone($g, $ap, 'history_replicated', $ap);
-$g->sql($ap, 'DROP SUBSCRIPTION s');
+$g->sql($ap, 'DROP SUBSCRIPTION U&"s\\000aSELECT 1"');
 
 # ---- comparing and joining ----
 

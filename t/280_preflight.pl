@@ -204,11 +204,32 @@ $g->sql($ap, "BEGIN; LOCK TABLE public.orders IN SHARE MODE; PREPARE TRANSACTION
 like(flies($change), qr/^prepared transactions \Q$ap\E failed 'stuck' of role \S+ prepared \d+ s ago, holds a lock on public\.orders => COMMIT PREPARED 'stuck'; -- or ROLLBACK PREPARED 'stuck' -- in \Q$ap\E$/m,
 	'a prepared transaction');
 $g->sql($ap, "ROLLBACK PREPARED 'stuck'");
+
+# names that would be a statement if a quote or a comment ended in them
+$g->sql($us, 'CREATE ROLE dry_mallory');
+my @traps = map { "x${_}ALTER ROLE dry_mallory SUPERUSER; --" } "\n", "\r", "\t\r\n", q{'; }, q{\\'; };
+my $trap = $traps[1];
+$g->sql($ap, 'BEGIN; LOCK TABLE public.orders IN SHARE MODE; PREPARE TRANSACTION ' . quoted($_)) foreach @traps;
+my $paste = $g->sql($us, "SELECT string_agg(remedy, E'\n') FROM schemadrift.preflight('$change') WHERE check_name = 'prepared transactions' AND region = '$ap' AND status = 'failed'");
+like($paste, qr/^COMMIT PREPARED E'x\\nALTER ROLE dry_mallory SUPERUSER; --'; -- or ROLLBACK PREPARED E'x\\nALTER ROLE dry_mallory SUPERUSER; --' -- in \Q$ap\E$/m, 'a name of two lines');
+is(scalar(grep { !/^COMMIT PREPARED E?'x/ } split /[\r\n]/, $paste), 0, '... and others, each in its own');
+$g->sql($ap, "$paste\nSELECT 1");
+is($g->sql($ap, 'SELECT count(*) FROM pg_prepared_xacts'), 0, '... pasted, each is what it names');
+$g->sql($us, qq{CREATE PUBLICATION "$traps[0]" FOR ALL TABLES});
+my $advice = $g->sql($us, "SELECT safer FROM schemadrift.analyze('ALTER TABLE public.orders ADD published int')");
+like($advice, qr/^-- publication U&"x\\000aALTER ROLE dry_mallory SUPERUSER; --" takes whole schemas/m, 'a publication of that name, in advice');
+is(scalar(grep { /^ALTER ROLE/ } split /[\r\n]/, $advice), 0, '... has no line of its own');
+$g->sql($us, qq{DROP PUBLICATION "$traps[0]"});
+is(scalar(grep { /^ALTER ROLE/ } split /[\r\n]/, flies('CREATE EXTENSION "' . $traps[0] . '"')), 0, 'nor has an extension');
 like(flies('ALTER TABLE public.orders ALTER id TYPE numeric', before => "SET schemadrift.large_table = '64kB'; "), qr/^analysis \Q$us\E warning statement 1, at line 1, ALTER TABLE, is unsafe/m,
 	'what is unsafe');
-$g->sql($eu, "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'test'; ALTER TABLE public.orders ADD extra int");
+$g->sql($eu, "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'test'; ALTER TABLE public.orders ADD \"$trap\" int");
 like(flies($change), qr/^drift \Q$eu\E failed table public\.orders, which it changes, is not what the log says => SELECT \* FROM schemadrift\.repair_plan\(\); -- in \Q$eu\E/m, 'a target that drifted');
-$g->sql($eu, "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'test'; ALTER TABLE public.orders DROP extra");
+$paste = $g->sql($eu, q{SELECT string_agg(statement, E'\n') FROM schemadrift.repair_plan()});
+like($paste, qr/^-- ALTER TABLE public\.orders DROP COLUMN "x\r-- ALTER ROLE/m, '... by a column whose name ends a line');
+$g->sql($eu, "$paste\nSELECT 1");
+is($g->sql($us, q{SELECT rolsuper FROM pg_roles WHERE rolname = 'dry_mallory'}), 'f', 'nothing that was pasted is a statement of hers');
+$g->sql($eu, "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'test'; ALTER TABLE public.orders DROP \"$trap\"");
 $before = traces();
 
 # --- what is bad everywhere

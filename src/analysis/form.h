@@ -13,6 +13,7 @@
 
 #include "analysis/rules.h"
 #include "analysis/world.h"
+#include "paste.h"
 
 /* A relation in its role. */
 typedef struct SdCast
@@ -222,7 +223,7 @@ extern SdVolatility sd_form_query_volatility(SdForm *form, Node *query);
  */
 extern bool sd_form_query_differs(SdForm *form, Node *query, const char **doubtful);
 
-/* "app.t" quoted where needed; a column */
-#define sd_quoted(name) quote_identifier(name)
+/* quoted where needed, in one line */
+#define sd_quoted(name) sd_paste_identifier(name)
 
 #endif							/* SD_ANALYSIS_FORM_H */

@@ -89,7 +89,7 @@ alter_enum(SdForm *form, AlterEnumStmt *stmt)
 		sd_match_safer(match, "ALTER TYPE %s ADD VALUE %s", name, quote_literal_cstr(stmt->newVal));
 		sd_match_safer(match, "-- when all regions have it and all applications understand it, in batches, in ONE region:\n"
 					   "-- UPDATE <table> SET <column> = %s WHERE <column> = %s AND <a range of the key>",
-					   quote_literal_cstr(stmt->newVal), quote_literal_cstr(stmt->oldVal));
+					   sd_paste_literal(stmt->newVal), sd_paste_literal(stmt->oldVal));
 	}
 }
 

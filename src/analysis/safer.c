@@ -14,6 +14,7 @@
 
 #include "analysis/facts.h"
 #include "analysis/safer.h"
+#include "paste.h"
 
 /* A statement of advice, ended by a semicolon that does not fall into a comment. */
 static void
@@ -80,7 +81,7 @@ append_narrowing(StringInfo out, const SdForm *form, const SdMatch *match, const
 	foreach(cell, replicated.publications)
 	{
 		Publication *publication = GetPublicationByName(lfirst(cell), true);
-		const char *name = quote_identifier(lfirst(cell));
+		const char *name = sd_paste_identifier(lfirst(cell));
 
 		if (publication == NULL)
 			continue;

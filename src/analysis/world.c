@@ -14,6 +14,7 @@
 #include "utils/syscache.h"
 
 #include "analysis/world_state.h"
+#include "paste.h"
 
 SdWorld *
 sd_world_create(void)
@@ -53,12 +54,6 @@ entry_of(SdWorld *world, const char *schema, const char *name, bool make)
 	return entry;
 }
 
-static char *
-shown(const char *schema, const char *name)
-{
-	return quote_qualified_identifier(schema, name);
-}
-
 static SdThing *
 of_catalog(SdWorld *world, Oid oid)
 {
@@ -86,7 +81,7 @@ of_catalog(SdWorld *world, Oid oid)
 	thing->bytes = -1;
 	if (thing->schema == NULL)
 		thing->schema = pstrdup("?");
-	thing->shown = shown(thing->schema, thing->name);
+	thing->shown = sd_paste_qualified(thing->schema, thing->name);
 	MemoryContextSwitchTo(old);
 	ReleaseSysCache(tuple);
 
@@ -195,7 +190,7 @@ creation_schema(SdWorld *world, const RangeVar *name)
 char *
 sd_world_shown(SdWorld *world, const RangeVar *name)
 {
-	return shown(creation_schema(world, name), name->relname);
+	return sd_paste_qualified(creation_schema(world, name), name->relname);
 }
 
 /* ---- what the script does ---- */
@@ -208,7 +203,7 @@ make(SdWorld *world, const char *schema, const char *name, char kind)
 
 	thing->schema = pstrdup(schema);
 	thing->name = pstrdup(name);
-	thing->shown = shown(schema, name);
+	thing->shown = sd_paste_qualified(schema, name);
 	thing->kind = kind;
 	thing->made = true;
 	thing->temporary = strcmp(schema, "pg_temp") == 0;
@@ -325,7 +320,7 @@ move(SdWorld *world, SdThing *thing, const char *schema, const char *name)
 		entry_of(world, thing->schema, thing->name, true)->thing = NULL;
 	thing->schema = pstrdup(schema);
 	thing->name = pstrdup(name);
-	thing->shown = shown(schema, name);
+	thing->shown = sd_paste_qualified(schema, name);
 	entry_of(world, schema, name, true)->thing = thing;
 	MemoryContextSwitchTo(old);
 }

@@ -24,6 +24,7 @@
 #include "functions/group.h"
 #include "gate/change.h"
 #include "gate/policy.h"
+#include "paste.h"
 #include "store/drift.h"
 #include "store/state.h"
 
@@ -74,7 +75,7 @@ find_object(List *rows, const char *object)
 				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
 				 errmsg("\"%s\" is more than one object", object),
 				 errdetail_internal("It is: %s.", object_lines(found)),
-				 errhint("Name it with its kind, such as '%s'.", object_lines(list_make1(linitial(found))))));
+				 errhint("Name it with its kind, such as %s.", sd_paste_literal(object_lines(list_make1(linitial(found)))))));
 	return linitial(found);
 }
 
@@ -138,7 +139,7 @@ require_needs(List *rows)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("what is to be accepted depends on what has drifted itself"),
 				 errdetail_internal("In the other regions this is otherwise: %s.", object_lines(needed)),
-				 errhint("Accept that first, such as '%s', or all of it: '" EVERYTHING "'.", object_lines(list_make1(linitial(needed))))));
+				 errhint("Accept that first, such as %s, or all of it: '" EVERYTHING "'.", sd_paste_literal(object_lines(list_make1(linitial(needed)))))));
 }
 
 /* ---- what no region has by the log any more ---- */

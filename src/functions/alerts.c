@@ -21,6 +21,7 @@
 #include "ddl/history_tables.h"
 #include "functions/alerts.h"
 #include "online_regions.h"
+#include "paste.h"
 #include "progress.h"
 #include "settings.h"
 #include "store/drift.h"
@@ -336,7 +337,7 @@ add_subscription(List **alerts, const char *region, const char *subscription, co
 		add(alerts, "history_replicated", region, 0,
 			psprintf("rows of %s come by subscription %s, and with changes of the schema, too", tables->data, quote_identifier(subscription)),
 			psprintf("ALTER PUBLICATION %s DROP TABLE %s; -- in the region that publishes; then here: ALTER SUBSCRIPTION %s REFRESH PUBLICATION",
-					 quote_identifier(publication), tables->data, quote_identifier(subscription)));
+					 sd_paste_identifier(publication), tables->data, sd_paste_identifier(subscription)));
 }
 
 /*
@@ -347,7 +348,7 @@ static void
 add_history(List **alerts, const char *region)
 {
 	static SdStatement statement = {
-		.sql = "SELECT r.srrelid, s.subname::text, s.subpublications[1], quote_ident(n.nspname) || '.' || quote_ident(c.relname) "
+		.sql = "SELECT r.srrelid, s.subname::text, s.subpublications[1], n.nspname::text, c.relname::text "
 		"FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid JOIN pg_class c ON c.oid = r.srrelid "
 		"JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY s.subname, n.nspname, c.relname"
 	};
@@ -362,8 +363,9 @@ add_history(List **alerts, const char *region)
 		bool		isnull;
 
 		tables[i] = DatumGetObjectId(sd_store_value(i, 1, &isnull));
-		for (int column = 0; column < 3; column++)
-			texts[i][column] = sd_store_text(i, column + 2);
+		texts[i][0] = sd_store_text(i, 2);
+		texts[i][1] = sd_store_text(i, 3);
+		texts[i][2] = sd_paste_qualified(sd_store_text(i, 4), sd_store_text(i, 5));
 	}
 	if (n == 0)
 		return;

@@ -29,6 +29,7 @@
 #include "functions/rehearse_queries.h"
 #include "gate/mode.h"
 #include "gate/policy.h"
+#include "paste.h"
 #include "settings.h"
 #include "store/drift.h"
 #include "store/names.h"
@@ -158,11 +159,11 @@ check_needs(Look *look, List *needs)
 		if (strncmp(need, "role:", 5) == 0)
 			remedy = psprintf("CREATE ROLE %s;", quote_identifier(name));
 		else if (strncmp(need, "extension:", 10) == 0)
-			remedy = psprintf("-- install the files of extension %s on that server", name);
+			remedy = psprintf("-- install the files of extension %s on that server", sd_paste_identifier(name));
 		else if (strncmp(need, "tablespace:", 11) == 0)
 			remedy = psprintf("CREATE TABLESPACE %s LOCATION '...';", quote_identifier(name));
 		else
-			remedy = psprintf("-- bring %s to that server", need);
+			remedy = sd_paste_comment(psprintf("bring %s to that server", need));
 		add(look, "names", SD_FINDING_FAILED, psprintf("there is no %.*s \"%s\"", (int) (name - need - 1), need, name), remedy);
 	}
 	sd_store_leave(&scope);
@@ -342,7 +343,7 @@ check_prepared(Look *look)
 	for (uint64 i = 0; i < n; i++)
 	{
 		char	   *table = sd_store_text(i, 4);
-		char	   *gid = quote_literal_cstr(sd_store_text(i, 1));
+		char	   *gid = sd_paste_literal(sd_store_text(i, 1));
 
 		add(look, "prepared transactions", table ? SD_FINDING_FAILED : SD_FINDING_WARNING,
 			psprintf("%s of role %s, prepared " INT64_FORMAT " s ago%s%s", gid, sd_store_text(i, 2), sd_store_int64(i, 3),
@@ -513,7 +514,7 @@ check_queries(Look *look, Oid asker)
 		if (withheld)
 		{
 			add(look, "queries", SD_FINDING_UNKNOWN, withheld,
-				psprintf("-- call preflight() as a member of that role, or register query %s as the role of the application", quote_literal_cstr(query->name)));
+				psprintf("-- call preflight() as a member of that role, or register query %s as the role of the application", sd_paste_literal(query->name)));
 			continue;
 		}
 		error = sd_query_try(query, &plan);
@@ -525,7 +526,7 @@ check_queries(Look *look, Oid asker)
 		else
 			add(look, "queries", SD_FINDING_WARNING, psprintf("query \"%s\" fails already: %s (%s)", query->name, error->message,
 															  unpack_sql_state(error->sqlerrcode)),
-				psprintf("SELECT schemadrift.unregister_query(%s); -- or mend what it needs", quote_literal_cstr(query->name)));
+				psprintf("SELECT schemadrift.unregister_query(%s); -- or mend what it needs", sd_paste_literal(query->name)));
 	}
 	AtEOXact_GUC(false, nest_level);
 	if (live == NIL)

@@ -20,6 +20,7 @@
 #include "ddl/script.h"
 #include "functions/rehearse.h"
 #include "functions/rehearse_queries.h"
+#include "paste.h"
 #include "store/sql.h"
 
 /* A query that can be planned before. */
@@ -169,7 +170,7 @@ withhold(SdQueryWatch *watch, const SdQuery *query, Oid asker)
 	add_line(&watch->warnings, why);
 	if (watch->withheld == NULL)
 		watch->withheld = psprintf("-- call dry_run() as a member of that role, or register query %s as the role of the application",
-								   quote_literal_cstr(query->name));
+								   sd_paste_literal(query->name));
 	return true;
 }
 
@@ -285,7 +286,7 @@ note_failure(Findings *f, const SdQuery *query, const ErrorData *error)
 	add_line(&f->errors, psprintf("query \"%s\" fails afterwards: %s (%s)", query->name, error->message, unpack_sql_state(error->sqlerrcode)));
 	if (f->remedy == NULL)
 		f->remedy = psprintf("SELECT schemadrift.unregister_query(%s); -- if no live version of the application runs it; else expand and contract",
-							 quote_literal_cstr(query->name));
+							 sd_paste_literal(query->name));
 }
 
 /* False: nothing was learned of it. */

@@ -17,6 +17,7 @@
 #include "functions/group.h"
 #include "functions/regions.h"
 #include "functions/sides.h"
+#include "paste.h"
 #include "peer/calls.h"
 #include "store/drift.h"
 
@@ -285,24 +286,6 @@ put_row(RepairPlan *plan, const char *kind, const char *identity, const char *st
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* Each line of it commented out: a person has to decide. */
-static char *
-commented(const char *statement)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	appendStringInfoString(&out, "-- ");
-	for (const char *c = statement; *c; c++)
-	{
-		appendStringInfoChar(&out, *c);
-		if (*c == '\n')
-			appendStringInfoString(&out, "-- ");
-	}
-	appendStringInfoChar(&out, ';');
-	return out.data;
-}
-
 static void
 put_steps(RepairPlan *plan, SdRepairPhase from, SdRepairPhase to)
 {
@@ -317,7 +300,8 @@ put_steps(RepairPlan *plan, SdRepairPhase from, SdRepairPhase to)
 		if (step->phase == SD_REPAIR_CANNOT)
 			put_row(plan, step->kind, step->identity, NULL, psprintf("no statement: %s", step->note));
 		else if (step->phase == SD_REPAIR_LOSE)
-			put_row(plan, step->kind, step->identity, commented(step->statement),
+			/* a person has to decide */
+			put_row(plan, step->kind, step->identity, psprintf("%s;", sd_paste_comment(step->statement)),
 					psprintf("commented out, because it %s", step->note ? step->note : "cannot be taken back"));
 		else
 			put_row(plan, step->kind, step->identity, psprintf("%s;", step->statement), step->note);

@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "consensus/mistakes.h"
+#include "paste.h"
 #include "settings.h"
 #include "shared.h"
 #include "store/life.h"
@@ -381,17 +382,18 @@ char *
 sd_old_prepared(char **remedy)
 {
 	static SdStatement statement = {
-		.sql = "SELECT quote_literal(p.gid), p.owner::text, p.prepared::timestamptz(0)::text "
+		.sql = "SELECT p.gid, p.owner::text, p.prepared::timestamptz(0)::text "
 		"FROM pg_prepared_xacts p, schemadrift_store.life l "
 		"WHERE p.database = current_database() AND p.prepared < l.begun ORDER BY p.prepared LIMIT 1"
 	};
+	char	   *gid;
 
 	if (!sd_store_has("life") || sd_store_run(&statement, NULL, NULL, SD_ANY_ROWS) == 0)
 		return NULL;
-	*remedy = psprintf("-- COMMIT PREPARED %s; or ROLLBACK PREPARED %s; then SELECT * FROM schemadrift.compare(...) with another region",
-					   sd_store_text(0, 1), sd_store_text(0, 1));
+	gid = sd_paste_literal(sd_store_text(0, 1));
+	*remedy = psprintf("-- COMMIT PREPARED or ROLLBACK PREPARED %s; then SELECT * FROM schemadrift.compare(...) with another region", gid);
 	return psprintf("prepared transaction %.60s of role %.60s, from %s, is older than this region: a schema change in it would be made here alone",
-					sd_store_text(0, 1), sd_store_text(0, 2), sd_store_text(0, 3));
+					gid, sd_store_text(0, 2), sd_store_text(0, 3));
 }
 
 bool

@@ -29,7 +29,7 @@ say(Words *words, SdRegionState state, const char *alert, const char *remedy, co
 
 	words->state = state;
 	words->alert = alert;
-	strlcpy(words->remedy, remedy, sizeof(words->remedy));
+	sd_shared_copy(words->remedy, sizeof(words->remedy), remedy);
 	va_start(args, reason);
 	vsnprintf(words->reason, sizeof(words->reason), reason, args);
 	va_end(args);

@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "consensus/mistakes.h"
+#include "paste.h"
 #include "settings.h"
 #include "store/protocol.h"
 #include "worker/coordinator.h"
@@ -504,7 +505,7 @@ sd_lost_describe(SdCoordinator *c, char *reason, char *remedy, Size size)
 		snprintf(remedy, size, "SELECT schemadrift.confirm_failover(); -- if a synchronous standby was promoted; it is the only voter, else force_new_group('%s')",
 				 c->self.region);
 	else if (refused[0])
-		snprintf(remedy, size, "-- not readmitted yet: %.180s", refused);
+		sd_shared_copy(remedy, size, sd_paste_comment(psprintf("not readmitted yet: %s", refused)));
 	else if (c->policy.auto_rejoin)
 		strlcpy(remedy, "-- nothing to do: it asks to come back as soon as it reaches a majority of the others", size);
 	else
