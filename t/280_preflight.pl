@@ -161,6 +161,19 @@ foreach my $call (qw(preflight dry_run))
 		CREATE FUNCTION schemadrift_rpc.$call($arguments) RETURNS TABLE (nonsense int) LANGUAGE sql AS 'SELECT 1'; GRANT EXECUTE ON FUNCTION schemadrift_rpc.$call($arguments) TO schemadrift_peer");
 	is(flies($change), "reach $eu unknown it answered with nonsense => -- bring it to the same version of schemadrift", 'an answer that is none') if $call eq 'preflight';
 	is_deeply(dry_run($us, "'$change'", 'status, detail'), { $us => 'ok', $ap => 'ok', $eu => 'failed|it answered with nonsense' }, '... to a dry run, too') if $call eq 'dry_run';
+	if ($call eq 'preflight')
+	{
+		# it says what to paste that nobody should: that these are its words is said before them
+		my $lie = sub {
+			my ($returns, $language, $body) = @_;
+			$g->sql($eu, "$off DROP FUNCTION schemadrift_rpc.$call($arguments); CREATE FUNCTION schemadrift_rpc.$call($arguments) RETURNS $returns LANGUAGE $language AS \$lie\$$body\$lie\$;
+				GRANT EXECUTE ON FUNCTION schemadrift_rpc.$call($arguments) TO schemadrift_peer");
+		};
+		$lie->('TABLE (a text, b text, c text, d text)', 'sql', q{VALUES ('names', 'failed', 'one', 'SELECT 1;'), ('names', 'failed', 'two', E'SELECT 2;\nSELECT 3;')});
+		is(flies($change), "names $eu failed one => SELECT 1; -- in $eu\nnames $eu failed two => -- in $eu, which says:\nSELECT 2;\nSELECT 3;", 'what it says is to be pasted');
+		$lie->('TABLE (a text, b text, c text, d text)', 'plpgsql', q{BEGIN RAISE 'no' USING HINT = E'SELECT 2;\nSELECT 3;'; END});
+		is(flies($change), "reach $eu failed it did not look: no => -- $eu says: SELECT 2;\n-- SELECT 3;", '... and the HINT of its error');
+	}
 	$g->sql($eu, "$off DROP FUNCTION schemadrift_rpc.$call($arguments); ALTER FUNCTION schemadrift_rpc.true_$call($arguments) RENAME TO $call");
 }
 is(flies($change), '', '... and one that is, again');
@@ -262,6 +275,9 @@ sub longest_wait
 	my ($where, $code) = @_;
 	my %reader = map { $_ => $g->session($_) } @$where;
 	my %ends = map { $_ => $g->session($_) } @$where;
+my $hint = sub { return "'DO \$x\$ BEGIN RAISE ''no'' USING HINT = E''SELECT 2;\\nSELECT 3;''; END \$x\$'" };
+is_deeply(dry_run($us, $hint->(), 'status, remedy'), { $us => "failed|SELECT 2;\nSELECT 3;", map { $_ => "failed|-- $_ says: SELECT 2;\n-- SELECT 3;" } $ap, $eu }, 'the HINT of its error is a comment, if it is another region\'s');
+is_deeply(dry_run($us, "'SELECT 1', " . $hint->(), 'status, remedy'), { $us => "warning|SELECT 2;\nSELECT 3;", map { $_ => "warning|-- $_ says: SELECT 2;\n-- SELECT 3;" } $ap, $eu }, '... of the way back, too');
 
 	foreach my $name (@$where)
 	{
@@ -375,7 +391,7 @@ my $far = $g->sql($ap, 'SELECT current_database()');
 $g->sql($us, qq{REVOKE CONNECT ON DATABASE "$far" FROM PUBLIC; GRANT CONNECT ON DATABASE "$far" TO region_peer});
 my $cut_off = dry_run($us, q{'SET ROLE dry_owner; ALTER TABLE public.owned ADD a int'}, 'status, sqlstate, remedy', before => $as);
 is_deeply([ @$cut_off{ $us, $eu } ], [ 'ok', 'ok' ], 'one who cannot connect to one of the databases');
-like($cut_off->{$ap}, qr/^failed\|42501\|Role dry_author cannot be connected to this database, so SET ROLE and RESET ROLE fail .*GRANT CONNECT ON DATABASE "?\Q$far\E"? TO dry_author;/, '... is told so');
+like($cut_off->{$ap}, qr/^failed\|42501\|-- \Q$ap\E says: Role dry_author cannot be connected to this database, so SET ROLE and RESET ROLE fail .*GRANT CONNECT ON DATABASE "?\Q$far\E"? TO dry_author;/, '... is told so');
 is_deeply(dry_run($us, q{'SELECT 1'}, 'status', before => $as), every('ok'), '... and may do the rest');
 $g->sql($us, qq{GRANT CONNECT ON DATABASE "$far" TO PUBLIC});
 

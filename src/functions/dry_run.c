@@ -266,9 +266,9 @@ judge_queries(Outcome *outcome)
 	const SdRehearsedQueries *queries = &outcome->rehearsal.queries;
 
 	if (queries->errors)
-		warn(outcome, queries->errors, queries->remedy);
+		warn(outcome, queries->errors, sd_everywhere_words(outcome->asked, queries->remedy));
 	if (queries->warnings)
-		warn(outcome, queries->warnings, queries->remedy ? queries->remedy : "-- make the index that is missed in the same script, or unregister the query");
+		warn(outcome, queries->warnings, queries->remedy ? sd_everywhere_words(outcome->asked, queries->remedy) : "-- make the index that is missed in the same script, or unregister the query");
 	say(outcome, queries->notes);
 }
 
@@ -280,17 +280,17 @@ judge_alone(Outcome *outcome, const char *down)
 	const SdRehearsal *r = &outcome->rehearsal;
 
 	if (asked->unreached)
-		fail(outcome, NULL, psprintf("not reached: %s", asked->unreached), NULL, "SELECT * FROM schemadrift.regions");
+		fail(outcome, NULL, psprintf("not reached: %s", asked->unreached), NULL, "SELECT * FROM schemadrift.regions;");
 	else if (asked->error)
 		fail(outcome, unpack_sql_state(asked->error->sqlerrcode), asked->error->message, asked->error->detail,
-			 asked->error->hint ? asked->error->hint : "SELECT * FROM schemadrift.regions");
+			 asked->error->hint ? sd_everywhere_words(asked, asked->error->hint) : "SELECT * FROM schemadrift.regions;");
 	else if (r->up.sqlstate[0])
-		fail(outcome, r->up.sqlstate, r->up.message, r->up.detail, r->up.hint ? r->up.hint : "-- mend the script, or that region");
+		fail(outcome, r->up.sqlstate, r->up.message, r->up.detail, r->up.hint ? sd_everywhere_words(asked, r->up.hint) : "-- mend the script, or that region");
 	if (strcmp(outcome->status, "failed") == 0)
 		return false;
 	if (r->down.sqlstate[0])
 	{
-		warn(outcome, psprintf("down fails: %s", r->down.message), r->down.hint ? r->down.hint : "-- mend the way back");
+		warn(outcome, psprintf("down fails: %s", r->down.message), r->down.hint ? sd_everywhere_words(asked, r->down.hint) : "-- mend the way back");
 		say(outcome, r->down.detail);
 		outcome->sqlstate = r->down.sqlstate;
 	}
@@ -313,11 +313,11 @@ judge_beside(Outcome *outcome, const Outcome *first)
 		return true;
 	if (!same_effect)
 		warn(outcome, psprintf("it leaves something else here than in region \"%s\"", first->asked->region),
-			 psprintf("SELECT * FROM schemadrift.diff(%s, %s)", quote_literal_cstr(outcome->asked->region),
+			 psprintf("SELECT * FROM schemadrift.diff(%s, %s);", quote_literal_cstr(outcome->asked->region),
 					  quote_literal_cstr(first->asked->region)));
 	else
 		warn(outcome, psprintf("the schema is not that of region \"%s\" already; the script does the same in both", first->asked->region),
-			 psprintf("SELECT * FROM schemadrift.diff(%s, %s)", quote_literal_cstr(outcome->asked->region),
+			 psprintf("SELECT * FROM schemadrift.diff(%s, %s);", quote_literal_cstr(outcome->asked->region),
 					  quote_literal_cstr(first->asked->region)));
 	return false;
 }

@@ -8,6 +8,7 @@
 
 #include "functions/everywhere.h"
 #include "functions/group.h"
+#include "paste.h"
 #include "store/protocol.h"
 
 #define COMMON		7			/* arguments of every call */
@@ -134,4 +135,12 @@ sd_everywhere_end(List *list)
 	foreach(cell, list)
 		if (((SdAsked *) lfirst(cell))->client)
 			sd_client_close(((SdAsked *) lfirst(cell))->client);
+}
+
+const char *
+sd_everywhere_words(const SdAsked *asked, const char *words)
+{
+	if (words == NULL || asked->here)
+		return words;
+	return sd_paste_comment(psprintf("%s says: %s", asked->region, strncmp(words, "-- ", 3) == 0 ? words + 3 : words));
 }

@@ -35,4 +35,7 @@ extern List *sd_everywhere_ask(const SdRegions *regions, const char *function, i
 extern void sd_everywhere_wait(List *asked);
 extern void sd_everywhere_end(List *asked);
 
+/* What a region says, as a remedy: this one's as it is, another one's as a comment that begins with its name. */
+extern const char *sd_everywhere_words(const SdAsked *asked, const char *words);
+
 #endif							/* SD_FUNCTIONS_EVERYWHERE_H */

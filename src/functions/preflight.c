@@ -130,11 +130,11 @@ put(FunctionCallInfo fcinfo, const char *region, const char *check, const char *
 	sd_view_finish(fcinfo, &row);
 }
 
-/* What is to be typed elsewhere says where. */
+/* What is to be typed elsewhere says where, and who says so: before the first line, where there are several. */
 static char *
 remedy_in(const char *remedy, const char *region)
 {
-	return remedy ? psprintf("%s -- in %s", remedy, region) : NULL;
+	return strpbrk(remedy, "\n\r") ? psprintf("-- in %s, which says:\n%s", region, remedy) : psprintf("%s -- in %s", remedy, region);
 }
 
 static void
@@ -146,7 +146,7 @@ put_answer(FunctionCallInfo fcinfo, const SdAsked *asked)
 		put(fcinfo, asked->region, "reach", SD_FINDING_FAILED,
 			psprintf("%s%s%s%s", ERRCODE_TO_CATEGORY(asked->error->sqlerrcode) == ERRCODE_CONNECTION_EXCEPTION ? "not reached: " : "it did not look: ",
 					 asked->error->message, asked->error->detail ? ": " : "", asked->error->detail ? asked->error->detail : ""),
-			asked->error->hint ? asked->error->hint : "SELECT * FROM schemadrift.regions;");
+			asked->error->hint ? sd_everywhere_words(asked, asked->error->hint) : "SELECT * FROM schemadrift.regions;");
 	else if (PQnfields(asked->answer) != OUT_COLUMNS)
 		put(fcinfo, asked->region, "reach", SD_FINDING_UNKNOWN, "it answered with nonsense", "-- bring it to the same version of schemadrift");
 	else
