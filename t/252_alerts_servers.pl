@@ -163,7 +163,7 @@ no_alerts($g, 'full pages again');
 $g->sql($eu, q{UPDATE schemadrift_store.life SET begun = now() + interval '1 hour'});
 $g->sql($eu, q{BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION E'old\\nSELECT 1'});
 $g->region($eu)->restart;
-like(fires($g, $eu, 'prepared', $eu, qr/prepared transaction E'old\\\\nSELECT 1' of role/), qr/^-- COMMIT PREPARED or ROLLBACK PREPARED E'old\\\\nSELECT 1';/, '... and its name is in one line');
+like(fires($g, $eu, 'prepared', $eu, qr/prepared transaction E'old\\nSELECT 1' of role/), qr/^-- COMMIT PREPARED or ROLLBACK PREPARED E'old\\nSELECT 1';/, '... and its name is in one line');
 $g->sql($eu, q{ROLLBACK PREPARED E'old\\nSELECT 1'});
 no_alerts($g, 'rolled back');
 

@@ -99,7 +99,7 @@ ok($g->converged, 'all regions are equal');
 
 $g->sql($us, 'CREATE PUBLICATION p FOR TABLE schema_migrations, alembic_version');
 (my $conninfo = $g->conninfo($us)) =~ s/user=\S+/user=$user/;
-$g->sql($ap, "CREATE SUBSCRIPTION \"s\nSELECT 1\" CONNECTION '$conninfo' PUBLICATION p WITH (copy_data = false)");
+$g->sql($ap, "CREATE SUBSCRIPTION \"s\nSELECT 1\" CONNECTION '$conninfo' PUBLICATION p WITH (copy_data = false, slot_name = 's')");
 ok($g->wait_until($us, q{SELECT count(*) FROM pg_stat_replication WHERE application_name ~ '^s' AND state = 'streaming'}, 1), 'a subscription');
 like(fires($g, $ap, 'history_replicated', $ap, qr/public\.alembic_version, public\.schema_migrations come by subscription "s\nSELECT 1"/, since => 0),
 	qr/^ALTER PUBLICATION p DROP TABLE public.alembic_version, public.schema_migrations; -- .* ALTER SUBSCRIPTION U&"s\\000aSELECT 1" REFRESH PUBLICATION$/, '... with the way to end it');
