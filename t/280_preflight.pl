@@ -180,27 +180,39 @@ is(flies($change), '', '... and one that is, again');
 
 SKIP:
 {
-	skip 'needs root, loop devices and mkfs.ext4', 6 if !SchemaDrift::Disk->possible;
+	skip 'needs root, loop devices and mkfs.ext4', 8 if !SchemaDrift::Disk->possible;
 	my $dir = abs_path(PostgreSQL::Test::Utils::tempdir);
 	my $disk = SchemaDrift::Disk->new($dir, 128);
 	my $up = 'ALTER TABLE public.on_disk ALTER id TYPE numeric';
-	my $of_disk = sub { return join '', map { /^(\w+) (.*?; )/ ? "$1 $2" : "$_, " } $g->sql($us, "SELECT concat_ws(' ', status, detail) FROM schemadrift.preflight('$up') WHERE check_name = 'disk' AND region = '$eu'"); };
+	my $of_disk = sub {
+		my ($script) = @_;
+		my $rows = $g->sql($us, 'SELECT concat_ws(\' \', status, detail) FROM schemadrift.preflight($up$' . ($script // $up) . "\$up\$) WHERE check_name = 'disk' AND region = '$eu'");
+		return join "\n", map { /^(\w+ .*?; )/ ? $1 : $_ } split /\n/, $rows;
+	};
 	my $avail = sub { return (split /\n/, qx{df --output=avail -B1 '$dir'})[1] + 0; };
 
 	$g->sql($us, "CREATE TABLESPACE small LOCATION '$dir'");
-	$g->sql($us, 'CREATE TABLE public.on_disk (id int, t text) TABLESPACE small');
+	$g->sql($us, 'BEGIN; CREATE TABLE public.on_disk (id int, t text) TABLESPACE small; CREATE INDEX ON public.on_disk (t) TABLESPACE small; CREATE INDEX ON public.on_disk (id); CREATE TABLE public.beside (id int, t text); COMMIT');
 	ok($g->converged, 'a table on a disk of its own');
-	$g->sql($eu, "INSERT INTO public.on_disk SELECT i, repeat('x', 100) FROM generate_series(1, 60000) i");
-	my $bytes = $g->sql($eu, q{SELECT pg_relation_size('public.on_disk')});
-	my $told = 'it writes ' . $g->sql($eu, "SELECT pg_size_pretty($bytes\::bigint)") . ' anew, and as much WAL; ';
-	is($of_disk->(), "ok $told", 'which has room');
-	system('fallocate', '-l', $avail->() - 2 * $bytes, "$dir/full") == 0 or die 'fallocate';
-	is($of_disk->(), "warning $told", '... but little');
-	$disk->fill;
-	is($of_disk->(), "failed $told", '... or none');
+	$g->sql($eu, "INSERT INTO public.on_disk SELECT i, i || repeat('x', 100) FROM generate_series(1, 60000) i");
+	my $bytes = $g->sql($eu, q{SELECT pg_relation_size('public.on_disk') + pg_relation_size('public.on_disk_t_idx')});
+	my $told = 'it writes ' . $g->sql($eu, "SELECT pg_size_pretty($bytes\::bigint)") . ' anew in tablespace small, and as much WAL; ';
+	my $own = 'ok it writes ' . $g->sql($eu, q{SELECT pg_size_pretty(pg_relation_size('public.on_disk_id_idx'))}) . ' anew, and as much WAL; ';
+	is(join("\n", sort split /\n/, $of_disk->()), "$own\nok $told", 'which has room, its index included; and the place of its other index, too');
+	my $both = "$up; ALTER TABLE public.beside ALTER id TYPE bigint";
+	$g->sql($eu, "INSERT INTO public.beside SELECT i, repeat('x', 100) FROM generate_series(1, 300000) i");
+	system('fallocate', '-l', $avail->() - 4 * $bytes, "$dir/full") == 0 or die 'fallocate';
+	unlike($of_disk->($both), qr/^(?!ok)/m, '... for what it writes there: what is written elsewhere is another place\'s');
 	$disk->free;
-	is($of_disk->(), "ok $told", '... but that has passed');
-	$g->sql($us, 'DROP TABLE public.on_disk');
+	my $indexes = 'ALTER TABLE public.on_disk ALTER t TYPE text COLLATE "C"';
+	like($of_disk->($indexes), qr/^ok it writes \Q@{[ $g->sql($eu, q{SELECT pg_size_pretty(pg_relation_size('public.on_disk_t_idx'))}) ]}\E anew in tablespace small,/m, 'an index that is built again, without its table');
+	system('fallocate', '-l', $avail->() - 2 * $bytes, "$dir/full") == 0 or die 'fallocate';
+	like($of_disk->(), qr/^warning \Q$told\E$/m, '... but little');
+	$disk->fill;
+	like($of_disk->(), qr/^failed \Q$told\E$/m, '... or none');
+	$disk->free;
+	like($of_disk->(), qr/^ok \Q$told\E$/m, '... but that has passed');
+	$g->sql($us, 'DROP TABLE public.on_disk, public.beside');
 	ok($g->converged, 'all are equal');
 }
 
@@ -253,6 +265,9 @@ like(dry_run($us, q{'ALTER TABLE public.orders DROP total', 'ALTER TABLE public.
 	qr/^warning\|42701\|down fails: column "id" of relation "orders" already exists\n.*statement 1 of the script, at line 1/s, 'a way back that fails');
 like(dry_run($us, q{E'CREATE TABLE public.n (id int);\nALTER TABLE public.nowhere ADD a int'}, 'status, sqlstate, detail')->{$ap},
 	qr/^failed\|42P01\|relation "public.nowhere" does not exist\nstatement 2 of the script, at line 2/, 'a script that fails says where');
+my $hint = sub { return "'DO \$x\$ BEGIN RAISE ''no'' USING HINT = E''SELECT 2;\\nSELECT 3;''; END \$x\$'" };
+is_deeply(dry_run($us, $hint->(), 'status, remedy'), { $us => "failed|SELECT 2;\nSELECT 3;", map { $_ => "failed|-- $_ says: SELECT 2;\n-- SELECT 3;" } $ap, $eu }, 'the HINT of its error is a comment, if it is another region\'s');
+is_deeply(dry_run($us, "'SELECT 1', " . $hint->(), 'status, remedy'), { $us => "warning|SELECT 2;\nSELECT 3;", map { $_ => "warning|-- $_ says: SELECT 2;\n-- SELECT 3;" } $ap, $eu }, '... of the way back, too');
 like(dry_run($us, q{'INSERT INTO public.items VALUES (1, 99999)'}, 'status, sqlstate')->{$eu}, qr/^failed\|23503$/, 'what waits for the commit is checked');
 like(dry_run($us, q{'CREATE INDEX CONCURRENTLY ON public.orders (note)'}, 'status, sqlstate')->{$eu}, qr/^failed\|SD004$/, 'CONCURRENTLY cannot be tried');
 like(dry_run($us, q{'COMMIT'}, 'status, sqlstate')->{$us}, qr/^failed\|SD004$/, 'nor can COMMIT');
@@ -275,9 +290,6 @@ sub longest_wait
 	my ($where, $code) = @_;
 	my %reader = map { $_ => $g->session($_) } @$where;
 	my %ends = map { $_ => $g->session($_) } @$where;
-my $hint = sub { return "'DO \$x\$ BEGIN RAISE ''no'' USING HINT = E''SELECT 2;\\nSELECT 3;''; END \$x\$'" };
-is_deeply(dry_run($us, $hint->(), 'status, remedy'), { $us => "failed|SELECT 2;\nSELECT 3;", map { $_ => "failed|-- $_ says: SELECT 2;\n-- SELECT 3;" } $ap, $eu }, 'the HINT of its error is a comment, if it is another region\'s');
-is_deeply(dry_run($us, "'SELECT 1', " . $hint->(), 'status, remedy'), { $us => "warning|SELECT 2;\nSELECT 3;", map { $_ => "warning|-- $_ says: SELECT 2;\n-- SELECT 3;" } $ap, $eu }, '... of the way back, too');
 
 	foreach my $name (@$where)
 	{

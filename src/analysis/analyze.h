@@ -38,7 +38,8 @@ typedef struct SdStepRelation
 	List	   *members;		/* ... which are these; of Oid */
 	char	   *name;			/* as in the texts below */
 	LOCKMODE	lock;			/* NoLock: none */
-	bool		rewritten;		/* it, or its indexes */
+	bool		rewritten;		/* it, and so its indexes */
+	bool		indexes;		/* its indexes are built again */
 	bool		scanned;
 } SdStepRelation;
 

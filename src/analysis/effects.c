@@ -206,7 +206,8 @@ step_relation(const SdEffect *effect)
 	relation->members = list_copy(effect->thing->members);
 	relation->name = pstrdup(effect->shown);
 	relation->lock = effect->lock;
-	relation->rewritten = effect->rewritten || effect->indexes;
+	relation->rewritten = effect->rewritten;
+	relation->indexes = effect->indexes;
 	relation->scanned = effect->scanned;
 	return relation;
 }

@@ -33,6 +33,11 @@ typedef struct SdFinding
  */
 extern List *sd_preflight(const char *up, const SdRunAs *run_as, List *needs, List *extensions, bool queries, TimestampTz frozen_at);
 
+/* ---- preflight_disk.c ---- */
+
+/* Of SdFinding: have the file systems here room for what these steps (of SdStep) write anew? */
+extern List *sd_disk_findings(List *steps);
+
 /* ---- preflight_extensions.c ---- */
 
 /*

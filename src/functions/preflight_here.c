@@ -6,8 +6,6 @@
  */
 #include "compat.h"
 
-#include <sys/statvfs.h>
-
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -21,7 +19,6 @@
 #include "utils/timestamp.h"
 
 #include "analysis/analyze.h"
-#include "analysis/facts.h"
 #include "ddl/allowed.h"
 #include "ddl/script.h"
 #include "functions/look.h"
@@ -405,62 +402,6 @@ check_drift(Look *look)
 		add(look, "drift", SD_FINDING_OK, pstrdup("the schema is what the log says"), NULL);
 }
 
-/* Of tables in other tablespaces than the database's. */
-static char *
-place_of(Oid relation)
-{
-	Oid			tablespace = get_rel_tablespace(relation);
-
-	return OidIsValid(tablespace) && tablespace != MyDatabaseTableSpace ?
-		psprintf("%s/pg_tblspc/%u", DataDir, tablespace) : pstrdup(DataDir);
-}
-
-/* of the places of these relations, the least; -1: not known */
-static int64
-free_bytes(List *relations, int64 least)
-{
-	ListCell   *cell;
-
-	foreach(cell, relations)
-	{
-		struct statvfs disk;
-
-		if (statvfs(place_of(lfirst_oid(cell)), &disk) == 0 && (least < 0 || least > (int64) disk.f_bavail * (int64) disk.f_frsize))
-			least = (int64) disk.f_bavail * (int64) disk.f_frsize;
-	}
-	return least;
-}
-
-static void
-check_disk(Look *look)
-{
-	int64		needed = 0;
-	int64		least = -1;
-	ListCell   *cell;
-	ListCell   *inner;
-
-	foreach(cell, look->steps)
-		foreach(inner, ((SdStep *) lfirst(cell))->relations)
-		{
-			SdStepRelation *relation = lfirst(inner);
-
-			if (!relation->rewritten)
-				continue;
-			needed += relation->members ? sd_fact_bytes_of_all(relation->members) : sd_fact_bytes(relation->oid);
-			least = free_bytes(relation->members ? relation->members : list_make1_oid(relation->oid), least);
-		}
-	if (needed == 0)
-		add(look, "disk", SD_FINDING_OK, pstrdup("no table with rows is rewritten"), NULL);
-	else if (least < 0)
-		add(look, "disk", SD_FINDING_UNKNOWN, psprintf("it writes %s anew; how much is free cannot be told", sd_text_of_bytes(needed)),
-			pstrdup("-- look with df"));
-	else
-		/* as much again of WAL, and indexes */
-		add(look, "disk", least < needed ? SD_FINDING_FAILED : least < 3 * needed ? SD_FINDING_WARNING : SD_FINDING_OK,
-			psprintf("it writes %s anew, and as much WAL; %s is free", sd_text_of_bytes(needed), sd_text_of_bytes(least)),
-			least < 3 * needed ? pstrdup("-- make room, or take the safer form: SELECT * FROM schemadrift.analyze(...)") : NULL);
-}
-
 /* ---- what applications rely on ---- */
 
 static bool
@@ -602,7 +543,7 @@ sd_preflight(const char *up, const SdRunAs *run_as, List *needs, List *extension
 	check_long(&look);
 	check_prepared(&look);
 	check_drift(&look);
-	check_disk(&look);
+	look.findings = list_concat(look.findings, sd_disk_findings(look.steps));
 	check_queries(&look, get_role_oid(run_as->user, false));
 	return look.findings;
 }

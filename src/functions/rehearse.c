@@ -108,13 +108,13 @@ refuse_large(const SdStep *step)
 		SdStepRelation *relation = lfirst(cell);
 		int64		bytes;
 
-		if (!relation->rewritten && !relation->scanned)
+		if (!relation->rewritten && !relation->indexes && !relation->scanned)
 			continue;
 		bytes = relation->members ? sd_fact_bytes_of_all(relation->members) : sd_fact_bytes(relation->oid);
 		if (bytes >= (int64) sd_large_table * 1024)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("not run: it would %s %s, which %s %s", relation->rewritten ? "rewrite" : "scan", relation->name,
+					 errmsg("not run: it would %s %s, which %s %s", relation->rewritten ? "rewrite" : relation->indexes ? "build again the indexes of" : "scan", relation->name,
 							relation->members ? "have" : "has", sd_text_of_bytes(bytes)),
 					 errdetail("Statement %d, at line %d, %s, under %s.  A table of schemadrift.large_table, %s, or more is too large to try.",
 							   step->number, step->line, step->command, step->lock, sd_text_of_bytes((int64) sd_large_table * 1024)),
