@@ -311,7 +311,7 @@ trace_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	if (trace->again)
 	{
 		trace->again = false;
-		trace_submit(peer, trace, SD_PRIORITY_VOTE, "SELECT 'again'", 1000);
+		trace_submit(peer, trace, SD_PRIORITY_VOTE, "SELECT 'again'", 15000);
 	}
 	if (trace->raise)
 	{
@@ -339,7 +339,7 @@ trace_submit(SdPeer *peer, Trace *trace, SdPriority priority, const char *sql, i
 static void
 trace_wait(SdLoop *loop, SdPeer *peer, Trace *trace, int phase)
 {
-	int64		end = sd_monotonic_us() + 20 * SD_US_PER_S;
+	int64		end = sd_monotonic_us() + 60 * SD_US_PER_S;
 
 	while (phase >= 0 ? (int) sd_peer_phase(peer) != phase : trace->outstanding > 0)
 	{
@@ -386,16 +386,16 @@ sd_testing_rules(PG_FUNCTION_ARGS)
 	initStringInfo(&trace.text);
 
 	appendStringInfoString(&trace.text, "priorities: ");
-	trace_submit(peer, &trace, SD_PRIORITY_HEARTBEAT, "SELECT 'heartbeat'", 5000);
-	trace_submit(peer, &trace, SD_PRIORITY_LEARN, "SELECT 'learn'", 5000);
-	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'vote'", 5000);
-	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'vote 2'", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_HEARTBEAT, "SELECT 'heartbeat'", 15000);
+	trace_submit(peer, &trace, SD_PRIORITY_LEARN, "SELECT 'learn'", 15000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'vote'", 15000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'vote 2'", 15000);
 	trace_wait(loop, peer, &trace, -1);
 
 	appendStringInfoString(&trace.text, "\nwithdraw: ");
-	first = trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'flying' FROM pg_sleep(0.3)", 5000);
+	first = trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'flying' FROM pg_sleep(0.3)", 15000);
 	trace_wait(loop, peer, &trace, SD_PEER_BUSY);
-	second = trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'queued'", 5000);
+	second = trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'queued'", 15000);
 	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'late'", 100);
 	appendStringInfo(&trace.text, "%d; ", sd_call_withdraw(first));
 	appendStringInfo(&trace.text, "%d; ", sd_call_withdraw(second));
@@ -403,37 +403,37 @@ sd_testing_rules(PG_FUNCTION_ARGS)
 
 	appendStringInfoString(&trace.text, "\nin done: ");
 	trace.again = true;
-	trace_submit(peer, &trace, SD_PRIORITY_FETCH, "SELECT 'once'", 5000);
-	trace_submit(peer, &trace, SD_PRIORITY_HEARTBEAT, "SELECT 'last'", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_FETCH, "SELECT 'once'", 15000);
+	trace_submit(peer, &trace, SD_PRIORITY_HEARTBEAT, "SELECT 'last'", 15000);
 	trace_wait(loop, peer, &trace, -1);
 	trace.raise = true;
-	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'raises'", 5000);
-	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'next'", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'raises'", 15000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'next'", 15000);
 	trace_wait_error(loop, peer, &trace);
 	trace_wait(loop, peer, &trace, -1);
 
 	appendStringInfoString(&trace.text, "\nnew conninfo: ");
-	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT current_database() FROM pg_sleep(0.1)", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT current_database() FROM pg_sleep(0.1)", 15000);
 	trace_wait(loop, peer, &trace, SD_PEER_BUSY);
 	sd_peer_set_conninfo(peer, other);
-	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT current_database()", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT current_database()", 15000);
 	trace_wait(loop, peer, &trace, -1);
 
 	appendStringInfoString(&trace.text, "\nwake: ");
 	sd_peer_set_conninfo(peer, "host=/nonexistent");
 	trace_wait(loop, peer, &trace, SD_PEER_WAITING);
-	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 1", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 1", 15000);
 	trace_wait(loop, peer, &trace, -1);
 	sd_peer_wake(peer);
 	appendStringInfo(&trace.text, "%d; ", sd_peer_retry_at(peer) <= sd_monotonic_us() + SD_US_PER_S);
 	sd_peer_set_conninfo(peer, conninfo);
-	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'found'", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 'found'", 15000);
 	trace_wait(loop, peer, &trace, -1);
 
 	appendStringInfoString(&trace.text, "\nfree: ");
-	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT pg_sleep(1)", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT pg_sleep(1)", 15000);
 	trace_wait(loop, peer, &trace, SD_PEER_BUSY);
-	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 1", 5000);
+	trace_submit(peer, &trace, SD_PRIORITY_VOTE, "SELECT 1", 15000);
 	sd_loop_remove(loop, peer);
 	trace.again = true;
 	sd_peer_free(peer);
