@@ -25,7 +25,7 @@ sub ordinary_work
 	foreach my $name ($g->names)
 	{
 		my ($s, $r) = took(sub {
-			$clients{$name}->query('SET synchronous_commit = off; SET statement_timeout = 5000; INSERT INTO ticks VALUES (now());
+			$clients{$name}->query('SET synchronous_commit = off; SET statement_timeout = 9000; INSERT INTO ticks VALUES (now());
 				INSERT INTO orders (id, what) SELECT max(id) + 1, \'new\' FROM orders; SELECT count(*) FROM orders;');
 		});
 		$slow = "$name: $r->{err}" if !$r->{ok};
@@ -61,7 +61,7 @@ like($r->{detail} // '', qr/\Q$ap\E/, "... and $ap");
 isnt($r->{hint} // '', '', '... and there is something to do next');
 wait_for_state($g, $eu, 'no_quorum');
 # Now that it knows: at once, or when the attempt to connect that is under way has failed, as much time as there may be for a quorum.
-$minority->query('SET schemadrift.quorum_timeout = 20000;');
+$minority->query('SET schemadrift.quorum_timeout = 30000;');
 my @took;
 foreach (1 .. 12)
 {

@@ -10,8 +10,6 @@ use SchemaDrift::Scenario;
 
 my $g = SchemaDrift::Group->new(regions => 4, conf => <<'CONF');
 schemadrift.heartbeat_interval = 250ms
-schemadrift.connect_timeout = 2s
-schemadrift.quorum_timeout = 6s
 schemadrift.retry_max_interval = 2s
 schemadrift.ddl_hold_limit = 300ms
 CONF
@@ -41,7 +39,7 @@ $g->cut($us, $sa);
 my $start = time();
 my $r = $g->try($sa, joining());
 is($r->{sqlstate}, '08001', 'a member that does not answer');
-cmp_ok(time() - $start, '<', 2 + $in_time, 'is given up after connect_timeout');
+cmp_ok(time() - $start, '<', 5 + $in_time, 'is given up after connect_timeout');
 $g->sql($sa, q{ALTER SYSTEM SET schemadrift.connect_timeout = '30s'});
 $g->sql($sa, 'SELECT pg_reload_conf()');
 $g->wait_until($sa, 'SHOW schemadrift.connect_timeout', '30s');
@@ -125,8 +123,8 @@ my $other = $g->session($us);
 $other->send(join ' ', map { "CREATE TABLE meanwhile_$_ (id int);" } 1 .. 10);
 $r = $g->try($sa, joining($eu));
 ok($r->{ok}, 'then it joins') or diag($r->{err});
-# a change beside others may be told to run again
-is(join(' ', grep { $_ ne '40001' } $other->result->{err} =~ /^ERROR:  (\w{5})/mg), '', 'while migrations go on');
+# a change beside others may be told to run again, or, when they come between its last look and its votes, that it is not known yet
+is(join(' ', grep { !/^4000[13]$/ } $other->result->{err} =~ /^ERROR:  (\w{5})/mg), '', 'while migrations go on');
 ok($g->wait_until($_, "SELECT role FROM schemadrift.regions WHERE region = '$sa'", 'voter'), "a voter in the eyes of $_")
   foreach $us, $sa;
 ok($g->converged, 'all are equal');

@@ -9,8 +9,6 @@ use SchemaDrift::Scenario;
 
 my $g = SchemaDrift::Group->new(regions => [qw(us eu wit)], conf => <<'CONF');
 schemadrift.heartbeat_interval = 200ms
-schemadrift.connect_timeout = 2s
-schemadrift.quorum_timeout = 6s
 schemadrift.lock_timeout = 1s
 schemadrift.retry_max_interval = 2s
 CONF

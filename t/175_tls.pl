@@ -11,7 +11,6 @@ use SchemaDrift::Scenario;
 
 my $g = SchemaDrift::Group->new(regions => [qw(us eu ap)], start => 0, conf => <<'CONF');
 schemadrift.heartbeat_interval = 200ms
-schemadrift.connect_timeout = 2s
 schemadrift.retry_max_interval = 1s
 CONF
 my @all = $g->names;

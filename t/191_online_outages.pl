@@ -11,7 +11,6 @@ use Test::More;
 my $g = SchemaDrift::Group->new(regions => [qw(us eu ap)], conf => <<'CONF');
 schemadrift.heartbeat_interval = 200ms
 schemadrift.lock_timeout = 1s
-schemadrift.quorum_timeout = 6s
 CONF
 $g->make_group(mode => 'coordinate', before => 'CREATE TABLE t (a int, b int); INSERT INTO t SELECT i, i FROM generate_series(1, 1000) i;
 	CREATE TABLE u (a int)');

@@ -9,7 +9,6 @@ use SchemaDrift::Scenario;
 
 my $g = made_group(3, streaming => 'logical', before => 'CREATE TABLE schema_migrations (version text PRIMARY KEY); CREATE TABLE alembic_version (version_num text)',
 	conf => <<'CONF');
-schemadrift.quorum_timeout = 6s
 max_logical_replication_workers = 10
 wal_retrieve_retry_interval = 100ms
 CONF

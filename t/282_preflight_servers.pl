@@ -11,8 +11,6 @@ my $clock = SchemaDrift::Region::clock_library();
 my $g = SchemaDrift::Group->new(regions => [qw(us ap eu wit)], clock => $clock ? 1 : 0, streaming => 'logical', conf => <<'CONF');
 schemadrift.replication_lag_limit = 1s
 schemadrift.heartbeat_interval = 250ms
-schemadrift.connect_timeout = 3s
-schemadrift.quorum_timeout = 6s
 schemadrift.lease_duration = 1s
 schemadrift.retry_max_interval = 2s
 CONF
@@ -40,6 +38,17 @@ sub flight
 	my ($where, $check, %o) = @_;
 
 	return $g->sql($where, ($o{before} // '') . "SELECT concat_ws(' ', region, status, detail) FROM schemadrift.preflight('" . ($o{up} // 'ALTER TABLE public.orders ADD a int') . "') WHERE check_name = '$check' ORDER BY region");
+}
+
+# Somebody may be taken for missing, or behind, for a moment only.
+sub flies
+{
+	my ($where, $check, $expected, $what) = @_;
+	my $got;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	await(sub { $got = flight($where, $check); ref $expected ? $got =~ $expected : $got eq $expected });
+	return ref $expected ? like($got, $expected, $what) : is($got, $expected, $what);
 }
 
 sub noops { return $g->sql('us', q{SELECT count(*) FROM schemadrift.migrations WHERE kind = 'noop'}); }
@@ -106,7 +115,7 @@ like(flight('us', 'names', before => $as), qr/^eu failed there is no role "half"
 
 # --- what each region, and what is between them, is like
 
-is(flight('us', 'quorum'), 'us ok 4 of 4 voters can be reached, 3 are needed', 'all voters are there');
+flies('us', 'quorum', 'us ok 4 of 4 voters can be reached, 3 are needed', 'all voters are there');
 like(flight('us', 'lease'), qr/^us ok (?:region "us" leads|nobody leads just now: the first change asks for it)$/, 'nobody is in the way');
 is(join(' ', flight('us', 'latency') =~ /^(\w+ ok) a round trip takes \d+\.\d ms$/mg), 'ap ok eu ok', 'round trips');
 like(flight('us', 'disk', up => 'ALTER TABLE public.orders ALTER id TYPE numeric'), qr/^(?:\w+ ok no table with rows is rewritten\n?){3}$/, 'nothing to write anew');
@@ -163,14 +172,14 @@ my ($s, $cut) = took(sub { dry_run('us', q{'CREATE TABLE public.n (id int)', 'DR
 is_deeply([ @$cut{qw(us ap)} ], [ 'ok|t', 'ok|t' ], 'a cut: the others answer');
 like($cut->{eu}, qr/^failed\|/, '... that region is failed');
 is(join(' ', sort keys %$cut), 'ap eu us', '... and the witness no row');
-cmp_ok($s, '<', 20, "... in bounded time: $s s");
+cmp_ok($s, '<', 40, "... in bounded time: $s s");
 my $flown;
 ($s, $flown) = took(sub { flight('us', 'reach') });
 like($flown, qr/^eu failed not reached: /, 'preflight() says so');
-is(flight('us', 'quorum'), 'us warning 3 of 4 voters can be reached, 3 are needed', '... and that no other may go');
-cmp_ok($s, '<', 20, "... in bounded time: $s s");
+cmp_ok($s, '<', 40, "... in bounded time: $s s");
+flies('us', 'quorum', 'us warning 3 of 4 voters can be reached, 3 are needed', '... and that no other may go');
 ok($g->wait_until('eu', q{SELECT count(*) FROM schemadrift.regions WHERE state = 'unreachable'}, 3), 'it misses the others');
-is(flight('eu', 'quorum'), 'eu failed 1 of 4 voters can be reached, 3 are needed', '... and is told that it can change nothing');
+flies('eu', 'quorum', 'eu failed 1 of 4 voters can be reached, 3 are needed', '... and is told that it can change nothing');
 is(flight('eu', 'propagation'), '', '... where nothing is to be measured');
 $g->heal_all;
 ok($g->reached, 'healed');
@@ -190,7 +199,7 @@ foreach (1 .. 5)
 }
 like($told, qr/^ap ok a no-op, version (\d+), was decided .*\neu warning version \1, a no-op, is not applied there yet\nus \w+ version \1 was applied there after /m, '... and is seen to');
 ($head) = $told =~ /version (\d+)/;
-like(flight('ap', 'state'), qr/^ap ok .*\neu warning version \d+ of $head is applied\nus ok /, '... its region is behind');
+flies('ap', 'state', qr/^ap ok .*\neu warning version \d+ of $head is applied\nus ok /, '... its region is behind');
 $holder->query('ROLLBACK;');
 $holder->quit;
 ok($g->converged(@full), '... goes on');

@@ -40,6 +40,7 @@ $SchemaDrift::Session::timeout = 120;
 my $file = "$PostgreSQL::Test::Utils::log_path/history.jsonl";
 my $history = Torture::History->new($file);
 my $g = made_group($servers, streaming => 'physical', proxied => $proxied, disks => $disks, clock => $clock, before => Torture::Clients::before(), conf => <<"CONF");
+schemadrift.quorum_timeout = 6s
 max_connections = 60
 shared_buffers = 16MB
 max_prepared_transactions = 5

@@ -43,8 +43,7 @@ my (@mistaken, @let_through, @not_foreseen, @misjudged);
 
 my $g = SchemaDrift::Group->new(regions => [qw(us-east ap-south eu-west alone)], conf => <<'CONF');
 schemadrift.heartbeat_interval = 250ms
-schemadrift.connect_timeout = 1s
-schemadrift.quorum_timeout = 3s
+schemadrift.quorum_timeout = 6s
 schemadrift.lease_duration = 1s
 schemadrift.lock_timeout = 1s
 schemadrift.retry_max_interval = 2s
