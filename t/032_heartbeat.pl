@@ -79,10 +79,29 @@ sub pulse
 
 my $n = number();
 like($n, qr/^[1-9][0-9]*$/, 'the answer to an exchange has a number');
-is(pulse($n), $n, 'a pulse of that number says: as before');
-is(pulse($n), $n, 'again');
+
+# After what the code does a pulse still says: as before.  Something to tell may come up by itself meanwhile, such as that another
+# region is missed for a moment, where the machine stands still: then once more.
+sub as_before
+{
+	my ($what, $code) = @_;
+	my $answer;
+
+	foreach (1 .. 10)
+	{
+		$n = number();
+		$code->() if $code;
+		$answer = pulse($n);
+		last if $answer eq $n;
+	}
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is($answer, $n, $what);
+}
+
+as_before('a pulse of that number says: as before');
+as_before('again', sub { pulse($n) });
 is(pulse(1), 0, 'one of another number says nothing');
-is(pulse($n), $n, 'and changes nothing');
+as_before('and changes nothing', sub { pulse(1) });
 my $other = $g->session('eu');
 is(pulse($n, $other), 0, 'what one session was told means nothing in another');
 like($caller->query('SELECT schemadrift_rpc.pulse(NULL);')->{err}, qr/22004/, 'a call without a number is refused');
@@ -93,33 +112,29 @@ like($caller->query("SELECT schemadrift_rpc.pulse($n);")->{err}, qr/25001/, 'and
 value($caller, 'RESET default_transaction_isolation');
 
 # what others write is looked at, and found to be nothing of ours
-$server->sql('CREATE TABLE of_another_database ()', dbname => 'postgres');
-$g->sql('eu', 'INSERT INTO t VALUES (1)');
-is(pulse($n), $n, 'other writes change nothing');
+as_before('other writes change nothing', sub
+{
+	$server->sql('CREATE TABLE of_another_database (); DROP TABLE of_another_database', dbname => 'postgres');
+	$g->sql('eu', 'INSERT INTO t SELECT count(*) FROM t');
+});
 
 # what is told is what is committed: not less, and not more
 my $vote = $g->session('eu');
-value($vote, 'BEGIN');
-value($vote, 'UPDATE schemadrift_store.self SET vote_seq = vote_seq + 1');
-is(pulse($n), $n, 'a vote that is not committed is not told');
+my $cast = 'BEGIN; UPDATE schemadrift_store.self SET vote_seq = vote_seq + 1';
+as_before('a vote that is not committed is not told', sub { value($vote, "ROLLBACK; $cast") });
 my $before = exchange('vote_seq');
 $n = number();
 value($vote, 'COMMIT');
 is(pulse($n), 0, 'one that is ends it');
 is(exchange('vote_seq'), $before + 1, 'and the next exchange tells it');
 
-$n = number();
-value($vote, 'BEGIN');
-value($vote, 'UPDATE schemadrift_store.self SET vote_seq = vote_seq + 1');
-value($vote, 'ROLLBACK');
-is(pulse($n), $n, 'one that was rolled back does not');
+as_before('one that was rolled back does not', sub { value($vote, "$cast; ROLLBACK") });
 
 sub tells
 {
 	my ($what, $sql, $columns) = @_;
 
-	$n = number();
-	is(pulse($n), $n, "before $what");
+	as_before("before $what");
 	my $told = exchange($columns);
 	$n = number();
 	$g->sql('eu', $sql);
@@ -168,14 +183,16 @@ becomes_quiet('after a change');
 SKIP:
 {
 	skip 'wait points are in the test build only', 5 if !testing_build($g);
-	my @asked = split /\n/, $server->sql(q{SELECT pid FROM pg_stat_activity WHERE usename = 'region_peer' AND application_name = 'schemadrift us'});
-	is(scalar @asked, 2, 'one region asks the two others');
 	my $author = $g->session('us');
 	my $pid = $author->pid;
 	stop_all_at($g, 'us', 'names-read');
 	# after any transaction that wrote, a pulse looks whether there is anything new to tell; those answers stay under way
 	$g->sql('us', 'INSERT INTO t (id) VALUES (1)');
-	sleep 0.005 while grep { (state_of($_) // die "a connection is gone\n") ne 'T' } @asked;
+	ok(await(sub
+		{
+			my @asked = split /\n/, $server->sql(q{SELECT pid FROM pg_stat_activity WHERE usename = 'region_peer' AND application_name = 'schemadrift us'});
+			return @asked == 2 && !grep { (state_of($_) // '') ne 'T' } @asked;
+		}), 'one region asks the two others');
 	stop_all_at($g, 'us', '');
 	$server->sql('CREATE ROLE made_while_asking');
 	$author->send('GRANT SELECT ON t TO made_while_asking;');
