@@ -9,11 +9,13 @@ use Time::HiRes qw(sleep time);
 use SchemaDrift::Scenario;
 
 my $g = made_group(3, before => q{CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY);},
-	conf => "schemadrift.lease_duration = 6s\nschemadrift.quorum_timeout = 30s\nschemadrift.ddl_hold_limit = 6s\n"
+	conf => "schemadrift.lease_duration = 10s\nschemadrift.quorum_timeout = 40s\nschemadrift.ddl_hold_limit = 10s\n"
 	  . 'schemadrift.handover_grace = 60s');
 my ($us, $ap, $eu) = $g->names;
 my $since = 1 + head($g, $us);
 my $n = 0;
+# Seconds that suffice, on a busy machine too, for what does not wait for a lease to run out.
+my $at_once = 8;
 
 sub change { my ($name) = @_; return $g->try($name, 'ALTER TABLE t ADD COLUMN c' . ++$n . ' int'); }
 sub holder { my ($where) = @_; return $g->sql($where, 'SELECT holder FROM schemadrift.lease'); }
@@ -45,7 +47,7 @@ is(ballot($us), $first, '... under the same ballot');
 is(votes($ap) - $before, 3, '... for which another region was asked once each: to accept');
 is($g->sql($us, q{SELECT outcome FROM schemadrift.decisions WHERE kind = 'grant' ORDER BY at DESC LIMIT 1}), 'by lease',
 	'view decisions says why it was granted');
-cmp_ok(nobody_leads(), '<', 20, 'an idle lease runs out');
+cmp_ok(nobody_leads(), '<', 30, 'an idle lease runs out');
 is(votes($ap) - $before, 3, '... and is not renewed');
 
 # what was rolled back has spent nothing
@@ -73,7 +75,7 @@ isnt(ballot($us), $first, '... under a higher one');
 is(holder($us), $us, "$us leads");
 my ($took, $r) = took(sub { change($eu) });
 is($r->{sqlstate}, '00000', "$eu changes the schema") or diag($r->{err});
-cmp_ok($took, '<', 5, sprintf '... at once, not when the lease runs out (%.2f s)', $took);
+cmp_ok($took, '<', $at_once, sprintf '... at once, not when the lease runs out (%.2f s)', $took);
 ok($g->wait_until($_, 'SELECT holder FROM schemadrift.lease', $eu), "$_ knows that it leads now") foreach $us, $eu;
 
 my @names = ($us, $eu, $ap);
@@ -84,7 +86,7 @@ foreach my $i (1 .. 15)
 	is($r->{sqlstate}, '00000', "deployment $i goes to another region") or diag($r->{err});
 	$slowest = $took if $took > $slowest;
 }
-cmp_ok($slowest, '<', 5, sprintf 'one after another in three regions: each at once (%.2f s)', $slowest);
+cmp_ok($slowest, '<', $at_once, sprintf 'one after another in three regions: each at once (%.2f s)', $slowest);
 ok($g->converged, 'all regions are equal');
 
 # --- an open transaction is protected, but not for ever; who waits is told for whom
@@ -92,7 +94,7 @@ ok($g->converged, 'all regions are equal');
 $s = $g->session($us);
 $s->query('BEGIN; ALTER TABLE t ADD COLUMN stays_open int;');
 my $waiting = $g->session($eu);
-$waiting->send('SET schemadrift.quorum_timeout = 2000; ALTER TABLE u ADD COLUMN impatient int;');
+$waiting->send('SET schemadrift.quorum_timeout = 4000; ALTER TABLE u ADD COLUMN impatient int;');
 $r = $waiting->result;
 refused($r, '55P03', "$eu waits no longer than its quorum_timeout");
 like($r->{message}, qr/another region is changing the schema/, '... and is told so');
@@ -107,7 +109,7 @@ ok($g->wait_until($eu, "SELECT blocked_by ~ '^pid $pid of $us for [0-9]+ s, has 
 ok($g->wait_until($ap, "SELECT held_by FROM schemadrift.lease", $pid), "view lease in $ap, too");
 ($took, $r) = took(sub { $waiting->result });
 is($r->{sqlstate}, '00000', 'after ddl_hold_limit the one who waits goes on') or diag($r->{err});
-cmp_ok($took, '<', 20, '... in time');
+cmp_ok($took, '<', 30, '... in time');
 $r = $s->query('ALTER TABLE t ADD COLUMN stays_open_2 int;');
 like($r->{sqlstate}, qr/^(?:40001|57P01)$/, 'the open one is told that it may be run again, or ended') or diag($r->{err});
 $s->query('ROLLBACK;') if $r->{sqlstate} eq '40001';
@@ -122,7 +124,7 @@ $g->wait_until($eu, "SELECT blocked_by ~ '^pid' FROM schemadrift.status", 't');
 is($s->query('COMMIT;')->{sqlstate}, '00000', "$us commits");
 ($took, $r) = took(sub { $waiting->result });
 is($r->{sqlstate}, '00000', "$eu follows") or diag($r->{err});
-cmp_ok($took, '<', 5, sprintf '... at once (%.2f s)', $took);
+cmp_ok($took, '<', $at_once, sprintf '... at once (%.2f s)', $took);
 ok($g->converged, 'all regions are equal');
 
 # --- a lease that is used is renewed beyond its duration
@@ -132,9 +134,9 @@ $g->sql($_, 'ALTER SYSTEM SET schemadrift.ddl_hold_limit = 60000; SELECT pg_relo
 $g->wait_until($_, 'SHOW schemadrift.ddl_hold_limit', '1min') foreach $g->names;
 $s->query('BEGIN; ALTER TABLE t ADD COLUMN long int;');
 $first = ballot($us);
-ok($g->wait_until($us, "SELECT held_for > interval '10 s' FROM schemadrift.lease", 't'), 'a transaction stays open for longer than a lease');
+ok($g->wait_until($us, "SELECT held_for > interval '15 s' FROM schemadrift.lease", 't'), 'a transaction stays open for longer than a lease');
 is(ballot($ap), $first, 'an open transaction keeps its lease beyond lease_duration');
-is($g->try($eu, 'SET schemadrift.quorum_timeout = 3000; ALTER TABLE u ADD COLUMN meanwhile int')->{sqlstate}, '55P03', '... against others');
+is($g->try($eu, 'SET schemadrift.quorum_timeout = 4000; ALTER TABLE u ADD COLUMN meanwhile int')->{sqlstate}, '55P03', '... against others');
 is($s->query('COMMIT;')->{sqlstate}, '00000', '... and commits');
 
 # --- a silent holder is waited out; paused, it is stopped when it comes back
@@ -144,7 +146,7 @@ $s->query('BEGIN; ALTER TABLE t ADD COLUMN sleeper int;');
 $g->region($us)->pause;
 ($took, $r) = took(sub { can_change($g, $eu) });
 ok($r, "$us is paused with an open change: $eu goes on");
-cmp_ok($took, '<', 25, sprintf '... when the lease has run out (%.1f s)', $took);
+cmp_ok($took, '<', 30, sprintf '... when the lease has run out (%.1f s)', $took);
 $g->region($us)->resume;
 $r = $s->query('COMMIT;');
 like($r->{sqlstate}, qr/^(?:40001|57P01)$/, 'the holder that slept is stopped') or diag($r->{err});
@@ -161,11 +163,11 @@ foreach my $round (1 .. 8)
 	nobody_leads();
 	($took) = took(sub {
 		$pair{$_}->send("ALTER TABLE t ADD COLUMN pair_${round}_" . tr/-/_/r . ' int;') foreach $us, $eu;
-		like(join(' ', sort map { $pair{$_}->result->{sqlstate} } $us, $eu), qr/^00000 (?:00000|40001)$/, "round $round: two of three ask at once");
+		like(join(' ', sort map { $pair{$_}->result->{sqlstate} } $us, $eu), qr/^00000 (?:00000|4000[13])$/, "round $round: two of three ask at once");
 	});
 	$longest = $took if $took > $longest;
 }
-cmp_ok($longest, '<', 5.8, sprintf '... and neither waits for a lease to run out (%.1f s)', $longest);
+cmp_ok($longest, '<', 9.8, sprintf '... and neither waits for a lease to run out (%.1f s)', $longest);
 $g->region($ap)->start;
 ok($g->converged, 'all regions are equal');
 
@@ -173,7 +175,7 @@ ok(change($us)->{ok}, "$us leads");
 $g->region($us)->kill9;
 ($took, $r) = took(sub { can_change($g, $ap) });
 ok($r, "... and dies: $ap goes on");
-cmp_ok($took, '<', 25, sprintf '... when the lease has run out (%.1f s)', $took);
+cmp_ok($took, '<', 30, sprintf '... when the lease has run out (%.1f s)', $took);
 $g->region($us)->start;
 ok($g->converged, 'all regions are equal');
 
@@ -202,7 +204,7 @@ $r = $g->try($us, "SELECT schemadrift.transfer_lease('nowhere')");
 refused($r, '42704', 'nobody can have it who is not there');
 $s = $g->session($us);
 $s->query('BEGIN; ALTER TABLE t ADD COLUMN keeps_it int;');
-$r = $g->try($ap, "SET schemadrift.quorum_timeout = 3000; SELECT schemadrift.transfer_lease('$ap')");
+$r = $g->try($ap, "SET schemadrift.quorum_timeout = 4000; SELECT schemadrift.transfer_lease('$ap')");
 refused($r, '55P03', 'an open change is not disturbed for it');
 like($r->{detail}, qr/\Q$us\E.* pid @{[ $s->pid ]} has had a schema change open/, '... and the refusal says whose');
 is($s->query('COMMIT;')->{sqlstate}, '00000', '... it commits');
@@ -214,7 +216,7 @@ $g->sql($us, "SELECT schemadrift.alter_region('$ap', priority => 10)");
 ok($g->wait_until($_, 'SELECT holder FROM schemadrift.lease', $ap), "by priority $ap leads, as $_ knows") foreach $g->names;
 $before = votes($eu);
 $first = ballot($ap);
-my $long_after = $g->sql($ap, "SELECT clock_timestamp() + interval '10 s'");
+my $long_after = $g->sql($ap, "SELECT clock_timestamp() + interval '15 s'");
 $g->wait_until($ap, "SELECT clock_timestamp() > '$long_after'", 't');
 is(ballot($ap), $first, '... and stays so beyond the lease, without use');
 is(votes($eu), $before, '... for which nobody votes again');
@@ -253,9 +255,9 @@ foreach my $name ($g->names)
 	$r = $loop{$name}->result(timeout => 180 + $rounds);
 	push @bad, "$name: $1" while $r->{err} =~ /^(ERROR: .*)/mg;
 }
-@other = grep { !/40001/ } @bad;
+@other = grep { !/4000[13]/ } @bad;
 note(scalar(@bad) . ' of ' . 3 * $rounds . ' changes did not happen');
-# two that ask at the same moment may both be granted, and then one is told 40001: seldom
+# two that ask at the same moment may both be granted, and then one is told 40001, or 40003 if it comes later: seldom
 is("@other", '', "three regions with $rounds changes each at once: none starves");
 cmp_ok(scalar @bad, '<=', 3 + 0.02 * 3 * $rounds, '... and next to none fails')
   or diag(map { my $name = $_; "$name:\n", $g->sql($name, "SELECT at, kind, subject, outcome, votes, reason FROM schemadrift.decisions ORDER BY at"), "\n" } $g->names);
