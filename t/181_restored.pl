@@ -35,7 +35,7 @@ sub comes_back
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
 	$incarnation++;
-	ok($g->wait_until($eu, 'SELECT incarnation || state FROM schemadrift_store.self', "${incarnation}voter", 30), "$what: votes again")
+	ok($g->wait_until($eu, 'SELECT incarnation || state FROM schemadrift_store.self', "${incarnation}voter"), "$what: votes again")
 	  or diag(status($eu, 'state, reason, remedy'));
 	ok($g->wait_until($us, "SELECT incarnation || state FROM schemadrift.regions WHERE region = '$eu'", "${incarnation}healthy"),
 		"... as incarnation $incarnation");
@@ -144,7 +144,7 @@ SKIP:
 	my $clone = $region->clone;
 
 	$clone->start;
-	ok($g->wait_until($eu, 'SELECT incarnation FROM schemadrift_store.self', $incarnation + 1, 30),
+	ok($g->wait_until($eu, 'SELECT incarnation FROM schemadrift_store.self', $incarnation + 1),
 		'two servers in one name: found out, and the one at the region\'s address goes on as a new incarnation')
 	  or diag(status($eu, 'state, reason, remedy'), $clone->sql('SELECT state, reason, remedy FROM schemadrift.status'));
 	comes_back('beside its copy');
@@ -173,7 +173,7 @@ $region->restart;
 ok($g->wait_until($eu, 'SELECT state || reason FROM schemadrift.status', qr/^degraded.*prepared transaction 'old' of role/s),
 	'an old prepared transaction is named');
 $g->sql($eu, "ROLLBACK PREPARED 'old'");
-ok($g->wait_until($eu, 'SELECT state FROM schemadrift.status', 'healthy', 30), '... until it is gone');
+ok($g->wait_until($eu, 'SELECT state FROM schemadrift.status', 'healthy'), '... until it is gone');
 
 # --- settings and tables that would lose a vote
 $g->sql($eu, 'ALTER SYSTEM SET full_page_writes = off');

@@ -134,7 +134,7 @@ foreach my $name ($g->names)
 my $until = $g->sql($us, q{SELECT clock_timestamp() + interval '1 hour'});
 policy($us, qq({"lock": {"all": true, "until": "$until", "reason": "short"}}));
 says($g->try($us, 'ALTER TABLE u ADD COLUMN early int'), 'SD005', qr/locks the schema of all regions.*Wait until 20/s, 'a lock with an end');
-$until = $g->sql($us, q{SELECT clock_timestamp() + interval '300 ms'});
+$until = $g->sql($us, q{SELECT clock_timestamp() + interval '5 s'});    # one that is over before it is set is refused
 policy($us, qq({"lock": {"all": true, "until": "$until", "reason": "short"}}));
 ok($g->wait_until($us, "SELECT clock_timestamp() > '$until'", 't'), '... comes to it');
 is($g->try($us, 'ALTER TABLE u ADD COLUMN in_time int')->{sqlstate}, '00000', '... and is over');
@@ -185,6 +185,7 @@ $g->isolate($eu);
 $g->region($us)->restart;
 ok(unreachable($us, $eu), "$eu is away, $us is new");
 ok($g->reached($us, $ap), '... ');
+ok($g->wait_until($us, "SELECT circuit <> 'closed' FROM schemadrift.regions WHERE region = '$eu'"), '... and has tried to reach it in vain');
 is(apply($us, qq({"barrier": $step}))->{sqlstate}, '00000', '... and remembers what it was told');
 says(apply($us, '{"barrier": "previous"}'), 'SD005', qr/Region $eu: has applied version $step when it was heard last/, '... and nothing more');
 $g->heal_all;

@@ -530,7 +530,7 @@ sub not_run
 
 	foreach my $where ($us, $ap, $eu)
 	{
-		ok($g->wait_until($where, "SELECT state FROM schemadrift.migration_status WHERE name = 'forged $forged' AND region = '$where' ORDER BY version LIMIT 1", $state, 30),
+		ok($g->wait_until($where, "SELECT state FROM schemadrift.migration_status WHERE name = 'forged $forged' AND region = '$where' ORDER BY version LIMIT 1", $state),
 			"$what: not in $where") or diag($g->sql($where, "TABLE schemadrift.migration_status"));
 	}
 	ok($server->wait_log(qr/$why/, $log), '... as the log says');

@@ -131,9 +131,10 @@ sub fires
 			qr/^$severity: .*$what/s), "$where: $id in $region") or diag($g->sql($where, 'TABLE schemadrift.alerts'));
 	ok($g->wait_until($where, "SELECT since IS NOT NULL AND since <= clock_timestamp() AND remedy <> '' FROM schemadrift.alerts
 		WHERE id = '$id' AND region = '$region'", 't'), '... since when, and what to do');
-	is($g->sql($where, q{SELECT count(*) FROM schemadrift.status s WHERE NOT EXISTS (SELECT FROM schemadrift.alerts a
+	# the seconds in the words of the one may be a second later than those of the other
+	ok($g->wait_until($where, q{SELECT count(*) FROM schemadrift.status s WHERE NOT EXISTS (SELECT FROM schemadrift.alerts a
 		WHERE s.reason IN (a.what, a.region || ': ' || a.what) AND a.remedy = s.remedy)
-		AND NOT (s.reason LIKE 'missing: %' AND EXISTS (SELECT FROM schemadrift.alerts a WHERE a.id = 'unreachable'))}), '0',
+		AND NOT (s.reason LIKE 'missing: %' AND EXISTS (SELECT FROM schemadrift.alerts a WHERE a.id = 'unreachable'))}, '0'),
 		'... status says what an alert says') or diag($g->sql($where, 'TABLE schemadrift.status; TABLE schemadrift.alerts'));
 	ok(scrape_has(qr/^schemadrift_alert_firing\{id="$id",region="$region",[^}]*severity="$severity"\} 1$/m), '... scraped')
 	  if $where eq $us;
@@ -165,16 +166,23 @@ no_alerts('a group that is well');
 # ---- what is scraped is what the view says ----
 
 ok(scrape_has(qr/^schemadrift_region_in_sync\{region="$eu"/m), 'the exporter serves');
-my $scraped = scraped();
+my $scraped;
 my @missing;
-foreach my $line (split /\n/, $g->sql($us, q{SELECT name || ' ' || labels || ' ' || type FROM schemadrift.metrics}, user => 'watcher'))
+# the view is looked at a moment later than what was scraped: what is new by then is there the next time
+await(sub
 {
-	my ($name, $labels, $type) = split / /, $line;
-	my $set = join ',', sort split /,/, $labels;
+	$scraped = scraped();
+	@missing = ();
+	foreach my $line (split /\n/, $g->sql($us, q{SELECT name || ' ' || labels || ' ' || type FROM schemadrift.metrics}, user => 'watcher'))
+	{
+		my ($name, $labels, $type) = split / /, $line;
+		my $set = join ',', sort split /,/, $labels;
 
-	push @missing, $line if $scraped !~ /^# TYPE $name $type$/m
-	  || !grep { (join ',', sort grep { !/^server=/ } split /,/, $_) eq $set } $scraped =~ /^$name\{([^}]*)\} /mg;
-}
+		push @missing, $line if $scraped !~ /^# TYPE $name $type$/m
+		  || !grep { (join ',', sort grep { !/^server=/ } split /,/, $_) eq $set } $scraped =~ /^$name\{([^}]*)\} /mg;
+	}
+	return !@missing;
+});
 is_deeply(\@missing, [], 'every number of view metrics is scraped, with its labels, as a gauge or counter');
 is(join(' ', sort { $a <=> $b } $scraped =~ /^schemadrift_region_applied_version\{region="[^"]*"[^}]*\} (\S+)$/mg),
 	join(' ', (head($g, $us)) x 3), '... and its value');
@@ -287,7 +295,7 @@ SKIP:
 	skip 'needs a compiler', 4 if !$clock;
 	$g->region($ap)->set_clock(20);
 	fires($us, 'clock_offset', $ap, 'warning', 'ahead of ours');
-	cmp_ok($g->sql($us, "SELECT clock_offset_ms FROM schemadrift.regions WHERE region = '$ap'"), '>', 19000, '... by so much');
+	ok($g->wait_until($us, "SELECT clock_offset_ms > 19000 FROM schemadrift.regions WHERE region = '$ap'"), '... by so much');
 	$g->region($ap)->set_clock(0);
 	gone($us, 'clock_offset', $ap);
 }

@@ -214,6 +214,7 @@ my $open = $g->session($us);
 ok($open->query('BEGIN; CREATE TABLE first_of_two ();')->{ok}, 'a change is open');
 counts('preemptions', $us, undef, 1, sub {
 	counts('changes', $eu, undef, 1, sub { ok(can_change($g, $eu, 'CREATE TABLE second_of_two ()'), '... longer than another one waits') });
+	ok($g->wait_until($us, 'SELECT max(version) FROM schemadrift_store.log', head($g, $eu)), '... which its region hears of');
 	like($open->query('CREATE TABLE third_of_two ();')->{sqlstate}, qr/^(?:40001|57P01)$/, '... so it may be run again, or was ended');
 });
 told_alike('preemptions', $us);
