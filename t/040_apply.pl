@@ -17,7 +17,6 @@ schemadrift.heartbeat_interval = 200ms
 schemadrift.lock_timeout = 300ms
 schemadrift.retry_max_interval = 60s
 schemadrift.handover_grace = 500ms
-schemadrift.quorum_timeout = 6s
 schemadrift.lease_duration = 1s
 schemadrift.ddl_hold_limit = 300ms
 CONF
@@ -326,7 +325,7 @@ my $since = time;
 $r = $g->try('r1', 'CREATE TABLE mine_r1 ()');
 ok($r->{ok}, 'an open transaction elsewhere blocks nobody') or diag $r->{err};
 ok($g->converged, 'its region applies what was chosen');
-ok(time - $since < 15, 'soon');
+ok(time - $since < 30, 'soon');    # its next attempt would be a minute later
 ok(!$open->query('COMMIT;')->{ok} || $g->sql('r2', "SELECT to_regclass('mine_open') IS NULL") eq 't', 'and it was ended');
 $open->quit;
 
@@ -419,7 +418,12 @@ foreach my $call (q{schemadrift.apply('fails', 'SELECT 1/0', options => '{"timeo
 {
 	my $caught = "DO \$x\$ BEGIN PERFORM $call; EXCEPTION WHEN division_by_zero THEN PERFORM pg_sleep(1); END \$x\$";
 
-	$r = $g->try('r1', $caught);
+	# a machine that stands still may not come to the error within that time
+	foreach (1 .. 5)
+	{
+		$r = $g->try('r1', $caught);
+		last if $r->{ok};
+	}
 	is($r->{sqlstate}, '00000', "who catches the error of $call has its time limit no more") or diag($r->{err});
 	$r = $g->try('r1', "SET statement_timeout = '700ms'; $caught");
 	is($r->{sqlstate}, '57014', '... and the one of his own still');

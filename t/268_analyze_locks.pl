@@ -452,7 +452,7 @@ $m->quit;
 
 	$g->sql('member', q{SELECT schemadrift.set_policy('{"on_unsafe": null, "on_caution": null}')});
 	$holder->query('BEGIN; LOCK TABLE key;');
-	$curious->query("SET SESSION AUTHORIZATION curious; SET lock_timeout = '100ms';");
+	$curious->query("SET SESSION AUTHORIZATION curious; SET lock_timeout = '5s';");
 	my $r = $curious->query('ALTER TABLE key ADD COLUMN at timestamptz DEFAULT now();');
 	is($r->{sqlstate}, '42501', 'one that the caller does not own, which somebody holds: refused without a wait') or diag($r->{err});
 	$_->quit foreach $holder, $curious;
@@ -474,7 +474,7 @@ $m->quit;
 	$two->send('CREATE INDEX CONCURRENTLY sales_at ON sales (at);');
 	ok($g->wait_until('member', 'SELECT count(*) FROM schemadrift.tasks', 1), 'in another group one is');
 	is($head->(), $version - 1, '... as the version before');
-	$one->query("SET lock_timeout = '300ms';");
+	$one->query("SET lock_timeout = '5s';");
 	my $r = $one->query('ALTER TABLE sales ADD COLUMN two int;');
 	is($r->{sqlstate}, '55006', '... and is found, although the same version of the group before had none');
 	like($r->{err}, qr/public\.sales is being worked on by version/, '... and named');

@@ -11,7 +11,7 @@ use SchemaDrift::Scenario;
 my $g = SchemaDrift::Group->new(databases => 1, regions => 3, conf => <<'CONF');
 schemadrift.heartbeat_interval = 250ms
 schemadrift.dry_run_timeout = 60s
-schemadrift.dry_run_query_timeout = 2s
+schemadrift.dry_run_query_timeout = 6s
 CONF
 $g->make_group(mode => 'coordinate', before => <<'SQL');
 CREATE TABLE public.orders (id bigint PRIMARY KEY, note text, customer int, total numeric(10,2) DEFAULT 1);
@@ -134,7 +134,7 @@ my $slower = q{'CREATE OR REPLACE FUNCTION public.slow() RETURNS int LANGUAGE pl
 my $zero = q{'UPDATE public.orders SET total = 0 WHERE id = 1'};
 is_deeply(dry_run($slower, 'status'), every('ok'), 'planned only, it is good');
 all_like(dry_run($slower, 'status, detail', before => 'SET schemadrift.dry_run_queries = run; '),
-	qr/^warning\|query "slow" takes longer than schemadrift\.dry_run_query_timeout, 2000 ms, and did not before$/m, 'run, it is too slow');
+	qr/^warning\|query "slow" takes longer than schemadrift\.dry_run_query_timeout, 6000 ms, and did not before$/m, 'run, it is too slow');
 all_like(dry_run($zero, 'status, detail', before => 'SET schemadrift.dry_run_queries = run; '), qr/^warning\|query "ratio" fails afterwards: division by zero \(22012\)$/m, '... or fails');
 is($g->sql($eu, 'SELECT count(*) FROM public.orders WHERE total = 0'), 0, 'nothing is left');
 $r = dry_run($slower, 'status, detail', before => "SET schemadrift.dry_run_queries = run; SET schemadrift.dry_run_query_timeout = '20s'; SET schemadrift.dry_run_timeout = '10s'; ");

@@ -128,7 +128,9 @@ sub work
 		$session->quit;
 		printf $screen "  %-10s 50 times one row written and all counted; the slowest took %.0f ms\n", $name, $slowest{$name};
 	}
-	check(!(grep { $_ > 1000 } values %slowest), 'reads and writes go on in every region');
+	# one that waited for the region that is away would wait for as long as changes of the schema do (quorum_timeout: 10 s); the disk may
+	# stand still for seconds
+	check(!(grep { $_ > 8000 } values %slowest), 'reads and writes go on in every region');
 	return;
 }
 
