@@ -117,7 +117,7 @@ no_alerts($g, 'that session is ended', @three);
 
 everywhere('CREATE TABLE slow (a int)');
 $g->sql('r2', 'INSERT INTO slow VALUES (1)');
-$g->sql('r1', q{SELECT schemadrift.apply('slow', 'DO $$ BEGIN WHILE EXISTS (SELECT FROM slow) LOOP PERFORM pg_sleep(0.05); END LOOP; END $$')});
+$g->sql('r1', q{SELECT schemadrift.apply('slow', 'DO $$ BEGIN WHILE EXISTS (SELECT FROM slow) LOOP PERFORM pg_sleep(2); END LOOP; END $$')});
 fires($g, 'r2', 'behind', 'r2', qr/has applied version \d+ of \d+/);
 fires($g, 'r1', 'behind', 'r2', qr/has applied version \d+/);
 only($g, $_, 'behind r2') foreach @three;
@@ -261,8 +261,10 @@ no_alerts($g, 'started again', $g->names);
 
 # a prepared transaction keeps its locks over a restart
 $g->sql('r2', "BEGIN; LOCK TABLE schemadrift_store.accepted; PREPARE TRANSACTION 'lock'");
+my $since = $server->log_size;
 $server->restart;
 fires($g, 'r2', 'starting', 'r2', qr/has just started, and looks at its tables/);
+ok($server->wait_log(qr/coordinator of "r2" could not do a step: canceling statement due to lock timeout/, $since), '... in vain');
 only($g, 'r2', 'starting r2');
 $g->sql('r2', "ROLLBACK PREPARED 'lock'");
 no_alerts($g, 'the lock is gone', $g->names);

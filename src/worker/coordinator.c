@@ -545,6 +545,8 @@ sd_coordinator_main(Datum main_arg)
 				c->reconnect = false;
 				publish(c);
 			}
+			else if (!was)
+				c->joined = false;	/* half of a first look is none: nobody was told who we are, or connected to others */
 		}
 		now = sd_monotonic_us();
 		if (c->joined)
