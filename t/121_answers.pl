@@ -11,7 +11,6 @@ use Test::More;
 
 my $g = SchemaDrift::Group->new(regions => [qw(r1 r2 r3)], databases => 1, conf => <<'CONF');
 schemadrift.heartbeat_interval = 250ms
-schemadrift.quorum_timeout = 6s
 # each change asks for its promises
 schemadrift.lease_duration = 0
 max_worker_processes = 30
