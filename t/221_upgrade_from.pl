@@ -121,6 +121,13 @@ $update->query('BEGIN; ALTER EXTENSION schemadrift UPDATE;');
 busy("$ap dies in its update", others($ap), sub { $g->region($ap)->kill9; $g->region($ap)->start; healthy($ap) });
 $update->quit;
 is($g->sql($ap, "SELECT extversion FROM pg_extension WHERE extname = 'schemadrift'"), '0.1', 'it is as it was');
+# what an old one lets pass and a new one would refuse is carried out, and can be taken back
+my $copies = q{COPY from_file FROM '/dev/null'};
+works($eu, "SELECT schemadrift.apply('copies', \$\$CREATE TABLE from_file (id int); $copies\$\$, \$\$$copies; DROP TABLE from_file\$\$)", 'an old one copies a file');
+ok($g->converged, '... and all follow');
+works($us, q{SELECT schemadrift.revert('copies')}, 'a new one takes it back');
+ok($g->converged, '... and all follow');
+says($g->try($us, "SELECT schemadrift.apply('copies_too', \$\$CREATE TABLE from_file (id int); $copies\$\$)"), 'SD004', qr/COPY FROM a file/, 'it copies none itself');
 $g->isolate($ap);
 ok($g->wait_until($ap, 'SELECT state FROM schemadrift.status', 'no_quorum'), "$ap is alone");
 works($ap, 'ALTER EXTENSION schemadrift UPDATE', 'an update needs nobody');

@@ -299,8 +299,15 @@ sd_script_read(const char *text, List **parsed)
 	return script;
 }
 
+/* 0.1 let these pass: an entry that has one is carried out, as it was where it came from. */
+static bool
+copies_file(Node *stmt)
+{
+	return IsA(stmt, CopyStmt) && ((CopyStmt *) stmt)->filename != NULL;
+}
+
 static SdScript *
-parse_script(const char *text, bool online, SdIsLocalName for_later)
+parse_script(const char *text, bool agreed, bool online, SdIsLocalName for_later)
 {
 	SdScript   *script = palloc0(sizeof(SdScript));
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "schemadrift script parse",
@@ -336,7 +343,8 @@ parse_script(const char *text, bool online, SdIsLocalName for_later)
 		place.current = foreach_current_index(cell);
 		script->statements[place.current].secret = carries_secret(stmt) || sd_roles_has_password(stmt);
 		CHECK_FOR_INTERRUPTS();
-		sd_script_check(stmt);
+		if (!agreed || !copies_file(stmt))
+			sd_script_check(stmt);
 		if (!online)
 			sd_classify_refuse_alone(stmt);
 		if (for_later)
@@ -355,13 +363,19 @@ parse_script(const char *text, bool online, SdIsLocalName for_later)
 SdScript *
 sd_script_parse(const char *text)
 {
-	return parse_script(text, false, NULL);
+	return parse_script(text, false, false, NULL);
+}
+
+SdScript *
+sd_script_parse_agreed(const char *text)
+{
+	return parse_script(text, true, false, NULL);
 }
 
 SdScript *
 sd_script_parse_online(const char *text)
 {
-	return parse_script(text, true, NULL);
+	return parse_script(text, false, true, NULL);
 }
 
 int
@@ -385,7 +399,7 @@ sd_script_check_down(const char *down, bool online, SdIsLocalName is_local)
 	if (down == NULL)
 		return;
 	error_context_stack = &callback;
-	(void) parse_script(down, online, online ? NULL : is_local);
+	(void) parse_script(down, false, online, online ? NULL : is_local);
 	error_context_stack = callback.previous;
 }
 
@@ -557,7 +571,7 @@ sd_script_run_alone(const char *text, const char *name)
 void
 sd_script_execute(const char *text, SdExecuting as)
 {
-	sd_script_run(sd_script_parse(text), as);
+	sd_script_run(sd_script_parse_agreed(text), as);
 }
 
 /*

@@ -28,6 +28,9 @@ extern SdExecuting sd_executing(void);
  */
 extern SdScript *sd_script_parse(const char *text);
 
+/* The same for a text that the log has: what 0.1 let into it is let pass. */
+extern SdScript *sd_script_parse_agreed(const char *text);
+
 /* The same for a text whose statements run one by one, so that those which commit by themselves may be among them. */
 extern SdScript *sd_script_parse_online(const char *text);
 

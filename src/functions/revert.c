@@ -397,7 +397,7 @@ sd_revert(PG_FUNCTION_ARGS)
 	{
 		if (target.down)
 			needs = sd_change_needs(sd_script_needs(target.online ? sd_script_parse_online(target.down) :
-													sd_script_parse(target.down)), target.run_as);
+													sd_script_parse_agreed(target.down)), target.run_as);
 		applied_here = target.applied_here;
 		/* where it was not applied, perhaps because it is held, nothing of it runs */
 		if (target.down && applied_here)
