@@ -209,6 +209,22 @@ refused($r, '55P03', 'an open change is not disturbed for it');
 like($r->{detail}, qr/\Q$us\E.* pid @{[ $s->pid ]} has had a schema change open/, '... and the refusal says whose');
 is($s->query('COMMIT;')->{sqlstate}, '00000', '... it commits');
 
+# a region that has accepted a change and would settle it waits for who leads; when that has committed, it waits no more
+SKIP:
+{
+	skip 'wait points are in the test build only', 4 if !testing_build($g);
+	my $s = $g->session($us);
+
+	ok(change($us)->{ok}, "$us leads");
+	stop_at($s, 'before-commit-record');
+	$s->send('ALTER TABLE t ADD COLUMN slow_commit int;');
+	stopped($s);
+	ok($g->wait_until($eu, 'SELECT blocked_by FROM schemadrift.status', qr/\b$us\b/), "$eu waits for $us to commit");
+	go_on($s);
+	is($s->result->{sqlstate}, '00000', '... which it does');
+	ok($g->wait_until($eu, 'SELECT blocked_by IS NULL FROM schemadrift.status', 't'), '... and waits for nobody any more');
+}
+
 # --- policy: who leads
 
 $g->sql($us, q{SELECT schemadrift.set_policy('{"leadership": "priority"}')});

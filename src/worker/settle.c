@@ -42,6 +42,13 @@ make_noop(SdCoordinator *c, void *arg)
 	noop->entry.bytes = bytes;
 }
 
+/* Nothing else here waits for a lease. */
+static bool
+is_alone(const SdCoordinator *c)
+{
+	return c->serving == SD_REQUEST_NONE && !c->change.active && !c->acquiring;
+}
+
 /*
  * Finish what others began: something is accepted here and not learned for longer than a bound, or a client
  * waits for a definite answer.
@@ -61,7 +68,15 @@ sd_settle_drive(SdCoordinator *c, int64 now)
 	}
 	if (c->doubt > 0 && c->doubt < next)
 		c->doubt = 0;			/* decided meanwhile */
-	if ((c->undecided != next && c->doubt != next) || sd_lost_no_vote(c) || c->settle_at_us > now)
+	if (c->undecided != next && c->doubt != next)
+	{
+		/* whom it waited for has done it */
+		if (round->outcome == SD_OUTCOME_LEASED && is_alone(c))
+			sd_lead_unblocked(c);
+		round->outcome = SD_OUTCOME_NONE;
+		return;
+	}
+	if (sd_lost_no_vote(c) || c->settle_at_us > now)
 		return;
 
 	/* our own change is at it: that is its round */
@@ -104,7 +119,7 @@ sd_settle_done(SdRound *round, SdOutcome outcome)
 {
 	SdCoordinator *c = round->coordinator;
 	int64		now = sd_monotonic_us();
-	bool		alone = c->serving == SD_REQUEST_NONE && !c->change.active && !c->acquiring;
+	bool		alone = is_alone(c);
 
 	if (alone && outcome != SD_OUTCOME_LEASED)
 		sd_lead_unblocked(c);
