@@ -470,6 +470,7 @@ sd_peer_continue_call(SdPeer *peer, uint32 events, int64 now_us)
 	/* also while sending: the peer may wait for us to read, and an early error is an answer */
 	if (events & WL_SOCKET_READABLE)
 	{
+		peer->heard_at = now_us;
 		for (; reads > 0; reads--)
 		{
 			if (!PQconsumeInput(peer->conn))

@@ -157,6 +157,7 @@ extern SdCircuit sd_peer_circuit(const SdPeer *peer);
 extern const char *sd_peer_last_error(const SdPeer *peer);	/* short; empty when calls go through */
 extern int	sd_peer_failures(const SdPeer *peer);	/* in a row */
 extern int64 sd_peer_retry_at(const SdPeer *peer);	/* monotonic; SD_NEVER unless waiting */
+extern int64 sd_peer_heard_us(const SdPeer *peer);	/* monotonic: when something last came during a call */
 extern int64 sd_peer_rtt(const SdPeer *peer);	/* of the last answered call, us; -1 none yet */
 extern int	sd_peer_queued(const SdPeer *peer); /* calls not yet sent */
 

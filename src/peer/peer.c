@@ -139,6 +139,12 @@ sd_peer_retry_at(const SdPeer *peer)
 }
 
 int64
+sd_peer_heard_us(const SdPeer *peer)
+{
+	return peer->heard_at;
+}
+
+int64
 sd_peer_rtt(const SdPeer *peer)
 {
 	return peer->rtt;

@@ -101,6 +101,7 @@ struct SdPeer
 	dlist_head	ended;			/* done() not called yet */
 	SdCall	   *delivering;		/* inside its done(); left here if that raised an error */
 	int64		rtt;
+	int64		heard_at;		/* when something last came */
 };
 
 /* ---- connection.c ---- */

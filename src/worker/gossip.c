@@ -318,14 +318,15 @@ fetch_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 		remote->fetch_after_us = 0;
 }
 
-/* Who takes longer may hang, and another one is asked besides: what comes twice is known. */
+/* Who says nothing for longer may hang, and another one is asked besides: what comes twice is known. */
 #define FETCH_PATIENCE_US	(2 * SD_US_PER_S)
 
-/* From the nearest of those that have what we lack; one fetch at a time. */
+/* From the nearest of those that have what we lack; one fetch at a time, or a second where the first is silent. */
 static void
 start_fetch(SdCoordinator *c, int64 now)
 {
 	SdRemote   *best = NULL;
+	int			silent = 0;
 	ListCell   *lc;
 
 	foreach(lc, c->remotes)
@@ -333,10 +334,13 @@ start_fetch(SdCoordinator *c, int64 now)
 		SdRemote   *remote = lfirst(lc);
 		SdPeerPhase phase = sd_peer_phase(remote->peer);
 
-		if (remote->fetching && now - remote->fetch_began_us < FETCH_PATIENCE_US)
-			return;
 		if (remote->fetching)
+		{
+			/* a large answer takes its time, and shares the line with every other one */
+			if (now - Max(remote->fetch_began_us, sd_peer_heard_us(remote->peer)) < FETCH_PATIENCE_US || ++silent > 1)
+				return;
 			continue;
+		}
 		if (phase != SD_PEER_READY && phase != SD_PEER_BUSY)
 			continue;
 		if (remote->told.head <= c->head.version || Max(remote->fetch_after_us, c->learn_after_us) > now)
