@@ -101,7 +101,7 @@ sd_lead_commits(SdCoordinator *c, int64 deadline_us)
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	may = !c->db->overstayed;
 	if (may)
-		c->db->holding.commits_until_us = deadline_us + SD_US_PER_S;
+		c->db->holding.commits_until_us = Min(deadline_us, sd_monotonic_us() + SD_CALL_TIMEOUT_US) + SD_US_PER_S;
 	LWLockRelease(&c->db->lock);
 	return may;
 }
