@@ -417,6 +417,7 @@ typedef struct SdDatabase
 
 	/* the local transaction that changes the schema */
 	int			ddl_pid;		/* holder of the DDL lock that was granted a version; 0 none */
+	int64		ddl_version;	/* that version */
 	TimestampTz ddl_since;
 	int64		ddl_since_us;	/* the same, monotonic */
 	int64		ddl_hold_limit_us;	/* how long it is protected from others */

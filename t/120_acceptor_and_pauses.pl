@@ -115,6 +115,22 @@ $r = $s->query('COMMIT;');
 refused($r, 'SD009', 'coordinator terminated after the grant: the change is refused');
 fits($r, $id, 'coordinator_granted', '... and');
 
+# it can only fail once its version is taken, and then is in the way for no longer than any other
+$g->sql($us, q{ALTER SYSTEM SET schemadrift.handover_grace = '1s'});
+$g->sql($us, 'SELECT pg_reload_conf()');
+$s  = $g->session($us);
+$id = begun($g, $us, sub { $s->query('BEGIN; ALTER TABLE t ADD COLUMN coordinator_orphan int;') });
+$pid = coordinator($g, $us);
+$g->sql($us, "SELECT pg_terminate_backend($pid)");
+new_coordinator($pid);
+ok(can_change($g, $eu), 'coordinator terminated after the grant: another region changes the schema');
+ok($g->converged, '... and all follow, although that transaction idles');
+$r = $s->query('COMMIT;');
+isnt($r->{sqlstate}, '00000', '... which is over');
+is(join(' ', map { /\bcoordinator_orphan\b/ ? 1 : 0 } columns($g, 't')), '0 0 0', '... and has changed nothing');
+$g->sql($us, 'ALTER SYSTEM RESET schemadrift.handover_grace');
+$g->sql($us, 'SELECT pg_reload_conf()');
+
 $s  = $g->session($us);
 $id = begun($g, $us, sub { $s->query('BEGIN; ALTER TABLE t ADD COLUMN coordinator_accepts int;') });
 $g->isolate($us);

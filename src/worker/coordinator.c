@@ -251,6 +251,15 @@ look(SdCoordinator *c, void *arg)
 		strcmp(c->self.state, sd_role_text(c->members.config.member[c->me].role)) != 0)
 		sd_self_set_role(sd_role_text(c->members.config.member[c->me].role));
 
+	/* what an earlier coordinator had granted can only fail, once its version is taken: nobody else is in its round */
+	if (!c->change.active)
+	{
+		LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
+		if (c->db->ddl_pid != 0 && c->db->ddl_version <= head.version && c->db->proposal.request == SD_REQUEST_NONE)
+			c->db->doomed = true;
+		LWLockRelease(&c->db->lock);
+	}
+
 	sd_task_drive_look(c);
 	sd_promise_read(&promised);
 	c->max_round = Max(c->max_round, promised.round);

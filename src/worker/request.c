@@ -38,6 +38,7 @@ sd_request_finish(SdCoordinator *c, SdResult result, const char *message, const 
 	if (result == SD_RESULT_GRANTED)
 	{
 		c->db->ddl_pid = p->pid;
+		c->db->ddl_version = p->version;
 		c->db->ddl_since = GetCurrentTimestamp();
 		c->db->ddl_since_us = sd_monotonic_us();
 		c->db->doomed = c->db->overstayed = false;
