@@ -359,6 +359,8 @@ sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntr
 		.required = required,
 	};
 
+	pg_uuid_t	entry_id;
+
 	/* who must agree besides a majority is to be heard now */
 	for (int i = 0; required && i < c->members.config.n; i++)
 		if (required[i])
@@ -374,11 +376,11 @@ sd_round_start(SdRound *round, SdProposerMode mode, int64 deadline, const SdEntr
 	round->active = true;
 	round->outcome = SD_OUTCOME_NONE;
 	round->wake_us = round->put_at_us = SD_NEVER;
-	memset(&round->entry_id, 0, sizeof(round->entry_id));
-	if (round == &c->change && !c->acquiring)
-		round->entry_id = c->asked.entry_id;
+	/* a change that is tried again for the same version has its attempt in the tables */
+	entry_id = round == &c->change && !c->acquiring ? c->asked.entry_id : (pg_uuid_t) {{0}};
+	round->noted = round->noted && round->p.version == s.version && memcmp(&round->entry_id, &entry_id, UUID_LEN) == 0;
+	round->entry_id = entry_id;
 	round->chain = c->head.chain;
-	round->noted = false;
 	memset(&round->lease, 0, sizeof(round->lease));
 	round->lease_until_us = 0;
 	memset(round->errors, 0, sizeof(round->errors));

@@ -299,6 +299,7 @@ typedef struct OwnVote
 	const SdEffect *effect;
 	int64		began_us;
 	SdVoteAnswer answer;
+	bool		notes;			/* out: it has written the attempt, too */
 } OwnVote;
 
 /* Our own acceptor's word to another region binds us like anybody. */
@@ -344,7 +345,8 @@ own_vote(SdCoordinator *c, void *arg)
 		if (is_leased_here(round, &own->answer))
 			return;
 		vote = sd_vote_prepare(&effect->ballot, effect->version, &round->chain);
-		if (round == &c->change && !c->acquiring && !round->noted)
+		own->notes = round == &c->change && !c->acquiring && !round->noted;
+		if (own->notes)
 			sd_attempt_insert(&c->asked.entry_id, effect->version, c->asked.subject);
 	}
 
@@ -401,13 +403,9 @@ sd_votes_cast_here(SdRound *round, const SdEffect *effect)
 	{
 		int64		lease = sd_lead_duration_us(round);
 
-		if (own.answer.verdict == SD_ACCEPTOR_PROMISED || own.answer.verdict == SD_ACCEPTOR_ACCEPTED)
-		{
-			if (round == &c->change && !c->acquiring)
-				round->noted = true;
-			if (lease > 0)
-				sd_lead_granted(c, &effect->ballot, c->self.region, own.began_us, lease);
-		}
+		round->noted = round->noted || own.notes;
+		if (lease > 0 && (own.answer.verdict == SD_ACCEPTOR_PROMISED || own.answer.verdict == SD_ACCEPTOR_ACCEPTED))
+			sd_lead_granted(c, &effect->ballot, c->self.region, own.began_us, lease);
 		feed(round, effect->voter, &effect->ballot, accept, c->self.region, &own.answer);
 	}
 	else
