@@ -99,6 +99,17 @@ foreach my $using ('plain(id)', 'more(id)', 'id * 2', '(id::text || 1)::int')
 	$r = $g->try($here, "ALTER TABLE full_t ALTER COLUMN id TYPE int");
 	ok($r->{ok}, '... and back') or diag($r->{err});
 }
+# ... and not by their names only because somebody has the table just now
+my ($holder, $waiter) = map { $g->session($here) } 1 .. 2;
+$g->sql($here, 'CREATE FUNCTION more(text) RETURNS int LANGUAGE sql VOLATILE AS \'SELECT 1\'');
+$holder->query('BEGIN; LOCK TABLE full_t IN ACCESS EXCLUSIVE MODE;');
+$waiter->send('ALTER TABLE full_t ALTER COLUMN id TYPE bigint USING more(id);');
+ok($g->wait_until($here, 'SELECT wait_event_type FROM pg_stat_activity WHERE pid = ' . $waiter->pid, 'Lock'), 'a statement waits for the table');
+$holder->query('COMMIT;');
+$r = $waiter->result;
+ok($r->{ok}, '... and is judged by what is there') or diag($r->{err});
+$r = $g->try($here, 'ALTER TABLE full_t ALTER COLUMN id TYPE int; DROP FUNCTION more(text)');
+ok($r->{ok}, '... and back') or diag($r->{err});
 $r = $g->try($here, 'ALTER TABLE empty_t ALTER COLUMN id TYPE bigint USING dice()');
 ok($r->{ok}, 'USING what differs where there are no rows') or diag($r->{err});
 $r = $g->try($here, 'ALTER TABLE empty_t ALTER COLUMN id TYPE int');

@@ -447,10 +447,17 @@ sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char
 	Oid			relation = filled_table(stmt);
 	const char *of = NULL;
 	SdValue		worst;
+	bool		owns;
 
 	if (!OidIsValid(relation))
 		return NULL;
+	/* so that what is judged is what is there; the statement waits for whoever has the table anyhow */
+	owns = sd_compat_owns_relation(relation, GetUserId());
+	if (owns)
+		LockRelationOid(relation, AccessShareLock);
 	worst = worst_of(relation, alter, source, frozen_at, &of);
+	if (owns)
+		UnlockRelationOid(relation, AccessShareLock);
 	if (worst == SD_VALUE_EQUAL)
 		return NULL;
 	if (!any_has_rows(relation))
