@@ -15,6 +15,7 @@ my ($here, $there) = $g->names;
 
 $g->make_group(mode => 'coordinate', before => q{
 	CREATE TABLE t (id int, c timestamptz, d date, w text, o regclass, days daterange, all_c timestamptz[]);
+	CREATE TABLE audit (o regclass); CREATE FUNCTION audit(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
 	CREATE VIEW seen AS SELECT id, c FROM t;
 	CREATE DOMAIN stamp AS timestamptz;
 	CREATE TYPE event AS (name text, at timestamptz);
@@ -103,7 +104,7 @@ my @same = (
 	(map { "ALTER TABLE t ALTER $_" } q{w SET DEFAULT 'now'}, q{w SET DEFAULT 'today'::text}, q{c SET DEFAULT now()}, q{c SET DEFAULT '2020-01-01'}, q{d SET DEFAULT CURRENT_DATE}, q{o SET DEFAULT 't'}, qq{id SET DEFAULT $oid},
 		q{c SET DEFAULT 'epoch'}, q{d SET DEFAULT 'infinity'}),
 	q{CREATE TABLE w (a text DEFAULT 'now' CHECK (a <> 'today'), b varchar(9) DEFAULT 'tomorrow')}, q{CREATE VIEW v AS SELECT 'now' AS a, 'today'::text AS b, 'known'::text AS c FROM t WHERE w <> 'now'},
-	q{CREATE MATERIALIZED VIEW m AS SELECT 'now'::text AS a, now() AS b}, qq{CREATE MATERIALIZED VIEW m2 AS SELECT $oid AS a, 't'::regclass AS b}, q{CREATE TABLE made AS SELECT 'now'::timestamptz AS a WITH NO DATA},
+	q{CREATE MATERIALIZED VIEW m AS SELECT 'now'::text AS a, now() AS b}, qq{CREATE VIEW called AS SELECT audit($oid) AS a FROM t}, qq{CREATE MATERIALIZED VIEW m2 AS SELECT $oid AS a, 't'::regclass AS b}, q{CREATE TABLE made AS SELECT 'now'::timestamptz AS a WITH NO DATA},
 	q{CREATE FUNCTION f(a text DEFAULT 'now', b timestamptz DEFAULT now()) RETURNS timestamptz LANGUAGE sql AS $$ SELECT 'now'::timestamptz $$}, q{CREATE FUNCTION g() RETURNS text RETURN 'now'},
 	q{CREATE DOMAIN word AS text DEFAULT 'now'}, q{ALTER DOMAIN word SET DEFAULT 'today'}, q{CREATE POLICY p ON t USING (w <> 'now' AND c < now())}, q{CREATE SCHEMA s CREATE TABLE y (a text DEFAULT 'now') CREATE VIEW v AS SELECT 'now'::text AS a},
 	q{CREATE TABLE p1 PARTITION OF by_word FOR VALUES IN ('now')}, q{CREATE TABLE p2 PARTITION OF by_text FOR VALUES FROM ('now') TO ('tomorrow')}, q{CREATE TABLE p3 PARTITION OF by_day (w DEFAULT 'now') FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')},

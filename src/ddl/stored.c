@@ -141,6 +141,16 @@ collect(Node *node, Search *search)
 	return false;
 }
 
+/* The type that a call of this name casts to, if it is no function: from a number to a row there is no cast. */
+static Oid
+cast_by_name(List *name, Node *argument)
+{
+	Oid			type = type_of_name(name);
+	bool		number = IsA(argument, A_Const) && !((A_Const *) argument)->isnull && IsA(&((A_Const *) argument)->val, Integer);
+
+	return number && OidIsValid(get_typ_typrelid(type)) ? InvalidOid : type;
+}
+
 static bool
 in_expression(Node *node, void *context)
 {
@@ -157,7 +167,7 @@ in_expression(Node *node, void *context)
 	{
 		Node	   *argument = linitial(((FuncCall *) node)->args);
 
-		if ((IsA(argument, A_Const) || IsA(argument, TypeCast)) && search->test(argument, type_of_name(((FuncCall *) node)->funcname)))
+		if ((IsA(argument, A_Const) || IsA(argument, TypeCast)) && search->test(argument, cast_by_name(((FuncCall *) node)->funcname, argument)))
 			return true;
 	}
 	return raw_expression_tree_walker(node, in_expression, context);
