@@ -62,9 +62,10 @@ extern int64 sd_ask_deadline(void);
  * Put a request and wait for its result, at most until the deadline (and a little: the coordinator judges the
  * deadline, this is the net under it).  Interruptible.
  */
+extern SdResult sd_ask(SdRequest request, const void *data, Size size, int64 deadline, SdProposal *answer);
+
 /* Of an entry that no coordinator has taken over nothing was sent; now none will take it.  False: one has, or the result is there. */
 extern bool sd_ask_withdraw_accept(void);
-extern SdResult sd_ask(SdRequest request, const void *data, Size size, int64 deadline, SdProposal *answer);
 
 /*
  * Tell the coordinator how it ended.  Nothing here can fail: it runs in the commit callback.  The request is picked up
