@@ -22,7 +22,8 @@ my $s = $server->session(dbname => 'plain');
 	my $nobody = $server->session(dbname => 'plain', user => 'nobody');
 
 	$s->query(q{CREATE TABLE public.plain (a int); CREATE VIEW public.seen AS SELECT 1 AS a; CREATE SEQUENCE public.counted; CREATE TYPE public.pair AS (a int);
-		CREATE TABLE public.parts (a int) PARTITION BY RANGE (a); CREATE INDEX parts_a ON public.parts (a); CREATE TABLE public.two (a int); CREATE UNIQUE INDEX two_a ON public.two (a);});
+		CREATE TABLE public.parts (a int) PARTITION BY RANGE (a); CREATE INDEX parts_a ON public.parts (a); CREATE TABLE public.two (a int); CREATE UNIQUE INDEX two_a ON public.two (a);
+		ALTER TABLE public.plain OWNER TO nobody; ALTER TABLE public.two OWNER TO nobody;});
 	foreach my $name (qw(plain seen counted pair parts))
 	{
 		my ($row) = analyze($nobody, "ALTER TABLE public.plain ADD CONSTRAINT u UNIQUE USING INDEX $name");

@@ -222,6 +222,59 @@ foreach my $case (
 	$reader->quit;
 }
 
+# ---- what fails for want of a right, or of a role: as the server says it ----
+{
+	my $reader = $server->session;
+	my $told = sub {
+		my ($script) = @_;
+
+		return join '; ', map { $_->{why} =~ /^It will fail: (.*?)\.(?: |$)/ ? $1 : () } analyze($reader, $script);
+	};
+	my $done = sub {
+		my ($script) = @_;
+		my $r = $reader->query("BEGIN; $script; ROLLBACK;");
+
+		$reader->query('ROLLBACK;') if !$r->{ok};
+		return $r->{ok} ? '' : "$r->{message} ($r->{sqlstate})" . ($r->{sqlstate} eq '42501' ? ', as role "script_reader"' : '');
+	};
+
+	$s->query('CREATE SEQUENCE public.of_others; CREATE VIEW public.view_of_others AS SELECT 1 AS a; CREATE MATERIALIZED VIEW public.rows_of_others AS SELECT 1 AS a;');
+	$reader->query('SET ROLE script_reader; SET search_path = public;');
+	foreach my $script (
+		'ALTER TABLE o ADD z int', 'ALTER TABLE IF EXISTS o DROP t', 'ALTER VIEW view_of_others ALTER a SET DEFAULT 1', 'ALTER TABLE p ADD CHECK (v > 0)', 'CREATE INDEX ON o (n)', 'CREATE INDEX ON p (v)', 'DROP TABLE IF EXISTS nothing, o', 'DROP INDEX o_pkey', 'DROP SEQUENCE of_others',
+		'DROP VIEW view_of_others', 'DROP MATERIALIZED VIEW rows_of_others', 'ALTER TABLE o RENAME TO oo', 'ALTER TABLE o RENAME n TO nn', 'ALTER INDEX o_pkey RENAME TO o_key', 'ALTER TABLE o SET SCHEMA wide', 'CREATE POLICY x ON o', 'CREATE RULE x AS ON DELETE TO o DO NOTHING',
+		'CREATE TRIGGER x AFTER UPDATE ON o FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()', 'CREATE TABLE x ()', 'CREATE TABLE public.x ()', 'CREATE TABLE IF NOT EXISTS o ()', 'CREATE TABLE x AS SELECT 1 AS a WITH NO DATA', 'CREATE VIEW x AS SELECT 1 AS a', 'CREATE SEQUENCE x',
+		q{CREATE TYPE x AS ENUM ('a')}, 'CREATE TYPE x AS (a int)', 'CREATE DOMAIN x AS int', q{CREATE FUNCTION x() RETURNS int LANGUAGE sql AS 'SELECT 1'}, 'CREATE TABLE shut.x ()', 'ALTER TABLE shut.twins ADD z int', 'DROP TABLE shut.twins', 'CREATE TABLE wide.x (); ALTER TABLE o ADD z int',
+		# roles
+		'ALTER TABLE wide.twins OWNER TO role_of_nobody', 'GRANT SELECT ON wide.twins TO script_reader, role_of_nobody', 'REVOKE SELECT ON wide.twins FROM role_of_nobody', 'CREATE SCHEMA AUTHORIZATION role_of_nobody', 'ALTER SCHEMA wide OWNER TO role_of_nobody',
+		'ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO role_of_nobody', 'CREATE POLICY x ON wide.twins TO role_of_nobody, PUBLIC', 'CREATE POLICY x ON wide.twins TO PUBLIC, role_of_nobody',
+		# what one may
+		'ALTER TABLE wide.twins ADD z int', 'CREATE TABLE wide.x (a int); CREATE INDEX ON wide.x (a); ALTER TABLE wide.x ADD b int; DROP TABLE wide.x', 'CREATE SCHEMA x; CREATE TABLE x.y (); CREATE VIEW x.z AS SELECT 1 AS a', 'CREATE TEMP TABLE x (a int); ALTER TABLE x ADD b int; CREATE INDEX ON x (b)',
+		'GRANT SELECT ON wide.twins TO script_reader, PUBLIC, CURRENT_USER', 'DROP TABLE IF EXISTS nothing', 'ALTER TABLE IF EXISTS nothing ADD a int', 'CREATE SCHEMA x CREATE TABLE y (a int) CREATE INDEX ON y (a)', 'ALTER TABLE wide.twins OWNER TO CURRENT_USER')
+	{
+		my $error = $done->($script);
+
+		is($told->($script), $error, "as one with few rights: $script" . ($error eq '' ? ': runs' : ''));
+	}
+	my ($row) = analyze($reader, 'ALTER TABLE o ADD COLUMN c timestamptz DEFAULT clock_timestamp()');
+	is("$row->{verdict} $row->{lock}", 'unsafe public.o: ACCESS EXCLUSIVE', 'what somebody else would do by it ...');
+	like($row->{why}, qr/^It will fail: must be owner of table o \(42501\), as role "script_reader"\. .*differs from region to region/, '... is told all the same');
+	foreach my $script ('SET ROLE postgres; ALTER TABLE o ADD z int', q{SELECT set_config('role', 'postgres', false); ALTER TABLE o ADD z int}, 'GRANT CREATE ON SCHEMA public TO script_reader; CREATE TABLE x ()', 'DO $$BEGIN NULL; END$$; ALTER TABLE o ADD z int',
+		'GRANT pg_write_all_data TO script_reader; ALTER TABLE o ADD z int')
+	{
+		unlike((analyze($reader, $script))[1]{rules}, qr/fails/, "who may what by then is not known: $script");
+	}
+	$reader->query('RESET ROLE;');
+	foreach my $script ('CREATE ROLE script_new; ALTER TABLE o OWNER TO script_new; GRANT SELECT ON o TO script_new', 'CREATE ROLE script_new; ALTER ROLE script_new RENAME TO script_newer; GRANT SELECT ON o TO script_new', 'CREATE ROLE script_new; DROP ROLE script_new; ALTER TABLE o OWNER TO script_new')
+	{
+		my $error = $done->($script);
+
+		is($told->($script), $error, 'roles of the script: ' . ($error || 'runs'));
+	}
+	$s->query('DROP SEQUENCE public.of_others; DROP VIEW public.view_of_others; DROP MATERIALIZED VIEW public.rows_of_others;');
+	$reader->quit;
+}
+
 # ---- many tables ----
 {
 	$r = $s->query(q{CREATE SCHEMA many; DO $$BEGIN FOR i IN 1 .. 500 LOOP EXECUTE format('CREATE TABLE many.t%s (id int)', i); END LOOP;

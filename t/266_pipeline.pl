@@ -18,7 +18,7 @@ my ($host, $port) = map { $server->sql("SHOW $_", dbname => 'plain') } qw(unix_s
 my $has_jq = system('jq --version > /dev/null 2>&1') == 0;
 
 $server->sql($_, dbname => 'plain') foreach 'CREATE ROLE dev LOGIN', 'CREATE TABLE orders (id int PRIMARY KEY, item text)',
-  q{INSERT INTO orders VALUES (1, 'a book')}, 'ALTER TABLE orders OWNER TO dev';
+  q{INSERT INTO orders VALUES (1, 'a book')}, 'ALTER TABLE orders OWNER TO dev', 'GRANT CREATE ON SCHEMA public TO dev';
 
 # Returns the exit code; what it printed and complained of are in $dir.
 sub run_recipe

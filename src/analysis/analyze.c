@@ -17,6 +17,7 @@
 #include "analysis/advice.h"
 #include "analysis/analyze.h"
 #include "analysis/constants.h"
+#include "analysis/rights.h"
 #include "analysis/verdict.h"
 #include "attempt.h"
 #include "ddl/online.h"
@@ -168,7 +169,7 @@ text_constant(Node *node)
 
 /* SELECT set_config('search_path', '', false), as pg_dump writes it */
 static void
-follow_set_config(SelectStmt *stmt)
+follow_set_config(SdForm *form, SelectStmt *stmt)
 {
 	ListCell   *cell;
 
@@ -178,7 +179,9 @@ follow_set_config(SelectStmt *stmt)
 
 		if (!IsA(call, FuncCall) || strcmp(strVal(llast(call->funcname)), "set_config") != 0 || list_length(call->args) != 3)
 			continue;
-		if (text_constant(linitial(call->args)) && text_constant(lsecond(call->args)))
+		if (text_constant(linitial(call->args)) == NULL || !counts(text_constant(linitial(call->args))))
+			sd_world_change_rights(form->world);	/* as it can, too */
+		else if (text_constant(lsecond(call->args)))
 			follow_setting(text_constant(linitial(call->args)), text_constant(lsecond(call->args)));
 	}
 }
@@ -206,7 +209,7 @@ follow_settings(SdForm *form)
 	ErrorData  *error = NULL;
 
 	if (IsA(form->stmt, SelectStmt))
-		follow_set_config((SelectStmt *) form->stmt);
+		follow_set_config(form, (SelectStmt *) form->stmt);
 	if (!IsA(set, VariableSetStmt) || set->kind == VAR_SET_CURRENT || set->kind == VAR_SET_MULTI || set->kind == VAR_RESET_ALL ||
 		!counts(set->name))
 		return;
@@ -255,14 +258,23 @@ try_forms(void *arg)
 {
 	Trial	   *trial = arg;
 	SdConstants constants = {0};
+	char	   *missing;
 
 	trial->classify(trial->form->stmt, trial->class);
 	if (trial->class->class == SD_CLASS_COORDINATED || trial->class->class == SD_CLASS_ALONE)
 		constants = sd_constants_look(trial->form);
+	missing = sd_rights_missing(trial->form);
 	if (sd_roles_is_statement(trial->form->stmt))
 		sd_form_roles(trial->form);
 	else
 		sd_form_statement(trial->form);
+	sd_rights_roles(trial->form);
+	/* the server looks at rights before all else but whether there is such a relation, and who is named as the owner of a schema */
+	if (missing && (trial->form->fails == NULL || !IsA(trial->form->stmt, CreateSchemaStmt)))
+	{
+		trial->form->fails = missing;
+		trial->form->denied = true;
+	}
 	if (constants.unknown)
 		sd_form_unsure(trial->form, "it has 'now' or the like, or a number in quotes; where that becomes a constant of a time, or stands for an object, it is refused (SD004)");
 	else if (constants.reason && trial->form->fails == NULL)
@@ -273,6 +285,8 @@ try_forms(void *arg)
 	}
 	if (changes_rights(trial->form->stmt))
 		sd_world_change_rights(trial->form->world);
+	if (sd_rights_change(trial->form->stmt))
+		sd_world_change_owners(trial->form->world);
 }
 
 /* Does the server refuse it in a transaction block, whatever it is about? */

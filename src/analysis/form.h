@@ -81,6 +81,7 @@ typedef struct SdForm
 	List	   *matches;		/* SdMatch */
 	List	   *objects;		/* of char *: what it is about */
 	char	   *fails;			/* the server's message where it will fail; NULL: it will not, as far as is known */
+	bool		denied;			/* for want of a right: who runs it may not be who asks, so all else is told, too */
 	const char *refused;		/* why the gate will refuse it for the rows that are there: SD004; NULL: it will not */
 	const char *refused_hint;
 	char	   *unsure;			/* ... where it may, and that is not known */
@@ -148,6 +149,7 @@ extern void sd_form_code(SdForm *form);
 extern void sd_form_rows(SdForm *form);
 extern void sd_form_run_query(SdForm *form, Node *query);	/* it runs: functions in it may be code that nobody looks into */
 extern void sd_form_roles(SdForm *form);	/* what sd_roles_is_statement() says is one on roles */
+extern bool sd_form_has_role(SdForm *form, const char *name);
 extern void sd_form_other(SdForm *form);	/* everything else */
 
 /* When the script is done: a column that stays and stands behind the one that was dropped, which so cannot come back to its place; or NULL. */

@@ -47,6 +47,12 @@ is_there(SdForm *form, const char *name)
 	return !sd_world_noted(form->world, LOST, name, NULL) && OidIsValid(get_role_oid(name, true));
 }
 
+bool
+sd_form_has_role(SdForm *form, const char *name)
+{
+	return is_there(form, name);
+}
+
 /* A name that is a role's own, not CURRENT_USER and the like, which are always there. */
 static const char *
 name_of(const RoleSpec *role)

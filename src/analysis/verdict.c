@@ -141,7 +141,7 @@ explain(SdJudgement *j, const SdVerdict *class)
 		append_sentence(&out, psprintf("Whether it fails is not known: %s.", j->form->unsure));
 	append_sentence(&out, class->reason);
 	/* what it would do matters little then */
-	if (j->form->fails)
+	if (j->form->fails && !j->form->denied)
 	{
 		StringInfoData otherwise;
 
@@ -162,7 +162,8 @@ explain(SdJudgement *j, const SdVerdict *class)
 		foreach(inner, ((SdMatch *) lfirst(cell))->why)
 			append_sentence(&out, lfirst(inner));
 	}
-	if (j->step->verdict != SD_STEP_SAFE && !j->apart && j->worst_rule && !is_said(j, j->worst_rule) && j->worst_rule->note[0] && (!j->form->fails || j->worst_rule->fails))
+	if (j->step->verdict != SD_STEP_SAFE && !j->apart && j->worst_rule && !is_said(j, j->worst_rule) && j->worst_rule->note[0] &&
+		(!j->form->fails || j->form->denied || j->worst_rule->fails))
 		append_sentence(&out, psprintf("%s: %s", j->worst_rule->id, j->worst_rule->note));
 	if (j->idle && j->form->fails == NULL)
 		append_sentence(&out, "It is so already: a down that takes it back takes away what was there before.");

@@ -156,6 +156,10 @@ extern List *sd_world_path(SdWorld *world); /* of char *: what is searched, in o
 /* The script changed somebody's rights, or its own role: which schemas are searched is not known by the catalog any more. */
 extern void sd_world_change_rights(SdWorld *world);
 
+/* ... or who owns, or may do, anything else */
+extern void sd_world_change_owners(SdWorld *world);
+extern bool sd_world_rights_changed(const SdWorld *world);	/* either */
+
 /* Something was dropped CASCADE: what the script made before, and is not followed, may have gone along.  How often that was. */
 extern void sd_world_cascade(SdWorld *world);
 extern int	sd_world_cascades(const SdWorld *world);

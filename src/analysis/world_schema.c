@@ -127,6 +127,18 @@ sd_world_change_rights(SdWorld *world)
 	world->rights = true;
 }
 
+void
+sd_world_change_owners(SdWorld *world)
+{
+	world->owners = true;
+}
+
+bool
+sd_world_rights_changed(const SdWorld *world)
+{
+	return world->rights || world->owners;
+}
+
 char *
 sd_world_creation_schema(SdWorld *world)
 {

@@ -71,6 +71,7 @@ struct SdWorld
 	List	   *uses;			/* for routine.c */
 	int			cascades;
 	int			transaction;	/* of the script, from 1 */
+	bool		owners;			/* the script changed who owns, or may do, something */
 	bool		rights;			/* the script changed somebody's, or who it is that runs it */
 };
 
