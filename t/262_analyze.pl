@@ -201,6 +201,7 @@ SQL
 
 	# what runs: no statement of it may be said to fail
 	my @runs = (
+		'ALTER TABLE c DROP COLUMN double, DROP COLUMN n', 'ALTER TABLE c DROP COLUMN n CASCADE; ALTER TABLE c ADD double int', 'ALTER TABLE c ALTER double DROP EXPRESSION; ALTER TABLE c DROP COLUMN n',
 		'DROP MATERIALIZED VIEW mv; ALTER TABLE c DROP COLUMN id; ALTER TABLE c ADD PRIMARY KEY (a)',
 		'ALTER TABLE c DROP COLUMN id CASCADE, ADD PRIMARY KEY (a)',
 		'ALTER TABLE c ADD PRIMARY KEY (a), DROP CONSTRAINT c_pkey',
@@ -287,7 +288,9 @@ SQL
 	# what fails: it still has to be seen, after all that
 	foreach my $case (
 		[ 'DROP TABLE c CASCADE; ALTER TABLE c ADD COLUMN x int', 2 ],
-		[ 'ALTER TABLE c DROP COLUMN n; CREATE INDEX ON c (n)', 2 ],
+		[ 'ALTER TABLE c DROP COLUMN double; ALTER TABLE c DROP COLUMN n; CREATE INDEX ON c (n)', 3 ],
+		[ 'ALTER TABLE c DROP COLUMN n', 1 ],
+		[ 'ALTER TABLE c DROP COLUMN n, DROP COLUMN double', 1 ],
 		[ 'ALTER TABLE c RENAME n TO m; ALTER TABLE c DROP COLUMN n', 2 ],
 		[ 'ALTER TABLE c ADD PRIMARY KEY (a)', 1 ],
 		[ 'ALTER TABLE c DROP COLUMN a; ALTER TABLE c ADD PRIMARY KEY (b)', 2 ],
@@ -318,6 +321,44 @@ SQL
 		[ 'CREATE POLICY two ON p USING (true); ALTER POLICY two ON p RENAME TO own', 2 ],
 		[ 'DROP POLICY own ON p; COMMENT ON POLICY own ON p IS $x$x$x$', 2 ],
 		[ 'CREATE TABLE x (id int); CREATE POLICY a ON x USING (true); DROP POLICY a ON x; DROP POLICY a ON x', 4 ],
+		[ 'ALTER TABLE nowhere ADD a int', 1 ],
+		[ 'ALTER TABLE c DROP nothing', 1 ],
+		[ 'ALTER TABLE c ADD a int', 1 ],
+		[ 'ALTER TABLE c RENAME a TO b', 1 ],
+		[ 'CREATE TABLE c (a int)', 1 ],
+		[ 'CREATE TABLE nowhere.t (a int)', 1 ],
+		[ 'CREATE TABLE x (a int, a int)', 1 ],
+		[ 'CREATE VIEW c AS SELECT 1 AS a', 1 ],
+		[ 'CREATE SEQUENCE c', 1 ],
+		[ 'CREATE SCHEMA other', 1 ],
+		[ 'ALTER SCHEMA nowhere RENAME TO somewhere', 1 ],
+		[ 'ALTER TABLE c SET SCHEMA nowhere', 1 ],
+		[ 'DROP SCHEMA other', 1 ],
+		[ 'DROP SCHEMA pg_catalog', 1 ],
+		[ 'DROP SCHEMA nowhere', 1 ],
+		[ 'DROP VIEW nothing', 1 ],
+		[ 'DROP INDEX nothing', 1 ],
+		[ 'DROP INDEX c_pkey', 1 ],
+		[ 'DROP TYPE nothing', 1 ],
+		[ 'DROP FUNCTION nothing(int)', 1 ],
+		[ 'CREATE INDEX ON c (nothing)', 1 ],
+		[ 'ALTER TABLE c ADD PRIMARY KEY (nothing)', 1 ],
+		[ 'ALTER TABLE c ADD UNIQUE (nothing)', 1 ],
+		[ 'ALTER TABLE c ALTER id DROP NOT NULL', 1 ],
+		[ 'ALTER TABLE c DROP CONSTRAINT nothing', 1 ],
+		[ 'ALTER TABLE c ADD CONSTRAINT c_pkey CHECK (a > 0)', 1 ],
+		[ 'ALTER TABLE c ADD FOREIGN KEY (a) REFERENCES nowhere', 1 ],
+		[ 'ALTER TABLE c ADD z nothing', 1 ],
+		[ 'ALTER TABLE c INHERIT c', 1 ],
+		[ 'ALTER TABLE c SET TABLESPACE nothing', 1 ],
+		[ 'CREATE TABLE x PARTITION OF c FOR VALUES IN (1)', 1 ],
+		[ 'ALTER TABLE pt DETACH PARTITION c', 1 ],
+		[ 'ALTER TABLE pt DROP COLUMN id', 1 ],
+		[ q{ALTER TYPE mood ADD VALUE 'ok'}, 1 ],
+		[ q{ALTER TYPE nothing ADD VALUE 'ok'}, 1 ],
+		[ 'TRUNCATE p', 1 ],
+		[ 'ALTER TABLE c OWNER TO nobody_there', 1 ],
+		[ 'GRANT SELECT ON c TO nobody_there', 1 ],
 		[ 'CREATE RULE quiet AS ON DELETE TO p DO INSTEAD NOTHING; CREATE RULE quiet AS ON DELETE TO p DO INSTEAD NOTHING', 2 ])
 	{
 		my ($script, $at) = @$case;
@@ -326,6 +367,7 @@ SQL
 		is(join(',', map { $_->{step} } grep { ",$_->{rules}," =~ /,fails,/ } @rows[ 0 .. $at - 1 ]), $at, "fails at $at: $script");
 		$r = $s->query("BEGIN; $script; ROLLBACK;");
 		ok(!$r->{ok}, '... and it does');
+		like($rows[ $at - 1 ]{why}, qr/^It will fail: .*? \($r->{sqlstate}\)\./, "... with that SQLSTATE: $r->{message}");
 		$s->query('ROLLBACK;');
 	}
 }

@@ -28,11 +28,11 @@ my $s = $server->session(dbname => 'plain');
 	{
 		my ($row) = analyze($nobody, "ALTER TABLE public.plain ADD CONSTRAINT u UNIQUE USING INDEX $name");
 
-		is("$row->{rule}: $row->{why}", qq{fails: It will fail: "$name" is not an index.}, "the index of a constraint is $name, and no index");
+		is("$row->{rule}: $row->{why}", qq{fails: It will fail: "$name" is not an index (42809).}, "the index of a constraint is $name, and no index");
 		is($s->query("ALTER TABLE public.plain ADD CONSTRAINT u UNIQUE USING INDEX $name;")->{message}, qq{"$name" is not an index}, '... as the server says');
 	}
 	my ($row) = analyze($nobody, 'ALTER TABLE public.plain ADD CONSTRAINT u UNIQUE USING INDEX two_a');
-	is($row->{why}, 'It will fail: index "two_a" does not belong to table "plain".', 'the index of another table');
+	is($row->{why}, 'It will fail: index "two_a" does not belong to table "plain" (55000).', 'the index of another table');
 	is($s->query('ALTER TABLE public.plain ADD CONSTRAINT u UNIQUE USING INDEX two_a;')->{message}, 'index "two_a" does not belong to table "plain"', '... as the server says');
 	($row) = analyze($nobody, 'ALTER TABLE public.two ADD CONSTRAINT u UNIQUE USING INDEX two_a');
 	is($row->{rule}, 'E19', 'its own');

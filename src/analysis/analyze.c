@@ -216,7 +216,7 @@ follow_settings(SdForm *form)
 	if (set->kind == VAR_SET_VALUE)
 		error = sd_attempt(read_value, &value, true);
 	if (error)
-		sd_form_fails(form, "%s", error->message);
+		sd_form_fails(form, error->sqlerrcode, "%s", error->message);
 	else
 		follow_setting(set->name, value.text);
 }
@@ -322,9 +322,9 @@ look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, const SdGro
 
 	/* what the server would refuse already when it looks up names */
 	if (error)
-		sd_form_fails(&form, "%s", error->message);
+		sd_form_fails(&form, error->sqlerrcode, "%s", error->message);
 	else if (advice->in_block && form.fails == NULL && needs_no_block(stmt, &class))
-		form.fails = psprintf("%s%s cannot run inside a transaction block", GetCommandTagName(class.tag),
+		form.fails = psprintf("%s%s cannot run inside a transaction block (25001)", GetCommandTagName(class.tag),
 							  class.class != SD_CLASS_ALONE ? "" : IsA(stmt, AlterTableStmt) ? " ... DETACH CONCURRENTLY" : " CONCURRENTLY");
 	follow_settings(&form);
 	MemoryContextSwitchTo(result);

@@ -137,14 +137,14 @@ sd_match_safer(SdMatch *match, const char *format,...)
 }
 
 void
-sd_form_fails(SdForm *form, const char *format,...)
+sd_form_fails(SdForm *form, int sqlerrcode, const char *format,...)
 {
 	const char *unseen = sd_world_out_of_sight(form->world);
 	va_list		args;
 	char	   *message;
 
 	va_start(args, format);
-	message = formatted(format, args);
+	message = psprintf("%s (%s)", formatted(format, args), unpack_sql_state(sqlerrcode));
 	va_end(args);
 	/* the server stops at the first one, too */
 	if (unseen && form->unsure == NULL)
@@ -220,6 +220,15 @@ sd_form_match_table(SdForm *form, const char *rule, SdThing *table, bool recurse
 	return match;
 }
 
+/* Of what DROP names the server has its own opinion. */
+static int
+missing_code(Node *stmt)
+{
+	ObjectType	type = IsA(stmt, DropStmt) ? ((DropStmt *) stmt)->removeType : OBJECT_TABLE;
+
+	return type == OBJECT_INDEX || type == OBJECT_FOREIGN_TABLE ? ERRCODE_UNDEFINED_OBJECT : ERRCODE_UNDEFINED_TABLE;
+}
+
 SdThing *
 sd_form_relation(SdForm *form, const RangeVar *name, bool missing_ok)
 {
@@ -235,7 +244,7 @@ sd_form_relation(SdForm *form, const RangeVar *name, bool missing_ok)
 	if (!missing_ok && sd_world_may_be_chosen(form->world, name->relname))
 		sd_form_unsure(form, "no relation \"%s\" is known, but the server chose the names of some that the script had made", name->relname);
 	else if (!missing_ok)
-		sd_form_fails(form, "relation \"%s%s%s\" does not exist", name->schemaname ? name->schemaname : "",
+		sd_form_fails(form, missing_code(form->stmt), "relation \"%s%s%s\" does not exist", name->schemaname ? name->schemaname : "",
 					  name->schemaname ? "." : "", name->relname);
 	return NULL;
 }
@@ -246,7 +255,7 @@ sd_form_column(SdForm *form, SdThing *table, const char *name, bool missing_ok)
 	SdColumn   *column = sd_thing_column(table, name);
 
 	if (column == NULL && !missing_ok)
-		sd_form_fails(form, "column \"%s\" of relation \"%s\" does not exist", name, table->name);
+		sd_form_fails(form, ERRCODE_UNDEFINED_COLUMN, "column \"%s\" of relation \"%s\" does not exist", name, table->name);
 	return column;
 }
 
@@ -264,7 +273,7 @@ sd_form_in_partition_key(SdForm *form, SdThing *table, const SdColumn *column, c
 
 		if (its == NULL || !bms_is_member(its->number, sd_fact_partition_key(thing->oid)))
 			continue;
-		sd_form_fails(form, "cannot %s column \"%s\" because it is part of the partition key of relation \"%s\"", what, column->name, thing->name);
+		sd_form_fails(form, ERRCODE_INVALID_TABLE_DEFINITION, "cannot %s column \"%s\" because it is part of the partition key of relation \"%s\"", what, column->name, thing->name);
 		return true;
 	}
 	return false;

@@ -80,7 +80,7 @@ typedef struct SdForm
 	List	   *history;		/* as for sd_history_is() */
 	List	   *matches;		/* SdMatch */
 	List	   *objects;		/* of char *: what it is about */
-	char	   *fails;			/* the server's message where it will fail; NULL: it will not, as far as is known */
+	char	   *fails;			/* the server's message where it will fail, and its SQLSTATE; NULL: it will not, as far as is known */
 	bool		denied;			/* for want of a right: who runs it may not be who asks, so all else is told, too */
 	const char *refused;		/* why the gate will refuse it for the rows that are there: SD004; NULL: it will not */
 	const char *refused_hint;
@@ -112,7 +112,7 @@ extern SdMatch *sd_form_match_table(SdForm *form, const char *rule, SdThing *tab
 
 extern void sd_form_object(SdForm *form, const char *name);
 /* The server would say this; not certain: if it is still as the catalog says.  After code that was not looked at nothing is certain. */
-extern void sd_form_fails(SdForm *form, const char *format,...) pg_attribute_printf(2, 3);
+extern void sd_form_fails(SdForm *form, int sqlerrcode, const char *format,...) pg_attribute_printf(3, 4);
 extern void sd_form_unsure(SdForm *form, const char *format,...) pg_attribute_printf(2, 3);
 
 /* Relations that a raw query names; of RangeVar. */

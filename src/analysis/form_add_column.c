@@ -342,7 +342,7 @@ sd_form_add_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, ColumnDef
 		if (if_not_exists)
 			sd_form_match_table(form, "A21", table, stmt->relation->inh)->harmless = true;
 		else
-			sd_form_fails(form, "column \"%s\" of relation \"%s\" already exists", column->colname, table->name);
+			sd_form_fails(form, ERRCODE_DUPLICATE_COLUMN, "column \"%s\" of relation \"%s\" already exists", column->colname, table->name);
 		return;
 	}
 	look_at_column(form, &added, column);

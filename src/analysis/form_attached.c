@@ -85,7 +85,7 @@ require_new(SdForm *form, ObjectType type, const SdThing *table, const char *nam
 	if (!is_there(form, type, table, name, &certain))
 		return;
 	if (certain)
-		sd_form_fails(form, "%s \"%s\" for %s \"%s\" already exists", kind_of(type), name, type == OBJECT_POLICY ? "table" : "relation", table->name);
+		sd_form_fails(form, ERRCODE_DUPLICATE_OBJECT, "%s \"%s\" for %s \"%s\" already exists", kind_of(type), name, type == OBJECT_POLICY ? "table" : "relation", table->name);
 	else
 		sd_form_unsure(form, "%s \"%s\" exists already, unless it went with what was dropped CASCADE", kind_of(type), name);
 }
@@ -98,7 +98,7 @@ sd_form_attached(SdForm *form, ObjectType type, const SdThing *table, const char
 	if (is_there(form, type, table, name, &certain))
 		return true;
 	if (!missing_ok && certain)
-		sd_form_fails(form, "%s \"%s\" for %s \"%s\" does not exist", kind_of(type), name, type == OBJECT_RULE ? "relation" : "table", table->name);
+		sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "%s \"%s\" for %s \"%s\" does not exist", kind_of(type), name, type == OBJECT_RULE ? "relation" : "table", table->name);
 	return !certain;
 }
 
@@ -134,7 +134,7 @@ make_trigger(SdForm *form, CreateTrigStmt *stmt)
 	sd_form_match_table(form, there && stmt->replace ? "J15" : table->kind == RELKIND_PARTITIONED_TABLE ? "J14" : "J12", table, true);
 	sd_routine_called(form, stmt->funcname, 0, &called);
 	if (!called.found)
-		sd_form_fails(form, "function %s() does not exist", NameListToString(stmt->funcname));
+		sd_form_fails(form, ERRCODE_UNDEFINED_FUNCTION, "function %s() does not exist", NameListToString(stmt->funcname));
 	sd_routine_use(form, table, stmt->whenClause, NULL);
 	if (there)
 		sd_routine_unuse(form, table, stmt->trigname);

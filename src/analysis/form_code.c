@@ -82,7 +82,7 @@ make_view(SdForm *form, ViewStmt *stmt)
 	}
 	if (!stmt->replace)
 	{
-		sd_form_fails(form, "relation \"%s\" already exists", stmt->view->relname);
+		sd_form_fails(form, ERRCODE_DUPLICATE_TABLE, "relation \"%s\" already exists", stmt->view->relname);
 		return;
 	}
 	if (removes_columns(known, stmt))
@@ -91,7 +91,7 @@ make_view(SdForm *form, ViewStmt *stmt)
 		sd_match_cast(match, SD_ROLE_VIEW, known);
 		sd_match_safer(match, "DROP VIEW %s", shown);
 		sd_match_safer(match, "CREATE VIEW %s AS ...  -- in the same transaction; then its GRANTs again", shown);
-		sd_form_fails(form, "cannot drop or rename columns of view \"%s\"", stmt->view->relname);
+		sd_form_fails(form, ERRCODE_INVALID_TABLE_DEFINITION, "cannot drop or rename columns of view \"%s\"", stmt->view->relname);
 		return;
 	}
 	sd_match_cast(sd_form_match(form, "J2"), SD_ROLE_VIEW, known);

@@ -73,15 +73,24 @@ look_at_dependents(SdForm *form, SdThing *table, SdColumn *column, bool cascade,
 			match = sd_form_match_table(form, cascade ? "B4" : "B8", table, true);
 			form->takes = lappend(form->takes, getObjectDescription(&dependent->object, true));
 		}
-		else if (dependent->object.classId != AttrDefaultRelationId)
+		else
 		{
+			ObjectAddress object = dependent->object;
+
+			/* no other default stands in the way than the expression of a generated column, which goes with it */
+			if (object.classId == AttrDefaultRelationId)
+			{
+				object = GetAttrDefaultColumnAddress(object.objectId);
+				if (cascade && object.objectId == table->oid)
+					sd_thing_lose_column(table, (AttrNumber) object.objectSubId);
+			}
 			others = true;
-			form->takes = lappend(form->takes, getObjectDescription(&dependent->object, true));
+			form->takes = lappend(form->takes, getObjectDescription(&object, true));
 		}
 	}
 	if (others && !cascade)
 	{
-		sd_form_fails(form, "cannot drop column %s of table %s because other objects depend on it", column->name, table->name);
+		sd_form_fails(form, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, "cannot drop column %s of table %s because other objects depend on it", column->name, table->name);
 		form->takes = NIL;
 	}
 	else if (doubtful)
@@ -392,9 +401,9 @@ drop_not_null(SdForm *form, SdThing *table, SdColumn *column, bool recurse)
 			if (!bms_is_member(column->number, index->own))
 				continue;
 			if (index->primary)
-				sd_form_fails(form, "column \"%s\" is in a primary key", column->name);
+				sd_form_fails(form, ERRCODE_INVALID_TABLE_DEFINITION, "column \"%s\" is in a primary key", column->name);
 			else if (index->identity)
-				sd_form_fails(form, "column \"%s\" is in index used as replica identity", column->name);
+				sd_form_fails(form, ERRCODE_INVALID_TABLE_DEFINITION, "column \"%s\" is in index used as replica identity", column->name);
 		}
 	}
 	sd_form_match_table(form, "D12", table, recurse)->column = column;
@@ -476,6 +485,7 @@ sd_form_alter_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTa
 			break;
 		case AT_DropExpression:
 			sd_form_match_table(form, "D21", table, recurse)->column = column;
+			sd_follow_default(form->world, table, column);
 			break;
 		default:
 			if (SD_COMPAT_AT_SET_EXPRESSION(command->subtype))

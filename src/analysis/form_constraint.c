@@ -187,7 +187,7 @@ require_columns(SdForm *form, SdThing *table, List *names)
 		char	   *name = strVal(lfirst(cell));
 
 		if (!table->made && sd_thing_column(table, name) == NULL)
-			sd_form_fails(form, "column \"%s\" named in key does not exist", name);
+			sd_form_fails(form, ERRCODE_UNDEFINED_COLUMN, "column \"%s\" named in key does not exist", name);
 	}
 }
 
@@ -285,18 +285,18 @@ has_index_named(SdForm *form, SdThing *table, const char *name, List **keys)
 
 	if (index == NULL)
 	{
-		sd_form_fails(form, "index \"%s\" does not exist", name);
+		sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "index \"%s\" does not exist", name);
 		return false;
 	}
 	if (index->kind != RELKIND_INDEX && index->kind != RELKIND_PARTITIONED_INDEX)
 	{
-		sd_form_fails(form, "\"%s\" is not an index", name);
+		sd_form_fails(form, ERRCODE_WRONG_OBJECT_TYPE, "\"%s\" is not an index", name);
 		return false;
 	}
 	its = sd_form_table_of(form, index);
 	if (its && its != table)
 	{
-		sd_form_fails(form, "index \"%s\" does not belong to table \"%s\"", name, table->name);
+		sd_form_fails(form, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "index \"%s\" does not belong to table \"%s\"", name, table->name);
 		return false;
 	}
 	*keys = index_columns(index);
@@ -376,7 +376,7 @@ add_unique(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 		nullable = first_nullable(table, keys);
 		drop_swapped(form, table, recurse);
 		if (!table->made && has_primary_key(form, table))
-			sd_form_fails(form, "multiple primary keys for table \"%s\" are not allowed", table->name);
+			sd_form_fails(form, ERRCODE_INVALID_TABLE_DEFINITION, "multiple primary keys for table \"%s\" are not allowed", table->name);
 	}
 	if (constraint->indexname)
 		rule = !primary ? "E19" : nullable ? "E24" : "E23";
@@ -465,7 +465,7 @@ sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Const
 		sd_form_unsure(form, "constraint \"%s\" of relation \"%s\" is inherited, and has to have the same expression", constraint->conname,
 					   table->name);
 	else if (known || (changed && !changed->gone && !changed->chosen))
-		sd_form_fails(form, "constraint \"%s\" for relation \"%s\" already exists", constraint->conname, table->name);
+		sd_form_fails(form, ERRCODE_DUPLICATE_OBJECT, "constraint \"%s\" for relation \"%s\" already exists", constraint->conname, table->name);
 	switch (constraint->contype)
 	{
 		case CONSTR_CHECK:
@@ -560,7 +560,7 @@ look_at_referencing(SdForm *form, SdThing *table, const Known *known, bool casca
 		sd_match_cast(match, SD_ROLE_REFERENCING, from);
 		form->takes = lappend(form->takes, psprintf("foreign key %s of %s", sd_quoted(key->name), from->shown));
 		if (!cascade)
-			sd_form_fails(form, "cannot drop constraint %s on table %s because other objects depend on it", name, table->name);
+			sd_form_fails(form, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, "cannot drop constraint %s on table %s because other objects depend on it", name, table->name);
 	}
 }
 
@@ -579,7 +579,7 @@ sd_form_no_constraint(SdForm *form, SdThing *table, const char *name)
 					   name, table->name);
 		return;
 	}
-	sd_form_fails(form, "constraint \"%s\" of relation \"%s\" does not exist", name, table->name);
+	sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "constraint \"%s\" of relation \"%s\" does not exist", name, table->name);
 }
 
 /* With its index, which the server drops, too. */

@@ -85,7 +85,7 @@ drop_dependents(SdForm *form, DropStmt *stmt, SdThing *thing, SdMatch *match)
 				continue;
 		}
 		if (!cascade)
-			sd_form_fails(form, "cannot drop %s %s because other objects depend on it",
+			sd_form_fails(form, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, "cannot drop %s %s because other objects depend on it",
 						  thing->kind == RELKIND_VIEW ? "view" : thing->kind == RELKIND_SEQUENCE ? "sequence" :
 						  thing->kind == RELKIND_MATVIEW ? "materialized view" : "table", thing->name);
 	}
@@ -159,7 +159,7 @@ drop_index(SdForm *form, DropStmt *stmt, SdThing *index)
 	if (OidIsValid(index->oid) && index->oid == sd_fact_replica_index(table->oid))
 		sd_form_match_table(form, "F12", table, false);
 	if (OidIsValid(index->oid) && OidIsValid(get_index_constraint(index->oid)))
-		sd_form_fails(form, "cannot drop index %s because constraint %s on table %s requires it", index->name,
+		sd_form_fails(form, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, "cannot drop index %s because constraint %s on table %s requires it", index->name,
 					  get_constraint_name(get_index_constraint(index->oid)), table->name);
 }
 
@@ -282,14 +282,14 @@ drop_schema(SdForm *form, DropStmt *stmt, const char *name)
 	if (!sd_world_has_schema(form->world, name))
 	{
 		if (!stmt->missing_ok)
-			sd_form_fails(form, "schema \"%s\" does not exist", name);
+			sd_form_fails(form, ERRCODE_UNDEFINED_SCHEMA, "schema \"%s\" does not exist", name);
 		else
 			sd_form_match(form, "B20")->harmless = true;
 		return;
 	}
 	if (!sd_world_made_schema(form->world, name) && IsPinnedObject(NamespaceRelationId, sd_world_schema_oid(form->world, name)))
 	{
-		sd_form_fails(form, "cannot drop schema %s because it is required by the database system", name);
+		sd_form_fails(form, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, "cannot drop schema %s because it is required by the database system", name);
 		return;
 	}
 	things = sd_world_in_schema(form->world, name);
@@ -304,7 +304,7 @@ drop_schema(SdForm *form, DropStmt *stmt, const char *name)
 	else if (stmt->behavior != DROP_CASCADE && things == NIL && others == NIL)
 		sd_form_unsure(form, "there are objects in schema %s that are not followed", sd_quoted(name));
 	if (stmt->behavior != DROP_CASCADE && (things != NIL || others != NIL))
-		sd_form_fails(form, "cannot drop schema %s because other objects depend on it", name);
+		sd_form_fails(form, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, "cannot drop schema %s because other objects depend on it", name);
 	foreach(cell, things)
 	{
 		SdThing    *thing = lfirst(cell);
@@ -346,7 +346,7 @@ drop_type(SdForm *form, DropStmt *stmt, TypeName *name)
 		else if (stmt->missing_ok)
 			sd_form_match(form, "B20")->harmless = true;
 		else
-			sd_form_fails(form, "type \"%s\" does not exist", TypeNameToString(name));
+			sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "type \"%s\" does not exist", TypeNameToString(name));
 		return;
 	}
 	match = sd_form_match(form, domain ? "I14" : "I6");
@@ -360,7 +360,7 @@ drop_type(SdForm *form, DropStmt *stmt, TypeName *name)
 		sd_match_cast(match, SD_ROLE_TABLE, table);
 		takes(form, "columns of", table);
 		if (stmt->behavior != DROP_CASCADE)
-			sd_form_fails(form, "cannot drop type %s because other objects depend on it", TypeNameToString(name));
+			sd_form_fails(form, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, "cannot drop type %s because other objects depend on it", TypeNameToString(name));
 	}
 	foreach(cell, sd_form_typed_tables(form, type))
 	{
@@ -370,7 +370,7 @@ drop_type(SdForm *form, DropStmt *stmt, TypeName *name)
 		sd_match_cast(match, SD_ROLE_TABLE, lfirst(cell));
 		takes(form, "table", lfirst(cell));
 		if (stmt->behavior != DROP_CASCADE)
-			sd_form_fails(form, "cannot drop type %s because other objects depend on it", TypeNameToString(name));
+			sd_form_fails(form, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, "cannot drop type %s because other objects depend on it", TypeNameToString(name));
 	}
 	if (!used)
 		match->lossless = true;
@@ -421,7 +421,7 @@ drop_function(SdForm *form, DropStmt *stmt, ObjectWithArgs *function)
 		if (stmt->missing_ok)
 			sd_form_match(form, "B20")->harmless = true;
 		else
-			sd_form_fails(form, "function %s does not exist", name);
+			sd_form_fails(form, ERRCODE_UNDEFINED_FUNCTION, "function %s does not exist", name);
 		return;
 	}
 	match = sd_form_match(form, "J11");
@@ -448,7 +448,7 @@ drop_function(SdForm *form, DropStmt *stmt, ObjectWithArgs *function)
 		takes(form, dependent->object.classId == TriggerRelationId ? "a trigger of" : dependent->object.classId == RewriteRelationId ?
 			  "view" : "something of", table);
 		if (stmt->behavior != DROP_CASCADE)
-			sd_form_fails(form, "cannot drop function %s because other objects depend on it", name);
+			sd_form_fails(form, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, "cannot drop function %s because other objects depend on it", name);
 	}
 }
 

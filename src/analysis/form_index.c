@@ -91,7 +91,7 @@ sd_form_index(SdForm *form, IndexStmt *stmt)
 		if (stmt->if_not_exists)
 			sd_form_match_table(form, "F2", table, false)->harmless = true;
 		else
-			sd_form_fails(form, "relation \"%s\" already exists", stmt->idxname);
+			sd_form_fails(form, ERRCODE_DUPLICATE_TABLE, "relation \"%s\" already exists", stmt->idxname);
 		return;
 	}
 	foreach(cell, stmt->indexParams)
@@ -100,7 +100,7 @@ sd_form_index(SdForm *form, IndexStmt *stmt)
 
 		if (element->name && !table->made && sd_thing_column(table, element->name) == NULL &&
 			SystemAttributeByName(element->name) == NULL)
-			sd_form_fails(form, "column \"%s\" does not exist", element->name);
+			sd_form_fails(form, ERRCODE_UNDEFINED_COLUMN, "column \"%s\" does not exist", element->name);
 		sd_routine_use(form, table, element->expr, "functions in index expression must be marked IMMUTABLE");
 	}
 	sd_routine_use(form, table, stmt->whereClause, "functions in index predicate must be marked IMMUTABLE");
@@ -115,7 +115,7 @@ sd_form_index(SdForm *form, IndexStmt *stmt)
 	if (table->kind == RELKIND_PARTITIONED_TABLE && stmt->unique)
 		sd_form_match_table(form, "F4", table, stmt->relation->inh);
 	if (table->kind == RELKIND_PARTITIONED_TABLE && stmt->concurrent)
-		sd_form_fails(form, "cannot create index on partitioned table \"%s\" concurrently", table->name);
+		sd_form_fails(form, ERRCODE_FEATURE_NOT_SUPPORTED, "cannot create index on partitioned table \"%s\" concurrently", table->name);
 	if (rule[1] == '1' || rule[1] == '4')
 		sd_match_safer(match, "%s  -- by itself, outside of a transaction; or CALL schemadrift.apply_online(name, text)", sd_form_concurrently(form->text));
 	else if (rule[1] == '6')

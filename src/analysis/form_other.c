@@ -65,7 +65,7 @@ alter_enum(SdForm *form, AlterEnumStmt *stmt)
 
 	sd_form_object(form, NameListToString(stmt->typeName));
 	if (!OidIsValid(type) && !made)
-		sd_form_fails(form, "type \"%s\" does not exist", NameListToString(stmt->typeName));
+		sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "type \"%s\" does not exist", NameListToString(stmt->typeName));
 	match = sd_form_match(form, stmt->oldVal ? "I2" : "I1");
 	match->fresh = !OidIsValid(type) && made;
 	if (OidIsValid(type))
@@ -76,7 +76,7 @@ alter_enum(SdForm *form, AlterEnumStmt *stmt)
 		if (there && stmt->skipIfNewValExists)
 			match->harmless = true;
 		else if (there)
-			sd_form_fails(form, "enum label \"%s\" already exists", stmt->newVal);
+			sd_form_fails(form, ERRCODE_DUPLICATE_OBJECT, "enum label \"%s\" already exists", stmt->newVal);
 		/* nobody locks them, but their rows are what is affected */
 		sd_match_cast_oids(form, match, SD_ROLE_TABLE, sd_fact_type_users(type));
 	}
@@ -108,7 +108,7 @@ alter_domain(SdForm *form, AlterDomainStmt *stmt)
 	if (!OidIsValid(type))
 	{
 		if (!made && !stmt->missing_ok)
-			sd_form_fails(form, "type \"%s\" does not exist", name);
+			sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "type \"%s\" does not exist", name);
 	}
 	switch (stmt->subtype)
 	{
@@ -245,7 +245,7 @@ make_sequence(SdForm *form, CreateSeqStmt *stmt)
 	if (known && strcmp(known->shown, shown) == 0)
 	{
 		if (!stmt->if_not_exists)
-			sd_form_fails(form, "relation \"%s\" already exists", stmt->sequence->relname);
+			sd_form_fails(form, ERRCODE_DUPLICATE_TABLE, "relation \"%s\" already exists", stmt->sequence->relname);
 		else
 			sd_form_match(form, "G3")->harmless = true;
 		return;
@@ -330,7 +330,7 @@ make_schema(SdForm *form, CreateSchemaStmt *stmt)
 	if (sd_world_has_schema(form->world, name))
 	{
 		if (!stmt->if_not_exists)
-			sd_form_fails(form, "schema \"%s\" already exists", name);
+			sd_form_fails(form, ERRCODE_DUPLICATE_SCHEMA, "schema \"%s\" already exists", name);
 		else
 			sd_form_match(form, "G3")->harmless = true;
 		return;

@@ -527,7 +527,7 @@ prove(SdForm *form, SdThing *parent, SdThing *partition, Proof *proof)
 	proof->partition_oid = partition->oid;
 	error = sd_attempt(look_for_proof, proof, false);
 	if (error && parent->columns == NIL && partition->columns == NIL)
-		sd_form_fails(form, "%s", error->message);
+		sd_form_fails(form, error->sqlerrcode, "%s", error->message);
 	return error || !proof->looked || proof->evaluated;
 }
 
@@ -546,7 +546,7 @@ sd_form_attach(SdForm *form, SdThing *parent, AlterTableCmd *command)
 	/* ALTER INDEX ... ATTACH PARTITION, of a table */
 	if (cmd->bound == NULL)
 	{
-		sd_form_fails(form, "\"%s\" is not an index", parent->name);
+		sd_form_fails(form, ERRCODE_WRONG_OBJECT_TYPE, "\"%s\" is not an index", parent->name);
 		return;
 	}
 	if (cmd->bound->is_default)
@@ -598,13 +598,13 @@ sd_form_detach(SdForm *form, SdThing *parent, AlterTableCmd *command)
 	sd_match_cast(match, SD_ROLE_PARTITION, partition);
 	if (!partition->made && !parent->made && partition->parent != parent && !sd_follow_is_changed(form->world, RelationRelationId, partition->oid) &&
 		sd_fact_partition_parent(partition->oid) != parent->oid)
-		sd_form_fails(form, "relation \"%s\" is not a partition of relation \"%s\"", partition->name, parent->name);
+		sd_form_fails(form, ERRCODE_UNDEFINED_TABLE, "relation \"%s\" is not a partition of relation \"%s\"", partition->name, parent->name);
 	default_oid = parent->made ? InvalidOid : get_default_partition_oid(parent->oid);
 	if (rule[1] == '8')
 		sd_match_safer(match, "ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY  -- by itself, or in schemadrift.apply_online()%s",
 					   parent->shown, partition->shown, OidIsValid(default_oid) ? "; not while it has a default partition" : "");
 	else if (rule[1] == '9' && OidIsValid(default_oid))
-		sd_form_fails(form, "cannot detach partitions concurrently when a default partition exists");
+		sd_form_fails(form, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "cannot detach partitions concurrently when a default partition exists");
 	if (rule[1] != '1')
 	{
 		/* rows that refer to those of the partition are looked for */

@@ -38,7 +38,7 @@ rename_column(SdForm *form, RenameStmt *stmt)
 		SdColumn   *attribute = sd_thing_column(typed, stmt->subname);
 
 		if (stmt->behavior != DROP_CASCADE)
-			sd_form_fails(form, "cannot alter type \"%s\" because it is the type of a typed table", thing->name);
+			sd_form_fails(form, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, "cannot alter type \"%s\" because it is the type of a typed table", thing->name);
 		if (attribute == NULL)
 			continue;
 		sd_form_match_table(form, "B10", typed, true)->column = attribute;
@@ -55,7 +55,7 @@ rename_column(SdForm *form, RenameStmt *stmt)
 	if (column == NULL)
 		return;
 	if (!thing->made && sd_thing_column(thing, stmt->newname))
-		sd_form_fails(form, "column \"%s\" of relation \"%s\" already exists", stmt->newname, thing->name);
+		sd_form_fails(form, ERRCODE_DUPLICATE_COLUMN, "column \"%s\" of relation \"%s\" already exists", stmt->newname, thing->name);
 	match = sd_form_match_table(form, thing->kind == RELKIND_PARTITIONED_TABLE ? "B11" : "B10", thing, stmt->relation->inh);
 	match->column = column;
 	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", thing->shown, new_name, OidIsValid(column->type) ?
@@ -113,7 +113,7 @@ rename_relation(SdForm *form, RenameStmt *stmt)
 		return;
 	}
 	if (sd_world_find(form->world, makeRangeVar(thing->schema, stmt->newname, -1)))
-		sd_form_fails(form, "relation \"%s\" already exists", stmt->newname);
+		sd_form_fails(form, ERRCODE_DUPLICATE_TABLE, "relation \"%s\" already exists", stmt->newname);
 	switch (thing->kind)
 	{
 		case RELKIND_INDEX:
@@ -212,12 +212,12 @@ sd_form_rename(SdForm *form, RenameStmt *stmt)
 			sd_form_object(form, sd_quoted(stmt->subname));
 			if (!sd_world_has_schema(form->world, stmt->subname))
 			{
-				sd_form_fails(form, "schema \"%s\" does not exist", stmt->subname);
+				sd_form_fails(form, ERRCODE_UNDEFINED_SCHEMA, "schema \"%s\" does not exist", stmt->subname);
 				return;
 			}
 			if (sd_world_has_schema(form->world, stmt->newname))
 			{
-				sd_form_fails(form, "schema \"%s\" already exists", stmt->newname);
+				sd_form_fails(form, ERRCODE_DUPLICATE_SCHEMA, "schema \"%s\" already exists", stmt->newname);
 				return;
 			}
 			{
@@ -269,7 +269,7 @@ sd_form_set_schema(SdForm *form, AlterObjectSchemaStmt *stmt)
 	SdMatch    *match;
 
 	if (!sd_world_has_schema(form->world, stmt->newschema))
-		sd_form_fails(form, "schema \"%s\" does not exist", stmt->newschema);
+		sd_form_fails(form, ERRCODE_UNDEFINED_SCHEMA, "schema \"%s\" does not exist", stmt->newschema);
 	switch (stmt->objectType)
 	{
 		case OBJECT_TABLE:

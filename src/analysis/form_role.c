@@ -71,7 +71,7 @@ require_role(SdForm *form, const RoleSpec *role, bool missing_ok)
 	if (is_there(form, name))
 		return true;
 	if (!missing_ok)
-		sd_form_fails(form, "role \"%s\" does not exist", name);
+		sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "role \"%s\" does not exist", name);
 	return false;
 }
 
@@ -90,9 +90,9 @@ make_role(SdForm *form, CreateRoleStmt *stmt)
 
 	sd_form_object(form, sd_quoted(stmt->role));
 	if (IsReservedName(stmt->role))
-		sd_form_fails(form, "role name \"%s\" is reserved", stmt->role);
+		sd_form_fails(form, ERRCODE_RESERVED_NAME, "role name \"%s\" is reserved", stmt->role);
 	else if (is_there(form, stmt->role))
-		sd_form_fails(form, "role \"%s\" already exists", stmt->role);
+		sd_form_fails(form, ERRCODE_DUPLICATE_OBJECT, "role \"%s\" already exists", stmt->role);
 	says(form, SD_ROLES_GIVEN, "A region whose server has a role of that name already compares it, and halts if it is another one (42710).");
 	foreach(cell, stmt->options)
 	{
@@ -194,7 +194,7 @@ grant_role(SdForm *form, GrantRoleStmt *stmt)
 			continue;
 		sd_form_object(form, sd_quoted(granted->priv_name));
 		if (!is_there(form, granted->priv_name))
-			sd_form_fails(form, "role \"%s\" does not exist", granted->priv_name);
+			sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "role \"%s\" does not exist", granted->priv_name);
 	}
 	foreach(cell, stmt->grantee_roles)
 		(void) require_role(form, lfirst_node(RoleSpec, cell), false);
@@ -209,9 +209,9 @@ rename_role(SdForm *form, RenameStmt *stmt)
 {
 	sd_form_object(form, sd_quoted(stmt->subname));
 	if (!is_there(form, stmt->subname))
-		sd_form_fails(form, "role \"%s\" does not exist", stmt->subname);
+		sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "role \"%s\" does not exist", stmt->subname);
 	else if (is_there(form, stmt->newname))
-		sd_form_fails(form, "role \"%s\" already exists", stmt->newname);
+		sd_form_fails(form, ERRCODE_DUPLICATE_OBJECT, "role \"%s\" already exists", stmt->newname);
 	note_lost(form, stmt->subname);
 	note_made(form, stmt->newname);
 	says(form, SD_ROLES_TAKEN, "Who logs in by the old name is refused from then on; a password kept as MD5 is cleared.");

@@ -112,7 +112,7 @@ truncate_tables(SdForm *form, TruncateStmt *stmt)
 				SdThing    *from = sd_world_of(form->world, ((SdForeignKey *) lfirst(other))->from);
 
 				if (from && !from->gone && !list_member_ptr(tables, from))
-					sd_form_fails(form, "cannot truncate a table referenced in a foreign key constraint");
+					sd_form_fails(form, ERRCODE_FEATURE_NOT_SUPPORTED, "cannot truncate a table referenced in a foreign key constraint");
 			}
 		}
 	}

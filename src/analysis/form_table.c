@@ -84,7 +84,7 @@ set_access_method(SdForm *form, SdThing *table, AlterTableCmd *command)
 	Oid			wanted = command->name ? get_table_am_oid(command->name, true) : InvalidOid;
 
 	if (command->name && !OidIsValid(wanted))
-		sd_form_fails(form, "access method \"%s\" does not exist", command->name);
+		sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "access method \"%s\" does not exist", command->name);
 	match->probed = !table->made && column_of_class(table->oid, false) == wanted ? SD_PROBED_NOTHING : SD_PROBED_REWRITE;
 }
 
@@ -96,7 +96,7 @@ set_tablespace(SdForm *form, SdThing *table, AlterTableCmd *command)
 	Oid			wanted = get_tablespace_oid(command->name, true);
 
 	if (!OidIsValid(wanted))
-		sd_form_fails(form, "tablespace \"%s\" does not exist", command->name);
+		sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "tablespace \"%s\" does not exist", command->name);
 	/* none is written for the database's own */
 	if (!table->made && column_of_class(table->oid, true) == (wanted == MyDatabaseTableSpace ? InvalidOid : wanted))
 		match->probed = SD_PROBED_NOTHING;
@@ -147,7 +147,7 @@ alter_typed(SdForm *form, SdThing *type, SdThing *table, AlterTableStmt *stmt, A
 {
 	if (command->behavior != DROP_CASCADE)
 	{
-		sd_form_fails(form, "cannot alter type \"%s\" because it is the type of a typed table", type->name);
+		sd_form_fails(form, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, "cannot alter type \"%s\" because it is the type of a typed table", type->name);
 		return;
 	}
 	switch (command->subtype)
@@ -178,7 +178,7 @@ alter_composite(SdForm *form, SdThing *thing, AlterTableStmt *stmt, AlterTableCm
 	if (command->subtype == AT_AlterColumnType && users != NIL)
 	{
 		sd_form_match(form, "I8");
-		sd_form_fails(form, "cannot alter type \"%s\" because column of a table uses it", thing->name);
+		sd_form_fails(form, ERRCODE_FEATURE_NOT_SUPPORTED, "cannot alter type \"%s\" because column of a table uses it", thing->name);
 		return;
 	}
 	if (users != NIL || typed == NIL || command->subtype == AT_ChangeOwner)
@@ -562,7 +562,7 @@ reference(SdForm *form, SdThing *made, Constraint *constraint, ColumnDef *column
 	other = sd_world_find(form->world, constraint->pktable);
 	sd_form_remember(form, made, constraint, own ? own : constraint->fk_attrs, true, other);
 	if (other == NULL)
-		sd_form_fails(form, "relation \"%s\" does not exist", constraint->pktable->relname);
+		sd_form_fails(form, ERRCODE_UNDEFINED_TABLE, "relation \"%s\" does not exist", constraint->pktable->relname);
 	else if (other != made)
 	{
 		SdMatch    *match = sd_form_match(form, "G2");
@@ -623,7 +623,7 @@ partition_of(SdForm *form, SdThing *made, CreateStmt *stmt)
 	if (parent == NULL)
 		return;
 	if (parent->kind != RELKIND_PARTITIONED_TABLE)
-		sd_form_fails(form, "\"%s\" is not partitioned", parent->name);
+		sd_form_fails(form, ERRCODE_INVALID_OBJECT_DEFINITION, "\"%s\" is not partitioned", parent->name);
 	made->parent = parent;
 	sd_heirs_join(form, parent, made);
 	sd_world_choose(form->world, made);
@@ -663,11 +663,11 @@ sd_form_create_table(SdForm *form, CreateStmt *stmt)
 			match->harmless = true;
 		}
 		else
-			sd_form_fails(form, "relation \"%s\" already exists", name->relname);
+			sd_form_fails(form, ERRCODE_DUPLICATE_TABLE, "relation \"%s\" already exists", name->relname);
 		return;
 	}
 	if (name->schemaname && !sd_world_has_schema(form->world, name->schemaname))
-		sd_form_fails(form, "schema \"%s\" does not exist", name->schemaname);
+		sd_form_fails(form, ERRCODE_UNDEFINED_SCHEMA, "schema \"%s\" does not exist", name->schemaname);
 	for (int i = 0; i < list_length(stmt->tableElts); i++)
 	{
 		for (int k = 0; k < i; k++)
@@ -676,7 +676,7 @@ sd_form_create_table(SdForm *form, CreateStmt *stmt)
 			ColumnDef  *other = list_nth(stmt->tableElts, k);
 
 			if (IsA(column, ColumnDef) && IsA(other, ColumnDef) && strcmp(column->colname, other->colname) == 0)
-				sd_form_fails(form, "column \"%s\" specified more than once", column->colname);
+				sd_form_fails(form, ERRCODE_DUPLICATE_COLUMN, "column \"%s\" specified more than once", column->colname);
 		}
 	}
 	made = sd_world_make(form->world, name, IsA(stmt, CreateForeignTableStmt) ? RELKIND_FOREIGN_TABLE :
@@ -728,7 +728,7 @@ sd_form_create_table_as(SdForm *form, IntoClause *into, Node *query, ObjectType 
 		if (if_not_exists)
 			sd_form_match(form, "G3")->harmless = true;
 		else
-			sd_form_fails(form, "relation \"%s\" already exists", name->relname);
+			sd_form_fails(form, ERRCODE_DUPLICATE_TABLE, "relation \"%s\" already exists", name->relname);
 		return;
 	}
 	match = sd_form_match(form, type == OBJECT_MATVIEW ? "J6" : into->skipData ? "G1" : "G4");

@@ -137,7 +137,7 @@ refused(SdForm *form, SdThing *table, const Change *change)
 		}
 		sd_match_why(sd_form_match_table(form, rule, table, true), "%s uses the column.",
 					 getObjectDescription(&dependent->object, true));
-		sd_form_fails(form, "cannot alter type of a column used by %s", by);
+		sd_form_fails(form, ERRCODE_FEATURE_NOT_SUPPORTED, "cannot alter type of a column used by %s", by);
 		return true;
 	}
 	return false;
@@ -544,7 +544,7 @@ probe(SdForm *form, SdThing *table, AlterTableCmd *command, const Change *change
 	}
 	if (probe.error)
 	{
-		sd_form_fails(form, "%s", probe.error);
+		sd_form_fails(form, probe.sqlerrcode, "%s", probe.error);
 		return;
 	}
 	match->probed = probe.seen;

@@ -61,7 +61,7 @@ sd_heirs_join(SdForm *form, SdThing *parent, SdThing *heir)
 
 	if (heir == parent || list_member_ptr(sd_heirs(form, heir), parent))
 	{
-		sd_form_fails(form, "circular inheritance not allowed");
+		sd_form_fails(form, ERRCODE_DUPLICATE_TABLE, "circular inheritance not allowed");
 		return;
 	}
 	old = MemoryContextSwitchTo(GetMemoryChunkContext(parent));

@@ -248,7 +248,10 @@ sd_probe(SdThing *table, List *gone, List *before, AlterTableCmd *command, SdPro
 	if (!had_temporary)
 		MyXactFlags &= ~XACT_FLAGS_ACCESSEDTEMPNAMESPACE;
 	if (error && trial.copied)
+	{
 		probe->error = error->message;
+		probe->sqlerrcode = error->sqlerrcode;
+	}
 	else if (error)
 		probe->not_made = error->message;
 }

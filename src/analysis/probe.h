@@ -18,6 +18,7 @@ typedef struct SdProbe
 {
 	SdProbed	seen;
 	char	   *error;			/* the server refuses it, in these words; NULL: it does not */
+	int			sqlerrcode;		/* of it */
 	char	   *not_made;		/* why there was no probe; NULL: there was one */
 } SdProbe;
 

@@ -264,7 +264,7 @@ static void
 require(SdForm *form, const RoleSpec *role)
 {
 	if (role && role->roletype == ROLESPEC_CSTRING && !sd_form_has_role(form, role->rolename))
-		sd_form_fails(form, "role \"%s\" does not exist (42704)", role->rolename);
+		sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "role \"%s\" does not exist", role->rolename);
 }
 
 static void

@@ -400,9 +400,9 @@ look_at_calls(Node *node, Calls *calls)
 		foreach(cell, call->args)
 			named |= IsA(lfirst(cell), NamedArgExpr);
 		if (!called.found && !may_be_no_function(calls->form, call))
-			sd_form_fails(calls->form, "function %s(%s) does not exist", NameListToString(call->funcname), call->args ? "..." : "");
+			sd_form_fails(calls->form, ERRCODE_UNDEFINED_FUNCTION, "function %s(%s) does not exist", NameListToString(call->funcname), call->args ? "..." : "");
 		else if (called.all_mutable && called.found && calls->immutable && !named && !call->func_variadic)
-			sd_form_fails(calls->form, "%s", calls->immutable);
+			sd_form_fails(calls->form, ERRCODE_INVALID_OBJECT_DEFINITION, "%s", calls->immutable);
 		if (calls->table)
 			sd_routine_use_by(calls->form, calls->table, call->funcname, NULL);
 	}
@@ -569,11 +569,11 @@ sd_form_function(SdForm *form, CreateFunctionStmt *stmt)
 	made = made_function(form, &routine);
 	known = made ? made->oid : known_function(form, stmt, routine.schema);
 	if (list_length(stmt->funcname) > 1 && !sd_world_has_schema(form->world, routine.schema))
-		sd_form_fails(form, "schema \"%s\" does not exist", routine.schema);
+		sd_form_fails(form, ERRCODE_UNDEFINED_SCHEMA, "schema \"%s\" does not exist", routine.schema);
 	if (!stmt->replace && made && made->cascades != sd_world_cascades(form->world))
 		sd_form_unsure(form, "function \"%s\" exists already, unless it went with what was dropped CASCADE", routine.name);
 	else if (!stmt->replace && (made || OidIsValid(known)))
-		sd_form_fails(form, "function \"%s\" already exists with same argument types", routine.name);
+		sd_form_fails(form, ERRCODE_DUPLICATE_FUNCTION, "function \"%s\" already exists with same argument types", routine.name);
 	sd_form_match(form, made || OidIsValid(known) ? "J10" : "J9");
 	if (made && !OidIsValid(made->oid))
 		sd_form_match(form, "J10")->harmless = true;
@@ -606,7 +606,7 @@ sd_form_alter_function(SdForm *form, AlterFunctionStmt *stmt)
 
 	sd_form_object(form, NameListToString(stmt->func->objname));
 	if (routine == NULL && !OidIsValid(oid))
-		sd_form_fails(form, "function %s does not exist", NameListToString(stmt->func->objname));
+		sd_form_fails(form, ERRCODE_UNDEFINED_FUNCTION, "function %s does not exist", NameListToString(stmt->func->objname));
 	sd_form_match(form, "J10")->harmless = routine && !OidIsValid(routine->oid);
 	routine = routine ? routine : OidIsValid(oid) ? remember_known(form, oid) : NULL;
 	if (routine)
@@ -623,7 +623,7 @@ sd_routine_rename(SdForm *form, ObjectType type, ObjectWithArgs *object, const c
 	sd_form_object(form, NameListToString(object->objname));
 	if (routine == NULL && !OidIsValid(oid))
 	{
-		sd_form_fails(form, "function %s does not exist", NameListToString(object->objname));
+		sd_form_fails(form, ERRCODE_UNDEFINED_FUNCTION, "function %s does not exist", NameListToString(object->objname));
 		return;
 	}
 	routine = routine ? routine : remember_known(form, oid);

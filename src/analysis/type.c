@@ -137,7 +137,7 @@ sd_type_must_exist(SdForm *form, const TypeName *name)
 	if (name == NULL || name->names == NIL || name->pct_type || sd_form_is_serial(name) || resolve(form, name->names, &named, &oid) ||
 		comes_along(form, name))
 		return;
-	sd_form_fails(form, "type \"%s\" does not exist", NameListToString(name->names));
+	sd_form_fails(form, ERRCODE_UNDEFINED_OBJECT, "type \"%s\" does not exist", NameListToString(name->names));
 }
 
 static void
