@@ -99,6 +99,19 @@ ok($g->reached, '... all regions crash at once');
 ok($g->converged, '... and it survives');
 is(join(' ', map { /flushed/ ? 1 : 0 } columns($g, 't')), '1 1 1', '... everywhere');
 log_is_sound($g, $since);
+
+# ... and with it the memory of the votes that it was made with: one of them may be lost there
+$g->cut($us, $ap, reset => 1);
+ok(can_change($g, $us), "$us and $eu change the schema");
+my $votes = $g->sql($eu, 'SELECT vote_seq FROM schemadrift_store.self');
+$g->region($us)->kill9;
+$g->isolate($us);
+$g->region($us)->start;
+is($g->sql($us, "SELECT vote_seq FROM schemadrift_store.peer WHERE region = '$eu' ORDER BY incarnation DESC LIMIT 1"), $votes,
+	"... $us crashes, and hears of nobody: it knows all votes of $eu");
+$g->heal_all;
+ok($g->reached && $g->converged, '... all are equal');
+
 foreach my $name ($g->names)
 {
 	$g->sql($name, 'ALTER SYSTEM RESET synchronous_commit');

@@ -187,6 +187,18 @@ sd_peer_remember(const char *region, int32 incarnation, int64 applied, int64 vot
 }
 
 void
+sd_peer_count(const char *region, int32 incarnation, int64 vote_seq)
+{
+	static SdStatement statement = {
+		.sql = "INSERT INTO schemadrift_store.peer AS p (region, incarnation, applied, vote_seq, boot_id) "
+		"VALUES ($1, $2, 0, $3, 0) ON CONFLICT (region, incarnation) DO UPDATE SET vote_seq = greatest(p.vote_seq, excluded.vote_seq)",
+		.nargs = 3, .types = {TEXTOID, INT4OID, INT8OID}
+	};
+
+	sd_store_run(&statement, (Datum[]) {CStringGetTextDatum(region), Int32GetDatum(incarnation), Int64GetDatum(vote_seq)}, NULL, 1);
+}
+
+void
 sd_bypass_insert(int64 n, const char *author, const char *mode, const char *reason, const char *command)
 {
 	static SdStatement statement = {

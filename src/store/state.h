@@ -191,6 +191,7 @@ extern void sd_address_set(const char *region, const char *conninfo);	/* NULL: a
 extern int64 sd_peer_applied(const char *region, int32 incarnation);	/* highest version remembered; 0 none */
 extern int64 sd_peer_vote_seq(const char *region, int32 incarnation);	/* highest remembered; 0 none */
 extern void sd_peer_remember(const char *region, int32 incarnation, int64 applied, int64 vote_seq, int64 boot_id);
+extern void sd_peer_count(const char *region, int32 incarnation, int64 vote_seq);	/* of votes alone */
 
 extern void sd_bypass_insert(int64 n, const char *author, const char *mode, const char *reason, const char *command);
 

@@ -420,6 +420,9 @@ extern void sd_gossip_speak(SdCoordinator *c, int32 protocol);
 /* An answer told of so many votes of that region. */
 extern void sd_gossip_count(SdRemote *remote, int32 incarnation, int64 vote_seq);
 
+/* What is known of the others' votes into table peer, not flushed; false: that failed. */
+extern bool sd_gossip_keep_votes(SdCoordinator *c);
+
 /* heartbeat.c */
 extern void sd_heartbeat_drive(SdCoordinator *c, int64 now);
 extern int64 sd_heartbeat_deadline(SdCoordinator *c);

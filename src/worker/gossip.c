@@ -107,6 +107,51 @@ sd_gossip_count(SdRemote *remote, int32 incarnation, int64 vote_seq)
 	LWLockRelease(&db->lock);
 }
 
+static void
+keep_votes(SdCoordinator *c, void *arg)
+{
+	ListCell   *lc;
+
+	(void) arg;
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+
+		if (remote->known_vote_seq > remote->remembered_vote_seq)
+			sd_peer_count(remote->region, remote->incarnation, remote->known_vote_seq);
+	}
+}
+
+/*
+ * Before votes that were counted come to anything, they are in our table: a region that loses one of them is to meet our memory of
+ * it, be it that we lose power the next moment.  Nobody waits for a flush here: the commit record that the votes lead to comes
+ * later in the write-ahead log, and is flushed with all before it.
+ */
+bool
+sd_gossip_keep_votes(SdCoordinator *c)
+{
+	bool		news = false;
+	ListCell   *lc;
+
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+
+		news |= remote->known_vote_seq > remote->remembered_vote_seq;
+	}
+	if (!news)
+		return true;
+	if (!sd_coordinator_transaction(c, keep_votes, NULL, false))
+		return false;
+	foreach(lc, c->remotes)
+	{
+		SdRemote   *remote = lfirst(lc);
+
+		remote->remembered_vote_seq = remote->known_vote_seq;
+	}
+	return true;
+}
+
 /* ---- connections ---- */
 
 static void

@@ -223,7 +223,10 @@ sd_round_put_chosen(SdRound *round)
 
 	round->put_at_us = SD_NEVER;
 	if (chosen.body && c->head.version < chosen.version)
+	{
+		(void) sd_gossip_keep_votes(c);
 		(void) sd_coordinator_transaction(c, learn_chosen, &chosen, true);
+	}
 	sd_gossip_push(c, chosen.version);
 	c->look = true;
 }
@@ -301,7 +304,10 @@ sd_round_carry_out(SdRound *round)
 					granted(round);
 					break;
 				case SD_EFFECT_READY:
-					sd_request_finish(c, effect->chosen ? SD_RESULT_CHOSEN : SD_RESULT_ACCEPTED, NULL, NULL, NULL);
+					if (sd_gossip_keep_votes(c))
+						sd_request_finish(c, effect->chosen ? SD_RESULT_CHOSEN : SD_RESULT_ACCEPTED, NULL, NULL, NULL);
+					else
+						sd_request_finish(c, SD_RESULT_UNKNOWN, NULL, "this region could not write down which votes it has counted.", NULL);
 					break;
 				case SD_EFFECT_CHOSEN:
 					note_chosen(round);
