@@ -192,7 +192,7 @@ SKIP:
 {
 	skip 'needs root, loop devices and mkfs.ext4', 8 if !SchemaDrift::Disk->possible;
 	my $dir = abs_path(PostgreSQL::Test::Utils::tempdir);
-	my $disk = SchemaDrift::Disk->new($dir, 128);
+	my $disk = SchemaDrift::Disk->new($dir, 256);
 	my $up = 'ALTER TABLE public.on_disk ALTER id TYPE numeric';
 	my $of_disk = sub {
 		my ($script) = @_;
