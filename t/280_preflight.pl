@@ -263,6 +263,16 @@ like(flies($change), qr/^drift \Q$eu\E failed table public\.orders, which it cha
 $paste = $g->sql($eu, q{SELECT string_agg(statement, E'\n') FROM schemadrift.repair_plan()});
 like($paste, qr/^-- ALTER TABLE public\.orders DROP COLUMN "x\r-- ALTER ROLE/m, '... by a column whose name ends a line');
 $g->sql($eu, "$paste\nSELECT 1");
+my $past = "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'test'; ";
+$g->sql($eu, "$past ALTER INDEX public.orders_pkey SET (fillfactor = 70)");
+like(flies('ALTER TABLE public.orders DROP id'), qr/^drift \Q$eu\E failed index public\.orders_pkey, which it changes, is not what the log says/m, '... and an index of one');
+$g->sql($eu, "$past ALTER INDEX public.orders_pkey RESET (fillfactor)");
+$g->sql($us, 'CREATE TABLE public."order" (n serial)');
+ok($g->wait_until($eu, q{SELECT to_regclass('public."order"') IS NOT NULL}, 't'), 'a table whose name is a keyword');
+$g->sql($eu, qq{$past ALTER SEQUENCE public.order_n_seq CACHE 7; ALTER TABLE public."order" ADD extra int});
+like(flies('DROP TABLE public."order"'), qr/^drift \Q$eu\E failed $_, which it changes, is not what the log says/m, "... and $_") foreach 'sequence public.order_n_seq', 'table public.order';
+$g->sql($eu, qq{$past ALTER SEQUENCE public.order_n_seq CACHE 1; ALTER TABLE public."order" DROP extra});
+$g->sql($us, 'DROP TABLE public."order"');
 is($g->sql($us, q{SELECT rolsuper FROM pg_roles WHERE rolname = 'dry_mallory'}), 'f', 'nothing that was pasted is a statement of hers');
 $g->sql($eu, "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'test'; ALTER TABLE public.orders DROP \"$trap\"");
 $before = traces();

@@ -369,6 +369,21 @@ hangs_on(const char *identity, const char *relation)
 	return strncmp(identity, relation, length) == 0 && (identity[length] == '\0' || identity[length] == '.');
 }
 
+bool
+sd_drift_hangs_on(const SdDriftRow *row, const char *relation)
+{
+	bool		sequence = strcmp(row->kind, "sequence") == 0;
+	const char *definition = row->actual_definition ? row->actual_definition : row->expected_definition;
+	char	   *whole;
+
+	if (hangs_on(row->identity, relation))
+		return true;
+	if (definition == NULL || !(sequence || strcmp(row->kind, "index") == 0))
+		return false;
+	whole = sd_properties_get(sd_properties_parse(definition), sequence ? "owned by" : "table");
+	return whole && hangs_on(whole, relation);
+}
+
 void
 sd_drift_refuse_relations(List *relations)
 {

@@ -77,6 +77,12 @@ extern void sd_drift_refuse_rows(List *rows) pg_attribute_noreturn();
 extern void sd_drift_refuse_relations(List *relations);
 
 /*
+ * Is it of this relation, by its identity?  An index, or a sequence that a column owns, is by what its definition says, the rest by name;
+ * the relation itself is, too.
+ */
+extern bool sd_drift_hangs_on(const SdDriftRow *row, const char *relation);
+
+/*
  * An entry was applied: objects as it has them (the array of its payload), changed as it came out here.
  *	 SD_DRIFT_ALL	what the entry did not change at its origin must not change here, unless it had drifted
  *	 SD_DRIFT_SOME	this region was not where the origin was: only the entry's objects are looked at

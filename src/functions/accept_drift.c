@@ -14,8 +14,8 @@
 #include "ddl/beside.h"
 #include "ddl/capture.h"
 #include "ddl/classify.h"
+#include "ddl/drift.h"
 #include "ddl/fill.h"
-#include "ddl/properties.h"
 #include "ddl/repair.h"
 #include "ddl/script.h"
 #include "ddl/targets.h"
@@ -79,25 +79,6 @@ find_object(List *rows, const char *object)
 	return linitial(found);
 }
 
-/* An index or a sequence is another object's by what its definition says, the rest by name. */
-static bool
-is_part_of(const SdDriftRow *row, const SdDriftRow *whole)
-{
-	size_t		length = strlen(whole->identity);
-	const char *definition = row->actual_definition ? row->actual_definition : row->expected_definition;
-	List	   *properties;
-	char	   *table;
-
-	if (strncmp(row->identity, whole->identity, length) == 0 && row->identity[length] == '.')
-		return true;
-	if (definition == NULL)
-		return false;
-	properties = sd_properties_parse(definition);
-	table = sd_properties_get(properties, strcmp(row->kind, "sequence") == 0 ? "owned by" : "table");
-	return table && strncmp(table, whole->identity, length) == 0 && (table[length] == '\0' || table[length] == '.') &&
-		(strcmp(row->kind, "sequence") == 0 || strcmp(row->kind, "index") == 0);
-}
-
 /* With what hangs on it: a table without its primary key would be another step, which made the index by the way. */
 static List *
 with_parts(List *rows, SdDriftRow *object)
@@ -106,7 +87,7 @@ with_parts(List *rows, SdDriftRow *object)
 	ListCell   *cell;
 
 	foreach(cell, rows)
-		if (lfirst(cell) != object && is_part_of(lfirst(cell), object))
+		if (strcmp(((SdDriftRow *) lfirst(cell))->identity, object->identity) != 0 && sd_drift_hangs_on(lfirst(cell), object->identity))
 			wanted = lappend(wanted, lfirst(cell));
 	return wanted;
 }

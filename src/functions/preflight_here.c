@@ -20,6 +20,8 @@
 
 #include "analysis/analyze.h"
 #include "ddl/allowed.h"
+#include "ddl/drift.h"
+#include "ddl/names.h"
 #include "ddl/script.h"
 #include "functions/look.h"
 #include "functions/preflight.h"
@@ -46,7 +48,7 @@ typedef struct Look
 {
 	const char *up;
 	List	   *steps;			/* of SdStep */
-	List	   *tables;			/* names of relations that are there already, of char *, ... */
+	List	   *relations;		/* that are there already: identities, of char *, ... */
 	Datum		oids;			/* ... and themselves, oid[] */
 	bool		queries;
 	TimestampTz frozen_at;
@@ -74,13 +76,15 @@ analyze(void *arg)
 	look->steps = sd_analyze(look->up, &ground);
 }
 
+/* As drift has it, whatever it is called in the script. */
 static char *
-name_of(Oid oid)
+identity_of(Oid relation)
 {
-	char	   *name = get_rel_name(oid);
-	char	   *schema = name ? get_namespace_name(get_rel_namespace(oid)) : NULL;
+	StringInfoData out;
 
-	return schema ? quote_qualified_identifier(schema, name) : pstrdup("?");
+	initStringInfo(&out);
+	sd_append_relation(&out, relation);
+	return out.data;
 }
 
 static void
@@ -90,22 +94,20 @@ find_targets(Look *look)
 	Datum	   *oids;
 	ListCell   *cell;
 	ListCell   *inner;
-	ListCell   *member;
 
 	foreach(cell, look->steps)
 		foreach(inner, ((SdStep *) lfirst(cell))->relations)
 		{
 			SdStepRelation *relation = lfirst(inner);
 
-			foreach(member, relation->members)
-				look->tables = lappend(look->tables, name_of(lfirst_oid(member)));
-			if (relation->members == NIL)
-				look->tables = lappend(look->tables, relation->name);
 			found = relation->members ? list_concat(found, list_copy(relation->members)) : lappend_oid(found, relation->oid);
 		}
 	oids = palloc(sizeof(Datum) * list_length(found));
 	foreach(cell, found)
+	{
 		oids[foreach_current_index(cell)] = ObjectIdGetDatum(lfirst_oid(cell));
+		look->relations = lappend(look->relations, identity_of(lfirst_oid(cell)));
+	}
 	look->oids = PointerGetDatum(construct_array(oids, list_length(found), OIDOID, sizeof(Oid), true, TYPALIGN_INT));
 }
 
@@ -355,18 +357,13 @@ check_prepared(Look *look)
 /* ---- the region ---- */
 
 static bool
-is_about(const char *identity, List *tables)
+is_about(const SdDriftRow *row, const List *relations)
 {
 	ListCell   *cell;
 
-	foreach(cell, tables)
-	{
-		const char *table = lfirst(cell);
-		size_t		length = strlen(table);
-
-		if (strncmp(identity, table, length) == 0 && (identity[length] == '\0' || identity[length] == '.'))
+	foreach(cell, relations)
+		if (sd_drift_hangs_on(row, lfirst(cell)))
 			return true;
-	}
 	return false;
 }
 
@@ -386,7 +383,7 @@ check_drift(Look *look)
 	{
 		SdDriftRow *row = lfirst(cell);
 
-		if (!is_about(row->identity, look->tables))
+		if (!is_about(row, look->relations))
 		{
 			others++;
 			continue;
