@@ -225,7 +225,7 @@ sd_settings_init(void)
 							 "Does this region take part in a dry_run() that was asked for in another one?",
 							 NULL, &sd_dry_run_for_regions, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("schemadrift.dry_run_queries",
-							 "What dry_run() does with registered queries, before and after: nothing, plan them, or run those that only read.",
+							 "What dry_run() does with registered queries, before and after: nothing, plan them, or run those that leave nothing.",
 							 NULL, &sd_dry_run_queries, SD_DRY_RUN_QUERIES_PLAN, dry_run_queries,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("schemadrift.atomic_page_writes",

@@ -19,7 +19,9 @@ CREATE INDEX orders_customer ON public.orders (customer);
 CREATE TABLE public.other (id int);
 CREATE SCHEMA app;
 CREATE TABLE app.tags (id int PRIMARY KEY, tag text);
-CREATE FUNCTION public.slow() RETURNS int LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION public.slow() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 1; END';
+CREATE SEQUENCE public.counter;
+CREATE FUNCTION public.sly() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT nextval(''public.counter'')';
 INSERT INTO public.orders SELECT i, repeat('x', 100), i, 1 FROM generate_series(1, 3000) i;
 ANALYZE public.orders;
 SQL
@@ -130,7 +132,7 @@ all_like($r, qr/\|-- (?:\S+ says: )?call dry_run\(\) as a member of that role, o
 is(register(q{'slow', 'SELECT slow()'})->{sqlstate}, '00000', 'a query that runs');
 is(register(q{'ratio', 'SELECT sum(1 / total) FROM orders'})->{sqlstate}, '00000', 'another one');
 ok($g->converged, 'in all regions');
-my $slower = q{'CREATE OR REPLACE FUNCTION public.slow() RETURNS int LANGUAGE plpgsql VOLATILE AS $$BEGIN PERFORM pg_sleep(100); RETURN 1; END$$'};
+my $slower = q{'CREATE OR REPLACE FUNCTION public.slow() RETURNS int LANGUAGE plpgsql STABLE AS $$BEGIN PERFORM pg_sleep(100); RETURN 1; END$$'};
 my $zero = q{'UPDATE public.orders SET total = 0 WHERE id = 1'};
 is_deeply(dry_run($slower, 'status'), every('ok'), 'planned only, it is good');
 all_like(dry_run($slower, 'status, detail', before => 'SET schemadrift.dry_run_queries = run; '),
@@ -139,6 +141,23 @@ all_like(dry_run($zero, 'status, detail', before => 'SET schemadrift.dry_run_que
 is($g->sql($eu, 'SELECT count(*) FROM public.orders WHERE total = 0'), 0, 'nothing is left');
 $r = dry_run($slower, 'status, detail', before => "SET schemadrift.dry_run_queries = run; SET schemadrift.dry_run_query_timeout = '20s'; SET schemadrift.dry_run_timeout = '10s'; ");
 like($r->{$us}, qr/^ok\|.*there was no time to run them$/ms, 'where the time is short they are planned');
+
+my $running = 'SET schemadrift.dry_run_queries = run; ';
+all_like(dry_run($slower =~ s/STABLE/VOLATILE/r, 'status, detail', before => $running), qr/^ok\|.*^query "slow" was only planned afterwards: by then it calls a function that is VOLATILE, or changes rows$/ms, 'what is VOLATILE afterwards is not run then');
+
+# what would leave something is not run
+my %leaves = ('number' => q{SELECT nextval('counter')}, 'lock' => 'SELECT pg_advisory_lock(281)', 'sly' => 'SELECT sly()');
+is(register("'$_', '" . $leaves{$_} =~ s/'/''/gr . "'")->{sqlstate}, '00000', "a query that leaves something: $_") foreach sort keys %leaves;
+ok($g->converged, 'in all regions');
+my $session = $g->session($us);
+$r = $session->query("$running SELECT detail FROM schemadrift.dry_run('ALTER TABLE public.other ADD a int');")->{out};
+is(scalar(() = $r =~ /^query "$_" was only planned: it calls a function that is VOLATILE$/mg), 3, "$_ is planned, and not run, as each region says") foreach qw(number lock);
+is(scalar(() = $r =~ /^query "sly" already fails before: cannot execute nextval\(\) in a read-only transaction$/mg), 3, 'what says that it is not VOLATILE writes nothing either');
+is($session->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 281;})->{out}, 0, 'no lock is left');
+is($g->sql($_, 'SELECT is_called FROM public.counter'), 'f', "nor a number taken in $_") foreach @regions;
+$session->quit;
+is($g->try($us, q{BEGIN; SELECT schemadrift.unregister_query(q) FROM unnest(ARRAY['number', 'lock', 'sly']) q; COMMIT})->{sqlstate}, '00000', 'enough of that');
+ok($g->converged, 'all are equal');
 
 # --- preflight()
 

@@ -9,6 +9,7 @@
 #include "catalog/index.h"
 #include "executor/executor.h"
 #include "nodes/plannodes.h"
+#include "optimizer/optimizer.h"
 #include "parser/analyze.h"
 #include "parser/parsetree.h"
 #include "tcop/tcopprot.h"
@@ -147,15 +148,19 @@ sd_query_plan(const char *text, SdQueryPlan *plan)
 	RawStmt    *stmt = sd_query_parse(text);
 	Oid		   *types = NULL;
 	int			n_types = 0;
+	List	   *queries;
 	List	   *plans;
+	bool		reads;
 	ListCell   *cell;
 
 	memset(plan, 0, sizeof(*plan));
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	plans = pg_plan_queries(pg_analyze_and_rewrite_varparams(stmt, text, &types, &n_types, NULL), text,
-							CURSOR_OPT_PARALLEL_OK | CURSOR_OPT_GENERIC_PLAN, NULL);
-	plan->may_be_run = n_types == 0 && list_length(plans) == 1;
+	queries = pg_analyze_and_rewrite_varparams(stmt, text, &types, &n_types, NULL);
+	/* views and policies are part of it by now, and nothing is left out yet because it is not needed */
+	plan->calls_volatile = contain_volatile_functions((Node *) queries);
+	plans = pg_plan_queries(queries, text, CURSOR_OPT_PARALLEL_OK | CURSOR_OPT_GENERIC_PLAN, NULL);
+	reads = n_types == 0 && list_length(plans) == 1;
 	foreach(cell, plans)
 	{
 		PlannedStmt *planned = lfirst_node(PlannedStmt, cell);
@@ -165,9 +170,11 @@ sd_query_plan(const char *text, SdQueryPlan *plan)
 			continue;
 		sd_compat_check_rights(planned);
 		look_at_plan(planned, plan);
-		plan->may_be_run &= planned->commandType == CMD_SELECT && !planned->hasModifyingCTE && planned->rowMarks == NIL;
+		reads &= planned->commandType == CMD_SELECT && !planned->hasModifyingCTE && planned->rowMarks == NIL;
 	}
 	PopActiveSnapshot();
+	plan->may_be_run = reads && !plan->calls_volatile;
+	plan->calls_volatile &= reads;
 }
 
 SdIndexUse *

@@ -24,7 +24,8 @@ typedef struct SdQueryPlan
 	List	   *indexes;		/* of SdIndexUse */
 	List	   *whole;			/* of Oid: tables that are read from end to end */
 	List	   *relations;		/* of Oid: all that it depends on */
-	bool		may_be_run;		/* it only reads, and has no parameters */
+	bool		may_be_run;		/* it only reads, and has no parameters, nor calls what is VOLATILE */
+	bool		calls_volatile; /* ... but for the last */
 } SdQueryPlan;
 
 /* One statement that reads or changes rows, or an error that says what is wrong with it. */

@@ -5,6 +5,7 @@
  */
 #include "compat.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -63,6 +64,8 @@ run_now(void *arg)
 {
 	Attempt    *a = arg;
 
+	/* until the end of the subtransaction: what is called says of itself that it is not VOLATILE, which may be untrue */
+	XactReadOnly = true;
 	sd_script_execute(a->query->text, SD_EXECUTING_ENTRY);
 }
 
@@ -207,6 +210,8 @@ sd_queries_before(SdDryRunQueries mode, Oid asker, int64 until)
 			watch->slow += !w->ran;
 			error = w->ran ? run_query(w->query) : NULL;
 		}
+		if (error == NULL && mode == SD_DRY_RUN_QUERIES_RUN && w->plan.calls_volatile)
+			add_line(&watch->notes, psprintf("query \"%s\" was only planned: it calls a function that is VOLATILE", w->query->name));
 		if (error && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 			add_line(&watch->warnings, psprintf("query \"%s\" was not planned: %s", w->query->name, error->message));
 		else if (error)
@@ -306,6 +311,11 @@ look_after(Findings *f, SdQueryWatch *watch, const Watched *w, int64 until)
 		compare_plans(f, w, &after);
 		if (!w->ran)
 			return true;
+		if (!after.may_be_run)
+		{
+			add_line(f->notes, psprintf("query \"%s\" was only planned afterwards: by then it calls a function that is VOLATILE, or changes rows", w->query->name));
+			return true;
+		}
 		if (!has_time_to_run(until))
 		{
 			watch->slow++;
