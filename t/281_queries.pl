@@ -199,6 +199,11 @@ all_like(dry_run(q{'ALTER TABLE public.other ADD a int'}, 'detail'), qr/^query "
 says(register(q{'of his', 'SELECT 1'}, before => 'SET SESSION AUTHORIZATION q_app; '), '42501', qr/query "of his" is somebody else's.*unregister_query\('of his'\)/s, 'who may register does not replace the query of somebody else');
 says($g->try($us, q{SET SESSION AUTHORIZATION q_app; BEGIN; SELECT schemadrift.register_query('mine', 'SELECT 1'); SELECT schemadrift.register_query('of his', 'SELECT 1')}), '42501',
 	qr/somebody else's/, '... behind one of its own neither');
+$g->sql($us, 'CREATE ROLE q_gone IN ROLE q_app');
+is(register(q{'of one who goes', 'SELECT 1'}, before => 'SET ROLE q_gone; ')->{sqlstate}, '00000', 'a query of a role');
+$g->sql($us, 'DROP ROLE q_gone');
+says(register(q{'of one who goes', 'SELECT 2'}, before => 'SET SESSION AUTHORIZATION q_app; '), '42501', qr/query "of one who goes" is somebody else's/, '... that is gone is nobody else\'s');
+is($g->sql($us, q{SELECT schemadrift.unregister_query('of one who goes') > 0}), 't', '... and migrators take it back');
 $r = $g->sql($us, $migrator . q{SELECT concat_ws(' ', region, status, detail) FROM schemadrift.preflight('SELECT 1') WHERE check_name = 'queries' AND detail ~ 'of his' ORDER BY region});
 is(scalar(() = $r =~ /^\S+ unknown query "of his" was not looked at: it is role "\Q$superuser\E"'s, which role "q_migrator" may not become$/mg), 3, 'preflight() does not either');
 is($g->try($us, q{BEGIN; SELECT schemadrift.unregister_query(q) FROM unnest(ARRAY['of his', 'his by app', 'escape']) q; COMMIT})->{sqlstate}, '00000', 'enough of that');

@@ -153,11 +153,20 @@ warn_if_broken(SdQuery *query)
 				 errhint("It says nothing about a change until it can be; unregister_query() takes it back.")));
 }
 
+/* Is it the query of a role that the caller may become?  Of one that is gone here nobody is. */
+static bool
+is_own(const SdQuery *query)
+{
+	Oid			role = sd_query_role(query);
+
+	return OidIsValid(role) && sd_compat_may_set_role(GetUserId(), role);
+}
+
 /* Another text by that name takes back what is there, which not everybody may who may register. */
 static void
 require_replaceable(const SdQuery *known)
 {
-	if (known && sd_query_withheld(known, GetUserId()) && !sd_group_has_role("schemadrift_migrator") && !sd_group_has_role("schemadrift_admin"))
+	if (known && !is_own(known) && !sd_group_has_role("schemadrift_migrator") && !sd_group_has_role("schemadrift_admin"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("query \"%s\" is somebody else's", known->name),

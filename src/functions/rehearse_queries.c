@@ -93,20 +93,25 @@ read_role(void *arg)
 	registrar->role = sd_run_as_from_json(registrar->query->run_as)->user;
 }
 
+Oid
+sd_query_role(const SdQuery *query)
+{
+	Registrar	registrar = {query, NULL};
+
+	/* what another region wrote may be nonsense */
+	return sd_attempt(read_role, &registrar, true) == NULL ? get_role_oid(registrar.role, true) : InvalidOid;
+}
+
 char *
 sd_query_withheld(const SdQuery *query, Oid asker)
 {
-	Registrar	registrar = {query, NULL};
-	Oid			oid;
+	Oid			role = sd_query_role(query);
 
-	/* what another region wrote may be nonsense: that, or that the role is missing, is the error of becoming it */
-	if (sd_attempt(read_role, &registrar, true) != NULL)
+	/* that there is none is the error of becoming it */
+	if (!OidIsValid(role) || sd_compat_may_set_role(asker, role))
 		return NULL;
-	oid = get_role_oid(registrar.role, true);
-	if (!OidIsValid(oid) || sd_compat_may_set_role(asker, oid))
-		return NULL;
-	return psprintf("query \"%s\" was not looked at: it is role \"%s\"'s, which role \"%s\" may not become", query->name, registrar.role,
-					GetUserNameFromId(asker, false));
+	return psprintf("query \"%s\" was not looked at: it is role \"%s\"'s, which role \"%s\" may not become", query->name,
+					GetUserNameFromId(role, false), GetUserNameFromId(asker, false));
 }
 
 ErrorData *

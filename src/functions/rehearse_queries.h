@@ -30,6 +30,9 @@ typedef struct SdRehearsedQueries
 
 typedef struct SdQueryWatch SdQueryWatch;
 
+/* The role that registered it; InvalidOid: there is none of that name here. */
+extern Oid	sd_query_role(const SdQuery *query);
+
 /* May this role have that query looked at?  NULL: it may; else why not, for people. */
 extern char *sd_query_withheld(const SdQuery *query, Oid asker);
 
