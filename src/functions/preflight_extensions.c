@@ -109,11 +109,11 @@ judge(const char *name, const char *version, bool named)
 		return NULL;
 	if (named && !here.wanted)
 		return finding(SD_FINDING_FAILED, psprintf("extension %s has no version %s there, only %s", name, version, here.all ? here.all : "none"),
-					   psprintf("-- install the files of %s %s on that server", sd_paste_identifier(name), sd_paste_literal(version)));
+					   sd_paste_comment(psprintf("install the files of %s %s on that server", name, version)));
 	if (!named && strcmp(here.usual, version) != 0)
 		return finding(SD_FINDING_WARNING, psprintf("extension %s would come as version %s there, as version %s where preflight() was called", name, here.usual, version),
 					   here.wanted ? psprintf("CREATE EXTENSION %s VERSION %s; -- in the script, rather than there", sd_paste_identifier(name), sd_paste_literal(version)) :
-					   psprintf("-- install the files of %s %s on that server", sd_paste_identifier(name), sd_paste_literal(version)));
+					   sd_paste_comment(psprintf("install the files of %s %s on that server", name, version)));
 	return finding(SD_FINDING_OK, psprintf("extension %s comes as version %s", name, version), NULL);
 }
 

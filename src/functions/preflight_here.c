@@ -141,7 +141,7 @@ check_needs(SdPreflightLook *look, List *needs)
 		if (strncmp(need, "role:", 5) == 0)
 			remedy = psprintf("CREATE ROLE %s;", quote_identifier(name));
 		else if (strncmp(need, "extension:", 10) == 0)
-			remedy = psprintf("-- install the files of extension %s on that server", sd_paste_identifier(name));
+			remedy = sd_paste_comment(psprintf("install the files of extension %s on that server", name));
 		else if (strncmp(need, "tablespace:", 11) == 0)
 			remedy = psprintf("CREATE TABLESPACE %s LOCATION '...';", quote_identifier(name));
 		else
