@@ -258,6 +258,12 @@ like($advice, qr/^-- publication U&"x\\000aALTER ROLE dry_mallory SUPERUSER; --"
 is(scalar(grep { /^ALTER ROLE/ } split /[\r\n]/, $advice), 0, '... has no line of its own');
 $g->sql($us, qq{DROP PUBLICATION "$traps[0]"});
 is(scalar(grep { /^ALTER ROLE/ } split /[\r\n]/, flies('CREATE EXTENSION "' . $traps[0] . '"')), 0, 'nor has an extension');
+foreach my $name ($traps[0], 'back\\slash')
+{
+	$g->sql($us, qq{CREATE ROLE "$name"});
+	is($g->sql($us, qq{SELECT count(*) FROM schemadrift.preflight('ALTER TABLE public.orders OWNER TO "$name"') WHERE check_name = 'names' AND status = 'ok'}), 3, 'a role with such a name is one that each region has');
+	$g->sql($us, qq{DROP ROLE "$name"});
+}
 like(flies('ALTER TABLE public.orders ALTER id TYPE numeric', before => "SET schemadrift.large_table = '64kB'; "), qr/^analysis \Q$us\E warning statement 1, at line 1, ALTER TABLE, is unsafe/m,
 	'what is unsafe');
 $g->sql($eu, "SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'test'; ALTER TABLE public.orders ADD \"$trap\" int");

@@ -43,15 +43,30 @@ enum
 
 /* ---- another region asks ---- */
 
+/* As joined() wrote them. */
 static List *
-lines_of(char *text)
+lines_of(const char *text)
 {
 	List	   *lines = NIL;
-	char	   *rest;
+	StringInfoData line;
 
-	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		lines = lappend(lines, line);
-	return lines;
+	initStringInfo(&line);
+	for (; *text; text++)
+	{
+		if (*text == '\\' && text[1] != '\0')
+		{
+			text++;
+			appendStringInfoChar(&line, *text == 'n' ? '\n' : *text);
+		}
+		else if (*text != '\n')
+			appendStringInfoChar(&line, *text);
+		else if (line.len > 0)
+		{
+			lines = lappend(lines, pstrdup(line.data));
+			resetStringInfo(&line);
+		}
+	}
+	return line.len > 0 ? lappend(lines, line.data) : lines;
 }
 
 typedef struct Look
@@ -248,6 +263,7 @@ put_propagation(FunctionCallInfo fcinfo, const SdHere *here, List *asked)
 
 /* ---- preflight() ---- */
 
+/* A line each; a name may have several. */
 static char *
 joined(List *texts)
 {
@@ -256,7 +272,15 @@ joined(List *texts)
 
 	initStringInfo(&out);
 	foreach(cell, texts)
-		appendStringInfo(&out, "%s\n", (char *) lfirst(cell));
+	{
+		for (const char *c = lfirst(cell); *c; c++)
+		{
+			if (*c == '\n' || *c == '\\')
+				appendStringInfoChar(&out, '\\');
+			appendStringInfoChar(&out, *c == '\n' ? 'n' : *c);
+		}
+		appendStringInfoChar(&out, '\n');
+	}
 	return out.data;
 }
 
