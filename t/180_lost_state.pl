@@ -3,6 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use PostgreSQL::Test::Utils 'slurp_file';
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -144,6 +145,13 @@ all_can_change($g, 'after a confirmed failover');
 # --- a synchronous standby is gone: its region cannot vote, and says so; the others go on
 $standby = $g->region($ap)->standby(sync => 1);
 ok(can_change($g, $ap), 'a region with a synchronous standby');
+my $s = $g->session($ap);
+ok($s->query('SET synchronous_commit = local; BEGIN; CREATE TABLE waits_for_it (a int);')->{ok}, '... changes something in a session that waits for none');
+$standby->kill9;
+$s->send('COMMIT;');
+ok($g->wait_until($ap, 'SELECT wait_event FROM pg_stat_activity WHERE pid = ' . $s->pid, 'SyncRep'), '... whose commit waits for it all the same');
+$standby->start;
+refused($s->result, '00000', '... until it is there again');
 $standby->kill9;
 like($g->try($ap, 'CREATE TABLE no_standby (a int)')->{sqlstate}, qr/^(?:SD009|40003)$/, 'that is gone: its changes do not succeed');
 ok($g->wait_until($ap, 'SELECT state || reason FROM schemadrift.status', qr/no_quorum.*waits for a synchronous standby/), '... its status says why');
@@ -151,7 +159,12 @@ $r = $g->try($ap, 'CREATE TABLE no_standby_either (a int)');
 refused($r, 'SD009', '... and so do the errors');
 like($r->{detail}, qr/waits for a synchronous standby to confirm a vote\. Nothing happened/, '... with the cause');
 like($r->{hint}, qr/take it out of synchronous_standby_names/, '... and what to do');
+my $waits = "SELECT wait_event FROM pg_stat_activity WHERE pid = " . coordinator($g, $ap);
+ok($g->wait_until($ap, $waits, 'SyncRep'), '... its coordinator waits');
+$g->sql($ap, 'SELECT pg_cancel_backend(' . coordinator($g, $ap) . ')');
 ok(can_change($g, $us), '... the others go on');
+is($g->sql($ap, $waits), 'SyncRep', '... and cancelled it waits still: its vote would count without the standby');
+unlike(slurp_file($g->region($ap)->logfile), qr/canceling wait for synchronous replication/, '... as it would be told');
 $g->region($ap)->append_conf('postgresql.conf', "synchronous_standby_names = ''");
 $g->region($ap)->reload;
 all_can_change($g, 'without the standby');
