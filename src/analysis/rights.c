@@ -196,6 +196,8 @@ missing_for(const SdForm *form, Node *stmt)
 			return must_own(form, ((AlterPolicyStmt *) stmt)->table);
 		case T_RuleStmt:
 			return must_own(form, ((RuleStmt *) stmt)->relation);
+		case T_AlterSeqStmt:
+			return must_own(form, ((AlterSeqStmt *) stmt)->sequence);
 		case T_CreateTrigStmt:
 			return may_trigger(form, ((CreateTrigStmt *) stmt)->relation);
 		case T_CreateStmt:
