@@ -53,7 +53,7 @@ foreach my $case (
 	my ($what, $migration, $jq, $psql) = @$case;
 
 	is(run_recipe($with_psql, $migration), $psql, "$what: by psql alone");
-	like(slurp_file("$dir/err"), qr/line 2: ALTER TABLE, rule SD004: public\.orders has rows.*line 3: ALTER TABLE, rule fails: .*"nothing".*the migration is unsafe/s, '... and it says what')
+	like(slurp_file("$dir/err"), qr/line 2: ALTER TABLE, rule SD004: public\.orders has rows.*line 4: ALTER TABLE, rule fails: .*"nothing".*the migration is unsafe/s, '... and it says what')
 	  if $what eq 'an unsafe one';
 	like(slurp_file("$dir/err"), qr/syntax error at or near "CREAT"/, '... and PostgreSQL says where') if $what eq 'no SQL';
 	SKIP:

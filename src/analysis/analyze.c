@@ -310,10 +310,11 @@ needs_no_block(Node *stmt, const SdVerdict *class)
 
 /* what is scratch goes with the context; the step is made in the caller's */
 static SdStep *
-look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, const SdGroundRules *ground, MemoryContext scratch)
+look(SdWorld *world, SdAdvice *advice, Node *stmt, const char *text, int start, const SdGroundRules *ground, MemoryContext scratch)
 {
 	MemoryContext result = MemoryContextSwitchTo(scratch);
-	SdForm		form = {.world = world,.stmt = stmt,.text = text,.frozen_at = ground->frozen_at,.history = ground->history};
+	SdWords    *words = sd_words(text, start);
+	SdForm		form = {.world = world,.stmt = stmt,.text = sd_words_whole(words),.words = words,.frozen_at = ground->frozen_at,.history = ground->history};
 	SdVerdict	class = {.class = SD_CLASS_NOT_DDL,.tag = CreateCommandTag(stmt)};
 	Trial		trial = {.form = &form,.classify = ground->classify,.class = &class};
 	ErrorData  *error = sd_attempt(try_forms, &trial, true);
@@ -403,7 +404,7 @@ sd_analyze(const char *text, const SdGroundRules *ground)
 		SdStep	   *step;
 
 		CHECK_FOR_INTERRUPTS();
-		step = look(world, &advice, lfirst_node(RawStmt, cell)->stmt, sd_script_statement(script, i), ground, each);
+		step = look(world, &advice, lfirst_node(RawStmt, cell)->stmt, sd_script_statement(script, i), sd_script_start(script, i), ground, each);
 		step->number = i + 1;
 		step->line = sd_script_line(script, i);
 		steps = lappend(steps, step);

@@ -55,6 +55,9 @@ typedef struct SdIndex
 
 extern List *sd_fact_indexes(Oid table);
 
+/* CHECKs of a domain, with those of the one that it is made of; of Oid. */
+extern List *sd_fact_domain_checks(Oid domain);
+
 /* May TRUNCATE fail for those that refer to it?  Only where it has triggers, which keys that are NOT ENFORCED do not make. */
 extern bool sd_fact_checks_references(Oid table);
 

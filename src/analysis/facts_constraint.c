@@ -11,6 +11,7 @@
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
 #include "utils/array.h"
@@ -190,6 +191,34 @@ sd_fact_referencing(Oid table)
 	}
 	table_close(catalog, AccessShareLock);
 	return keys;
+}
+
+List *
+sd_fact_domain_checks(Oid domain)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	List	   *checks = NIL;
+	HeapTuple	type;
+
+	for (; HeapTupleIsValid(type = SearchSysCache1(TYPEOID, ObjectIdGetDatum(domain))); ReleaseSysCache(type))
+	{
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(domain));
+		scan = systable_beginscan(catalog, ConstraintTypidIndexId, true, NULL, 1, &key);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			if (((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_CHECK)
+				checks = lappend_oid(checks, ((Form_pg_constraint) GETSTRUCT(tuple))->oid);
+		}
+		systable_endscan(scan);
+		/* none, of what is no domain */
+		domain = ((Form_pg_type) GETSTRUCT(type))->typbasetype;
+	}
+	table_close(catalog, AccessShareLock);
+	return checks;
 }
 
 bool

@@ -43,10 +43,14 @@ sd_form_match(SdForm *form, const char *rule)
 	{
 		match = lfirst(cell);
 		if (strcmp(match->rule, rule) == 0)
+		{
+			match->command = form->command;
 			return match;
+		}
 	}
 	match = palloc0(sizeof(SdMatch));
 	match->rule = rule;
+	match->command = form->command;
 	match->backward = SD_ANSWER_NONE;
 	form->matches = lappend(form->matches, match);
 	return match;
@@ -129,11 +133,53 @@ sd_match_why(SdMatch *match, const char *format,...)
 void
 sd_match_safer(SdMatch *match, const char *format,...)
 {
+	SdInstead  *instead = palloc0(sizeof(SdInstead));
 	va_list		args;
 
 	va_start(args, format);
-	match->safer = lappend(match->safer, formatted(format, args));
+	instead->text = formatted(format, args);
 	va_end(args);
+	instead->command = match->command;
+	match->safer = lappend(match->safer, instead);
+}
+
+void
+sd_match_remark(SdMatch *match, const char *format,...)
+{
+	va_list		args;
+
+	va_start(args, format);
+	((SdInstead *) llast(match->safer))->remark = formatted(format, args);
+	va_end(args);
+}
+
+void
+sd_match_safer_not_null(SdMatch *match, const SdThing *table, List *columns)
+{
+	List	   *checks = NIL;
+	ListCell   *cell;
+	ListCell   *check;
+
+	foreach(cell, columns)
+	{
+		/* not the name that 18 gives the NOT NULL itself */
+		checks = lappend(checks, unconstify(char *, sd_quoted(makeObjectName(table->name, lfirst(cell), "non_null"))));
+		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", table->shown, (char *) llast(checks),
+					   sd_quoted(lfirst(cell)));
+	}
+	foreach(check, checks)
+		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, (char *) lfirst(check));
+	forboth(cell, columns, check, checks)
+	{
+		sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table->shown, sd_quoted(lfirst(cell)));
+		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, (char *) lfirst(check));
+	}
+}
+
+char *
+sd_form_part(const SdForm *form)
+{
+	return form->head ? psprintf("%s %s", form->head, (char *) list_nth(form->commands, form->command)) : pstrdup(form->text);
 }
 
 void

@@ -11,6 +11,7 @@
 
 #include "nodes/parsenodes.h"
 
+#include "analysis/clause.h"
 #include "analysis/rules.h"
 #include "analysis/world.h"
 #include "paste.h"
@@ -50,8 +51,19 @@ typedef struct SdMatch
 	bool		differs;		/* rows: certainly other ones in each region */
 	SdRuleAnswer backward;		/* SD_ANSWER_NONE: as the rule says */
 	List	   *why;			/* of char *: sentences, what was found */
-	List	   *safer;			/* of char *: statements instead, in order; NIL: as the rule says */
+	List	   *safer;			/* SdInstead, in order; NIL: as the rule says */
+	int			command;		/* of ALTER TABLE, from 0: the last one that has this form */
+	bool		whole;			/* safer stands for the whole statement, whatever other commands it has */
+	int			verdict;		/* SdStepVerdict, when it has been judged; 0 also where it is about what is new */
 } SdMatch;
+
+/* A statement to run instead, or lines of comment. */
+typedef struct SdInstead
+{
+	int			command;		/* instead of this one */
+	char	   *text;
+	char	   *remark;			/* behind it; NULL: none */
+} SdInstead;
 
 /* A column of the catalog that the statement drops. */
 typedef struct SdDropped
@@ -75,7 +87,12 @@ typedef struct SdForm
 {
 	SdWorld    *world;
 	Node	   *stmt;
-	const char *text;			/* of the statement */
+	const char *text;			/* of the statement, without comments */
+	const SdWords *words;
+	char	   *head;			/* of an ALTER TABLE of several commands, "ALTER TABLE t"; NULL: it is none */
+	List	   *commands;		/* of char *: these */
+	List	   *order;			/* of int: in which order they are done */
+	int			command;		/* the one that is looked at, from 0 */
 	TimestampTz frozen_at;		/* as for sd_fill_reason() */
 	List	   *history;		/* as for sd_history_is() */
 	List	   *matches;		/* SdMatch */
@@ -86,6 +103,7 @@ typedef struct SdForm
 	const char *refused_hint;
 	char	   *unsure;			/* ... where it may, and that is not known */
 	List	   *dropped;		/* SdDropped */
+	List	   *before;			/* SdInstead: what is better done before a table is dropped */
 	char	   *runs;			/* code that is not looked at: "DO", "function f"; NULL: none */
 	List	   *takes;			/* of char *: what goes with it that it does not name */
 	SdRolesChange roles;
@@ -103,6 +121,15 @@ extern void sd_match_cast_oids(SdForm *form, SdMatch *match, SdRuleRole role, Li
 extern void sd_match_cast_whole(SdForm *form, SdMatch *match, SdRuleRole role, SdThing *thing);
 extern void sd_match_why(SdMatch *match, const char *format,...) pg_attribute_printf(2, 3);
 extern void sd_match_safer(SdMatch *match, const char *format,...) pg_attribute_printf(2, 3);
+
+/* What is to be known of the statement that sd_match_safer() was given last. */
+extern void sd_match_remark(SdMatch *match, const char *format,...) pg_attribute_printf(2, 3);
+
+/* CHECK ... NOT VALID, and what makes it NOT NULL without reading it under a strong lock; columns: of char * */
+extern void sd_match_safer_not_null(SdMatch *match, const SdThing *table, List *columns);
+
+/* The statement; of an ALTER TABLE of several commands one with that alone which is looked at. */
+extern char *sd_form_part(const SdForm *form);
 
 /*
  * A match on a table: itself, and where the statement goes on to them its partitions or children.  Those of a partitioned
@@ -131,7 +158,7 @@ extern SdColumn *sd_form_column(SdForm *form, SdThing *table, const char *name, 
 extern bool sd_form_in_partition_key(SdForm *form, SdThing *table, const SdColumn *column, const char *what);
 
 /* CREATE INDEX ... as CREATE INDEX CONCURRENTLY ... */
-extern char *sd_form_concurrently(const char *text);
+extern char *sd_form_concurrently(const SdWords *words);
 
 /* ---- the families ---- */
 
@@ -166,6 +193,14 @@ extern void sd_form_attach(SdForm *form, SdThing *parent, AlterTableCmd *command
 /* What a new partition locks of the tables at the other end of foreign keys, by these two rows of the matrix. */
 extern void sd_form_new_partition(SdForm *form, SdThing *parent, const char *referenced, const char *referencing);
 extern void sd_form_detach(SdForm *form, SdThing *parent, AlterTableCmd *command);
+
+/* The name of a constraint, its own or the one that the server would choose, quoted.  keys: its columns, of String. */
+extern const char *sd_form_constraint_name(SdForm *form, const SdThing *table, const Constraint *constraint, List *keys);
+
+/*
+ * UNIQUE and PRIMARY KEY by an index that is built online, as constraint has it; columns that may be null first.  nullable: of char *.
+ */
+extern void sd_form_advise_unique(SdForm *form, SdThing *table, const Constraint *constraint, List *keys, List *nullable, SdMatch *match);
 
 /* A constraint that the script makes, with its index. */
 extern void sd_form_remember(SdForm *form, SdThing *table, const Constraint *constraint, List *keys, bool valid, SdThing *other);

@@ -9,9 +9,9 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
-#include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
 #include "utils/typcache.h"
 
 #include "analysis/facts.h"
@@ -35,6 +35,11 @@ typedef struct Added
 	Node	   *raw_default;	/* NULL: none, or DEFAULT NULL */
 	Node	   *check;
 	Constraint *reference;
+	SdVolatility volatility;	/* of the default */
+	char	   *base;			/* name and type, as they are to be pasted */
+	bool		replaced;		/* ... that is another type than the column's */
+	List	   *clauses;		/* SdColumnClause */
+	List	   *advised;		/* SdMatch: those that the safe way is written for */
 } Added;
 
 static bool
@@ -98,21 +103,17 @@ look_at_column(SdForm *form, Added *added, ColumnDef *column)
 		added->type = sd_form_type(form, column->typeName, &added->typmod, NULL);
 	foreach(cell, column->constraints)
 		look_at_constraint(added, lfirst_node(Constraint, cell));
+	added->clauses = sd_words_column(form->words, column, &added->base);
 }
 
-/* how it was written, for statements to paste */
-static char *
-type_text(const Added *added)
+/* The type that a serial column has. */
+static const char *
+integer_of(const TypeName *serial)
 {
-	if (added->serial)
-	{
-		const char *name = strVal(linitial(added->column->typeName->names));
+	const char *name = strVal(linitial(serial->names));
 
-		return strncmp(name, "small", 5) == 0 || name[6] == '2' ? "smallint" :
-			strncmp(name, "big", 3) == 0 || name[6] == '8' ? "bigint" : "integer";
-	}
-	return OidIsValid(added->type) ? format_type_with_typemod(added->type, added->typmod) :
-		TypeNameToString(added->column->typeName);
+	return strncmp(name, "small", 5) == 0 || name[6] == '2' ? "smallint" :
+		strncmp(name, "big", 3) == 0 || name[6] == '8' ? "bigint" : "integer";
 }
 
 static bool
@@ -123,17 +124,76 @@ may_have_rows(SdThing *table)
 	return true;
 }
 
-/* Values that differ from row to row, and between regions. */
-static void
-add_volatile(SdForm *form, SdThing *table, const Added *added, const char *rule)
-{
-	SdMatch    *match = sd_form_match_table(form, rule, table, true);
-	const char *column = sd_quoted(added->column->colname);
-	const char *type = type_text(added);
+/* ---- the safe way ---- */
 
-	if (may_have_rows(table))
-		sd_match_why(match, "Each region would give the rows that are there other values of %s.", column);
-	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type);
+/* Does it settle NOT NULL, as it is one for all rows? */
+static bool
+has_one_value(const Added *added)
+{
+	return added->raw_default && added->volatility != SD_VALUES_VOLATILE;
+}
+
+/* Is it done by statements of its own, so that adding the column reads no row and builds nothing? */
+static bool
+comes_later(const Added *added, const SdColumnClause *clause)
+{
+	switch (clause->constraint->contype)
+	{
+		case CONSTR_DEFAULT:
+			return added->raw_default && added->volatility != SD_VALUES_CONSTANT;
+		case CONSTR_NOTNULL:
+			return !has_one_value(added);
+		case CONSTR_CHECK:
+		case CONSTR_FOREIGN:
+			return !clause->not_enforced;
+		case CONSTR_IDENTITY:
+		case CONSTR_PRIMARY:
+		case CONSTR_UNIQUE:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+advise_column(SdThing *table, const Added *added, SdMatch *match)
+{
+	StringInfoData kept;
+	ListCell   *cell;
+
+	initStringInfo(&kept);
+	foreach(cell, added->clauses)
+	{
+		const SdColumnClause *clause = lfirst(cell);
+
+		if (!comes_later(added, clause))
+			appendStringInfo(&kept, " %s%s", clause->constraint->conname ? psprintf("CONSTRAINT %s ", sd_quoted(clause->constraint->conname)) : "",
+							 clause->text);
+		else if (clause->constraint->contype == CONSTR_DEFAULT && added->volatility == SD_VALUES_STABLE)
+			appendStringInfoString(&kept, " DEFAULT '<one value for all regions>'");
+	}
+	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s%s", table->shown, added->base, kept.data);
+	foreach(cell, added->clauses)
+	{
+		const SdColumnClause *clause = lfirst(cell);
+
+		if (clause->constraint->contype == CONSTR_DEFAULT && comes_later(added, clause))
+			sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET %s", table->shown, sd_quoted(added->column->colname), clause->text);
+	}
+}
+
+static bool
+has_to_have_value(const Added *added)
+{
+	return added->not_null || added->primary || added->serial || added->identity;
+}
+
+/* of rows that are there */
+static void
+advise_values(SdThing *table, const Added *added, SdMatch *match)
+{
+	const char *column = sd_quoted(added->column->colname);
+
 	if (added->serial || added->identity)
 	{
 		sd_match_safer(match, "-- fill it in ONE region, in batches, and let replication bring it to the others (or from the key: the same everywhere):\n"
@@ -142,21 +202,129 @@ add_volatile(SdForm *form, SdThing *table, const Added *added, const char *rule)
 					   "-- CREATE SEQUENCE ... INCREMENT BY <regions> START WITH <this region>; ALTER TABLE %s ALTER COLUMN %s SET DEFAULT nextval(...)",
 					   table->shown, column);
 	}
-	else
-	{
-		sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT <the expression>", table->shown, column);
+	else if (added->raw_default && added->volatility == SD_VALUES_VOLATILE)
 		sd_match_safer(match, "-- fill it in ONE region, in batches (or with an expression of the key that is the same everywhere):\n"
 					   "-- UPDATE %s SET %s = ... WHERE %s IS NULL AND <a range of the key>", table->shown, column, column);
-	}
-	if (added->not_null)
-	{
-		const char *name = sd_quoted(makeObjectName(table->name, added->column->colname, "not_null"));
+	else if (has_to_have_value(added) && !has_one_value(added))
+		sd_match_safer(match, "-- in batches, in ONE region: UPDATE %s SET %s = <value> WHERE %s IS NULL AND <a range of the key>",
+					   table->shown, column, column);
+}
 
-		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", table->shown, name, column);
-		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
-		sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table->shown, column);
-		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, name);
+/* ... that come later: without reading the rows under a strong lock */
+static void
+advise_constraints(SdForm *form, SdThing *table, const Added *added, SdMatch *match)
+{
+	const char *column = sd_quoted(added->column->colname);
+	List	   *keys = list_make1(makeString(added->column->colname));
+	ListCell   *cell;
+
+	if (has_to_have_value(added) && !has_one_value(added))
+		sd_match_safer_not_null(match, table, list_make1(added->column->colname));
+	foreach(cell, added->clauses)
+	{
+		const SdColumnClause *clause = lfirst(cell);
+		Constraint	constraint = *clause->constraint;
+		const char *name;
+
+		if (!comes_later(added, clause))
+			continue;
+		switch (constraint.contype)
+		{
+			case CONSTR_CHECK:
+			case CONSTR_FOREIGN:
+				name = sd_form_constraint_name(form, table, &constraint, keys);
+				sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s %s%s NOT VALID", table->shown, name,
+							   constraint.contype == CONSTR_FOREIGN ? psprintf("FOREIGN KEY (%s) ", column) : "", clause->text);
+				sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
+				break;
+			case CONSTR_PRIMARY:
+			case CONSTR_UNIQUE:
+				constraint.deferrable = clause->deferrable;
+				constraint.initdeferred = clause->deferred;
+				sd_form_advise_unique(form, table, &constraint, keys, NIL, match);
+				break;
+			default:
+				break;
+		}
 	}
+}
+
+/* What a domain asks of its values, of a column that is not of its type. */
+static char *
+of_column(Oid constraint, const char *column)
+{
+	SdWords    *words = sd_words(pg_get_constraintdef_command(constraint), 0);
+	int			i = 0;
+	StringInfoData out;
+
+	initStringInfo(&out);
+	while (i < words->n && !sd_words_is(words, i, "check"))
+		i++;
+	for (; i < words->n; i++)
+	{
+		if (out.len && words->words[i - 1].to < words->words[i].from)
+			appendStringInfoChar(&out, ' ');
+		appendStringInfoString(&out, sd_words_is(words, i, "value") ? column : sd_words_some(words, i, i + 1));
+	}
+	return out.data;
+}
+
+static void
+advise_domain(SdForm *form, SdThing *table, const Added *added, SdMatch *match)
+{
+	ListCell   *cell;
+
+	foreach(cell, sd_fact_domain_checks(added->type))
+	{
+		int			n = foreach_current_index(cell);
+		const char *name = sd_quoted(sd_form_chosen_name(form, table, list_make1(added->column->colname), n ? psprintf("domain%d", n) : "domain"));
+
+		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", table->shown, name,
+					   of_column(lfirst_oid(cell), sd_quoted(added->column->colname)));
+		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
+	}
+}
+
+/* One way for all forms that the column has. */
+static void
+advise(SdForm *form, SdThing *table, const Added *added)
+{
+	ListCell   *cell;
+
+	foreach(cell, added->advised)
+	{
+		SdMatch    *match = lfirst(cell);
+
+		advise_column(table, added, match);
+		if (may_have_rows(table))
+			advise_values(table, added, match);
+		if (added->replaced)
+			advise_domain(form, table, added, match);
+		advise_constraints(form, table, added, match);
+	}
+}
+
+/* ---- its forms ---- */
+
+static SdMatch *
+match_advised(SdForm *form, const char *rule, SdThing *table, Added *added)
+{
+	SdMatch    *match = sd_form_match_table(form, rule, table, true);
+
+	added->advised = lappend(added->advised, match);
+	return match;
+}
+
+/* Values that differ from row to row, and between regions. */
+static void
+add_volatile(SdForm *form, SdThing *table, Added *added, const char *rule)
+{
+	SdMatch    *match = match_advised(form, rule, table, added);
+
+	if (may_have_rows(table))
+		sd_match_why(match, "Each region would give the rows that are there other values of %s.", sd_quoted(added->column->colname));
+	if (added->serial)
+		added->base = psprintf("%s %s", sd_quoted(added->column->colname), integer_of(added->column->typeName));
 }
 
 static void
@@ -171,33 +339,31 @@ add_generated(SdForm *form, SdThing *table, const Added *added)
 		return;
 	}
 	match = sd_form_match_table(form, "A9", table, true);
-	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type_text(added));
+	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s", table->shown, added->base);
 	sd_match_safer(match, "-- a trigger BEFORE INSERT OR UPDATE that sets %s, then\n"
-				   "ALTER TABLE %s ENABLE ALWAYS TRIGGER <its name>  -- so that replicated rows get it, too", column, table->shown);
+				   "ALTER TABLE %s ENABLE ALWAYS TRIGGER <its name>", column, table->shown);
+	sd_match_remark(match, "so that replicated rows get it, too");
 	sd_match_safer(match, "-- in batches: UPDATE %s SET %s = <expression> WHERE %s IS NULL AND <a range of the key>",
 				   table->shown, column, column);
+	advise_constraints(form, table, added, match);
 }
 
-/* Returns whether the default is one that settles NOT NULL. */
 static void
-add_default(SdForm *form, SdThing *table, const Added *added)
+add_default(SdForm *form, SdThing *table, Added *added)
 {
 	char	   *note;
 	SdMatch    *match;
-	const char *column = sd_quoted(added->column->colname);
 
-	switch (sd_form_volatility(form, added->raw_default, added->type, added->typmod, &note))
+	added->volatility = sd_form_volatility(form, added->raw_default, added->type, added->typmod, &note);
+	switch (added->volatility)
 	{
 		case SD_VALUES_CONSTANT:
 			sd_form_match_table(form, added->not_null ? "A3" : "A2", table, true);
 			return;
 		case SD_VALUES_STABLE:
-			match = sd_form_match_table(form, "A4", table, true);
+			match = match_advised(form, "A4", table, added);
 			if (may_have_rows(table))
 				sd_match_why(match, "The default is computed once in each region, at the moment when that region runs the statement.");
-			sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s DEFAULT '<one value for all regions>'%s", table->shown, column,
-						   type_text(added), added->not_null ? " NOT NULL" : "");
-			sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT <the expression>", table->shown, column);
 			return;
 		case SD_VALUES_VOLATILE:
 			add_volatile(form, table, added, added->type == UUIDOID ? "A6" : "A5");
@@ -208,64 +374,37 @@ add_default(SdForm *form, SdThing *table, const Added *added)
 }
 
 static void
-add_reference(SdForm *form, SdThing *table, const Added *added)
+add_reference(SdForm *form, SdThing *table, Added *added)
 {
 	SdThing    *other = sd_form_relation(form, added->reference->pktable, false);
-	SdMatch    *match = sd_form_match_table(form, added->raw_default ? "A17" : "A16", table, true);
-	const char *column = sd_quoted(added->column->colname);
-	const char *name = sd_quoted(makeObjectName(table->name, added->column->colname, "fkey"));
-	StringInfoData keys;
-	ListCell   *cell;
 
-	sd_match_cast_whole(form, match, SD_ROLE_REFERENCED, other);
-	initStringInfo(&keys);
-	foreach(cell, added->reference->pk_attrs)
-		appendStringInfo(&keys, "%s%s", keys.len ? ", " : " (", sd_quoted(strVal(lfirst(cell))));
-	if (keys.len)
-		appendStringInfoChar(&keys, ')');
-	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type_text(added));
-	sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s%s NOT VALID", table->shown, name,
-				   column, other ? other->shown : sd_quoted(added->reference->pktable->relname), keys.data);
-	sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
+	sd_match_cast_whole(form, match_advised(form, added->raw_default ? "A17" : "A16", table, added), SD_ROLE_REFERENCED, other);
 }
 
 static void
-add_checked(SdForm *form, SdThing *table, const Added *added)
+add_checked(SdForm *form, SdThing *table, Added *added)
 {
-	const char *column = sd_quoted(added->column->colname);
-	const char *type = type_text(added);
-	const char *name;
-	SdMatch    *match;
-
 	if (added->check && !added->generated)
-	{
-		name = sd_quoted(makeObjectName(table->name, added->column->colname, "check"));
-		match = sd_form_match_table(form, "A13", table, true);
-		sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type);
-		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (<the condition>) NOT VALID", table->shown, name);
-		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
-	}
+		(void) match_advised(form, "A13", table, added);
 	if (added->unique || added->primary)
-	{
-		name = sd_quoted(makeObjectName(table->name, added->column->colname, "key"));
-		match = sd_form_match_table(form, "A14", table, true);
-		sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type);
-		sd_match_safer(match, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s)  -- by itself, or in schemadrift.apply_online()", name,
-					   table->shown, column);
-		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s", table->shown, name,
-					   added->primary ? "PRIMARY KEY" : "UNIQUE", name);
-	}
+		(void) match_advised(form, "A14", table, added);
+}
+
+/* Instead of its own type another one, and what else it has. */
+static void
+advise_type(SdForm *form, SdThing *table, Added *added, const char *rule, const char *type)
+{
+	added->base = psprintf("%s %s", sd_quoted(added->column->colname), type);
+	added->replaced = true;
+	(void) match_advised(form, rule, table, added);
 }
 
 static bool
-add_by_type(SdForm *form, SdThing *table, const Added *added)
+add_by_type(SdForm *form, SdThing *table, Added *added)
 {
-	SdMatch    *match;
-
 	if (added->type == JSONOID)
 	{
-		match = sd_form_match_table(form, "A20", table, true);
-		sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s jsonb", table->shown, sd_quoted(added->column->colname));
+		advise_type(form, table, added, "A20", "jsonb");
 		return true;
 	}
 	if (!OidIsValid(added->type) || get_typtype(added->type) != TYPTYPE_DOMAIN)
@@ -275,35 +414,20 @@ add_by_type(SdForm *form, SdThing *table, const Added *added)
 		sd_form_match_table(form, "A19", table, true);
 		return true;
 	}
-	match = sd_form_match_table(form, "A18", table, true);
-	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, sd_quoted(added->column->colname),
-				   format_type_be(getBaseType(added->type)));
-	sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (<the domain's condition>) NOT VALID", table->shown,
-				   sd_quoted(makeObjectName(table->name, added->column->colname, "check")));
-	sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown,
-				   sd_quoted(makeObjectName(table->name, added->column->colname, "check")));
+	advise_type(form, table, added, "A18", format_type_be(getBaseType(added->type)));
 	return true;
 }
 
 /* fails where there are rows, and elsewhere for those that replication brings */
 static void
-add_not_null(SdForm *form, SdThing *table, const Added *added)
+add_not_null(SdForm *form, SdThing *table, Added *added)
 {
-	SdMatch    *match = sd_form_match_table(form, "A12", table, true);
-	const char *column = sd_quoted(added->column->colname);
-	const char *name = sd_quoted(makeObjectName(table->name, added->column->colname, "not_null"));
+	SdMatch    *match = match_advised(form, "A12", table, added);
 
 	if (!table->made && sd_fact_bytes(table->oid) > 0 && table->kind != RELKIND_FOREIGN_TABLE)
 		sd_match_why(match, "It fails if there is one row in %s, and it has some or had.", table->shown);
 	else if (!table->made)
 		sd_match_why(match, "It fails in each region where there is a row in %s; here it is empty.", table->shown);
-	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", table->shown, column, type_text(added));
-	sd_match_safer(match, "-- in batches, in ONE region: UPDATE %s SET %s = <value> WHERE %s IS NULL AND <a range of the key>",
-				   table->shown, column, column);
-	sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", table->shown, name, column);
-	sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
-	sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table->shown, column);
-	sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, name);
 }
 
 static int
@@ -368,6 +492,7 @@ sd_form_add_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, ColumnDef
 		if (!typed && list_length(form->matches) == before && columns_added(stmt) == 1)
 			sd_form_match_table(form, "A1", table, true);
 	}
+	advise(form, table, &added);
 	add_by_table(form, table, stmt);
 	if (list_length(form->matches) == before)
 		sd_form_match_table(form, "A1", table, true);

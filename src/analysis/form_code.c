@@ -90,7 +90,8 @@ make_view(SdForm *form, ViewStmt *stmt)
 		match = sd_form_match(form, "J3");
 		sd_match_cast(match, SD_ROLE_VIEW, known);
 		sd_match_safer(match, "DROP VIEW %s", shown);
-		sd_match_safer(match, "CREATE VIEW %s AS ...  -- in the same transaction; then its GRANTs again", shown);
+		sd_match_safer(match, "CREATE VIEW %s AS ...", shown);
+		sd_match_remark(match, "in the same transaction; then its GRANTs again");
 		sd_form_fails(form, ERRCODE_INVALID_TABLE_DEFINITION, "cannot drop or rename columns of view \"%s\"", stmt->view->relname);
 		return;
 	}
@@ -119,8 +120,10 @@ sd_form_code(SdForm *form)
 				if (matview && !matview->made)
 					sd_match_cast_oids(form, match, SD_ROLE_TABLE, sd_fact_sources(matview->oid));
 				if (!((RefreshMatViewStmt *) stmt)->concurrent)
-					sd_match_safer(match, "REFRESH MATERIALIZED VIEW CONCURRENTLY %s  -- needs a unique index on it",
-								   form->objects ? (char *) linitial(form->objects) : "...");
+				{
+					sd_match_safer(match, "REFRESH MATERIALIZED VIEW CONCURRENTLY %s", form->objects ? (char *) linitial(form->objects) : "...");
+					sd_match_remark(match, "needs a unique index on it");
+				}
 			}
 			break;
 		case T_CreateFunctionStmt:

@@ -137,8 +137,10 @@ static void
 drop_safer(SdMatch *match, SdThing *table, const SdColumn *column)
 {
 	if (column->not_null && !column->has_default && !column->identity)
-		sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL  -- everywhere, before anybody stops writing it", table->shown,
-					   sd_quoted(column->name));
+	{
+		sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", table->shown, sd_quoted(column->name));
+		sd_match_remark(match, "everywhere, before anybody stops writing it");
+	}
 	sd_match_safer(match, "-- when no application names it any more, and it is in no publication's list of columns in any region:\n"
 				   "ALTER TABLE %s DROP COLUMN %s", table->shown, sd_quoted(column->name));
 }
@@ -325,19 +327,13 @@ has_unvalidated_not_null(SdForm *form, SdThing *table, const SdColumn *column)
 static void
 advise_not_null(SdMatch *match, const SdThing *table, const SdColumn *column, bool not_valid)
 {
-	const char *name = sd_quoted(makeObjectName(table->name, column->name, "not_null"));
-	const char *quoted = sd_quoted(column->name);
-
-	if (not_valid)
-		sd_match_safer(match, "-- the constraint that is there first:\nALTER TABLE %s VALIDATE CONSTRAINT <its name>", table->shown);
-	else
-	{
-		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", table->shown, name, quoted);
-		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
-	}
-	sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table->shown, quoted);
 	if (!not_valid)
-		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, name);
+	{
+		sd_match_safer_not_null(match, table, list_make1(column->name));
+		return;
+	}
+	sd_match_safer(match, "-- the constraint that is there first:\nALTER TABLE %s VALIDATE CONSTRAINT <its name>", table->shown);
+	sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table->shown, sd_quoted(column->name));
 }
 
 static void
@@ -420,7 +416,7 @@ alter_identity(SdForm *form, SdThing *table, SdColumn *column, AlterTableCmd *co
 		sd_match_cast_oids(form, match, SD_ROLE_SEQUENCE, sd_fact_owned_sequences(table->oid, column->number));
 	if (command->subtype == AT_AddIdentity)
 	{
-		sd_match_safer(match, "%s", pstrdup(form->text));
+		sd_match_safer(match, "%s", sd_form_part(form));
 		sd_match_safer(match, "-- its sequence begins at 1: above what is there, and apart in each region:\n"
 					   "SELECT setval(pg_get_serial_sequence(%s, %s), (SELECT max(%s) FROM %s) + <this region's share>)",
 					   quote_literal_cstr(table->shown), quote_literal_cstr(column->name), sd_quoted(column->name), table->shown);

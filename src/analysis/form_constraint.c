@@ -37,14 +37,6 @@ column_list(List *names)
 	return out.data;
 }
 
-static const char *
-constraint_name(const SdThing *table, const Constraint *constraint, List *columns, const char *label)
-{
-	if (constraint->conname)
-		return sd_quoted(constraint->conname);
-	return sd_quoted(makeObjectName(table->name, columns ? strVal(linitial(columns)) : NULL, label));
-}
-
 /* CHECK (column IS NOT NULL): the column */
 static char *
 not_null_column(Node *expression)
@@ -86,6 +78,8 @@ name_of(SdForm *form, const SdThing *table, const Constraint *constraint, List *
 		return constraint->indexname;
 	foreach(cell, keys)
 		columns = lappend(columns, strVal(lfirst(cell)));
+	foreach(cell, constraint->including)
+		columns = lappend(columns, strVal(lfirst(cell)));
 	switch (constraint->contype)
 	{
 		case CONSTR_PRIMARY:
@@ -102,6 +96,12 @@ name_of(SdForm *form, const SdThing *table, const Constraint *constraint, List *
 			find_columns(constraint->raw_expr, &columns);
 			return sd_form_chosen_name(form, table, list_length(columns) == 1 ? columns : NIL, "check");
 	}
+}
+
+const char *
+sd_form_constraint_name(SdForm *form, const SdThing *table, const Constraint *constraint, List *keys)
+{
+	return sd_quoted(name_of(form, table, constraint, keys));
 }
 
 static char
@@ -191,24 +191,27 @@ require_columns(SdForm *form, SdThing *table, List *names)
 	}
 }
 
+/* Neither reads the table with a lock that keeps others out: the first does not read it, and the second lets them write. */
+static void
+advise_in_two(SdForm *form, const SdThing *table, const Constraint *constraint, List *keys, SdMatch *match)
+{
+	const char *name = sd_form_constraint_name(form, table, constraint, keys);
+
+	sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", table->shown, name, sd_words_constraint(form->words, constraint));
+	sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
+}
+
 static void
 add_check(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 {
 	SdMatch    *match;
 	const char *rule = constraint->skip_validation ? "E2" : table->kind == RELKIND_PARTITIONED_TABLE ? "H14" : "E1";
-	const char *name = constraint_name(table, constraint, NIL, "check");
 
 	if (!sd_compat_asks_enforced(constraint))
 		rule = "E3";
 	match = sd_form_match_table(form, rule, table, recurse);
 	if (rule[0] == 'H' || strcmp(rule, "E1") == 0)
-	{
-		char	   *column = not_null_column(constraint->raw_expr);
-
-		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s) NOT VALID", table->shown, name,
-					   column ? psprintf("%s IS NOT NULL", sd_quoted(column)) : "<the condition>");
-		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
-	}
+		advise_in_two(form, table, constraint, NIL, match);
 	sd_form_remember(form, table, constraint, NIL, !constraint->skip_validation && sd_compat_asks_enforced(constraint), NULL);
 }
 
@@ -219,8 +222,6 @@ add_foreign_key(SdForm *form, SdThing *table, Constraint *constraint, bool recur
 	bool		partitioned = table->kind == RELKIND_PARTITIONED_TABLE;
 	bool		valid = !constraint->skip_validation;
 	const char *rule = partitioned ? (valid ? "E14" : "E15") : valid ? "E8" : "E9";
-	const char *name = constraint_name(table, constraint, constraint->fk_attrs, "fkey");
-	char	   *keys = column_list(constraint->pk_attrs);
 	SdMatch    *match;
 
 	if (!sd_compat_asks_enforced(constraint))
@@ -229,18 +230,15 @@ add_foreign_key(SdForm *form, SdThing *table, Constraint *constraint, bool recur
 	sd_match_cast_whole(form, match, SD_ROLE_REFERENCED, other);
 	require_columns(form, table, constraint->fk_attrs);
 	if (valid && rule[1] != '1')
-	{
-		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s%s NOT VALID", table->shown, name,
-					   column_list(constraint->fk_attrs), other ? other->shown : sd_quoted(constraint->pktable->relname),
-					   keys[0] ? psprintf(" (%s)", keys) : "");
-		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, name);
-	}
+		advise_in_two(form, table, constraint, constraint->fk_attrs, match);
 	sd_form_remember(form, table, constraint, constraint->fk_attrs, valid, other);
 }
 
-static SdColumn *
-first_nullable(SdThing *table, List *names)
+/* of char * */
+static List *
+nullable_of(SdThing *table, List *names)
 {
+	List	   *nullable = NIL;
 	ListCell   *cell;
 
 	foreach(cell, names)
@@ -248,9 +246,9 @@ first_nullable(SdThing *table, List *names)
 		SdColumn   *column = sd_thing_column(table, strVal(lfirst(cell)));
 
 		if (column && !column->not_null)
-			return column;
+			nullable = lappend(nullable, column->name);
 	}
-	return NULL;
+	return nullable;
 }
 
 /* the columns of an index that is there; of char * as String nodes */
@@ -335,27 +333,45 @@ has_primary_key(SdForm *form, SdThing *table)
 	return false;
 }
 
-static void
-advise_unique(SdThing *table, Constraint *constraint, SdColumn *nullable, SdMatch *match)
+/* WITH (...), as it is kept */
+static char *
+options_text(List *options)
 {
-	bool		primary = constraint->contype == CONSTR_PRIMARY;
-	const char *name = constraint_name(table, constraint, constraint->keys, primary ? "pkey" : "key");
-	const char *check;
+	StringInfoData out;
+	ListCell   *cell;
 
-	if (nullable)
+	initStringInfo(&out);
+	foreach(cell, options)
 	{
-		check = sd_quoted(makeObjectName(table->name, nullable->name, "not_null"));
-		sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", table->shown, check,
-					   sd_quoted(nullable->name));
-		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, check);
-		sd_match_safer(match, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table->shown, sd_quoted(nullable->name));
-		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, check);
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		appendStringInfo(&out, "%s%s", out.len ? ", " : " WITH (", sd_quoted(option->defname));
+		if (option->arg)
+			appendStringInfo(&out, " = %s", IsA(option->arg, String) ? quote_literal_cstr(defGetString(option)) : defGetString(option));
 	}
+	if (out.len)
+		appendStringInfoChar(&out, ')');
+	return out.data;
+}
+
+void
+sd_form_advise_unique(SdForm *form, SdThing *table, const Constraint *constraint, List *keys, List *nullable, SdMatch *match)
+{
+	const char *name = sd_form_constraint_name(form, table, constraint, keys);
+
+	sd_match_safer_not_null(match, table, nullable);
 	if (constraint->indexname == NULL)
-		sd_match_safer(match, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s)%s  -- by itself, or in schemadrift.apply_online()", name,
-					   table->shown, column_list(constraint->keys), constraint->nulls_not_distinct ? " NULLS NOT DISTINCT" : "");
-	sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s", table->shown, name, primary ? "PRIMARY KEY" : "UNIQUE",
-				   constraint->indexname ? sd_quoted(constraint->indexname) : name);
+	{
+		sd_match_safer(match, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s)%s%s%s%s", name, table->shown, column_list(keys),
+					   constraint->including ? psprintf(" INCLUDE (%s)", column_list(constraint->including)) : "",
+					   constraint->nulls_not_distinct ? " NULLS NOT DISTINCT" : "", options_text(constraint->options),
+					   constraint->indexspace ? psprintf(" TABLESPACE %s", sd_quoted(constraint->indexspace)) : "");
+		sd_match_remark(match, "by itself, or in schemadrift.apply_online()");
+	}
+	sd_match_safer(match, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s", table->shown, name,
+				   constraint->contype == CONSTR_PRIMARY ? "PRIMARY KEY" : "UNIQUE",
+				   constraint->indexname ? sd_quoted(constraint->indexname) : name,
+				   constraint->deferrable ? " DEFERRABLE" : "", constraint->initdeferred ? " INITIALLY DEFERRED" : "");
 }
 
 static void
@@ -363,7 +379,7 @@ add_unique(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 {
 	bool		primary = constraint->contype == CONSTR_PRIMARY;
 	List	   *keys = constraint->keys;
-	SdColumn   *nullable = NULL;
+	List	   *nullable = NIL;
 	const char *rule;
 	SdMatch    *match;
 
@@ -373,7 +389,7 @@ add_unique(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 		return;
 	if (primary)
 	{
-		nullable = first_nullable(table, keys);
+		nullable = nullable_of(table, keys);
 		drop_swapped(form, table, recurse);
 		if (!table->made && has_primary_key(form, table))
 			sd_form_fails(form, ERRCODE_INVALID_TABLE_DEFINITION, "multiple primary keys for table \"%s\" are not allowed", table->name);
@@ -390,12 +406,15 @@ add_unique(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 		rule = constraint->nulls_not_distinct ? "E20" : "E18";
 	match = sd_form_match_table(form, rule, table, recurse);
 	if (sd_rule(rule) && sd_rule(rule)->scanned && rule[0] == 'E' && !sd_compat_without_overlaps(constraint))
-		advise_unique(table, constraint, nullable, match);
+		sd_form_advise_unique(form, table, constraint, keys, nullable, match);
 	if (rule[0] == 'H')
 	{
-		sd_match_safer(match, "-- on each partition: CREATE UNIQUE INDEX CONCURRENTLY <name> ON <partition> (%s), then\n"
-					   "-- ALTER TABLE <partition> ADD CONSTRAINT <name> %s USING INDEX <name>, then on the parent, which finds them:\n%s",
-					   column_list(constraint->keys), primary ? "PRIMARY KEY" : "UNIQUE", form->text);
+		sd_match_safer(match, "-- on each partition: CREATE UNIQUE INDEX CONCURRENTLY <name> ON <partition> (%s)%s%s, then\n"
+					   "-- ALTER TABLE <partition> ADD CONSTRAINT <name> %s USING INDEX <name>%s%s, then on the parent, which finds them:\n%s",
+					   column_list(keys), constraint->including ? psprintf(" INCLUDE (%s)", column_list(constraint->including)) : "",
+					   constraint->nulls_not_distinct ? " NULLS NOT DISTINCT" : "", primary ? "PRIMARY KEY" : "UNIQUE",
+					   constraint->deferrable ? " DEFERRABLE" : "", constraint->initdeferred ? " INITIALLY DEFERRED" : "",
+					   sd_form_part(form));
 	}
 	sd_form_remember(form, table, constraint, keys, true, NULL);
 }
@@ -406,7 +425,7 @@ add_not_null(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 	const char *rule = constraint->skip_validation ? "D6" : "D8";
 	SdMatch    *match = sd_form_match_table(form, rule, table, recurse);
 	const char *column = constraint->keys ? strVal(linitial(constraint->keys)) : "?";
-	const char *name = constraint_name(table, constraint, constraint->keys, "not_null");
+	const char *name = sd_form_constraint_name(form, table, constraint, constraint->keys);
 
 	if (!constraint->skip_validation)
 	{
@@ -624,8 +643,10 @@ drop_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recur
 			break;
 		case CONSTRAINT_PRIMARY:
 			match = sd_form_match_table(form, "E25", table, recurse);
-			sd_match_safer(match, "ALTER TABLE %s REPLICA IDENTITY FULL  -- in all regions first, where it is published", table->shown);
+			sd_match_safer(match, "ALTER TABLE %s REPLICA IDENTITY FULL", table->shown);
+			sd_match_remark(match, "in all regions first, where it is published");
 			sd_match_safer(match, "%s", form->text);
+			match->whole = true;
 			break;
 		case CONSTRAINT_UNIQUE:
 		case CONSTRAINT_EXCLUSION:

@@ -95,6 +95,25 @@ drop_dependents(SdForm *form, DropStmt *stmt, SdThing *thing, SdMatch *match)
 		form->takes = NIL;
 }
 
+/* What is to be done before, each of it in a transaction of its own, so that the tables at the other end are not held along with all the rest. */
+static void
+do_before(SdForm *form, const char *text, const char *remark)
+{
+	SdInstead  *instead = palloc0(sizeof(SdInstead));
+
+	instead->text = pstrdup(text);
+	instead->remark = remark ? pstrdup(remark) : NULL;
+	form->before = lappend(form->before, instead);
+}
+
+static void
+drop_key_before(SdForm *form, const SdThing *table, const SdForeignKey *key)
+{
+	/* that of a partition goes with its parent's, or becomes its own when it is detached */
+	if (!OidIsValid(key->parent))
+		do_before(form, psprintf("ALTER TABLE %s DROP CONSTRAINT %s", table->shown, sd_quoted(key->name)), NULL);
+}
+
 static void
 drop_table(SdForm *form, DropStmt *stmt, SdThing *table)
 {
@@ -108,11 +127,8 @@ drop_table(SdForm *form, DropStmt *stmt, SdThing *table)
 		sd_match_cast(match, SD_ROLE_TABLE, table);
 		sd_match_cast(match, SD_ROLE_PARENT, table->parent ? table->parent : sd_world_of(form->world, parent));
 		if (OidIsValid(parent))
-		{
-			sd_match_safer(match, "ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY  -- by itself, or in schemadrift.apply_online()",
-						   sd_world_of(form->world, parent)->shown, table->shown);
-			sd_match_safer(match, "DROP TABLE %s", table->shown);
-		}
+			do_before(form, psprintf("ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY", sd_world_of(form->world, parent)->shown, table->shown),
+					  "by itself, or in schemadrift.apply_online()");
 	}
 	foreach(cell, sd_follow_foreign_keys(form->world, table))
 	{
@@ -123,10 +139,8 @@ drop_table(SdForm *form, DropStmt *stmt, SdThing *table)
 			continue;
 		match = sd_form_match_table(form, "B16", table, true);
 		sd_match_cast_whole(form, match, SD_ROLE_REFERENCED, other);
-		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, sd_quoted(key->name));
+		drop_key_before(form, table, key);
 	}
-	if (match && strcmp(match->rule, "B16") == 0)
-		sd_match_safer(match, "DROP TABLE %s", table->shown);
 	foreach(cell, sd_follow_referencing(form->world, table))
 	{
 		SdForeignKey *key = lfirst(cell);
@@ -136,11 +150,33 @@ drop_table(SdForm *form, DropStmt *stmt, SdThing *table)
 			continue;
 		match = sd_form_match_table(form, "B17", table, true);
 		sd_match_cast(match, SD_ROLE_REFERENCING, other);
-		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", other->shown, sd_quoted(key->name));
+		drop_key_before(form, other, key);
 	}
 	if (match == NULL)
 		match = sd_form_match_table(form, "B15", table, true);
 	drop_dependents(form, stmt, table, match);
+}
+
+/* Foreign keys and partitions first, of all tables that the statement names, then the statement. */
+static void
+advise_tables(SdForm *form)
+{
+	ListCell   *cell;
+	ListCell   *inner;
+
+	if (form->before == NIL)
+		return;
+	foreach(cell, form->matches)
+	{
+		SdMatch    *match = lfirst(cell);
+
+		if (strcmp(match->rule, "B16") != 0 && strcmp(match->rule, "B17") != 0 && strcmp(match->rule, "B18") != 0)
+			continue;
+		sd_match_safer(match, "-- each in a transaction of its own:");
+		foreach(inner, form->before)
+			match->safer = lappend(match->safer, lfirst(inner));
+		sd_match_safer(match, "%s", form->text);
+	}
 }
 
 static void
@@ -155,7 +191,10 @@ drop_index(SdForm *form, DropStmt *stmt, SdThing *index)
 								index->kind == RELKIND_PARTITIONED_INDEX);
 	sd_match_cast(match, SD_ROLE_INDEX, index);
 	if (!stmt->concurrent && index->kind != RELKIND_PARTITIONED_INDEX)
-		sd_match_safer(match, "DROP INDEX CONCURRENTLY %s  -- by itself, or in schemadrift.apply_online()", index->shown);
+	{
+		sd_match_safer(match, "DROP INDEX CONCURRENTLY %s", index->shown);
+		sd_match_remark(match, "by itself, or in schemadrift.apply_online()");
+	}
 	if (OidIsValid(index->oid) && index->oid == sd_fact_replica_index(table->oid))
 		sd_form_match_table(form, "F12", table, false);
 	if (OidIsValid(index->oid) && OidIsValid(get_index_constraint(index->oid)))
@@ -504,6 +543,7 @@ sd_form_drop(SdForm *form, DropStmt *stmt)
 	foreach(cell, stmt->objects)
 		doom_named(form, stmt, lfirst(cell));
 	drop_objects(form, stmt);
+	advise_tables(form);
 	sd_follow_done(form->world, stmt->behavior == DROP_CASCADE);
 }
 

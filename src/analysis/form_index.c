@@ -21,6 +21,7 @@
 #include "analysis/form.h"
 #include "analysis/heirs.h"
 #include "analysis/routine.h"
+#include "paste.h"
 
 /* ---- CREATE INDEX ---- */
 
@@ -30,7 +31,8 @@ indexed_columns(const IndexStmt *stmt)
 	List	   *names = NIL;
 	ListCell   *cell;
 
-	foreach(cell, stmt->indexParams)
+	/* with what it includes */
+	foreach(cell, list_concat_copy(stmt->indexParams, stmt->indexIncludingParams))
 	{
 		IndexElem  *element = lfirst_node(IndexElem, cell);
 		char	   *name = element->name ? element->name : FigureIndexColname(element->expr);
@@ -41,18 +43,27 @@ indexed_columns(const IndexStmt *stmt)
 }
 
 char *
-sd_form_concurrently(const char *text)
+sd_form_concurrently(const SdWords *words)
 {
-	const char *place = text;
+	/* CREATE [UNIQUE] INDEX */
+	int			rest = sd_words_is(words, 1, "unique") ? 3 : 2;
 
-	/* as the lexer has it, CREATE UNIQUE INDEX comes first */
-	while (*place)
-	{
-		if (pg_strncasecmp(place, "index", 5) == 0)
-			return psprintf("%.*sINDEX CONCURRENTLY%s", (int) (place - text), text, place + 5);
-		place++;
-	}
-	return pstrdup(text);
+	return psprintf("%s CONCURRENTLY %s", sd_words_some(words, 0, rest), sd_words_some(words, rest, words->n));
+}
+
+/* Of a partitioned table it is built partition by partition: that of the whole is valid when all of them are attached. */
+static void
+advise_by_partition(SdForm *form, const SdThing *table, const IndexStmt *stmt, const char *name, SdMatch *match)
+{
+	const char *create = stmt->unique ? "CREATE UNIQUE INDEX" : "CREATE INDEX";
+	char	   *rest = sd_words_some(form->words, sd_words_behind_name(form->words, sd_words_at(form->words, stmt->relation->location)),
+									 form->words->n);
+	char	   *shown = sd_paste_qualified(table->schema, name);
+
+	sd_match_safer(match, "%s %s%s ON ONLY %s %s", create, stmt->if_not_exists ? "IF NOT EXISTS " : "", sd_quoted(name), table->shown, rest);
+	sd_match_safer(match, "%s", sd_paste_comment(psprintf("on each partition: %s CONCURRENTLY <name> ON <partition> %s;", create, rest)));
+	sd_match_safer(match, "-- and for each: ALTER INDEX %s ATTACH PARTITION <name>;", shown);
+	sd_match_safer(match, "-- (a partition that is partitioned itself: ON ONLY it, and the same with its own partitions first)");
 }
 
 static void
@@ -113,17 +124,16 @@ sd_form_index(SdForm *form, IndexStmt *stmt)
 	match = sd_form_match_table(form, rule, table, table->kind == RELKIND_PARTITIONED_TABLE && stmt->relation->inh);
 	name = stmt->idxname ? stmt->idxname : sd_form_chosen_name(form, table, indexed_columns(stmt), "idx");
 	if (table->kind == RELKIND_PARTITIONED_TABLE && stmt->unique)
-		sd_form_match_table(form, "F4", table, stmt->relation->inh);
+		advise_by_partition(form, table, stmt, name, sd_form_match_table(form, "F4", table, stmt->relation->inh));
 	if (table->kind == RELKIND_PARTITIONED_TABLE && stmt->concurrent)
 		sd_form_fails(form, ERRCODE_FEATURE_NOT_SUPPORTED, "cannot create index on partitioned table \"%s\" concurrently", table->name);
 	if (rule[1] == '1' || rule[1] == '4')
-		sd_match_safer(match, "%s  -- by itself, outside of a transaction; or CALL schemadrift.apply_online(name, text)", sd_form_concurrently(form->text));
-	else if (rule[1] == '6')
 	{
-		sd_match_safer(match, "CREATE INDEX %s ON ONLY %s (...)", sd_quoted(name), table->shown);
-		sd_match_safer(match, "-- on each partition: CREATE INDEX CONCURRENTLY <name> ON <partition> (...)");
-		sd_match_safer(match, "-- and for each: ALTER INDEX %s ATTACH PARTITION <name>", sd_quoted(name));
+		sd_match_safer(match, "%s", sd_form_concurrently(form->words));
+		sd_match_remark(match, "by itself, outside of a transaction; or CALL schemadrift.apply_online(name, text)");
 	}
+	else if (rule[1] == '6')
+		advise_by_partition(form, table, stmt, name, match);
 	if (table->kind == RELKIND_PARTITIONED_TABLE && stmt->relation->inh)
 		sd_heirs_choose(form, table);
 	remember_index(table, sd_world_make_beside(form->world, table, name, table->kind == RELKIND_PARTITIONED_TABLE ?

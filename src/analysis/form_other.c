@@ -7,6 +7,8 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "nodes/makefuncs.h"
@@ -84,13 +86,44 @@ alter_enum(SdForm *form, AlterEnumStmt *stmt)
 		sd_world_note(form->world, "label", psprintf("%u %s", type, stmt->oldVal), InvalidOid);
 	if (stmt->oldVal)
 	{
-		const char *name = NameListToString(stmt->typeName);
-
-		sd_match_safer(match, "ALTER TYPE %s ADD VALUE %s", name, quote_literal_cstr(stmt->newVal));
+		/* where it sorts as the other one does */
+		sd_match_safer(match, "ALTER TYPE %s ADD VALUE %s BEFORE %s", NameListToQuotedString(stmt->typeName),
+					   quote_literal_cstr(stmt->newVal), quote_literal_cstr(stmt->oldVal));
 		sd_match_safer(match, "-- when all regions have it and all applications understand it, in batches, in ONE region:\n"
 					   "-- UPDATE <table> SET <column> = %s WHERE <column> = %s AND <a range of the key>",
 					   sd_paste_literal(stmt->newVal), sd_paste_literal(stmt->oldVal));
 	}
+}
+
+/* Tables that use it are read when it is validated, not when the constraint is added. */
+static void
+advise_domain(SdForm *form, AlterDomainStmt *stmt, Oid type, const char *rule, SdMatch *match)
+{
+	const char *domain = NameListToQuotedString(stmt->typeName);
+	Constraint *constraint = strcmp(rule, "I9") == 0 ? castNode(Constraint, stmt->def) : NULL;
+	bool		not_null = strcmp(rule, "I12") == 0 || (constraint && constraint->contype != CONSTR_CHECK);
+	const char *name;
+	Oid			schema = InvalidOid;
+
+	if (constraint == NULL && !not_null)
+		return;
+	if (OidIsValid(type))
+	{
+		HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+
+		if (HeapTupleIsValid(tuple))
+		{
+			schema = ((Form_pg_type) GETSTRUCT(tuple))->typnamespace;
+			ReleaseSysCache(tuple);
+		}
+	}
+	name = constraint && constraint->conname ? constraint->conname :
+		ChooseConstraintName(strVal(llast(stmt->typeName)), NULL, not_null ? "not_null" : "check", schema, NIL);
+	name = sd_quoted(name);
+	sd_match_safer(match, "ALTER DOMAIN %s ADD CONSTRAINT %s %s NOT VALID", domain, name,
+				   not_null ? "CHECK (VALUE IS NOT NULL)" : sd_words_constraint(form->words, constraint));
+	sd_match_safer(match, "-- VALIDATE takes SHARE on every table that uses it (rule I11): when that is bearable\n"
+				   "ALTER DOMAIN %s VALIDATE CONSTRAINT %s", domain, name);
 }
 
 static void
@@ -128,17 +161,7 @@ alter_domain(SdForm *form, AlterDomainStmt *stmt)
 	match = sd_form_match(form, rule);
 	if (OidIsValid(type))
 		sd_match_cast_oids(form, match, SD_ROLE_TABLE, sd_fact_type_users(type));
-	if (strcmp(rule, "I9") == 0)
-	{
-		Constraint *constraint = castNode(Constraint, stmt->def);
-
-		sd_match_safer(match, "ALTER DOMAIN %s ADD CONSTRAINT %s CHECK (<the condition>) NOT VALID", name,
-					   constraint->conname ? sd_quoted(constraint->conname) : "<name>");
-		sd_match_safer(match, "-- VALIDATE takes SHARE on every table that uses it (rule I11): when that is bearable\n"
-					   "ALTER DOMAIN %s VALIDATE CONSTRAINT %s", name, constraint->conname ? sd_quoted(constraint->conname) : "<name>");
-	}
-	else if (strcmp(rule, "I12") == 0)
-		sd_match_safer(match, "ALTER DOMAIN %s ADD CONSTRAINT <name> CHECK (VALUE IS NOT NULL) NOT VALID", name);
+	advise_domain(form, stmt, type, rule, match);
 }
 
 static void

@@ -601,8 +601,10 @@ sd_form_detach(SdForm *form, SdThing *parent, AlterTableCmd *command)
 		sd_form_fails(form, ERRCODE_UNDEFINED_TABLE, "relation \"%s\" is not a partition of relation \"%s\"", partition->name, parent->name);
 	default_oid = parent->made ? InvalidOid : get_default_partition_oid(parent->oid);
 	if (rule[1] == '8')
-		sd_match_safer(match, "ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY  -- by itself, or in schemadrift.apply_online()%s",
-					   parent->shown, partition->shown, OidIsValid(default_oid) ? "; not while it has a default partition" : "");
+	{
+		sd_match_safer(match, "ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY", parent->shown, partition->shown);
+		sd_match_remark(match, "by itself, or in schemadrift.apply_online()%s", OidIsValid(default_oid) ? "; not while it has a default partition" : "");
+	}
 	else if (rule[1] == '9' && OidIsValid(default_oid))
 		sd_form_fails(form, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "cannot detach partitions concurrently when a default partition exists");
 	if (rule[1] != '1')

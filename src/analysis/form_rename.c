@@ -61,7 +61,8 @@ rename_column(SdForm *form, RenameStmt *stmt)
 	sd_match_safer(match, "ALTER TABLE %s ADD COLUMN %s %s", thing->shown, new_name, OidIsValid(column->type) ?
 				   format_type_with_typemod(column->type, column->typmod) : "<its type>");
 	sd_match_safer(match, "-- a trigger BEFORE INSERT OR UPDATE that keeps %s and %s equal, then\n"
-				   "ALTER TABLE %s ENABLE ALWAYS TRIGGER <its name>  -- so that rows of other regions get both, too", name, new_name, thing->shown);
+				   "ALTER TABLE %s ENABLE ALWAYS TRIGGER <its name>", name, new_name, thing->shown);
+	sd_match_remark(match, "so that rows of other regions get both, too");
 	sd_match_safer(match, "-- in batches, in ONE region: UPDATE %s SET %s = %s WHERE %s IS NULL AND <a range of the key>", thing->shown, new_name,
 				   name, new_name);
 	sd_match_safer(match, "-- when no application names %s: drop the trigger, and ALTER TABLE %s DROP COLUMN %s as rule B2 says", name,

@@ -118,9 +118,9 @@ set_identity(SdForm *form, SdThing *table, AlterTableCmd *command)
 			break;
 		default:
 			match = sd_form_match_table(form, "G16", table, false);
-			sd_match_safer(match, "ALTER TABLE %s REPLICA IDENTITY FULL  -- in all regions first, and until rows under way have arrived",
-						   table->shown);
-			sd_match_safer(match, "%s", form->text);
+			sd_match_safer(match, "ALTER TABLE %s REPLICA IDENTITY FULL", table->shown);
+			sd_match_remark(match, "in all regions first, and until rows under way have arrived");
+			sd_match_safer(match, "%s", sd_form_part(form));
 			break;
 	}
 }
@@ -521,6 +521,9 @@ sd_form_alter_table(SdForm *form, AlterTableStmt *stmt)
 			sd_form_match(form, "B20")->harmless = true;
 		return;
 	}
+	form->commands = sd_words_commands(form->words, stmt, &form->head);
+	if (form->commands == NIL)
+		form->head = NULL;
 	/* as the server does it: what goes, then types, then new columns, then the rest */
 	for (int pass = 0; pass <= LAST_PASS; pass++)
 	{
@@ -528,8 +531,11 @@ sd_form_alter_table(SdForm *form, AlterTableStmt *stmt)
 		{
 			AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
 
-			if (pass_of(command) == pass)
-				alter(form, table, stmt, command);
+			if (pass_of(command) != pass)
+				continue;
+			form->command = foreach_current_index(cell);
+			form->order = lappend_int(form->order, form->command);
+			alter(form, table, stmt, command);
 		}
 	}
 	if (stmt->objtype == OBJECT_TABLE || stmt->objtype == OBJECT_MATVIEW)

@@ -353,7 +353,8 @@ advise(SdMatch *match, SdThing *table, const Change *change)
 				   "  $$ BEGIN NEW.%s := NEW.%s; RETURN NEW; END $$", function, new_column, column);
 	sd_match_safer(match, "CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION %s()",
 				   function, table->shown, function);
-	sd_match_safer(match, "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s  -- or rows that replication brings lack it", table->shown, function);
+	sd_match_safer(match, "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table->shown, function);
+	sd_match_remark(match, "or rows that replication brings lack it");
 	sd_match_safer(match, "-- in batches, in ONE region: UPDATE %s SET %s = %s WHERE <a range of the key>", table->shown, new_column, column);
 	sd_match_safer(match, "-- when all applications read %s: drop the trigger, and %s as B2 says", new_column, column);
 }
@@ -389,12 +390,17 @@ advise_indexes(SdForm *form, SdMatch *match, SdThing *table, const Change *chang
 		again = lappend_oid(again, index->oid);
 	}
 	foreach(cell, again)
-		sd_match_safer(match, "DROP INDEX CONCURRENTLY %s  -- by itself, or in schemadrift.apply_online()",
-					   quote_qualified_identifier(table->schema, get_rel_name(lfirst_oid(cell))));
+	{
+		sd_match_safer(match, "DROP INDEX CONCURRENTLY %s", quote_qualified_identifier(table->schema, get_rel_name(lfirst_oid(cell))));
+		sd_match_remark(match, "by itself, or in schemadrift.apply_online()");
+	}
 	if (again)
-		sd_match_safer(match, "%s", form->text);
+		sd_match_safer(match, "%s", sd_form_part(form));
 	foreach(cell, again)
-		sd_match_safer(match, "%s  -- by itself, too", sd_form_concurrently(pg_get_indexdef_string(lfirst_oid(cell))));
+	{
+		sd_match_safer(match, "%s", sd_form_concurrently(sd_words(pg_get_indexdef_string(lfirst_oid(cell)), 0)));
+		sd_match_remark(match, "by itself, too");
+	}
 	UnlockRelationOid(table->oid, AccessShareLock);
 	return again != NIL;
 }
@@ -416,12 +422,14 @@ advise_checks(SdForm *form, SdMatch *match, SdThing *table, const Change *change
 	}
 	foreach(cell, checks)
 		sd_match_safer(match, "ALTER TABLE %s DROP CONSTRAINT %s", table->shown, sd_quoted(((SdTableConstraint *) lfirst(cell))->name));
-	sd_match_safer(match, "%s", form->text);
+	sd_match_safer(match, "%s", sd_form_part(form));
 	foreach(cell, checks)
 		sd_match_safer(match, "%s NOT VALID", pg_get_constraintdef_command(((SdTableConstraint *) lfirst(cell))->oid));
 	foreach(cell, checks)
-		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s  -- in a transaction of its own", table->shown,
-					   sd_quoted(((SdTableConstraint *) lfirst(cell))->name));
+	{
+		sd_match_safer(match, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table->shown, sd_quoted(((SdTableConstraint *) lfirst(cell))->name));
+		sd_match_remark(match, "in a transaction of its own");
+	}
 	UnlockRelationOid(table->oid, AccessShareLock);
 	return checks != NIL;
 }

@@ -97,6 +97,7 @@ judge_matches(SdJudgement *j)
 		merge_undo(j->step, rule, match, &undo);
 		merge_restores(j, rule, match);
 		verdict = sd_judge_match(j, rule, match);
+		match->verdict = match->harmless || sd_judge_is_fresh(match) ? SD_STEP_SAFE : verdict;
 		if (verdict == SD_STEP_UNSAFE)
 			j->step->unsafe = sd_texts_add(j->step->unsafe, rule->id);
 		else if (verdict == SD_STEP_CAUTION)

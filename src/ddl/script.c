@@ -37,7 +37,7 @@
 
 typedef struct Statement
 {
-	int			start;			/* offset of its first byte that is no white space */
+	int			start;			/* offset of its first word */
 	int			length;
 	int			line;			/* 1 is the script's first */
 	bool		secret;			/* its text may have a password, or what a server keeps of one, which logs must not */
@@ -151,6 +151,52 @@ script_error_position(void *arg)
 		errhint("Rows for COPY ... FROM STDIN are no SQL: leave them out, or write INSERT.");
 }
 
+/* Behind the comment that begins there, as the lexer has it: one with an asterisk may have others in it.  At end: there is nothing else. */
+static int
+skip_comment(const char *text, int at, int end)
+{
+	int			depth = 0;
+
+	if (text[at] == '-')
+	{
+		while (at < end && text[at] != '\n' && text[at] != '\r')
+			at++;
+		return at;
+	}
+	while (at + 1 < end)
+	{
+		if (text[at] == '/' && text[at + 1] == '*')
+			depth++;
+		else if (text[at] == '*' && text[at + 1] == '/')
+			depth--;
+		else
+		{
+			at++;
+			continue;
+		}
+		at += 2;
+		if (depth == 0)
+			return at;
+	}
+	return end;
+}
+
+/* Up to 17 the parser lets a statement begin where the one before it ends, later ones at its first word. */
+static int
+first_word(const char *text, int at, int end)
+{
+	while (at < end)
+	{
+		if (isspace((unsigned char) text[at]))
+			at++;
+		else if (at + 1 < end && ((text[at] == '-' && text[at + 1] == '-') || (text[at] == '/' && text[at + 1] == '*')))
+			at = skip_comment(text, at, end);
+		else
+			break;
+	}
+	return at;
+}
+
 static void
 find_statements(SdScript *script, List *parsed)
 {
@@ -169,8 +215,7 @@ find_statements(SdScript *script, List *parsed)
 
 		statement->start = Max(raw->stmt_location, 0);
 		end = raw->stmt_len > 0 ? statement->start + raw->stmt_len : (int) strlen(text);
-		while (statement->start < end && isspace((unsigned char) text[statement->start]))
-			statement->start++;
+		statement->start = first_word(text, statement->start, end);
 		statement->length = end - statement->start;
 		for (; seen < statement->start; seen++)
 		{
@@ -382,6 +427,12 @@ int
 sd_script_line(const SdScript *script, int i)
 {
 	return script->statements[i].line;
+}
+
+int
+sd_script_start(const SdScript *script, int i)
+{
+	return script->statements[i].start;
 }
 
 static void

@@ -43,6 +43,7 @@ extern void sd_script_check(Node *stmt);
 /* Only parse: nothing is refused but what is no SQL; *parsed: of RawStmt, one for each statement. */
 extern SdScript *sd_script_read(const char *text, List **parsed);
 extern int	sd_script_line(const SdScript *script, int i);	/* where statement i begins, from 1 */
+extern int	sd_script_start(const SdScript *script, int i);	/* ... and in the text, from 0 */
 
 /*
  * The same checks for a way back, whose text is kept and not run now, and whether a statement is of a form that is refused when it runs;
