@@ -155,7 +155,7 @@ for major in $wanted; do
 		mount --bind "$DIR" "$dir/$major/given"
 	fi
 	enter "$dir/$major" STEPS="${STEPS:-}" ONLY="${ONLY:-}" OTHER_PG_CONFIG="${others# }" SD_TEST_JOBS="${SD_TEST_JOBS:-}" \
-		HISTORY=/given SCHEMAS=/given PGSRC=/given PLAY="${PLAY:-}" FROM="${FROM:-}" PARTS="${PARTS:-}" VIA="${VIA:-}" SEED="${SEED:-1}" FAULTS="${FAULTS:-10}" REVERTS="${REVERTS:-20}" \
+		HISTORY=/given SCHEMAS=/given PGSRC=/given PLAY="${PLAY:-}" FROM="${FROM:-}" PARTS="${PARTS:-}" VIA="${VIA:-}" SEED="${SEED:-1}" FAULTS="${FAULTS:-}" REVERTS="${REVERTS:-20}" \
 		SD_TEST_FILE_TIMEOUT="${DIR:+7200}" sh -c \
 		'cd /schemadrift && exec make -s test PG_CONFIG=/usr/lib/postgresql/'"$major"'/bin/pg_config STEPS="$STEPS" ONLY="$ONLY" 2>&1' |
 		tee "$log"

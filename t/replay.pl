@@ -26,7 +26,7 @@ use SchemaDrift::Scenario;
 
 my $seed = $ENV{SEED} // 1;
 my $via  = $ENV{VIA} || 'mixed';
-my %percent = (faults => $ENV{FAULTS} // 10, reverts => $ENV{REVERTS} // 20);
+my %percent = map { my $given = $ENV{ uc $_->[0] } // ''; ($_->[0] => length $given ? $given : $_->[1]) } [ faults => 10 ], [ reverts => 20 ];
 my @history = history($ENV{HISTORY} || die "HISTORY is not set: make replay DIR=...\n");
 my ($first, $last) = ($ENV{FIRST} // 1, $ENV{LAST} // scalar @history);
 

@@ -38,14 +38,20 @@ install()
 log=$(mktemp)
 trap 'rm -rf "$log" "$log.d"' EXIT
 
-unpack() # PACKAGE COMMAND: unless there is such a command
+unpack() # COMMAND PACKAGE...: unless there is such a command; from the first of these that has it
 {
-	command -v "$2" >/dev/null 2>&1 || [ -x "build/tools/usr/bin/$2" ] && return
+	command -v "$1" >/dev/null 2>&1 || [ -x "build/tools/usr/bin/$1" ] && return
+	wanted=$1
+	shift
 	echo "setup: unpacking $1"
 	mkdir -p "$log.d" build/tools
-	(cd "$log.d" && apt-get -q download "$1") >"$log" 2>&1 || {
-		$sudo apt-get -q update </dev/null >"$log" 2>&1 && (cd "$log.d" && apt-get -q download "$1") >>"$log" 2>&1
-	} && dpkg-deb -x "$log.d/$1"_*.deb build/tools >>"$log" 2>&1 && return
+	for try in 1 2; do
+		for package; do
+			(cd "$log.d" && apt-get -q download "$package") >>"$log" 2>&1 &&
+				dpkg-deb -x "$log.d/${package}"_*.deb build/tools >>"$log" 2>&1 && [ -x "build/tools/usr/bin/$wanted" ] && return
+		done
+		[ $try = 2 ] || $sudo apt-get -q update </dev/null >>"$log" 2>&1 || break
+	done
 	cat "$log" >&2
 	echo "setup: could not unpack $1" >&2
 	exit 1
@@ -119,7 +125,7 @@ for more; do
 		libclang-rt-dev) need libclang-rt-dev sh -c 'ls "$(clang -print-runtime-dir)"/libclang_rt.fuzzer_no_main-*' ;;
 		libdbd-pg-perl) need "$more" perl -MDBD::Pg -e 1 ;;
 		nodejs) need "$more" command -v node ;;
-		promtool) unpack prometheus promtool ;;
+		promtool) unpack promtool promtool prometheus ;;
 		prometheus-postgres-exporter) unpack "$more" "$more" ;;
 		*) need "$more" command -v "$more" ;;
 	esac
