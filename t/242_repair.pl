@@ -101,6 +101,9 @@ my @others = (
 	[ 'CREATE TABLE @.t (a int, b int); CREATE FUNCTION @.f(x int) RETURNS int LANGUAGE sql IMMUTABLE AS \'SELECT x\'; CREATE INDEX ti ON @.t (@.f(a)); CREATE VIEW @.v AS SELECT @.f(a) FROM @.t; ALTER TABLE @.t ADD CHECK (@.f(b) > 0)',
 	  'DROP FUNCTION @.f CASCADE; CREATE FUNCTION @.f(y int) RETURNS bigint LANGUAGE sql IMMUTABLE AS \'SELECT 1::bigint\'' ],
 	[ 'CREATE SCHEMA @_x; CREATE TABLE @_x.t (a int); GRANT USAGE ON SCHEMA @_x TO kinds_bob', 'DROP SCHEMA @_x CASCADE' ],
+	# many, between which others are dropped and made again for each other's sake
+	[ q{DO $$ BEGIN FOR i IN 1 .. 400 LOOP EXECUTE format('CREATE FUNCTION @.many%s() RETURNS int LANGUAGE sql AS ''SELECT 1''', i); END LOOP; END $$},
+	  q{DO $$ BEGIN FOR i IN 1 .. 400 LOOP EXECUTE format('ALTER FUNCTION @.many%s() COST 5', i); END LOOP; END $$} ],
 	[ 'CREATE EXTENSION pageinspect SCHEMA @', 'DROP EXTENSION pageinspect' ],
 	[ 'SELECT 1', 'CREATE EXTENSION pg_freespacemap SCHEMA @' ]);
 my $n = 0;

@@ -53,6 +53,9 @@ typedef struct SdRepairStep
 /* What ends a step's SET LOCAL ROLE, for a session that runs the plan as who it connected as. */
 #define SD_REPAIR_ROLE_AS_BEFORE "RESET ROLE"
 
+/* How many of another region's one call between regions may name. */
+#define SD_REPAIR_MAX_OBJECTS	10000
+
 /* objects: of SdRepairObject, any that differ.  Of SdRepairStep, in the order in which they are to be run. */
 extern List *sd_repair_steps(List *objects);
 

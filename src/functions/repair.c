@@ -23,8 +23,8 @@
 
 PG_FUNCTION_INFO_V1(sd_repair_plan);
 
-/* In one call; the callee has its own limit. */
-#define OBJECTS_AT_ONCE		500
+/* Bytes of definitions in one call. */
+#define MOST_BYTES			(64 * 1024 * 1024)
 
 typedef struct RepairPlan
 {
@@ -196,16 +196,24 @@ take_answer(RepairPlan *plan, const char *region, const PGresult *result, List *
 	return others;
 }
 
+/* As many as one call may name: what has to be dropped and made again for several of them is known only within a call. */
 static List *
-take(List **list, int most)
+take(List **list)
 {
 	List	   *part = NIL;
+	size_t		bytes = 0;
+	ListCell   *lc;
 
-	while (*list != NIL && list_length(part) < most)
+	foreach(lc, *list)
 	{
-		part = lappend(part, linitial(*list));
-		*list = list_delete_first(*list);
+		const SdRepairObject *object = lfirst(lc);
+
+		bytes += object->there ? strlen(object->there) : 0;
+		if (part != NIL && (list_length(part) == SD_REPAIR_MAX_OBJECTS || bytes > MOST_BYTES))
+			break;
+		part = lappend(part, lfirst(lc));
 	}
+	*list = list_delete_first_n(*list, list_length(part));
 	return part;
 }
 
@@ -226,7 +234,7 @@ ask_region(RepairPlan *plan, const char *region)
 		List	   *others = NIL;
 		List	   *part;
 
-		while ((part = take(&rest, OBJECTS_AT_ONCE)) != NIL)
+		while ((part = take(&rest)) != NIL)
 			others = list_concat(others, take_answer(plan, region, ask(client, part), part));
 		sd_client_close(client);
 		plan->wanted = others;

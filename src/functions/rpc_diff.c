@@ -72,10 +72,10 @@ array_arg(FunctionCallInfo fcinfo, int arg, Oid type, int max, int *n)
 }
 
 static List *
-texts_arg(FunctionCallInfo fcinfo, int arg, size_t max_length)
+texts_arg(FunctionCallInfo fcinfo, int arg, int max, size_t max_length)
 {
 	int			n;
-	Datum	   *elements = array_arg(fcinfo, arg, TEXTOID, MAX_NAMES, &n);
+	Datum	   *elements = array_arg(fcinfo, arg, TEXTOID, max, &n);
 	List	   *names = NIL;
 
 	for (int i = 0; i < n; i++)
@@ -265,8 +265,8 @@ sd_rpc_definitions(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	(void) begin(fcinfo);
-	kinds = texts_arg(fcinfo, 1, MAX_NAME_LENGTH);
-	identities = texts_arg(fcinfo, 2, MAX_NAME_LENGTH);
+	kinds = texts_arg(fcinfo, 1, MAX_NAMES, MAX_NAME_LENGTH);
+	identities = texts_arg(fcinfo, 2, MAX_NAMES, MAX_NAME_LENGTH);
 	if (list_length(kinds) != list_length(identities))
 		refuse("a call between regions has lists of different lengths", NULL);
 	InitMaterializedSRF(fcinfo, 0);
@@ -381,10 +381,10 @@ sd_rpc_verify(PG_FUNCTION_ARGS)
 static List *
 repair_objects(FunctionCallInfo fcinfo)
 {
-	List	   *kinds = texts_arg(fcinfo, 1, MAX_NAME_LENGTH);
-	List	   *identities = texts_arg(fcinfo, 2, MAX_NAME_LENGTH);
-	List	   *expected = texts_arg(fcinfo, 3, 2 * SD_DIGEST_LENGTH);
-	List	   *definitions = texts_arg(fcinfo, 4, MAX_DEFINITION + 1);
+	List	   *kinds = texts_arg(fcinfo, 1, SD_REPAIR_MAX_OBJECTS, MAX_NAME_LENGTH);
+	List	   *identities = texts_arg(fcinfo, 2, SD_REPAIR_MAX_OBJECTS, MAX_NAME_LENGTH);
+	List	   *expected = texts_arg(fcinfo, 3, SD_REPAIR_MAX_OBJECTS, 2 * SD_DIGEST_LENGTH);
+	List	   *definitions = texts_arg(fcinfo, 4, SD_REPAIR_MAX_OBJECTS, MAX_DEFINITION + 1);
 	List	   *objects = NIL;
 
 	if (list_length(kinds) != list_length(identities) || list_length(kinds) != list_length(expected) ||
