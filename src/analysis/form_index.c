@@ -174,8 +174,8 @@ sd_form_reindex(SdForm *form, ReindexStmt *stmt)
 		return;
 	match = sd_form_match(form, rule);
 	if (!is_concurrent(stmt->params))
-		sd_match_safer(match, "REINDEX (CONCURRENTLY) %s", stmt->kind == REINDEX_OBJECT_INDEX ?
-					   psprintf("INDEX %s", thing->shown) : thing ? psprintf("TABLE %s", thing->shown) : "SCHEMA ...");
+		sd_match_safer(match, "REINDEX (CONCURRENTLY) %s", thing == NULL ? "SCHEMA ..." :
+					   psprintf("%s %s", stmt->kind == REINDEX_OBJECT_INDEX ? "INDEX" : "TABLE", thing->shown));
 	if (thing == NULL)
 	{
 		form->takes = lappend(form->takes, psprintf("all indexes of the %s, one table after the other, are built again%s",

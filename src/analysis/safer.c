@@ -49,7 +49,7 @@ static char *
 present_columns(const SdThing *table)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table->oid));
-	int			n = 0;
+	AttrNumber	n = 0;
 	StringInfoData out;
 
 	initStringInfo(&out);
