@@ -222,11 +222,9 @@ sd_round_put_chosen(SdRound *round)
 	Chosen		chosen = {.round = round, .body = sd_round_find_body(round, &round->p.chosen), .version = round->p.version};
 
 	round->put_at_us = SD_NEVER;
-	if (chosen.body && c->head.version < chosen.version)
-	{
-		(void) sd_gossip_keep_votes(c);
+	/* where that cannot be written, the others are not told either, and it is settled again */
+	if (chosen.body && c->head.version < chosen.version && sd_gossip_keep_votes(c))
 		(void) sd_coordinator_transaction(c, learn_chosen, &chosen, true);
-	}
 	sd_gossip_push(c, chosen.version);
 	c->look = true;
 }
