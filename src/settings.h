@@ -72,4 +72,7 @@ extern void sd_settings_init(void);
 /* PostgreSQL's lock_timeout, for as long as `how` says; 0: none. */
 extern void sd_set_lock_timeout(int64 ms, GucAction how);
 
+/* Long enough for a lock that is free. */
+#define SD_FREE_LOCK_MS	10
+
 #endif							/* SD_SETTINGS_H */

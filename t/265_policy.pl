@@ -90,7 +90,8 @@ ok($g->converged, 'a longest wait');
 $s = $g->session('r2');
 $s->query('BEGIN; LOCK TABLE t;');
 says($g->try('r2', q{SELECT schemadrift.apply('waits', 'ALTER TABLE t ADD COLUMN w int')}), '55P03', qr/lock timeout/, 'apply() does not wait longer');
-says($g->try('r2', 'ALTER TABLE t ADD COLUMN w int'), '55P03', qr/lock timeout/, '... nor does plain DDL');
+says($g->try('r2', "ALTER TABLE t $_"), '55P03', qr/lock timeout/, "... nor does plain DDL: $_")
+  foreach 'ADD COLUMN w int', 'ADD COLUMN w timestamptz DEFAULT now()', 'ALTER COLUMN id TYPE text USING lower(id::text)';
 $s->query('ROLLBACK;');
 $s->quit;
 is($g->try('r2', q{SELECT schemadrift.apply('waits', 'ALTER TABLE t ADD COLUMN w int')})->{sqlstate}, '00000', 'without the other one it is done');

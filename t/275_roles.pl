@@ -145,7 +145,7 @@ like($said[7], qr/^8 caution roles G4 false true \|late,app $ours/, '... a membe
 like($said[8], qr/^9 caution roles G4 false true \|late $ours\nA region whose server has objects/, '... a role that goes');
 like($said[9], qr/^10 safe roles /, '... and may come again');
 my $fails = analyzed($us, q{CREATE ROLE app; CREATE ROLE pg_x; DROP ROLE nobody_here; DROP ROLE IF EXISTS nobody_here; GRANT nobody_here TO app; ALTER ROLE app RENAME TO bob; CREATE ROLE nobody_here IN ROLE missing_role});
-like($fails, qr/^1 unsafe fails .*role "app" already exists\..*^2 unsafe fails .*role name "pg_x" is reserved.*^3 unsafe fails .*role "nobody_here" does not exist.*^4 caution roles .*^5 unsafe fails .*role "nobody_here" does not exist.*^6 unsafe fails .*role "bob" already exists.*^7 unsafe fails .*role "missing_role" does not exist/ms, '... what fails by the roles there are');
+like($fails, qr/^1 unsafe fails .*role "app" already exists \(42710\)\..*^2 unsafe fails .*role name "pg_x" is reserved.*^3 unsafe fails .*role "nobody_here" does not exist.*^4 caution roles .*^5 unsafe fails .*role "nobody_here" does not exist.*^6 unsafe fails .*role "bob" already exists.*^7 unsafe fails .*role "missing_role" does not exist/ms, '... what fails by the roles there are');
 like(analyzed($us, 'DROP ROLE app'), qr/^1 caution \w+ .*of this server depends? on role "app"; REASSIGN OWNED BY/, '... one that is in use');
 like(analyzed($us, q{CREATE ROLE soon PASSWORD 'hush-hush'}), qr/^1 unsafe SD004 .*It has a password, or a hash that serves as one/, '... a password is refused');
 unlike(analyzed($us, q{CREATE ROLE soon PASSWORD 'hush-hush'}), qr/hush/, '... and not repeated');

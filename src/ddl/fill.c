@@ -413,6 +413,21 @@ filled_table(Node *stmt)
 	return sd_target_relation(alter->relation);
 }
 
+static bool
+has_using(const AlterTableStmt *alter)
+{
+	ListCell   *cell;
+
+	foreach(cell, alter->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+
+		if (command->subtype == AT_AlterColumnType && castNode(ColumnDef, command->def)->raw_default)
+			return true;
+	}
+	return false;
+}
+
 static const char *
 hint_for(Oid relation, AlterTableStmt *alter, const char *source, SdValue worst)
 {
@@ -447,16 +462,16 @@ sd_fill_reason(Node *stmt, const char *source, TimestampTz frozen_at, const char
 	Oid			relation = filled_table(stmt);
 	const char *of = NULL;
 	SdValue		worst;
-	bool		owns;
+	bool		waits;
 
 	if (!OidIsValid(relation))
 		return NULL;
 	/* so that what is judged is what is there; the statement waits for whoever has the table anyhow */
-	owns = sd_compat_owns_relation(relation, GetUserId());
-	if (owns)
+	waits = has_using(alter) && sd_compat_owns_relation(relation, GetUserId());
+	if (waits)
 		LockRelationOid(relation, AccessShareLock);
 	worst = worst_of(relation, alter, source, frozen_at, &of);
-	if (owns)
+	if (waits)
 		UnlockRelationOid(relation, AccessShareLock);
 	if (worst == SD_VALUE_EQUAL)
 		return NULL;

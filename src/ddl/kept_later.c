@@ -27,9 +27,6 @@
 #include "ddl/targets.h"
 #include "settings.h"
 
-/* Long enough for a lock that is free. */
-#define LOCK_TIMEOUT_MS		10
-
 typedef struct Column
 {
 	char	   *name;
@@ -351,7 +348,7 @@ analyse(void *arg)
 	ListCell   *cell;
 
 	/* of what a subquery names */
-	sd_set_lock_timeout(LOCK_TIMEOUT_MS, GUC_ACTION_LOCAL);
+	sd_set_lock_timeout(SD_FREE_LOCK_MS, GUC_ACTION_LOCAL);
 	read_statement(later);
 	foreach(cell, later->names)
 		addNSItemToQuery(pstate, addRangeTableEntryForSubquery(pstate, row_of(later->columns), makeAlias(lfirst(cell), NIL), false, true),

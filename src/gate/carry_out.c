@@ -296,6 +296,9 @@ sd_carry_out_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mo
 		if (mode == SD_MODE_COORDINATE)
 			sd_gate_judge_granted(&judged);
 	}
+	/* also of what is looked at before it runs */
+	if (command && mode == SD_MODE_COORDINATE)
+		nest_level = sd_gate_limit_lock_wait();
 	if (script || mode == SD_MODE_COORDINATE)
 	{
 		sd_online_refuse_statement(stmt);
@@ -312,8 +315,6 @@ sd_carry_out_captured(const SdUtility *u, const SdVerdict *verdict, SdDdlMode mo
 		((script || sd_gate_mode_refuses(mode)) && OidIsValid(LookupNamespaceNoError("pg_temp")));
 
 	from = sd_history_text_begin();
-	if (command && mode == SD_MODE_COORDINATE)
-		nest_level = sd_gate_limit_lock_wait();
 	sd_running_watch(&changed, &statement);
 	if (nest_level > 0)
 		AtEOXact_GUC(true, nest_level);

@@ -257,6 +257,7 @@ look_at_filling(void *arg)
 	Filling    *filling = arg;
 	const char *hint;
 
+	sd_set_lock_timeout(SD_FREE_LOCK_MS, GUC_ACTION_LOCAL);
 	filling->refused = sd_fill_reason(filling->stmt, filling->text, filling->frozen_at, &hint) != NULL;
 	filling->frozen = !filling->refused && filling->frozen_at != 0 &&
 		sd_fill_freeze(filling->stmt, filling->text, filling->frozen_at) != filling->stmt;
@@ -264,16 +265,17 @@ look_at_filling(void *arg)
 
 /*
  * Would classification refuse it when it runs (SD004), so that no exception helps?  An attempt, as it may fail over what the script has yet
- * to make: then it is judged like any other.
+ * to make: then it is judged like any other.  Where somebody holds the table nobody waits: whether it has rows is seen when it runs.
  */
 static bool
 is_refused_anyway(const SdJudged *judged, Node *stmt, bool *frozen)
 {
 	Filling		filling = {.stmt = stmt,.text = judged->text,.frozen_at = sd_gate_freezes_at(judged->options)};
 
-	(void) sd_attempt(look_at_filling, &filling, false);
+	ErrorData  *error = sd_attempt(look_at_filling, &filling, false);
+
 	*frozen = filling.frozen;
-	return filling.refused;
+	return filling.refused || (error && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE);
 }
 
 /* What is said to fail is judged like anything else: analysis can be mistaken, and then it runs. */
