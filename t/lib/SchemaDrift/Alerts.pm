@@ -77,15 +77,14 @@ sub fires
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
 	$fired{$id}++;
-	ok($g->wait_until($where, "SELECT string_agg(severity || ': ' || what, ' | ') FROM schemadrift.alerts WHERE $about",
-			qr/^\Q$severity{$id}\E: [^|]*$what[^|]*\z/s, $o{timeout}), "$where: $id" . (defined $region ? " in $region" : ''))
-	  or diag(_all($g, $where));
-	# the tables may say that it is so a moment before the coordinator has noticed since when
+	# the tables may say that it is so a moment before the coordinator has noticed since when; all of it at one look, as it may pass
 	my $since = $o{since} // 1 ? "since <= clock_timestamp() AND since > clock_timestamp() - interval '1 h'" : 'since IS NULL';
+	my $remedy;
 
-	ok($g->wait_until($where, "SELECT $since FROM schemadrift.alerts WHERE $about", 't'), '... since when') or diag(_all($g, $where));
-	my $remedy = $g->try($where, "SELECT remedy FROM schemadrift.alerts WHERE $about")->{out};
-
+	ok($g->wait_until($where, "SELECT count(*) || E'\\n' || string_agg(concat_ws(E'\\n', severity || ': ' || what, $since, remedy), E'\\n')
+			FROM schemadrift.alerts WHERE $about", qr/^1\n\Q$severity{$id}\E: [^|]*?$what.*?\nt\n(.*)\z(?{ $remedy = $^N })/s, $o{timeout}),
+		"$where: $id" . (defined $region ? " in $region" : '') . ', since when')
+	  or diag(_all($g, $where));
 	_pastes($remedy // '');
 	return $remedy;
 }
