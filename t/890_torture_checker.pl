@@ -102,6 +102,14 @@ my ($checker, @violations) = judge(history());
 is("@violations", '', 'a history that is right');
 cmp_ok(scalar(grep { $_ > 0 } values %{ $checker->counts }), '>=', 20, '... was looked at in many ways');
 
+# what two servers of one identity vote is one region's vote: the second one's are in tables that nobody looks at
+my @cloned = history();
+$_->{accepted} = [] foreach grep { $_->{region} ne 'a' } like_this(\@cloned, e => 'sample', t => 52);
+my ($before) = grep { $cloned[$_]{t} >= 52 } 0 .. $#cloned;
+splice @cloned, $before, 0, { e => 'cloned', t => 51, region => 'b' };
+(undef, @violations) = judge(@cloned);
+is("@violations", '', 'a version that one voter accepted, and the clone of another one');
+
 my @doctored = (
 	[ '1: one entry per version', 'another entry in one region', sub { (like_this($_[0], e => 'sample', region => 'b', t => 52))[0]{log}[0]{entry} = 'other' } ],
 	[ '1: one entry per version', 'a row that changes', sub { (like_this($_[0], e => 'sample', region => 'b', final => 1))[0]{log}[3]{hash} = 'f' x 64 } ],

@@ -415,14 +415,15 @@ sub _finish_votes
 				$for++;
 				$at{$_}++ foreach @ballots;
 			}
-			elsif ($self->{region}{$region}{rolled_back}{$incarnation})
+			elsif ($self->{region}{$region}{rolled_back}{$incarnation} || $self->{region}{$region}{cloned}{$incarnation})
 			{
+				# lost, or in the tables of the second server, which nobody looks at: it votes until it is found out
 				$gone++;
 			}
 		}
 		if ($version > 1 && $for < $quorum && $for + $gone >= $quorum)
 		{
-			$self->{counts}{'(2: versions whose votes were lost with a server before anybody looked)'}++;
+			$self->{counts}{'(2: versions whose votes nobody could look at: lost with a server, or a clone\'s)'}++;
 		}
 		elsif ($version > 1)
 		{
