@@ -14,30 +14,7 @@
 #include "utils/lsyscache.h"
 
 #include "analysis/rights.h"
-
-static const char *
-kind_of(const SdThing *thing)
-{
-	switch (thing->kind)
-	{
-		case RELKIND_RELATION:
-		case RELKIND_PARTITIONED_TABLE:
-			return "table";
-		case RELKIND_INDEX:
-		case RELKIND_PARTITIONED_INDEX:
-			return "index";
-		case RELKIND_VIEW:
-			return "view";
-		case RELKIND_MATVIEW:
-			return "materialized view";
-		case RELKIND_SEQUENCE:
-			return "sequence";
-		case RELKIND_FOREIGN_TABLE:
-			return "foreign table";
-		default:
-			return NULL;
-	}
-}
+#include "ddl/describe.h"
 
 /* Whoever analyzes may not be who will run it. */
 static char *
@@ -61,7 +38,7 @@ known(const SdForm *form, const RangeVar *name, char **missing)
 		return NULL;
 	}
 	thing = sd_world_find(form->world, name);
-	return thing && !thing->made && OidIsValid(thing->oid) && kind_of(thing) ? thing : NULL;
+	return thing && !thing->made && OidIsValid(thing->oid) && sd_relation_kind(thing->kind) ? thing : NULL;
 }
 
 static char *
@@ -72,7 +49,7 @@ must_own(const SdForm *form, const RangeVar *name)
 
 	if (thing == NULL || sd_compat_owns_relation(thing->oid, GetUserId()))
 		return missing;
-	return denied(psprintf("must be owner of %s %s", kind_of(thing), thing->name));
+	return denied(psprintf("must be owner of %s %s", sd_relation_kind(thing->kind), thing->name));
 }
 
 /* Also the owner of its schema may. */
@@ -85,7 +62,7 @@ may_drop(const SdForm *form, const RangeVar *name)
 	if (thing == NULL || sd_compat_owns_relation(thing->oid, GetUserId()) ||
 		sd_compat_owns_schema(get_rel_namespace(thing->oid), GetUserId()))
 		return missing;
-	return denied(psprintf("must be owner of %s %s", kind_of(thing), thing->name));
+	return denied(psprintf("must be owner of %s %s", sd_relation_kind(thing->kind), thing->name));
 }
 
 static char *
@@ -96,7 +73,7 @@ may_trigger(const SdForm *form, const RangeVar *name)
 
 	if (thing == NULL || pg_class_aclcheck(thing->oid, GetUserId(), ACL_TRIGGER) == ACLCHECK_OK)
 		return missing;
-	return denied(psprintf("permission denied for %s %s", kind_of(thing), thing->name));
+	return denied(psprintf("permission denied for %s %s", sd_relation_kind(thing->kind), thing->name));
 }
 
 static char *

@@ -112,6 +112,8 @@ extern void sd_note_extension(HTAB *notes, Oid classid, Oid objid, Oid extension
 /* describe_type.c: all of them. */
 extern struct SdArrayTypes *sd_read_array_types(void);
 
+extern const char *sd_relation_kind(char relkind);	/* "table", also of a partitioned one; NULL: no kind of its own */
+
 /* By kind; tuples of the kind's catalog. */
 extern bool sd_describe_relation(SdDescriber *describer, HeapTuple tuple, SdDescription *description);
 extern bool sd_describe_constraint(SdDescriber *describer, HeapTuple tuple, SdDescription *description);

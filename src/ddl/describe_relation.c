@@ -435,8 +435,8 @@ put_table(SdDescription *description, HeapTuple tuple)
 		put_column(description, &columns[i], legacy_child);
 }
 
-static const char *
-relation_kind(char relkind)
+const char *
+sd_relation_kind(char relkind)
 {
 	switch (relkind)
 	{
@@ -455,7 +455,7 @@ relation_kind(char relkind)
 		case RELKIND_PARTITIONED_INDEX:
 			return "index";
 		default:
-			return NULL;		/* TOAST tables; composite types are described as types */
+			return NULL;		/* TOAST tables; composite types, which are described as types */
 	}
 }
 
@@ -492,7 +492,7 @@ bool
 sd_describe_relation(SdDescriber *describer, HeapTuple tuple, SdDescription *description)
 {
 	Form_pg_class class = (Form_pg_class) GETSTRUCT(tuple);
-	const char *kind = relation_kind(class->relkind);
+	const char *kind = sd_relation_kind(class->relkind);
 	Datum		options;
 	bool		isnull;
 
