@@ -228,6 +228,28 @@ $dba->quit;
 $g->heal_all;
 ok($g->reached, 'healed');
 
+# the process that runs it there stands still
+$g->sql($_, q{ALTER SYSTEM SET schemadrift.dry_run_timeout = '5s'}) foreach qw(ap eu);
+foreach (qw(ap eu))
+{
+	$g->sql($_, 'SELECT pg_reload_conf()');
+	$g->wait_until($_, 'SHOW schemadrift.dry_run_timeout', '5s');
+}
+my $runner = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'schemadrift dry run'};
+$dba = $g->session('us');
+$dba->send(q{SET schemadrift.dry_run_timeout = '5s'; SELECT concat_ws('=', region, status, sqlstate, detail) FROM schemadrift.dry_run('DO $$BEGIN PERFORM pg_sleep(4); END$$');});
+ok($g->wait_until('eu', "SELECT count(*) FROM ($runner) r", 1), 'a process runs it there');
+my $pid = $g->sql('eu', $runner);
+kill 'STOP', $pid;
+$r = $dba->result(timeout => 60);
+like($r->{out}, qr/^eu=failed=57014=the process that runs the script gave no answer in \d+ ms\nIt cannot start, or stands still; it is told to end\.$/m, '... and is not waited for for ever');
+is(join(' ', sort $r->{out} =~ /^(\w+=ok)$/mg), 'ap=ok us=ok', '... while the others have answered');
+is($g->sql('eu', $runner), $pid, '... it stands still yet');
+ok($g->wait_until('eu', q{SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query ~ 'dry_run' AND pid <> pg_backend_pid()}, 0), '... but nobody waits for it');
+kill 'CONT', $pid;
+ok($g->wait_until('eu', "SELECT count(*) FROM ($runner) r", 0), '... and it ends as soon as it can');
+$dba->quit;
+
 # --- a void region
 
 $g->sql('us', q{SELECT schemadrift.set_policy('{"auto_rejoin": false}')});

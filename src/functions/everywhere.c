@@ -30,7 +30,7 @@ note_error(SdAsked *asked, MemoryContext context)
 {
 	MemoryContextSwitchTo(context);
 	asked->error = CopyErrorData();
-	if (asked->error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	if (sd_client_was_cancelled(asked->error))
 		PG_RE_THROW();
 	FlushErrorState();
 	if (asked->client)

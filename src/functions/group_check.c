@@ -300,7 +300,7 @@ ask_learned(const SdSelf *self, const char *region, const char *conninfo, int64 
 		/* a cancel is a cancel; anything else is one member that cannot be asked */
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		if (sd_client_was_cancelled(error))
 			PG_RE_THROW();
 		FlushErrorState();
 		answer = error->detail ? error->detail : error->message;

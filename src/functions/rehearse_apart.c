@@ -23,6 +23,8 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "clock.h"
+#include "ddl/options.h"
 #include "errors.h"
 #include "functions/rehearse_apart.h"
 #include "settings.h"
@@ -31,6 +33,9 @@
 
 /* What does not fit is sent in parts. */
 #define QUEUE_SIZE	65536
+
+/* What the process may need on top of schemadrift.dry_run_timeout, to start and to end; less than who asks waits for all of it. */
+#define START_AND_END_MS	5000
 
 /* ---- what goes to and fro: a record, and after it the texts that it points to ---- */
 
@@ -132,20 +137,59 @@ queue_in(dsm_segment *segment)
 
 /* ---- who asks ---- */
 
-static void
-answer_of(shm_mq_handle *queue, const char *author, Answer *answer)
+typedef struct Asked
 {
+	const char *author;
+	BackgroundWorkerHandle *worker;
+	shm_mq_handle *queue;
+	Answer		answer;
+} Asked;
+
+static void
+await_answer(void *arg)
+{
+	Asked	   *asked = arg;
 	Size		size;
 	void	   *data;
 
-	if (shm_mq_receive(queue, &size, &data, false) != SHM_MQ_SUCCESS)
+	if (shm_mq_receive(asked->queue, &size, &data, false) != SHM_MQ_SUCCESS)
 		ereport(ERROR,
 				(errcode(ERRCODE_ADMIN_SHUTDOWN),
 				 errmsg("the process that ran the script ended"),
 				 errdetail("It was connected as role \"%s\". A script that goes on when schemadrift.dry_run_timeout, %d ms, is over ends with its process.",
-						   author, sd_dry_run_timeout),
+						   asked->author, sd_dry_run_timeout),
 				 errhint("See the server's log of that region.")));
-	unpack(data, answer, sizeof(*answer), answer_texts, lengthof(answer_texts));
+	unpack(data, &asked->answer, sizeof(asked->answer), answer_texts, lengthof(answer_texts));
+	(void) WaitForBackgroundWorkerShutdown(asked->worker);
+}
+
+/* Not by ending this session: who waits for an answer gets one. */
+static void
+await_in_time(Asked *asked)
+{
+	int64		began = sd_monotonic_us();
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		sd_time_limit_work(sd_dry_run_timeout + START_AND_END_MS, await_answer, asked);
+	}
+	PG_CATCH();
+	{
+		int			waited_ms = (int) ((sd_monotonic_us() - began) / SD_US_PER_MS);
+
+		TerminateBackgroundWorker(asked->worker);
+		if (geterrcode() != ERRCODE_QUERY_CANCELED || waited_ms <= sd_dry_run_timeout)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("the process that runs the script gave no answer in %d ms", waited_ms),
+				 errdetail("It cannot start, or stands still; it is told to end."),
+				 errhint("SELECT * FROM pg_stat_activity WHERE backend_type = 'schemadrift dry run'; -- and see the server's log of that region")));
+	}
+	PG_END_TRY();
 }
 
 void
@@ -155,12 +199,11 @@ sd_rehearse_apart(const SdTrial *what, const char *asked_by, SdRehearsal *result
 	Question	question = {.role = sd_applier_role(MyDatabaseId, author), .frozen_at = what->frozen_at, .queries = what->queries,
 		.up = unconstify(char *, what->up), .down = unconstify(char *, what->down), .run_as = sd_run_as_to_json(what->run_as),
 	.database = unconstify(char *, what->database), .asked_by = unconstify(char *, asked_by)};
-	Answer		answer;
+	Asked		asked = {.author = author};
+	Answer	   *answer = &asked.answer;
 	StringInfoData bytes;
 	dsm_segment *segment;
 	dsm_handle	handle;
-	shm_mq_handle *queue;
-	BackgroundWorkerHandle *worker;
 
 	for (size_t i = 0; i < lengthof(limits); i++)
 		question.limit[i] = *limits[i].value;
@@ -169,34 +212,24 @@ sd_rehearse_apart(const SdTrial *what, const char *asked_by, SdRehearsal *result
 	memcpy(question_in(segment), bytes.data, bytes.len);
 	shm_mq_set_receiver(shm_mq_create(queue_in(segment), QUEUE_SIZE), MyProc);
 	handle = dsm_segment_handle(segment);
-	worker = sd_worker_start_with(SD_WORKER_REHEARSAL, MyDatabaseId, get_database_name(MyDatabaseId), &handle, sizeof(handle));
-	if (worker == NULL)
+	asked.worker = sd_worker_start_with(SD_WORKER_REHEARSAL, MyDatabaseId, get_database_name(MyDatabaseId), &handle, sizeof(handle));
+	if (asked.worker == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no background worker is free to run the script"),
 				 errdetail("All %d of the server are in use.", max_worker_processes),
 				 errhint("Try again; or set max_worker_processes to more in that region and restart its server.")));
-	queue = shm_mq_attach(queue_in(segment), segment, worker);
-	PG_TRY();
-	{
-		answer_of(queue, author, &answer);
-		(void) WaitForBackgroundWorkerShutdown(worker);
-	}
-	PG_CATCH();
-	{
-		TerminateBackgroundWorker(worker);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	asked.queue = shm_mq_attach(queue_in(segment), segment, asked.worker);
+	await_in_time(&asked);
 	dsm_detach(segment);
-	if (answer.sqlerrcode)
+	if (answer->sqlerrcode)
 		ereport(ERROR,
-				(errcode(answer.sqlerrcode),
-				 errmsg_internal("%s", answer.message),
-				 answer.detail ? errdetail_internal("%s", answer.detail) : 0,
-				 answer.hint ? errhint("%s", answer.hint) : 0,
-				 answer.context ? errcontext("%s", answer.context) : 0));
-	*result = answer.rehearsal;
+				(errcode(answer->sqlerrcode),
+				 errmsg_internal("%s", answer->message),
+				 answer->detail ? errdetail_internal("%s", answer->detail) : 0,
+				 answer->hint ? errhint("%s", answer->hint) : 0,
+				 answer->context ? errcontext("%s", answer->context) : 0));
+	*result = answer->rehearsal;
 }
 
 /* ---- who runs it ---- */

@@ -245,7 +245,7 @@ ask_region(RepairPlan *plan, const char *region)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		if (sd_client_was_cancelled(error))
 			PG_RE_THROW();
 		FlushErrorState();
 		appendStringInfo(&plan->silent, "%sregion %s: %s", plan->silent.len > 0 ? "; " : "", region, error->message);

@@ -287,6 +287,9 @@ field(const PGresult *result, int code)
 	return text ? pstrdup(text) : NULL;
 }
 
+/* Where its words would be translated: nowhere.  By this its errors are known; a copy of one has a copy of it. */
+#define REMOTE_DOMAIN	"schemadrift remote"
+
 /* The region's error as ours. */
 static void
 pg_attribute_noreturn()
@@ -299,13 +302,19 @@ raise_remote(SdClient *client, const PGresult *result)
 
 	if (message == NULL)
 		raise_libpq(client);
-	ereport(ERROR,
+	ereport_domain(ERROR, REMOTE_DOMAIN,
 			(errcode(state && strlen(state) == 5 ?
 					 MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]) : ERRCODE_CONNECTION_FAILURE),
 			 errmsg_internal("%s", message),
 			 detail ? errdetail_internal("%s", detail) : 0,
 			 hint ? errhint("%s", hint) : 0,
 			 errcontext("call to %s", client->where)));
+}
+
+bool
+sd_client_was_cancelled(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && strcmp(error->domain, REMOTE_DOMAIN) != 0;
 }
 
 /* Data that comes, and data that goes, puts off the deadline. */
