@@ -155,7 +155,7 @@ my $eu_server = $g->region($eu);
 $eu_server->pause;
 $s = $g->session($eu);
 $s->send('SELECT 1;');
-is_deeply([ map { SchemaDrift::Region::process_state($_) } $eu_server->pids ], [ map { 'T' } $eu_server->pids ], 'pause stops every process');
+is_deeply([ grep { $_ !~ /[TZ]/ } map { SchemaDrift::Region::process_state($_) } $eu_server->pids ], [], 'pause stops every process');
 $eu_server->resume;
 is($s->result->{out}, '1', 'resume lets it answer');
 

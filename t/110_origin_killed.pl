@@ -58,9 +58,10 @@ foreach my $point (@points)
 	my $column = 'crash_' . $point =~ tr/-/_/r;
 	my ($s, $id) = standing_at($point, $column);
 
+	my $logged = $g->region($us)->log_size;
 	kill 'KILL', $s->pid;
 	ok($s->result->{gone}, "backend killed at $point");
-	$g->wait_until($us, 'SELECT 1', '1');
+	$g->region($us)->restarted($logged);
 	my $outcome = settles($g, $id);
 	is($outcome, $expected{$point}, "... $expected{$point}");
 	ok($g->converged, '... all regions are equal');

@@ -65,6 +65,7 @@ foreach my $end (qw(KILL TERM))
 		my $column = lc($end) . '_' . $point =~ tr/-/_/r;
 		my ($r, $votes);
 		my $s  = $g->session($us);
+		my $logged = $g->region($ap)->log_size;
 
 		$g->reached or die "the regions do not reach each other\n";
 		my $id = begun($g, $us, sub {
@@ -77,7 +78,7 @@ foreach my $end (qw(KILL TERM))
 			kill 'CONT', @stopped;
 			$r = $s->result;
 		});
-		$g->wait_until($ap, 'SELECT 1', '1');
+		$g->region($ap)->restarted($logged) if $end eq 'KILL';
 		if ($point eq 'accept-flushed')
 		{
 			$votes = $g->sql($ap, "SELECT count(*) FROM schemadrift_store.accepted WHERE entry_id = '$id'");
@@ -161,15 +162,17 @@ foreach my $point (qw(after-majority before-commit-record after-commit))
 
 $s = $g->session($us);
 $id = begun($g, $us, sub { $s->query('BEGIN; ALTER TABLE t ADD COLUMN coordinator_killed int;') });
+my $logged = $g->region($us)->log_size;
 kill 'KILL', coordinator($g, $us);
 $r = $s->query('COMMIT;');
 ok($r->{gone}, 'coordinator killed: the server restarts');
-$g->wait_until($us, 'SELECT 1', '1');
+$g->region($us)->restarted($logged);
 fits($r, $id, 'coordinator_killed', '... and');
 
+$logged = $g->region($ap)->log_size;
 kill 'KILL', coordinator($g, $ap);
 ok(can_change($g, $us), "coordinator of $ap killed: $us changes the schema");
-$g->wait_until($ap, 'SELECT 1', '1');
+$g->region($ap)->restarted($logged);
 all_can_change($g, 'after coordinators died');
 
 # --- regions that stand still

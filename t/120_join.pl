@@ -76,9 +76,10 @@ SKIP:
 	$s->send(joining());
 	stopped($s);
 	is($g->sql($us, "SELECT role FROM schemadrift.regions WHERE region = '$sa'"), 'observer', 'admitted');
+	my $logged = $g->region($sa)->log_size;
 	kill 'KILL', $s->pid;
 	ok($s->result->{gone}, 'killed after the admission');
-	$g->wait_until($sa, 'SELECT 1', '1');
+	$g->region($sa)->restarted($logged);
 	nothing_here('a join that was killed');
 	ok(can_change($g, $_), "$_ goes on with a member that never comes") foreach $us, $eu;
 

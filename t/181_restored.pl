@@ -74,11 +74,10 @@ comes_back('a point in time', qr/promoted or restored/);
 $region->backup('third');
 $g->sql($us, "CREATE TABLE after_third_$_ (a int)") foreach 1 .. 3;
 $g->converged;
-my $before = $g->sql($eu, 'SELECT vote_seq FROM schemadrift_store.self');
 $region->stop;
 $region->restore('third');
 $region->start;
-comes_back('a data directory put back, on the same timeline', qr/region "(?:$us|$ap)" remembers vote $before of this region/);
+comes_back('a data directory put back, on the same timeline', qr/region "(?:$us|$ap)" remembers vote \d+ of this region, which knows of \d+ only/);
 
 # --- the same, told by a call for a vote before an exchange did; of an earlier life nothing is concluded
 sub prepare

@@ -134,7 +134,7 @@ foreach my $name ($g->names)
 my $until = $g->sql($us, q{SELECT clock_timestamp() + interval '1 hour'});
 policy($us, qq({"lock": {"all": true, "until": "$until", "reason": "short"}}));
 says($g->try($us, 'ALTER TABLE u ADD COLUMN early int'), 'SD005', qr/locks the schema of all regions.*Wait until 20/s, 'a lock with an end');
-$until = $g->sql($us, q{SELECT clock_timestamp() + interval '5 s'});    # one that is over before it is set is refused
+$until = $g->sql($us, q{SELECT clock_timestamp() + interval '10 s'});    # one that is over before it is set is refused
 policy($us, qq({"lock": {"all": true, "until": "$until", "reason": "short"}}));
 ok($g->wait_until($us, "SELECT clock_timestamp() > '$until'", 't'), '... comes to it');
 is($g->try($us, 'ALTER TABLE u ADD COLUMN in_time int')->{sqlstate}, '00000', '... and is over');

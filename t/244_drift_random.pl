@@ -14,7 +14,8 @@ use PostgreSQL::Test::Utils;
 use SchemaDrift::Group;
 use Test::More;
 
-my $seed  = $ENV{SD_DRIFT_SEED}  || int(rand(1_000_000)) + 1;
+# the same each time, unless somebody wants others
+my $seed  = $ENV{SD_DRIFT_SEED}  || 1;
 my $steps = $ENV{SD_DRIFT_STEPS} || 150;
 
 note("SD_DRIFT_SEED=$seed SD_DRIFT_STEPS=$steps");

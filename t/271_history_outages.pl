@@ -67,9 +67,10 @@ SKIP:
 		});
 
 		accepted($g, $us, $id, $ap, $eu) if $point eq 'after-majority';
+		my $logged = $g->region($us)->log_size;
 		kill 'KILL', $s->pid;
 		ok($s->result->{gone}, "backend killed at $point");
-		$g->wait_until($us, 'SELECT 1', '1');
+		$g->region($us)->restarted($logged);
 		is(settles($g, $id), $expected{$point}, "... $expected{$point}");
 		everywhere(qq{SELECT count(*) FROM schema_migrations WHERE version = 'at $point'}, $expected{$point} eq 'applied' ? 1 : 0, '... and so is its row');
 		ok($g->reached, '... all regions reach each other');

@@ -151,7 +151,7 @@ foreach my $name ($g->names)
 	push @violations, map { "$name says: PANIC: $_" } grep { !/No space left on device|Input\/output error/ } @panics;
 	push @violations, "$name: " . @aborts . ' processes aborted, ' . @rightly . ' because of their disks' if @aborts > @rightly;
 	push @violations, "$name says: $1"
-	  if $log =~ /(.*(?:TRAP|Segmentation|terminated by signal (?:7|8|11)|is malformed|differs? from ours|regions differ|another entry is in the log|under one ballot).*)/;
+	  if $log =~ /(.*(?:TRAP: |Segmentation fault|terminated by signal (?:7|8|11)|is malformed|differs? from ours|regions differ|another entry is in the log|under one ballot).*)/;
 }
 is(scalar @violations, 0, 'no violation') or diag("seed $seed, history in $file\n" . join "\n", splice @violations, 0, 40);
 cmp_ok($checker->counts->{'9: who began after a success has a later version'} // 0, '>', 2, 'and there was something to check');

@@ -183,6 +183,14 @@ sub wait_log
 	return 1;
 }
 
+# A process was killed when the log was that long: until the server has ended all others for it, and works again.
+sub restarted
+{
+	my ($self, $since) = @_;
+
+	return $self->wait_log(qr/all server processes terminated; reinitializing/, $since) && $self->wait_until('SELECT 1', '1');
+}
+
 sub log_size
 {
 	my ($self) = @_;

@@ -284,7 +284,8 @@ sub settles
 	{
 		@answers = outcome_everywhere($g, $id, @names);
 		# who was away hears of it by and by
-		last if !grep { $_ eq 'undecided' || $_ eq 'chosen' } @answers
+		last if grep { $_ ne '' } @answers
+		  and !grep { $_ eq 'undecided' || $_ eq 'chosen' } @answers
 		  and !(grep { $_ eq '' } @answers and grep { $_ eq 'applied' } @answers);
 		if (time() > $end)
 		{
@@ -370,7 +371,7 @@ sub log_is_sound
 	foreach my $name (@names)
 	{
 		push @faults, "$name says: $1" if slurp_file($g->region($name)->logfile) =~
-		  /(.*(?:PANIC|TRAP|Segmentation|is malformed|differs? from ours|regions differ|another entry is in the log|under one ballot).*)/;
+		  /(.*(?:PANIC:  |TRAP: |Segmentation fault|is malformed|differs? from ours|regions differ|another entry is in the log|under one ballot).*)/;
 	}
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return is(join('; ', @faults), '', 'the logs are one log, each version voted for by a majority');
