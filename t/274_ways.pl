@@ -30,7 +30,8 @@ CREATE PROCEDURE half() LANGUAGE plpgsql AS 'BEGIN ALTER TABLE t ADD kept_half i
 CREATE FUNCTION row_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN ALTER TABLE t ADD by_trigger int; RETURN NULL; END';
 CREATE TRIGGER row_trigger AFTER INSERT ON fires FOR EACH ROW EXECUTE FUNCTION row_trigger();
 CREATE FUNCTION follow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
-	IF tg_tag = 'CREATE SEQUENCE' THEN ALTER TABLE public.t ADD followed int; END IF; END $$;
+	IF tg_tag = 'CREATE SEQUENCE' THEN ALTER TABLE public.t ADD followed int; END IF;
+	IF tg_tag = 'CREATE DOMAIN' THEN PERFORM schemadrift.apply('inside', 'ALTER TABLE public.t ADD inside int'); END IF; END $$;
 CREATE EVENT TRIGGER follow ON ddl_command_end EXECUTE FUNCTION follow();
 SQL
 
@@ -101,6 +102,7 @@ my @ways = (
 	[ 'a procedure that commits and rolls back', typed('CALL half()'), 1, mine('ALTER TABLE t ADD kept_half int') ],
 	[ 'a trigger', typed('INSERT INTO fires VALUES (1)'), 1, mine('ALTER TABLE t ADD by_trigger int') ],
 	[ 'an event trigger of others', typed('CREATE SEQUENCE followed'), 1, mine('CREATE SEQUENCE followed') ],
+	[ 'an event trigger that calls apply()', typed('CREATE DOMAIN inside AS int'), 0, [], 'SD004' ],
 	[ 'an extension', typed('CREATE EXTENSION hstore'), 1, mine('CREATE EXTENSION hstore') ],
 	[ 'savepoints', typed('BEGIN; ALTER TABLE t ADD sv1 int; SAVEPOINT a; ALTER TABLE t ADD sv2 int; SAVEPOINT b; ALTER TABLE t ADD sv3 int; RELEASE b; ROLLBACK TO a;
 		ALTER TABLE t ADD sv4 int; SAVEPOINT c; ALTER TABLE t ADD sv5 int; RELEASE c; COMMIT'), 1, mine(map { "ALTER TABLE t ADD sv$_ int" } 1, 4, 5) ],

@@ -21,6 +21,7 @@
 #include "gate/change.h"
 #include "gate/history.h"
 #include "gate/internal.h"
+#include "gate/running.h"
 #include "settings.h"
 #include "store/drift.h"
 #include "store/protocol.h"
@@ -44,6 +45,23 @@ refuse_isolation(void)
 				 errmsg("schema changes need READ COMMITTED"),
 				 errdetail("At a higher isolation level a transaction can fail after the other regions have agreed."),
 				 errhint("BEGIN ISOLATION LEVEL READ COMMITTED.")));
+}
+
+/*
+ * Under a statement that is captured: an extension's script, an event trigger, a function that the statement calls.  The entry would be what is made
+ * here, and the statement in none.
+ */
+static void
+refuse_inside(void)
+{
+	const SdRunning *statement = sd_running_statement();
+
+	if (statement && statement->owns_inner)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_CANNOT_COORDINATE),
+				 errmsg("another change of the group cannot be made inside %s", GetCommandTagName(statement->tag)),
+				 errdetail("One transaction makes one entry of the log, and what runs inside a statement of DDL is part of that statement's: every region runs it."),
+				 errhint("Call functions of schemadrift by themselves, not in the script of an extension, an event trigger or a function that DDL calls.")));
 }
 
 static void
@@ -173,6 +191,7 @@ begin(List *needs, bool supersedes, bool rows)
 	SdProposal	answer = {0};
 	SdResult	result;
 
+	refuse_inside();
 	if (sd_change.stage >= SD_STAGE_GRANTED)
 	{
 		refuse_doomed();
