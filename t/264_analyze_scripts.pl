@@ -168,7 +168,7 @@ foreach my $case (
 	($dropped) = analyze($s, 'DROP SCHEMA types CASCADE');
 	is("$dropped->{verdict} $dropped->{lock}", 'caution public.uses: ACCESS EXCLUSIVE', 'a schema without tables takes columns of others');
 	($dropped) = analyze($s, 'DROP SCHEMA seqs CASCADE');
-	is("$dropped->{verdict} $dropped->{lock}", 'caution public.counted: ACCESS EXCLUSIVE', '... and defaults');
+	is("$dropped->{verdict} $dropped->{lock}", 'caution public.counted: ACCESS EXCLUSIVE, seqs.s: ACCESS EXCLUSIVE', '... and defaults');
 	($dropped) = analyze($s, 'DROP SCHEMA colls CASCADE');
 	is($dropped->{verdict}, 'caution', '... and who knows what of a collation');
 	($dropped) = analyze($s, 'DROP SCHEMA e');

@@ -26,14 +26,14 @@ sub run_ok
 	return $r->{out};
 }
 
-# Files, scans and, in its own transaction, locks of the relations of schema public; tables, views and indexes.
+# Files, scans and, in its own transaction, locks of the relations of schema public; tables, views, sequences and indexes.
 sub relations
 {
 	my %found;
 
 	foreach (split /\n/, run_ok(q{SELECT concat_ws('|', c.oid, 'public.' || relname, relkind, coalesce(pg_relation_filenode(c.oid), 0), pg_stat_get_xact_numscans(c.oid),
 		(SELECT string_agg(l.mode, ',') FROM pg_locks l WHERE l.relation = c.oid AND l.pid = pg_backend_pid())) FROM pg_class c
-		WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'm', 'v', 'i', 'I');}))
+		WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'm', 'v', 'S', 'i', 'I');}))
 	{
 		my ($oid, @fields) = split /\|/, $_, -1;
 		@{ $found{$oid} }{qw(name kind file scans locks)} = @fields;
@@ -55,13 +55,14 @@ sub done
 	run_ok('ROLLBACK;');
 	foreach my $oid (sort { $before->{$a}{name} cmp $before->{$b}{name} } keys %$before)
 	{
-		my ($was, $is) = ($before->{$oid}, $after->{$oid} // next);
+		# what is dropped was locked with the strongest one
+		my ($was, $is) = ($before->{$oid}, $after->{$oid} // { %{ $before->{$oid} }, locks => 'AccessExclusiveLock' });
 		my $name = $was->{name};
-		next if $was->{kind} !~ /[rpmv]/ && !grep { $_ eq $name } @indexes;
+		next if $was->{kind} !~ /[rpmvS]/ && !grep { $_ eq $name } @indexes;
 		my ($mode) = sort { $level{$b} <=> $level{$a} } grep { $level{$_} > 3 } split /,/, $is->{locks} // '';
 
 		push @locks, "$name: $modes[ $level{$mode} - 1 ]" if $mode;
-		push @rewritten, $name if $is->{file} != $was->{file};
+		push @rewritten, $name if $is->{file} != $was->{file} && $was->{kind} ne 'S';
 		push @scanned, $name if $was->{kind} =~ /[rm]/ && $is->{file} == $was->{file} && $is->{scans} > $was->{scans};
 	}
 	return join ' | ', join(', ', @locks), join(',', @rewritten), join ',', @scanned;
@@ -150,6 +151,85 @@ foreach my $case ([ 'few', 'public\.few_2' ], [ 'many', 'public\.many_2' ])
 run_ok(join '', map { "CREATE TABLE held_$_ (id int, v int); INSERT INTO held_$_ VALUES (1, 1);" } 1 .. 40);
 is(scalar(grep { $_->{why} =~ /which an earlier statement holds/ } analyze($s, join ';', (map { "ALTER TABLE held_$_ ADD CONSTRAINT c CHECK (v > 0) NOT VALID" } 1 .. 40),
 	map { "ALTER TABLE held_$_ VALIDATE CONSTRAINT c" } 1 .. 40)), 40, 'many tables, each held');
+
+# ---- partitions of partitions, a default one, triggers and keys of partitions ----
+
+run_ok(<<'SQL');
+CREATE TABLE tree (id int NOT NULL, v int, w varchar(10)) PARTITION BY RANGE (id);
+CREATE TABLE tree_1 PARTITION OF tree FOR VALUES FROM (1) TO (100);
+CREATE TABLE tree_2 PARTITION OF tree FOR VALUES FROM (100) TO (200) PARTITION BY RANGE (id);
+CREATE TABLE tree_21 PARTITION OF tree_2 FOR VALUES FROM (100) TO (150);
+CREATE TABLE tree_d PARTITION OF tree DEFAULT;
+CREATE INDEX tree_w ON tree (w);
+INSERT INTO tree SELECT i, i, i FROM generate_series(1, 149) i;
+INSERT INTO tree VALUES (300, 300, 300);
+CREATE FUNCTION fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TABLE node (id int PRIMARY KEY, up int REFERENCES node) PARTITION BY RANGE (id);
+CREATE TABLE node_1 PARTITION OF node FOR VALUES FROM (1) TO (100);
+CREATE TABLE node_2 PARTITION OF node FOR VALUES FROM (100) TO (200) PARTITION BY RANGE (id);
+CREATE TABLE node_21 PARTITION OF node_2 FOR VALUES FROM (100) TO (150);
+CREATE TABLE node_22 (id int NOT NULL, up int);
+INSERT INTO node SELECT i, 100 FROM generate_series(1, 149) i;
+INSERT INTO node_22 VALUES (150, 1);
+CREATE TABLE pointer (id int REFERENCES node);
+INSERT INTO pointer SELECT 1 FROM generate_series(1, 100);
+SQL
+agrees($_) foreach 'ALTER TABLE tree ALTER w TYPE varchar(20)', 'ALTER TABLE tree ALTER w TYPE varchar(10)', 'ALTER TABLE tree ALTER v TYPE int', 'ALTER TABLE tree ADD PRIMARY KEY (id)',
+  'ALTER TABLE tree ADD PRIMARY KEY (id, v)', 'ALTER TABLE tree ADD UNIQUE (id, v)', 'DROP TABLE tree_1', 'DROP TABLE tree_2', 'DROP TABLE tree_d', 'ALTER TABLE tree DETACH PARTITION tree_1',
+  'ALTER TABLE tree DETACH PARTITION tree_2', (map { "CREATE TRIGGER fires AFTER INSERT ON tree FOR EACH $_ EXECUTE FUNCTION fired()" } 'STATEMENT', 'ROW'),
+  'CREATE TABLE node_3 PARTITION OF node FOR VALUES FROM (200) TO (300)', 'ALTER TABLE node_2 ATTACH PARTITION node_22 FOR VALUES FROM (150) TO (200)';
+like((analyze($s, 'ALTER TABLE tree ALTER w TYPE varchar(20)'))[0]{rewrites}, qr/indexes of public\.tree_1\b/, 'an index of a partitioned table is built again in its partitions, whatever the type');
+run_ok('CREATE TRIGGER fires AFTER INSERT ON tree FOR EACH ROW EXECUTE FUNCTION fired();');
+agrees($_) foreach 'ALTER TABLE tree DETACH PARTITION tree_2', 'DROP TRIGGER fires ON tree', 'ALTER TABLE tree DISABLE TRIGGER fires', 'ALTER TRIGGER fires ON tree RENAME TO fired';
+{
+	my ($row) = analyze($s, 'ALTER TABLE node DETACH PARTITION node_1');
+
+	like($row->{lock}, qr/public\.$_: /, "a table that refers to itself: $_ is locked with a partition that is detached") foreach qw(node_2 node_21 pointer);
+	like($row->{scans}, qr/public\.$_\b/, "... and $_ is read") foreach qw(node_21 pointer);
+}
+
+# ---- children, of which ONLY says nothing ----
+
+run_ok(<<'SQL');
+CREATE TABLE one (id int CONSTRAINT alone UNIQUE, v int, w int, CONSTRAINT positive CHECK (v > 0), CONSTRAINT own CHECK (w > 0) NO INHERIT);
+CREATE TABLE one_child () INHERITS (one);
+CREATE TABLE one_grandchild () INHERITS (one_child);
+INSERT INTO one SELECT i, i, i FROM generate_series(1, 100) i;
+INSERT INTO one_child SELECT i, i, i FROM generate_series(1, 100) i;
+SQL
+agrees("ALTER TABLE $_") foreach 'ONLY one DROP COLUMN v', 'ONLY one DROP CONSTRAINT positive', 'ONLY one DROP CONSTRAINT alone', 'one DROP CONSTRAINT positive', 'one DROP CONSTRAINT alone', 'one DROP CONSTRAINT own',
+  'one ADD CHECK (id > 0) NO INHERIT', 'one ADD UNIQUE (v)', 'one ADD PRIMARY KEY (v)', 'one ADD FOREIGN KEY (v) REFERENCES one (id)', 'one ADD CHECK (id > 0)';
+agrees('CREATE TRIGGER fires AFTER INSERT ON one FOR EACH ROW EXECUTE FUNCTION fired()');
+run_ok('CREATE TRIGGER fires AFTER INSERT ON one FOR EACH ROW EXECUTE FUNCTION fired();');
+agrees($_) foreach 'DROP TRIGGER fires ON one', 'ALTER TABLE one DISABLE TRIGGER fires', 'ALTER TABLE one ENABLE ALWAYS TRIGGER fires', "COMMENT ON TRIGGER fires ON one IS 'x'", "COMMENT ON CONSTRAINT own ON one IS 'x'",
+  "COMMENT ON COLUMN one.v IS 'x'";
+
+# ---- what goes along: sequences, views of views ----
+
+run_ok(<<'SQL');
+CREATE TABLE counted (id serial, i int GENERATED ALWAYS AS IDENTITY, v int);
+INSERT INTO counted (v) SELECT i FROM generate_series(1, 100) i;
+CREATE SEQUENCE apart;
+CREATE VIEW first_view AS SELECT v FROM counted;
+CREATE VIEW second_view AS SELECT v FROM first_view;
+CREATE MATERIALIZED VIEW seen_by_both AS SELECT v FROM second_view;
+CREATE STATISTICS about (ndistinct) ON id, v FROM counted;
+CREATE TABLE secured (v int);
+CREATE POLICY by_count ON secured USING (v IN (SELECT v FROM second_view));
+CREATE SCHEMA beyond;
+CREATE TABLE beyond.far (id serial);
+CREATE VIEW near AS SELECT id FROM beyond.far;
+CREATE VIEW nearer AS SELECT id FROM near;
+SQL
+agrees($_) foreach 'DROP TABLE counted CASCADE', 'DROP VIEW first_view CASCADE', 'DROP MATERIALIZED VIEW seen_by_both', 'ALTER TABLE counted SET UNLOGGED',
+  'REFRESH MATERIALIZED VIEW seen_by_both', 'CREATE MATERIALIZED VIEW another AS SELECT v FROM second_view', 'DROP STATISTICS about', 'DROP SEQUENCE apart';
+like((analyze($s, 'DROP SCHEMA beyond CASCADE'))[0]{lock}, qr/(?:^|, )\Q$_\E: ACCESS EXCLUSIVE/, "DROP SCHEMA locks $_, too") foreach 'public.near', 'public.nearer', 'beyond.far_id_seq';
+is((analyze($s, 'ALTER SEQUENCE apart SET UNLOGGED'))[0]{lock}, 'public.apart: ACCESS EXCLUSIVE', 'a sequence that is unlogged is locked against reads');
+like((analyze($s, 'TRUNCATE counted RESTART IDENTITY'))[0]{lock}, qr/public\.counted_id_seq: ACCESS EXCLUSIVE/, 'TRUNCATE ... RESTART IDENTITY locks sequences');
+like((analyze($s, 'TRUNCATE r CASCADE'))[0]{lock}, qr/public\.ref_1: ACCESS EXCLUSIVE/, 'TRUNCATE CASCADE locks partitions of what refers to it') if run_ok(q{CREATE TABLE r (id int PRIMARY KEY);
+	CREATE TABLE ref (id int REFERENCES r) PARTITION BY LIST (id); CREATE TABLE ref_1 PARTITION OF ref FOR VALUES IN (1);}) eq '';
+agrees('ALTER TABLE r ALTER id TYPE bigint');
+run_ok('DROP TABLE r, ref;');
 
 # ---- rows that are changed somewhere within a statement ----
 
@@ -343,6 +423,11 @@ CREATE TABLE whole (v int, CONSTRAINT c CHECK (v > 0)) PARTITION BY RANGE (v);
 CREATE TABLE part PARTITION OF whole FOR VALUES FROM (1) TO (10);
 SQL
 runs('ALTER TABLE below ADD CONSTRAINT c CHECK (v > 0)');
+run_ok('CREATE VIEW ring AS SELECT 1 AS id; CREATE VIEW round AS SELECT id FROM ring; CREATE OR REPLACE VIEW ring AS SELECT id FROM round;');
+runs($_) foreach 'LOCK TABLE ring IN SHARE MODE', 'ALTER TABLE IF EXISTS nothing SET SCHEMA nowhere', 'DROP VIEW ring CASCADE';
+run_ok(q{SELECT set_config('search_path', ' ', false);});
+runs('CREATE SCHEMA fresh CREATE VIEW seen AS SELECT id FROM things CREATE TABLE things (id int)');
+run_ok('RESET search_path;');
 foreach my $script ('ALTER TABLE below ADD CONSTRAINT c CHECK (v > 1)', 'ALTER TABLE part ADD CONSTRAINT c CHECK (v > 0)',
 	'ALTER TABLE above ADD CONSTRAINT c CHECK (v > 0)', 'ALTER TABLE below ADD CONSTRAINT c UNIQUE (v)')
 {

@@ -116,6 +116,7 @@ sd_effect_lock(const SdRule *rule, const SdMatch *match, SdRuleRole role)
 		case SD_ROLE_REFERENCING:
 		case SD_ROLE_VIEW:
 		case SD_ROLE_MATVIEW:
+		case SD_ROLE_SEQUENCE:
 			/* they go, or are made anew, with it */
 			(void) rule_locks(rule, SD_ROLE_TABLE, &mode);
 			if (mode == NoLock)

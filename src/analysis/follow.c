@@ -151,18 +151,26 @@ bury(SdWorld *world, const ObjectAddress *object)
 }
 
 void
+sd_follow_cascade(SdWorld *world)
+{
+	ListCell   *cell;
+
+	foreach(cell, sd_world_going(world))
+	{
+		ObjectAddress *object = lfirst(cell);
+
+		doom_dependents(world, object->classId, object->objectId, object->objectSubId, true);
+	}
+}
+
+void
 sd_follow_done(SdWorld *world, bool cascade)
 {
 	ListCell   *cell;
 
 	if (cascade)
 	{
-		foreach(cell, sd_world_going(world))
-		{
-			ObjectAddress *object = lfirst(cell);
-
-			doom_dependents(world, object->classId, object->objectId, object->objectSubId, true);
-		}
+		sd_follow_cascade(world);
 		sd_world_cascade(world);
 	}
 	foreach(cell, sd_world_going(world))

@@ -15,6 +15,9 @@
 /* It, and what goes without CASCADE: its own columns, indexes, constraints, triggers, sequences, types.  column 0: all of it. */
 extern void sd_follow_drop(SdWorld *world, Oid class_id, Oid object, AttrNumber column);
 
+/* What depends on what is going is going, too. */
+extern void sd_follow_cascade(SdWorld *world);
+
 /* The statement has run: what was going is gone; with CASCADE what depends on it, too. */
 extern void sd_follow_done(SdWorld *world, bool cascade);
 

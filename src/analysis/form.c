@@ -218,16 +218,6 @@ sd_form_object(SdForm *form, const char *name)
 		form->objects = lappend(form->objects, pstrdup(name));
 }
 
-/* Partitions or children, many of them as one. */
-static void
-cast_below(SdForm *form, SdMatch *match, SdRuleRole role, SdThing *table, List *oids)
-{
-	if (list_length(oids) <= NAMED_MOST)
-		sd_match_cast_oids(form, match, role, oids);
-	else
-		sd_match_cast(match, role, sd_world_below(form->world, table, oids));
-}
-
 /* What is to be said of what is below it is said there. */
 static void
 leave_alone(SdMatch *match, const SdThing *thing)
@@ -239,6 +229,23 @@ leave_alone(SdMatch *match, const SdThing *thing)
 		if (((SdCast *) lfirst(cell))->thing == thing)
 			((SdCast *) lfirst(cell))->alone = true;
 	}
+}
+
+/* Partitions or children, many of them as one. */
+static void
+cast_below(SdForm *form, SdMatch *match, SdRuleRole role, SdThing *table, List *oids)
+{
+	ListCell   *cell;
+
+	if (list_length(oids) > NAMED_MOST)
+	{
+		sd_match_cast(match, role, sd_world_below(form->world, table, oids));
+		return;
+	}
+	sd_match_cast_oids(form, match, role, oids);
+	/* what is below these is among them */
+	foreach(cell, oids)
+		leave_alone(match, sd_world_of(form->world, lfirst_oid(cell)));
 }
 
 void
@@ -264,6 +271,13 @@ sd_form_match_table(SdForm *form, const char *rule, SdThing *table, bool recurse
 	leave_alone(match, table);
 	cast_below(form, match, partitioned ? SD_ROLE_PARTITIONS : SD_ROLE_CHILD, table, oids);
 	return match;
+}
+
+void
+sd_match_cast_children(SdForm *form, SdMatch *match, SdThing *table)
+{
+	if (!table->made)
+		cast_below(form, match, table->kind == RELKIND_PARTITIONED_TABLE ? SD_ROLE_PARTITIONS : SD_ROLE_CHILD, table, sd_fact_children(table->oid));
 }
 
 /* Of what DROP names the server has its own opinion. */
@@ -410,6 +424,40 @@ sd_form_remember_query(SdForm *form, SdThing *view, Node *query)
 			things = list_append_unique_ptr(things, source);
 	}
 	sd_world_read(form->world, view, things, words);
+}
+
+static void
+add_sources(SdForm *form, const SdThing *view, List **sources)
+{
+	List	   *own = list_copy(view->sources);
+	ListCell   *cell;
+
+	check_stack_depth();
+	if (own == NIL && OidIsValid(view->oid))
+	{
+		foreach(cell, sd_fact_sources(view->oid))
+			own = lappend(own, sd_world_of(form->world, lfirst_oid(cell)));
+	}
+	foreach(cell, own)
+	{
+		SdThing    *source = lfirst(cell);
+
+		/* views can read each other */
+		if (source == NULL || source->gone || list_member_ptr(*sources, source))
+			continue;
+		*sources = lappend(*sources, source);
+		if (source->kind == RELKIND_VIEW)
+			add_sources(form, source, sources);
+	}
+}
+
+List *
+sd_form_sources(SdForm *form, const SdThing *view)
+{
+	List	   *sources = NIL;
+
+	add_sources(form, view, &sources);
+	return sources;
 }
 
 static bool

@@ -137,6 +137,9 @@ extern char *sd_form_part(const SdForm *form);
  */
 extern SdMatch *sd_form_match_table(SdForm *form, const char *rule, SdThing *table, bool recurse);
 
+/* ... where it says ONLY, and the server locks the next below all the same, to tell them that it is their own now. */
+extern void sd_match_cast_children(SdForm *form, SdMatch *match, SdThing *table);
+
 extern void sd_form_object(SdForm *form, const char *name);
 /* The server would say this; not certain: if it is still as the catalog says.  After code that was not looked at nothing is certain. */
 extern void sd_form_fails(SdForm *form, int sqlerrcode, const char *format,...) pg_attribute_printf(3, 4);
@@ -144,6 +147,9 @@ extern void sd_form_unsure(SdForm *form, const char *format,...) pg_attribute_pr
 
 /* Relations that a raw query names; of RangeVar. */
 extern List *sd_form_relations_in(Node *query);
+
+/* of SdThing: what a view reads, and by way of other views */
+extern List *sd_form_sources(SdForm *form, const SdThing *view);
 
 /* ... in the role of tables */
 extern void sd_form_cast_query(SdForm *form, SdMatch *match, Node *query);
@@ -191,6 +197,7 @@ extern void sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt 
 extern void sd_form_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command);
 extern void sd_form_attach(SdForm *form, SdThing *parent, AlterTableCmd *command);
 /* What a new partition locks of the tables at the other end of foreign keys, by these two rows of the matrix. */
+extern SdThing *sd_form_default_of(SdForm *form, const SdThing *parent);	/* its default partition; NULL: none in the catalog */
 extern void sd_form_new_partition(SdForm *form, SdThing *parent, const char *referenced, const char *referencing);
 extern void sd_form_detach(SdForm *form, SdThing *parent, AlterTableCmd *command);
 

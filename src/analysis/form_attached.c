@@ -118,6 +118,13 @@ note_lost(SdForm *form, ObjectType type, SdThing *table, const char *name)
 
 /* ---- statements ---- */
 
+/* Children have none of it, and partitions only one for each row. */
+static bool
+has_clones(const SdThing *table, bool row)
+{
+	return table->kind == RELKIND_PARTITIONED_TABLE && row;
+}
+
 static void
 make_trigger(SdForm *form, CreateTrigStmt *stmt)
 {
@@ -131,7 +138,8 @@ make_trigger(SdForm *form, CreateTrigStmt *stmt)
 	there = is_there(form, OBJECT_TRIGGER, table, stmt->trigname, &certain);
 	if (!stmt->replace)
 		require_new(form, OBJECT_TRIGGER, table, stmt->trigname);
-	sd_form_match_table(form, there && stmt->replace ? "J15" : table->kind == RELKIND_PARTITIONED_TABLE ? "J14" : "J12", table, true);
+	sd_form_match_table(form, there && stmt->replace ? "J15" : table->kind == RELKIND_PARTITIONED_TABLE ? "J14" : "J12", table,
+						has_clones(table, stmt->row));
 	sd_routine_called(form, stmt->funcname, 0, &called);
 	if (!called.found)
 		sd_form_fails(form, ERRCODE_UNDEFINED_FUNCTION, "function %s() does not exist", NameListToString(stmt->funcname));
@@ -222,7 +230,7 @@ sd_form_drop_attached(SdForm *form, DropStmt *stmt, List *names)
 			return;
 	}
 	/* it locks the table also where there is nothing to drop */
-	match = sd_form_match_table(form, rule_for(type), table, type == OBJECT_TRIGGER);
+	match = sd_form_match_table(form, rule_for(type), table, has_clones(table, type == OBJECT_TRIGGER));
 	sd_match_cast(match, SD_ROLE_VIEW, table->kind == RELKIND_VIEW ? table : NULL);
 	object = known(form, type, table, name, &class_id);
 	sd_follow_drop(form->world, class_id, object, 0);
@@ -241,7 +249,7 @@ sd_form_rename_attached(SdForm *form, RenameStmt *stmt)
 		return;
 	(void) sd_form_attached(form, type, table, stmt->subname, stmt->missing_ok);
 	require_new(form, type, table, stmt->newname);
-	sd_form_match_table(form, rule_for(type), table, true);
+	sd_form_match_table(form, rule_for(type), table, has_clones(table, type == OBJECT_TRIGGER));
 	object = known(form, type, table, stmt->subname, &class_id);
 	sd_follow_change(form->world, class_id, object);
 	note_lost(form, type, table, stmt->subname);

@@ -115,10 +115,11 @@ sd_form_code(SdForm *form)
 			{
 				SdMatch    *match = sd_form_match(form, ((RefreshMatViewStmt *) stmt)->concurrent ? "J8" : "J7");
 				SdThing    *matview = sd_form_relation(form, ((RefreshMatViewStmt *) stmt)->relation, false);
+				ListCell   *cell;
 
 				sd_match_cast(match, SD_ROLE_MATVIEW, matview);
-				if (matview && !matview->made)
-					sd_match_cast_oids(form, match, SD_ROLE_TABLE, sd_fact_sources(matview->oid));
+				foreach(cell, matview && !matview->made ? sd_form_sources(form, matview) : NIL)
+					sd_match_cast(match, SD_ROLE_TABLE, lfirst(cell));
 				if (!((RefreshMatViewStmt *) stmt)->concurrent)
 				{
 					sd_match_safer(match, "REFRESH MATERIALIZED VIEW CONCURRENTLY %s", form->objects ? (char *) linitial(form->objects) : "...");

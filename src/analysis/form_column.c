@@ -209,6 +209,8 @@ sd_form_drop_column(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTab
 		SdMatch    *match = list_nth(form->matches, i);
 
 		match->column = column;
+		if (!recurse)
+			sd_match_cast_children(form, match, table);
 		drop_safer(match, table, column);
 	}
 	lose_column(form, table, column, recurse, command->behavior == DROP_CASCADE);
@@ -412,7 +414,7 @@ alter_identity(SdForm *form, SdThing *table, SdColumn *column, AlterTableCmd *co
 	SdMatch    *match = sd_form_match_table(form, rule, table, false);
 
 	match->column = column;
-	if (column->number > 0)
+	if (column->number > 0 && command->subtype != AT_AddIdentity)
 		sd_match_cast_oids(form, match, SD_ROLE_SEQUENCE, sd_fact_owned_sequences(table->oid, column->number));
 	if (command->subtype == AT_AddIdentity)
 	{

@@ -226,7 +226,7 @@ add_foreign_key(SdForm *form, SdThing *table, Constraint *constraint, bool recur
 
 	if (!sd_compat_asks_enforced(constraint))
 		rule = "E10";
-	match = sd_form_match_table(form, rule, table, recurse);
+	match = sd_form_match_table(form, rule, table, recurse && partitioned);
 	sd_match_cast_whole(form, match, SD_ROLE_REFERENCED, other);
 	require_columns(form, table, constraint->fk_attrs);
 	if (valid && rule[1] != '1')
@@ -404,11 +404,15 @@ add_unique(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 		rule = nullable ? "E22" : "E21";
 	else
 		rule = constraint->nulls_not_distinct ? "E20" : "E18";
-	match = sd_form_match_table(form, rule, table, recurse);
+	/* children have no index of their parent's, but what becomes NOT NULL there does so below, too */
+	match = sd_form_match_table(form, rule, table, recurse && (table->kind == RELKIND_PARTITIONED_TABLE || nullable));
 	if (sd_rule(rule) && sd_rule(rule)->scanned && rule[0] == 'E' && !sd_compat_without_overlaps(constraint))
 		sd_form_advise_unique(form, table, constraint, keys, nullable, match);
 	if (rule[0] == 'H')
 	{
+		/* they become NOT NULL first, in the partitions too */
+		if (nullable)
+			match->lock = AccessExclusiveLock;
 		sd_match_safer(match, "-- on each partition: CREATE UNIQUE INDEX CONCURRENTLY <name> ON <partition> (%s)%s%s, then\n"
 					   "-- ALTER TABLE <partition> ADD CONSTRAINT <name> %s USING INDEX <name>%s%s, then on the parent, which finds them:\n%s",
 					   column_list(keys), constraint->including ? psprintf(" INCLUDE (%s)", column_list(constraint->including)) : "",
@@ -488,7 +492,7 @@ sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Const
 	switch (constraint->contype)
 	{
 		case CONSTR_CHECK:
-			add_check(form, table, constraint, recurse);
+			add_check(form, table, constraint, recurse && !constraint->is_no_inherit);
 			break;
 		case CONSTR_FOREIGN:
 			add_foreign_key(form, table, constraint, recurse);
@@ -498,7 +502,7 @@ sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Const
 			add_unique(form, table, constraint, recurse);
 			break;
 		case CONSTR_EXCLUSION:
-			sd_form_match_table(form, "E28", table, recurse);
+			sd_form_match_table(form, "E28", table, recurse && table->kind == RELKIND_PARTITIONED_TABLE);
 			sd_form_remember(form, table, constraint, NIL, true, NULL);
 			break;
 		case CONSTR_NOTNULL:
@@ -625,6 +629,7 @@ static void
 drop_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recurse)
 {
 	Known		known = known_constraint(form, table, command->name);
+	bool		stays_above = known.catalog && known.catalog->no_inherit;
 	SdMatch    *match;
 
 	if (known.type == 0 && !table->made)
@@ -635,6 +640,8 @@ drop_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recur
 			sd_form_no_constraint(form, table, command->name);
 		return;
 	}
+	if (stays_above)
+		recurse = false;
 	switch (known.type)
 	{
 		case CONSTRAINT_FOREIGN:
@@ -659,6 +666,8 @@ drop_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recur
 			match = sd_form_match_table(form, "E7", table, recurse);
 			break;
 	}
+	if (!recurse && !stays_above)
+		sd_match_cast_children(form, match, table);
 	if (known.catalog && OidIsValid(known.index) && known.type != CONSTRAINT_FOREIGN)
 	{
 		look_at_referencing(form, table, &known, command->behavior == DROP_CASCADE, command->name, match);

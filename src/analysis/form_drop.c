@@ -5,6 +5,7 @@
  */
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
@@ -13,8 +14,10 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
@@ -23,6 +26,7 @@
 #include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "analysis/facts.h"
 #include "analysis/follow.h"
@@ -123,9 +127,11 @@ drop_table(SdForm *form, DropStmt *stmt, SdThing *table)
 
 	if (OidIsValid(parent) || table->parent)
 	{
-		match = sd_form_match(form, "B18");
-		sd_match_cast(match, SD_ROLE_TABLE, table);
-		sd_match_cast(match, SD_ROLE_PARENT, table->parent ? table->parent : sd_world_of(form->world, parent));
+		SdThing    *above = table->parent ? table->parent : sd_world_of(form->world, parent);
+
+		match = sd_form_match_table(form, "B18", table, true);
+		sd_match_cast(match, SD_ROLE_PARENT, above);
+		sd_match_cast(match, SD_ROLE_TABLE, sd_form_default_of(form, above));
 		if (OidIsValid(parent))
 			do_before(form, psprintf("ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY", sd_world_of(form->world, parent)->shown, table->shown),
 					  "by itself, or in schemadrift.apply_online()");
@@ -285,6 +291,9 @@ take_other(SdForm *form, SdMatch *match, List *things, const ObjectAddress *othe
 	bool		type = other->classId == TypeRelationId;
 	List	   *users = type ? sd_fact_type_users(other->objectId) : NIL;
 	ListCell   *cell;
+
+	if (other->classId == RelationRelationId)
+		sd_match_cast_new(match, SD_ROLE_SEQUENCE, sd_world_of(form->world, other->objectId));
 
 	foreach(cell, type ? sd_form_typed_tables(form, other->objectId) : NIL)
 	{
@@ -491,6 +500,20 @@ drop_function(SdForm *form, DropStmt *stmt, ObjectWithArgs *function)
 	}
 }
 
+static void
+drop_statistics(SdForm *form, List *names)
+{
+	SdMatch    *match = sd_form_match(form, "J24");
+	Oid			statistics = get_statistics_object_oid(names, true);
+	HeapTuple	tuple = OidIsValid(statistics) ? SearchSysCache1(STATEXTOID, ObjectIdGetDatum(statistics)) : NULL;
+
+	sd_form_object(form, NameListToString(names));
+	if (!HeapTupleIsValid(tuple))
+		return;
+	sd_match_cast(match, SD_ROLE_TABLE, sd_world_of(form->world, ((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxrelid));
+	ReleaseSysCache(tuple);
+}
+
 /* What the statement names, before it is looked at one by one: none of it stands in another's way. */
 static void
 doom_named(SdForm *form, DropStmt *stmt, Node *object)
@@ -533,6 +556,48 @@ doom_named(SdForm *form, DropStmt *stmt, Node *object)
 	}
 }
 
+/* What loses something, but stays. */
+static void
+cast_loser(SdForm *form, SdMatch *match, const ObjectAddress *lost)
+{
+	Oid			owner = sd_fact_owner_of(lost);
+	SdThing    *table = OidIsValid(owner) ? sd_world_of(form->world, owner) : NULL;
+	ListCell   *cell;
+
+	if (table == NULL || table->gone || is_going(form, table))
+		return;
+	foreach(cell, match->casts)
+	{
+		if (((SdCast *) lfirst(cell))->thing == table)
+			return;
+	}
+	sd_match_cast_new(match, SD_ROLE_REFERENCING, table);
+}
+
+/* Sequences that a table owns; with CASCADE views of views, and tables whose policies or keys name what goes. */
+static void
+cast_what_goes(SdForm *form, bool cascade)
+{
+	SdMatch    *match = form->matches ? linitial(form->matches) : NULL;
+	ListCell   *cell;
+
+	foreach(cell, match ? sd_world_going(form->world) : NIL)
+	{
+		const ObjectAddress *object = lfirst(cell);
+		char		kind = object->classId == RelationRelationId && object->objectSubId == 0 ? get_rel_relkind(object->objectId) : '\0';
+		SdThing    *thing;
+
+		CHECK_FOR_INTERRUPTS();
+		if (cascade && (object->classId == PolicyRelationId || object->classId == ConstraintRelationId))
+			cast_loser(form, match, object);
+		if (kind != RELKIND_SEQUENCE && kind != RELKIND_VIEW && kind != RELKIND_MATVIEW)
+			continue;
+		thing = sd_world_of(form->world, object->objectId);
+		if (thing && !thing->gone)
+			sd_match_cast_new(match, kind == RELKIND_SEQUENCE ? SD_ROLE_SEQUENCE : kind == RELKIND_VIEW ? SD_ROLE_VIEW : SD_ROLE_MATVIEW, thing);
+	}
+}
+
 static void drop_objects(SdForm *form, DropStmt *stmt);
 
 void
@@ -543,6 +608,9 @@ sd_form_drop(SdForm *form, DropStmt *stmt)
 	foreach(cell, stmt->objects)
 		doom_named(form, stmt, lfirst(cell));
 	drop_objects(form, stmt);
+	if (stmt->behavior == DROP_CASCADE)
+		sd_follow_cascade(form->world);
+	cast_what_goes(form, stmt->behavior == DROP_CASCADE);
 	advise_tables(form);
 	sd_follow_done(form->world, stmt->behavior == DROP_CASCADE);
 }
@@ -585,8 +653,7 @@ drop_objects(SdForm *form, DropStmt *stmt)
 				drop_function(form, stmt, castNode(ObjectWithArgs, object));
 				break;
 			case OBJECT_STATISTIC_EXT:
-				sd_form_object(form, NameListToString(castNode(List, object)));
-				sd_form_match(form, "J24");
+				drop_statistics(form, castNode(List, object));
 				break;
 			case OBJECT_EXTENSION:
 				sd_form_object(form, strVal(object));

@@ -214,6 +214,9 @@ comment(SdForm *form, CommentStmt *stmt)
 		case OBJECT_TRIGGER:
 		case OBJECT_RULE:
 		case OBJECT_POLICY:
+			/* of what belongs to a table the server only looks up the table */
+			if (stmt->objtype != OBJECT_COLUMN)
+				match->lock = AccessShareLock;
 			names = castNode(List, stmt->object);
 			names = list_copy_head(names, list_length(names) - 1);
 			break;
@@ -324,9 +327,10 @@ make_elements(SdForm *form, List *elements, const char *schema)
 	static const NodeTag order[] = {T_CreateSeqStmt, T_CreateStmt, T_ViewStmt, T_IndexStmt, T_CreateTrigStmt, T_GrantStmt};
 	int			nest_level = NewGUCNestLevel();
 	Node	   *whole = form->stmt;
+	const char *path = namespace_search_path + strspn(namespace_search_path, " \t\n\r\f");
 	ListCell   *cell;
 
-	(void) set_config_option("search_path", psprintf("%s%s%s", sd_quoted(schema), namespace_search_path[0] ? ", " : "", namespace_search_path),
+	(void) set_config_option("search_path", psprintf("%s%s%s", sd_quoted(schema), path[0] ? ", " : "", path),
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, WARNING, false);
 	for (size_t i = 0; i < lengthof(order); i++)
 	{

@@ -419,19 +419,39 @@ cast_all_referenced(SdForm *form, const char *rule, SdThing *parent, List *equal
 	}
 }
 
-/* The locks of those that refer to a partitioned table; what is below them is not locked, but read for it. */
+/* The locks of those that refer to a partitioned table; what is below them is not locked, but read for it, unless it refers to itself. */
 static void
 cast_all_referencing(SdForm *form, const char *rule, SdThing *parent)
 {
+	SdThing    *above = parent;
 	ListCell   *cell;
 
-	foreach(cell, sd_follow_referencing(form->world, parent))
+	/* who refers to a partitioned table refers to what is below it, too */
+	while (above)
 	{
-		SdThing    *from = sd_world_of(form->world, ((SdForeignKey *) lfirst(cell))->from);
+		Oid			oid = above->made ? InvalidOid : sd_fact_partition_parent(above->oid);
 
-		if (from && !from->gone && from != parent)
-			sd_match_cast(sd_form_match(form, rule), SD_ROLE_REFERENCING, from);
+		foreach(cell, sd_follow_referencing(form->world, above))
+		{
+			SdThing    *from = sd_world_of(form->world, ((SdForeignKey *) lfirst(cell))->from);
+
+			if (from == above)
+				sd_match_cast_whole(form, sd_form_match(form, rule), SD_ROLE_REFERENCING, from);
+			else if (from && !from->gone)
+				sd_match_cast(sd_form_match(form, rule), SD_ROLE_REFERENCING, from);
+		}
+		above = above->parent ? above->parent : OidIsValid(oid) && !sd_follow_is_changed(form->world, RelationRelationId, above->oid) ?
+			sd_world_of(form->world, oid) : NULL;
 	}
+}
+
+SdThing *
+sd_form_default_of(SdForm *form, const SdThing *parent)
+{
+	Oid			oid = parent == NULL || parent->made ? InvalidOid : get_default_partition_oid(parent->oid);
+	SdThing    *other = OidIsValid(oid) ? sd_world_of(form->world, oid) : NULL;
+
+	return other && !other->gone ? other : NULL;
 }
 
 void
@@ -595,7 +615,10 @@ sd_form_detach(SdForm *form, SdThing *parent, AlterTableCmd *command)
 		return;
 	match = sd_form_match(form, rule);
 	sd_match_cast(match, SD_ROLE_PARENT, parent);
-	sd_match_cast(match, SD_ROLE_PARTITION, partition);
+	sd_match_cast_whole(form, match, SD_ROLE_PARTITION, partition);
+	/* what belongs into it changes */
+	if (rule[1] == '8')
+		sd_match_cast(match, SD_ROLE_PARTITION, sd_form_default_of(form, parent));
 	if (!partition->made && !parent->made && partition->parent != parent && !sd_follow_is_changed(form->world, RelationRelationId, partition->oid) &&
 		sd_fact_partition_parent(partition->oid) != parent->oid)
 		sd_form_fails(form, ERRCODE_UNDEFINED_TABLE, "relation \"%s\" is not a partition of relation \"%s\"", partition->name, parent->name);

@@ -266,9 +266,20 @@ sd_form_rename(SdForm *form, RenameStmt *stmt)
 void
 sd_form_set_schema(SdForm *form, AlterObjectSchemaStmt *stmt)
 {
-	SdThing    *thing;
+	SdThing    *thing = NULL;
 	SdMatch    *match;
 
+	/* with IF EXISTS nobody looks at the schema where there is nothing to move */
+	if (stmt->relation)
+	{
+		thing = sd_form_relation(form, stmt->relation, stmt->missing_ok);
+		if (thing == NULL)
+		{
+			if (stmt->missing_ok)
+				sd_form_match(form, "B20")->harmless = true;
+			return;
+		}
+	}
 	if (!sd_world_has_schema(form->world, stmt->newschema))
 		sd_form_fails(form, ERRCODE_UNDEFINED_SCHEMA, "schema \"%s\" does not exist", stmt->newschema);
 	switch (stmt->objectType)
@@ -278,9 +289,6 @@ sd_form_set_schema(SdForm *form, AlterObjectSchemaStmt *stmt)
 		case OBJECT_MATVIEW:
 		case OBJECT_SEQUENCE:
 		case OBJECT_VIEW:
-			thing = sd_form_relation(form, stmt->relation, stmt->missing_ok);
-			if (thing == NULL)
-				return;
 			if (thing->kind == RELKIND_VIEW)
 			{
 				sd_match_cast(sd_form_match(form, "J5"), SD_ROLE_VIEW, thing);

@@ -71,7 +71,7 @@ cast_referencing(SdForm *form, SdMatch *match, SdThing *table, List **seen)
 
 		if (other == NULL || other->gone || other == table)
 			continue;
-		sd_match_cast(match, SD_ROLE_REFERENCING, other);
+		sd_match_cast_whole(form, match, SD_ROLE_REFERENCING, other);
 		form->takes = lappend(form->takes, psprintf("rows of %s", other->shown));
 		cast_referencing(form, match, other, seen);
 	}
@@ -103,6 +103,8 @@ truncate_tables(SdForm *form, TruncateStmt *stmt)
 		SdThing    *table = lfirst(cell);
 		SdMatch    *match = sd_form_match_table(form, cascade ? "G7" : "G6", table, true);
 
+		if (stmt->restart_seqs)
+			sd_match_cast_oids(form, match, SD_ROLE_SEQUENCE, sd_fact_owned_sequences(table->oid, 0));
 		if (cascade)
 			cast_referencing(form, match, table, &seen);
 		else
@@ -118,37 +120,12 @@ truncate_tables(SdForm *form, TruncateStmt *stmt)
 	}
 }
 
-/* With a view the server locks what it reads. */
-static void
-lock_sources(SdForm *form, const SdThing *view)
-{
-	List	   *sources = list_copy(view->sources);
-	ListCell   *cell;
-
-	check_stack_depth();
-	if (sources == NIL && OidIsValid(view->oid))
-	{
-		foreach(cell, sd_fact_sources(view->oid))
-			sources = lappend(sources, sd_world_of(form->world, lfirst_oid(cell)));
-	}
-	foreach(cell, sources)
-	{
-		SdThing    *source = lfirst(cell);
-
-		if (source == NULL || source->gone ||
-			(source->kind != RELKIND_RELATION && source->kind != RELKIND_PARTITIONED_TABLE && source->kind != RELKIND_VIEW))
-			continue;
-		sd_form_match_table(form, "G22", source, true);
-		if (source->kind == RELKIND_VIEW)
-			lock_sources(form, source);
-	}
-}
-
 static void
 lock_tables(SdForm *form, LockStmt *stmt)
 {
 	SdMatch    *match;
 	ListCell   *cell;
+	ListCell   *source;
 
 	foreach(cell, stmt->relations)
 	{
@@ -158,8 +135,14 @@ lock_tables(SdForm *form, LockStmt *stmt)
 			continue;
 		match = sd_form_match_table(form, "G22", table, lfirst_node(RangeVar, cell)->inh);
 		match->lock = stmt->mode;
-		if (table->kind == RELKIND_VIEW)
-			lock_sources(form, table);
+		/* with a view the server locks what it reads */
+		foreach(source, table->kind == RELKIND_VIEW ? sd_form_sources(form, table) : NIL)
+		{
+			char		kind = ((SdThing *) lfirst(source))->kind;
+
+			if (kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE || kind == RELKIND_VIEW)
+				sd_form_match_table(form, "G22", lfirst(source), true);
+		}
 	}
 }
 

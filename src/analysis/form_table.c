@@ -59,6 +59,8 @@ set_persistence(SdForm *form, SdThing *table, char wanted)
 		match->probed = SD_PROBED_NOTHING;
 		sd_match_why(match, "It is so already.");
 	}
+	else
+		sd_match_cast_oids(form, match, SD_ROLE_SEQUENCE, sd_fact_owned_sequences(table->oid, 0));
 }
 
 static Oid
@@ -240,6 +242,8 @@ alter_other(SdForm *form, SdThing *thing, AlterTableStmt *stmt, AlterTableCmd *c
 			return true;
 		case RELKIND_SEQUENCE:
 			match = sd_form_match(form, command->subtype == AT_ChangeOwner ? "G14" : "K2");
+			if (command->subtype == AT_SetLogged || command->subtype == AT_SetUnLogged)
+				match->lock = AccessExclusiveLock;
 			sd_match_cast(match, SD_ROLE_SEQUENCE, thing);
 			return true;
 		case RELKIND_COMPOSITE_TYPE:
@@ -370,7 +374,7 @@ alter(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command
 			break;
 		case AT_EnableAlwaysTrig:
 		case AT_EnableReplicaTrig:
-			sd_form_match_table(form, "J13", table, recurse);
+			sd_form_match_table(form, "J13", table, recurse && table->kind == RELKIND_PARTITIONED_TABLE);
 			break;
 		case AT_EnableTrig:
 		case AT_DisableTrig:
@@ -378,7 +382,7 @@ alter(SdForm *form, SdThing *table, AlterTableStmt *stmt, AlterTableCmd *command
 		case AT_DisableTrigAll:
 		case AT_EnableTrigUser:
 		case AT_DisableTrigUser:
-			sd_form_match_table(form, "J17", table, recurse);
+			sd_form_match_table(form, "J17", table, recurse && table->kind == RELKIND_PARTITIONED_TABLE);
 			break;
 		case AT_EnableRule:
 		case AT_EnableAlwaysRule:
@@ -727,6 +731,7 @@ sd_form_create_table_as(SdForm *form, IntoClause *into, Node *query, ObjectType 
 	SdMatch    *match;
 	SdThing    *made;
 	ListCell   *cell;
+	ListCell   *inner;
 
 	sd_form_object(form, shown);
 	if (known && strcmp(known->shown, shown) == 0)
@@ -742,10 +747,11 @@ sd_form_create_table_as(SdForm *form, IntoClause *into, Node *query, ObjectType 
 	{
 		SdThing    *source = sd_world_find(form->world, lfirst_node(RangeVar, cell));
 
-		if (source && match->rule[0] != 'G')
-			sd_match_cast(match, SD_ROLE_TABLE, source);
-		else if (source && match->rule[1] == '4')
-			sd_match_cast(match, SD_ROLE_TABLE, source);
+		if (source == NULL || strcmp(match->rule, "G1") == 0)
+			continue;
+		sd_match_cast(match, SD_ROLE_TABLE, source);
+		foreach(inner, source->kind == RELKIND_VIEW ? sd_form_sources(form, source) : NIL)
+			sd_match_cast(match, SD_ROLE_TABLE, lfirst(inner));
 	}
 	if (into->skipData)
 		match->probed = SD_PROBED_NOTHING;

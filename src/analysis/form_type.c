@@ -461,7 +461,7 @@ look_at_foreign_keys(SdForm *form, SdThing *table, const Change *change, SdMatch
 		if (!bms_is_member(change->column->number, key->columns))
 			continue;
 		with = wider ? sd_form_match_table(form, "C12", table, true) : match;
-		sd_match_cast(with, SD_ROLE_REFERENCING, sd_world_of(form->world, key->from));
+		sd_match_cast_whole(form, with, SD_ROLE_REFERENCING, sd_world_of(form->world, key->from));
 		sd_match_why(with, "Foreign key %s of %s is checked again, with ACCESS EXCLUSIVE on both tables.", sd_quoted(key->name),
 					 sd_world_of(form->world, key->from) ? sd_world_of(form->world, key->from)->shown : "?");
 	}
@@ -555,6 +555,10 @@ probe(SdForm *form, SdThing *table, AlterTableCmd *command, const Change *change
 		sd_form_fails(form, probe.sqlerrcode, "%s", probe.error);
 		return;
 	}
+	/* an index of a partitioned table has no files that the new one could take over, and neither have those of its partitions then */
+	if (table->kind == RELKIND_PARTITIONED_TABLE && (probe.seen == SD_PROBED_NOTHING || probe.seen == SD_PROBED_SCAN) &&
+		(change->by_index || change->by_expression || change->by_predicate))
+		probe.seen = SD_PROBED_INDEXES;
 	match->probed = probe.seen;
 	if (probe.seen == SD_PROBED_INDEXES && !change->by_expression && !change->by_predicate && !change->collation)
 		sd_match_why(match, "An index that it is in is built again.");
