@@ -10,8 +10,8 @@
 
 #include "attempt.h"
 
-static bool
-is_about_the_moment(const ErrorData *error, const void *judge_arg)
+bool
+sd_attempt_is_about_the_moment(const ErrorData *error, const void *judge_arg)
 {
 	(void) judge_arg;
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
@@ -60,5 +60,5 @@ sd_attempt_judged(void (*work) (void *arg), void *arg, bool keep, SdRaiseAgain r
 ErrorData *
 sd_attempt(void (*work) (void *arg), void *arg, bool keep)
 {
-	return sd_attempt_judged(work, arg, keep, is_about_the_moment, NULL);
+	return sd_attempt_judged(work, arg, keep, sd_attempt_is_about_the_moment, NULL);
 }

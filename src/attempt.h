@@ -18,6 +18,8 @@ extern ErrorData *sd_attempt(void (*work) (void *arg), void *arg, bool keep);
 /* The same, but who calls says what is raised again. */
 typedef bool (*SdRaiseAgain) (const ErrorData *error, const void *judge_arg);
 
+extern bool sd_attempt_is_about_the_moment(const ErrorData *error, const void *judge_arg);
+
 extern ErrorData *sd_attempt_judged(void (*work) (void *arg), void *arg, bool keep, SdRaiseAgain raise_again, const void *judge_arg);
 
 #endif							/* SD_ATTEMPT_H */

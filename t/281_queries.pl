@@ -142,6 +142,22 @@ is($g->sql($eu, 'SELECT count(*) FROM public.orders WHERE total = 0'), 0, 'nothi
 $r = dry_run($slower, 'status, detail', before => "SET schemadrift.dry_run_queries = run; SET schemadrift.dry_run_query_timeout = '20s'; SET schemadrift.dry_run_timeout = '10s'; ");
 like($r->{$us}, qr/^ok\|.*there was no time to run them$/ms, 'where the time is short they are planned');
 
+# one that takes long to plan, in one region: the others' limits are long
+my $dear = q{CREATE OR REPLACE FUNCTION public.dear() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN IF current_database() = '%s' THEN PERFORM pg_sleep(100); END IF; RETURN 1; END$$};
+$g->sql($us, sprintf $dear, 'nowhere');
+is(register(q{'dear', 'SELECT dear()'})->{sqlstate}, '00000', 'a query that calls a function when it is planned');
+ok($g->converged, 'in all regions');
+$r = dry_run("'" . (sprintf($dear, $us) =~ s/'/''/gr) . "'", 'status, detail', before => "SET schemadrift.dry_run_timeout = '8s'; ");
+like($r->{$us}, qr/^(?:warning\|)?query "dear" was not planned afterwards: planning it takes longer than \d+ ms$/m, 'planning that takes too long is said of the query') or diag(explain($r));
+like($r->{$ap}, qr/^ok\|/, '... where it does') or diag(explain($r));
+$g->sql($us, sprintf $dear, $us);
+ok($g->converged, 'it takes long');
+$r = dry_run(q{'SELECT 1'}, 'status, detail', before => "SET schemadrift.dry_run_timeout = '8s'; ");
+like($r->{$us}, qr/^(?:warning\|)?query "dear" was not planned: planning it takes longer than \d+ ms$/m, '... before, too') or diag(explain($r));
+$g->sql($us, q{SELECT schemadrift.unregister_query('dear')});
+$g->sql($us, 'DROP FUNCTION public.dear()');
+ok($g->converged, 'gone');
+
 my $running = 'SET schemadrift.dry_run_queries = run; ';
 all_like(dry_run($slower =~ s/STABLE/VOLATILE/r, 'status, detail', before => $running), qr/^ok\|.*^query "slow" was only planned afterwards: by then it calls a function that is VOLATILE, or changes rows$/ms, 'what is VOLATILE afterwards is not run then');
 

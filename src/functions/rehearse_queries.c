@@ -135,6 +135,37 @@ run_query(const SdQuery *query)
 	return error;
 }
 
+/* But that planning it took longer than there was time for is said of the query: it does not end the rehearsal. */
+static bool
+ends_rehearsal(const ErrorData *error, const void *until)
+{
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		return sd_monotonic_us() < *(const int64 *) until;
+	return sd_attempt_is_about_the_moment(error, NULL);
+}
+
+/* NULL: it is planned. */
+static ErrorData *
+plan_query(const SdQuery *query, SdQueryPlan *plan, int64 until)
+{
+	Attempt		attempt = {query, plan};
+	int			left_ms = (int) Max((until - sd_monotonic_us()) / SD_US_PER_MS + 1, 1);
+	SdTimeLimit limit = sd_time_limit_start(left_ms);
+	ErrorData  *error = sd_attempt_judged(work_as, &attempt, false, ends_rehearsal, &until);
+
+	sd_time_limit_end(&limit);
+	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		error->message = psprintf("planning it takes longer than %d ms", left_ms);
+	return error;
+}
+
+/* Nothing is known of the query by that, neither good nor bad. */
+static bool
+was_not_planned(const ErrorData *error, bool ran)
+{
+	return error && (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !ran));
+}
+
 static bool
 has_time_to_run(int64 until)
 {
@@ -208,7 +239,7 @@ sd_queries_before(SdDryRunQueries mode, Oid asker, int64 until)
 			watch->late++;
 			continue;
 		}
-		error = sd_query_try(w->query, &w->plan);
+		error = plan_query(w->query, &w->plan, until);
 		if (error == NULL && mode == SD_DRY_RUN_QUERIES_RUN && w->plan.may_be_run)
 		{
 			w->ran = has_time_to_run(until);
@@ -217,7 +248,7 @@ sd_queries_before(SdDryRunQueries mode, Oid asker, int64 until)
 		}
 		if (error == NULL && mode == SD_DRY_RUN_QUERIES_RUN && w->plan.calls_volatile)
 			add_line(&watch->notes, psprintf("query \"%s\" was only planned: it calls a function that is VOLATILE", w->query->name));
-		if (error && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		if (was_not_planned(error, w->ran))
 			add_line(&watch->warnings, psprintf("query \"%s\" was not planned: %s", w->query->name, error->message));
 		else if (error)
 			add_line(&watch->notes, psprintf("query \"%s\" already fails before: %s", w->query->name, error->message));
@@ -304,9 +335,9 @@ static bool
 look_after(Findings *f, SdQueryWatch *watch, const Watched *w, int64 until)
 {
 	SdQueryPlan after;
-	ErrorData  *error = sd_query_try(w->query, &after);
+	ErrorData  *error = plan_query(w->query, &after, until);
 
-	if (error && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+	if (was_not_planned(error, false))
 	{
 		add_line(f->warnings, psprintf("query \"%s\" was not planned afterwards: %s", w->query->name, error->message));
 		return false;
