@@ -141,6 +141,21 @@ get_rehearsal(const PGresult *answer, SdRehearsal *rehearsal)
 		get_digest(answer, OUT_DROPPED, &rehearsal->dropped);
 }
 
+/* The version that could not be applied here; 0: it is not halted. */
+static int64
+halted_at(void)
+{
+	SdDatabase *db = sd_shared_mine();
+	int64		version = 0;
+
+	if (db == NULL)
+		return 0;
+	LWLockAcquire(&db->lock, LW_SHARED);
+	version = db->halted_at;
+	LWLockRelease(&db->lock);
+	return version;
+}
+
 /* ---- another region asks ---- */
 
 /* Only where entries are applied, too, and on the schema that the other region means. */
@@ -183,6 +198,11 @@ require_serving(const SdCaller *caller, int64 version)
 		ConditionVariableTimedSleep(&db->changed, sd_monotonic_timeout_ms(give_up, now), sd_wait_event(SD_WAIT_APPLIED));
 	}
 	ConditionVariableCancelSleep();
+	if (applied.version < version && halted_at() > 0)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_BEHIND),
+				 errmsg("region \"%s\" is halted at version " INT64_FORMAT, self.region, halted_at()),
+				 errhint("SELECT * FROM schemadrift.status;")));
 	if (applied.version != version)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_BEHIND),
@@ -395,6 +415,23 @@ require_quiet(void)
 				 errhint("ROLLBACK or COMMIT first.")));
 }
 
+/* Of a halted region the schema is not the group's, so what runs there says nothing. */
+static void
+rehearse_here(const SdTrial *what, const char *region, SdRehearsal *here)
+{
+	int64		version = halted_at();
+
+	if (version == 0)
+	{
+		sd_rehearse(what, here);
+		return;
+	}
+	memset(here, 0, sizeof(*here));
+	strlcpy(here->up.sqlstate, unpack_sql_state(SD_ERRCODE_BEHIND), sizeof(here->up.sqlstate));
+	here->up.message = psprintf("region \"%s\" is halted at version " INT64_FORMAT, region, version);
+	here->up.hint = pstrdup("SELECT * FROM schemadrift.status;");
+}
+
 Datum
 sd_dry_run(PG_FUNCTION_ARGS)
 {
@@ -439,7 +476,7 @@ sd_dry_run(PG_FUNCTION_ARGS)
 							  (const char *[]) {psprintf(INT64_FORMAT, applied.version), up, down, sd_run_as_to_json(what.run_as), sd_dry_run_queries_text(),
 												what.frozen_at != 0 ? sd_time_text(what.frozen_at) : NULL, get_database_name(MyDatabaseId)},
 							  sd_dry_run_timeout + PATIENCE_MS);
-	sd_rehearse(&what, &here);
+	rehearse_here(&what, regions.self.region, &here);
 	sd_everywhere_wait(asked);
 	InitMaterializedSRF(fcinfo, 0);
 	/* who looks away has not found that nothing is bad */
