@@ -61,7 +61,7 @@ is($g->sql('r3', q{SELECT object_type || ' ' || identity || ' ' || difference FR
 my $r = $g->try('r3', 'ALTER TABLE t ADD COLUMN d int');
 refused($r, 'SD008', 'a drifted region does not change that object for others');
 like($r->{detail}, qr/table public\.t is defined differently here, since .* \(by \S+, ddl_mode off: a fire\)/, 'it says what, since when, by whom');
-like($r->{hint}, qr/repair_plan.*accept_drift/, 'and what to do');
+like($r->{hint}, qr/repair_plan\(\); .*accept_drift\('r3', 'table public\.t'\);/, 'and what to do');
 refused($g->try('r3', q{SELECT schemadrift.apply('x', 'ALTER TABLE t ADD COLUMN d int')}), 'SD008', 'nor by apply()');
 refused($g->try('r3', 'DROP TABLE mine'), 'SD008', 'nor drops it');
 refused($g->try('r3', 'CREATE INDEX CONCURRENTLY t_a ON t (a)'), 'SD008', 'nor builds an index on it');

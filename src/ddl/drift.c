@@ -17,6 +17,7 @@
 #include "ddl/hash.h"
 #include "ddl/properties.h"
 #include "errors.h"
+#include "paste.h"
 #include "shared.h"
 #include "store/drift.h"
 #include "store/entry.h"
@@ -333,9 +334,11 @@ sd_drift_refuse_rows(List *rows)
 	List	   *kinds = NIL;
 	List	   *identities = NIL;
 	SdDriftRow *first = linitial(rows);
+	SdSelf		self;
 	ListCell   *cell;
 	char	   *lines;
 
+	(void) sd_self_read(&self);
 	foreach(cell, rows)
 	{
 		SdDriftRow *row = lfirst(cell);
@@ -349,7 +352,8 @@ sd_drift_refuse_rows(List *rows)
 			 errmsg("%s %s is not what the log says it is, so this region cannot change it for the others", first->kind, first->identity),
 			 lines ? errdetail_internal("Nothing happened. This region has drifted:\n%s", lines) : 0,
 			 errhint("Take it back with schemadrift.ddl_mode = off: SELECT * FROM schemadrift.repair_plan(); "
-					 "or make it the group's: SELECT schemadrift.accept_drift(); or change the schema in another region.")));
+					 "or make it the group's: SELECT schemadrift.accept_drift(%s, %s); or change the schema in another region.",
+					 sd_paste_literal(self.region), sd_paste_literal(psprintf("%s %s", first->kind, first->identity)))));
 }
 
 void

@@ -139,7 +139,7 @@ wait_applied(int64 version, int64 deadline)
 					 : errmsg("this region has applied version " INT64_FORMAT " of " INT64_FORMAT, applied, version),
 					 error[0] ? errdetail("Nothing happened. The last attempt failed: %s", error)
 					 : errdetail("Nothing happened. It did not catch up within schemadrift.quorum_timeout."),
-					 halted_at > 0 ? errhint("SELECT * FROM schemadrift.status; mend the cause, then SELECT schemadrift.retry(name).")
+					 halted_at > 0 ? errhint("SELECT * FROM schemadrift.status; mend the cause, then SELECT schemadrift.retry().")
 					 : errhint("SELECT * FROM schemadrift.status; then run the transaction again.")));
 	}
 	ConditionVariableCancelSleep();

@@ -73,7 +73,7 @@ missing_name(const SdRemote *remote, const char *need, const char **hint)
 		return psprintf("region %s runs PostgreSQL %d, and this statement is understood from PostgreSQL %s on",
 						remote->region, sd_names_major(remote->names), name);
 	}
-	*hint = strncmp(need, "extension:", name - need) == 0 ? "Install its files on that server first, then run the change again." :
+	*hint = strncmp(need, "extension:", name - need) == 0 ? "Install its files on that server first, then run the change again: files are seen within a minute." :
 		"Create it there first, then run the change again.";
 	return psprintf("%.*s \"%s\" does not exist in region %s", (int) (name - need - 1), need, name, remote->region);
 }
