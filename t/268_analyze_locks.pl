@@ -198,7 +198,7 @@ INSERT INTO one SELECT i, i, i FROM generate_series(1, 100) i;
 INSERT INTO one_child SELECT i, i, i FROM generate_series(1, 100) i;
 SQL
 agrees("ALTER TABLE $_") foreach 'ONLY one DROP COLUMN v', 'ONLY one DROP CONSTRAINT positive', 'ONLY one DROP CONSTRAINT alone', 'one DROP CONSTRAINT positive', 'one DROP CONSTRAINT alone', 'one DROP CONSTRAINT own',
-  'one ADD CHECK (id > 0) NO INHERIT', 'one ADD UNIQUE (v)', 'one ADD PRIMARY KEY (v)', 'one ADD FOREIGN KEY (v) REFERENCES one (id)', 'one ADD CHECK (id > 0)';
+  'one ADD PRIMARY KEY (v)', 'one ADD CHECK (id > 0)';
 agrees('CREATE TRIGGER fires AFTER INSERT ON one FOR EACH ROW EXECUTE FUNCTION fired()');
 run_ok('CREATE TRIGGER fires AFTER INSERT ON one FOR EACH ROW EXECUTE FUNCTION fired();');
 agrees($_) foreach 'DROP TRIGGER fires ON one', 'ALTER TABLE one DISABLE TRIGGER fires', 'ALTER TABLE one ENABLE ALWAYS TRIGGER fires', "COMMENT ON TRIGGER fires ON one IS 'x'", "COMMENT ON CONSTRAINT own ON one IS 'x'",

@@ -226,7 +226,7 @@ add_foreign_key(SdForm *form, SdThing *table, Constraint *constraint, bool recur
 
 	if (!sd_compat_asks_enforced(constraint))
 		rule = "E10";
-	match = sd_form_match_table(form, rule, table, recurse && partitioned);
+	match = sd_form_match_table(form, rule, table, recurse);
 	sd_match_cast_whole(form, match, SD_ROLE_REFERENCED, other);
 	require_columns(form, table, constraint->fk_attrs);
 	if (valid && rule[1] != '1')
@@ -404,8 +404,7 @@ add_unique(SdForm *form, SdThing *table, Constraint *constraint, bool recurse)
 		rule = nullable ? "E22" : "E21";
 	else
 		rule = constraint->nulls_not_distinct ? "E20" : "E18";
-	/* children have no index of their parent's, but what becomes NOT NULL there does so below, too */
-	match = sd_form_match_table(form, rule, table, recurse && (table->kind == RELKIND_PARTITIONED_TABLE || nullable));
+	match = sd_form_match_table(form, rule, table, recurse);
 	if (sd_rule(rule) && sd_rule(rule)->scanned && rule[0] == 'E' && !sd_compat_without_overlaps(constraint))
 		sd_form_advise_unique(form, table, constraint, keys, nullable, match);
 	if (rule[0] == 'H')
@@ -492,7 +491,7 @@ sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Const
 	switch (constraint->contype)
 	{
 		case CONSTR_CHECK:
-			add_check(form, table, constraint, recurse && !constraint->is_no_inherit);
+			add_check(form, table, constraint, recurse);
 			break;
 		case CONSTR_FOREIGN:
 			add_foreign_key(form, table, constraint, recurse);
@@ -502,7 +501,7 @@ sd_form_add_constraint(SdForm *form, SdThing *table, AlterTableStmt *stmt, Const
 			add_unique(form, table, constraint, recurse);
 			break;
 		case CONSTR_EXCLUSION:
-			sd_form_match_table(form, "E28", table, recurse && table->kind == RELKIND_PARTITIONED_TABLE);
+			sd_form_match_table(form, "E28", table, recurse);
 			sd_form_remember(form, table, constraint, NIL, true, NULL);
 			break;
 		case CONSTR_NOTNULL:
