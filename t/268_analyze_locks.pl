@@ -178,6 +178,9 @@ agrees($_) foreach 'ALTER TABLE tree ALTER w TYPE varchar(20)', 'ALTER TABLE tre
   'ALTER TABLE tree ADD PRIMARY KEY (id, v)', 'ALTER TABLE tree ADD UNIQUE (id, v)', 'DROP TABLE tree_1', 'DROP TABLE tree_2', 'DROP TABLE tree_d', 'ALTER TABLE tree DETACH PARTITION tree_1',
   'ALTER TABLE tree DETACH PARTITION tree_2', (map { "CREATE TRIGGER fires AFTER INSERT ON tree FOR EACH $_ EXECUTE FUNCTION fired()" } 'STATEMENT', 'ROW'),
   'CREATE TABLE node_3 PARTITION OF node FOR VALUES FROM (200) TO (300)', 'ALTER TABLE node_2 ATTACH PARTITION node_22 FOR VALUES FROM (150) TO (200)';
+run_ok('ALTER TABLE tree ADD CONSTRAINT tree_pair UNIQUE (id, v);');
+agrees('ALTER TABLE tree DROP CONSTRAINT tree_pair');
+run_ok('ALTER TABLE tree DROP CONSTRAINT tree_pair;');
 like((analyze($s, 'ALTER TABLE tree ALTER w TYPE varchar(20)'))[0]{rewrites}, qr/indexes of public\.tree_1\b/, 'an index of a partitioned table is built again in its partitions, whatever the type');
 run_ok('CREATE TRIGGER fires AFTER INSERT ON tree FOR EACH ROW EXECUTE FUNCTION fired();');
 agrees($_) foreach 'ALTER TABLE tree DETACH PARTITION tree_2', 'DROP TRIGGER fires ON tree', 'ALTER TABLE tree DISABLE TRIGGER fires', 'ALTER TRIGGER fires ON tree RENAME TO fired';

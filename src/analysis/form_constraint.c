@@ -628,7 +628,8 @@ static void
 drop_constraint(SdForm *form, SdThing *table, AlterTableCmd *command, bool recurse)
 {
 	Known		known = known_constraint(form, table, command->name);
-	bool		stays_above = known.catalog && known.catalog->no_inherit;
+	/* that of a partitioned table goes from its partitions, whatever it says of inheritance */
+	bool		stays_above = known.catalog && known.catalog->no_inherit && table->kind != RELKIND_PARTITIONED_TABLE;
 	SdMatch    *match;
 
 	if (known.type == 0 && !table->made)
