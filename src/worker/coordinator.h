@@ -96,11 +96,10 @@ typedef struct SdRemote
 	/* drift.c */
 	bool		drift_known;	/* what table drift has of it was looked at: ... */
 	int64		drift_tag;		/* ... it is of this number; 0: nothing */
-	int64		drift_seen;		/* what it told when that was fetched: other than drift_tag if it changed meanwhile, or cannot be copied as it is */
 	bool		drift_asking;
-	int64		drift_asked;
 	int64		drift_after_us;
 	int			drift_failures;
+	int			drift_others;	/* fetches in a row of a number that is not the one that it tells */
 
 	char	   *names;			/* roles and extensions there; NULL not known yet */
 	int64		names_version;

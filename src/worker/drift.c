@@ -166,18 +166,20 @@ fetch_done(SdPeer *peer, SdCall *call, SdCallResult *result, void *arg)
 	{
 		remote->drift_failures = 0;
 		remote->drift_tag = tag;
-		remote->drift_seen = remote->drift_asked;
+		/* it has changed, and tells that with its next pulse, unless it is as it was by then */
+		if (tag == remote->told.standing.drift_tag)
+			remote->drift_others = 0;
+		else
+			remote->drift_after_us = back_off(&remote->drift_others);
 	}
 }
 
-/* Its rows are not those that we have, nor what it told when we asked last. */
+/* Its rows are not those that we have. */
 static bool
 is_stale(const SdRemote *remote)
 {
-	int64		told = remote->told.standing.drift_tag;
-
-	return remote->drift_known && remote->heard_us > 0 && remote->told.standing.version > 0 && told != remote->drift_tag &&
-		(told == 0 || told != remote->drift_seen);
+	return remote->drift_known && remote->heard_us > 0 && remote->told.standing.version > 0 &&
+		remote->told.standing.drift_tag != remote->drift_tag;
 }
 
 bool
@@ -206,7 +208,6 @@ drive_copy(SdCoordinator *c, SdRemote *remote, int64 now)
 		SdCallHead	head = sd_gossip_head(c, remote);
 
 		remote->drift_asking = true;
-		remote->drift_asked = remote->told.standing.drift_tag;
 		sd_call_drift(remote->peer, &head, now + CALL_TIMEOUT_US, fetch_done, remote);
 	}
 }
