@@ -170,6 +170,7 @@ void
 sd_progress_verified(SdDatabase *db, int64 objects, int64 took_us)
 {
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->verify_told = true;
 	db->verify_failed_at = 0;
 	db->verify_error[0] = '\0';
 	db->verified_at = GetCurrentTimestamp();
@@ -183,6 +184,7 @@ void
 sd_progress_not_verified(SdDatabase *db, const char *error)
 {
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->verify_told = true;
 	if (db->verify_failed_at == 0)
 		db->verify_failed_at = GetCurrentTimestamp();
 	sd_shared_copy(db->verify_error, sizeof(db->verify_error), error);

@@ -356,6 +356,7 @@ typedef struct SdDatabase
 
 	/* written by whoever compares the whole schema with its digests (worker/verify.c, verify()); not kept over a restart */
 	TimestampTz verified_at;	/* when that last came to its end, whatever it found */
+	bool		verify_told;	/* the process that looks has said what came of it */
 	TimestampTz verify_failed_at;	/* since when it does not; 0: it does */
 	char		verify_error[SD_TEXT_SIZE];
 	int32		verify_ms;		/* how long the last one took, and ... */

@@ -106,6 +106,23 @@ ok($superuser->query('ALTER TABLE t RESET (fillfactor);')->{ok}, 'and right afte
 ok($g->converged(@two), 'everywhere');
 $superuser->quit;
 
+# a look that finds something while somebody changes the schema cannot write it down, and is made again
+$g->sql('r1', 'ALTER TABLE t SET (fillfactor = 50)');
+ok($g->converged(@two), 'a table with an option');
+my $other = $g->session('r2');
+$superuser = $g->session('r2');
+ok($other->query('BEGIN; CREATE TABLE by_other (a int);')->{ok}, 'a change is open');
+$superuser->query(q{UPDATE pg_class SET reloptions = '{fillfactor=13}' WHERE oid = 't'::regclass;});
+ok($g->wait_until('r2', q{SELECT count(*) FROM schemadrift.alerts WHERE id = 'unverified' AND region = 'r2'}, 1), '... so what goes past it is not looked at to the end');
+$other->query('ROLLBACK;');
+found('and then it', 'table public.t changed verify', 'table public.t changed options');
+ok($g->wait_until('r2', q{SELECT count(*) FROM schemadrift.alerts WHERE id = 'unverified'}, 0), '... the alert is over');
+$superuser->query(q{UPDATE pg_class SET reloptions = '{fillfactor=50}' WHERE oid = 't'::regclass;});
+gone('and taken back it');
+$g->sql('r1', 'ALTER TABLE t RESET (fillfactor)');
+ok($g->converged(@two), 'everywhere');
+$_->quit foreach $other, $superuser;
+
 # ---- catalog DML in the transaction of a change ----
 
 $g->sql('r1', q{CREATE TABLE c (a int, b text); CREATE INDEX c_a ON c (a); CREATE VIEW v AS SELECT a FROM c; COMMENT ON COLUMN c.a IS 'a'});

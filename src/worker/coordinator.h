@@ -267,6 +267,7 @@ struct SdCoordinator
 
 	BackgroundWorkerHandle *verifier;
 	int64		verified_us;	/* monotonic: when the last one ended; 0: none yet */
+	bool		verify_failed;
 	int64		verify_pause_us;	/* until the next one, if nothing calls for it before */
 	int64		verify_after_us;	/* not before */
 };

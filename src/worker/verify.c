@@ -168,6 +168,7 @@ sd_verify_create(SdCoordinator *c)
 {
 	set_ended(c);
 	c->verified_us = sd_monotonic_us();
+	c->verify_failed = false;
 	c->verify_pause_us = FIRST_US + (int64) (pg_prng_double(&pg_global_prng_state) * FIRST_SPREAD_US);
 	c->verify_after_us = 0;
 }
@@ -196,6 +197,10 @@ due_us(SdCoordinator *c)
 	int64		longest_us = (int64) (1.1 * sd_verify_interval * SD_US_PER_S);
 	int64		due = sd_verify_interval > 0 ? c->verified_us + Min(c->verify_pause_us, longest_us) : SD_NEVER;
 
+	/* also where nothing is looked at but what is called for: what failed has not been */
+	if (c->verify_failed)
+		due = Min(due, c->verified_us + RETRY_US);
+
 	return Max(is_called_for(c) ? 0 : due, c->verify_after_us);
 }
 
@@ -213,14 +218,19 @@ start(SdCoordinator *c, void *arg)
 static void
 take_end(SdCoordinator *c, int64 now)
 {
-	bool		failed;
+	bool		told;
 
 	LWLockAcquire(&c->db->lock, LW_SHARED);
-	failed = c->db->verify_failed_at != 0;
+	told = c->db->verify_told;
+	LWLockRelease(&c->db->lock);
+	if (!told)
+		sd_progress_not_verified(c->db, "the process that looks ended before it was done");
+	LWLockAcquire(&c->db->lock, LW_SHARED);
+	c->verify_failed = c->db->verify_failed_at != 0;
 	LWLockRelease(&c->db->lock);
 	set_ended(c);
 	c->verified_us = now;
-	c->verify_pause_us = failed ? RETRY_US : next_pause();
+	c->verify_pause_us = next_pause();
 	/* a session that changes catalogs all the time shall not keep a process of ours busy all the time */
 	c->verify_after_us = now + (int64) sd_heartbeat_interval * SD_US_PER_MS / 2;
 	c->look = true;
@@ -240,6 +250,7 @@ sd_verify_drive(SdCoordinator *c, int64 now)
 	/* what comes from now on may come too late for it */
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	c->db->verify_begun = c->db->verify_called;
+	c->db->verify_told = false;
 	LWLockRelease(&c->db->lock);
 	if (!sd_coordinator_transaction(c, start, NULL, false) || c->verifier == NULL)
 	{
