@@ -395,7 +395,7 @@ typedef struct SdDatabase
 	int32		proved;
 
 	/* rejoin(): what a backend wants of the coordinator, and what came of the last attempt */
-	bool		rejoin_now;
+	int64		rejoin_until_us;	/* monotonic: until then it is to try, whatever the policy says */
 	uint32		rejoin_attempts;	/* answered so far */
 	int			rejoin_sqlstate;	/* of the last answer; 0: it was admitted */
 	char		rejoin_error[SD_TEXT_SIZE];

@@ -84,7 +84,7 @@ wait_for_answer(SdDatabase *db, int32 before)
 
 	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
 	attempts = db->rejoin_attempts;
-	db->rejoin_now = true;
+	db->rejoin_until_us = deadline;
 	LWLockRelease(&db->lock);
 	sd_shared_wake(db);
 
@@ -110,14 +110,39 @@ wait_for_answer(SdDatabase *db, int32 before)
 										sd_wait_event(SD_WAIT_QUORUM));
 	}
 	ConditionVariableCancelSleep();
-	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
-	db->rejoin_now = false;
-	LWLockRelease(&db->lock);
 	if (now == 0 && !admitted)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_NO_QUORUM),
 				 errmsg("no voter answers that could readmit this region"),
 				 errhint("SELECT * FROM schemadrift.regions.")));
+	return now;
+}
+
+/* The wish ends with who had it: what it is for, nobody wants any more. */
+static void
+end_wish(SdDatabase *db)
+{
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->rejoin_until_us = 0;
+	LWLockRelease(&db->lock);
+}
+
+static int32
+wish_for_answer(SdDatabase *db, int32 before)
+{
+	volatile int32 now = 0;
+
+	PG_TRY();
+	{
+		now = wait_for_answer(db, before);
+	}
+	PG_CATCH();
+	{
+		end_wish(db);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	end_wish(db);
 	return now;
 }
 
@@ -154,7 +179,7 @@ sd_rejoin(PG_FUNCTION_ARGS)
 				(errcode(SD_ERRCODE_NO_COORDINATOR),
 				 errmsg("no coordinator runs in this region"),
 				 errhint("SELECT * FROM schemadrift.status.")));
-	incarnation = wait_for_answer(db, self.incarnation);
+	incarnation = wish_for_answer(db, self.incarnation);
 	if (incarnation > 0)
 		PG_RETURN_INT32(incarnation);
 	ereport(NOTICE,
@@ -342,7 +367,7 @@ refuse_while_reachable(const SdSelf *self, const SdMembers *members)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the group can decide: %d of %d voters can be reached", reached, sd_config_voters(&members->config)),
-				 errhint("SELECT schemadrift.remove_region() for regions that are gone; rejoin() in a void one.")));
+				 errhint("SELECT schemadrift.remove_region('name') for each region that is gone; SELECT schemadrift.rejoin() in a void one.")));
 }
 
 /* The entry by which this region becomes the only one. */

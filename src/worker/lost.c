@@ -433,7 +433,7 @@ ask(SdCoordinator *c, int64 now)
 	int			n = list_length(c->remotes);
 
 	LWLockAcquire(&c->db->lock, LW_SHARED);
-	by_hand = c->db->rejoin_now;
+	by_hand = c->db->rejoin_until_us > now;
 	LWLockRelease(&c->db->lock);
 	if (c->rejoining || !may_rejoin(c) || (!by_hand && (!c->policy.auto_rejoin || c->rejoin_after_us > now)))
 		return;
@@ -447,7 +447,7 @@ ask(SdCoordinator *c, int64 now)
 			SdCallHead	head = sd_gossip_head(c, remote);
 
 			LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
-			c->db->rejoin_now = false;
+			c->db->rejoin_until_us = 0;
 			LWLockRelease(&c->db->lock);
 			c->rejoining = true;
 			sd_call_readmit(remote->peer, &head, &c->head, now + 3 * SD_CALL_TIMEOUT_US, readmit_done, c);
