@@ -473,11 +473,8 @@ undo_statement(Work *work, const char *text, int i)
 		if (!is_missing(geterrcode()))
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
-		HOLD_INTERRUPTS();
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
-		RESUME_INTERRUPTS();
-		MemoryContextSwitchTo(context);
+		(void) sd_worker_recover(context);
+		sd_roles_end_entry();
 	}
 	PG_END_TRY();
 }
