@@ -62,3 +62,9 @@ sd_attempt(void (*work) (void *arg), void *arg, bool keep)
 {
 	return sd_attempt_judged(work, arg, keep, sd_attempt_is_about_the_moment, NULL);
 }
+
+bool
+sd_is_cancel(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname && strcmp(error->funcname, "ProcessInterrupts") == 0;
+}

@@ -22,4 +22,10 @@ extern bool sd_attempt_is_about_the_moment(const ErrorData *error, const void *j
 
 extern ErrorData *sd_attempt_judged(void (*work) (void *arg), void *arg, bool keep, SdRaiseAgain raise_again, const void *judge_arg);
 
+/*
+ * Was this session cancelled, by a person or its own time limit?  Any text can raise the same SQLSTATE, and another region answers with it
+ * when something was cancelled there; but only PostgreSQL's own ProcessInterrupts() is about this session.
+ */
+extern bool sd_is_cancel(const ErrorData *error);
+
 #endif							/* SD_ATTEMPT_H */

@@ -114,6 +114,8 @@ like(dry_run($us, q{'DO $x$ BEGIN CREATE TABLE public.n AS SELECT 1; END $x$'}, 
 is_deeply(dry_run($us, q{'CREATE TEMPORARY TABLE tt AS SELECT 1 AS a; ALTER TABLE tt ADD COLUMN b timestamptz DEFAULT now()'}, 'status'), every('ok'), '... but not of temporary tables');
 like(dry_run($us, q{'CREATE FUNCTION public.bad() RETURNS int LANGUAGE sql AS $x$SELECT nothing$x$'}, 'status, sqlstate')->{$us}, qr/^failed\|42703/, 'the body of a function is checked where the change would be made');
 like(dry_run($us, q{'CREATE FUNCTION public.bad() RETURNS int LANGUAGE sql AS $x$SELECT nothing$x$'}, 'status')->{$eu}, qr/^ok/, '... and not elsewhere, as when it is applied');
+is_deeply(dry_run($us, q{'DO $x$BEGIN RAISE ''as if'' USING ERRCODE = ''query_canceled''; END$x$'}, q{status, sqlstate, split_part(detail, E'\n', 1)}), every('failed|57014|as if'), 'an error that looks like a cancel is none');
+is_deeply(dry_run($us, q{'SELECT 1;' || repeat(E'-- a comment that is long, as are all of them\n', 100000)}, 'status'), every('ok'), 'a script that no socket takes at once');
 is_deeply(dry_run($us, q{'CREATE EXTENSION hstore', 'DROP EXTENSION hstore'}, 'status, same, restored'), every('ok|t|t'), 'an extension\'s script is its own business');
 
 # roles of one server for all: what another region has made is there when it runs elsewhere

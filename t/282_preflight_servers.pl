@@ -233,16 +233,26 @@ $dba->quit;
 $g->heal_all;
 ok($g->reached, 'healed');
 
+# the session there that waits for it ends, and with it the process that runs it
+my $runner = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'schemadrift dry run'};
+$dba = $g->session('us');
+$dba->send(q{SET schemadrift.dry_run_timeout = '25s'; SELECT concat_ws('=', region, status, sqlstate) FROM schemadrift.dry_run('DO $$BEGIN PERFORM pg_sleep(20); END$$');});
+ok($g->wait_until('eu', "SELECT count(*) FROM ($runner) r", 1), 'a process runs it there');
+$g->sql('eu', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'active' AND query ~ 'dry_run' AND pid <> pg_backend_pid()});
+ok($g->region('eu')->wait_until("SELECT count(*) FROM ($runner) r", 0, 12), '... and not for nobody');
+$dba->cancel;
+$dba->result;
+$dba->quit;
+
 # the process that runs it there stands still
-$g->sql($_, q{ALTER SYSTEM SET schemadrift.dry_run_timeout = '5s'}) foreach qw(ap eu);
+$g->sql($_, q{ALTER SYSTEM SET schemadrift.dry_run_timeout = '8s'}) foreach qw(ap eu);
 foreach (qw(ap eu))
 {
 	$g->sql($_, 'SELECT pg_reload_conf()');
-	$g->wait_until($_, 'SHOW schemadrift.dry_run_timeout', '5s');
+	$g->wait_until($_, 'SHOW schemadrift.dry_run_timeout', '8s');
 }
-my $runner = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'schemadrift dry run'};
 $dba = $g->session('us');
-$dba->send(q{SET schemadrift.dry_run_timeout = '5s'; SELECT concat_ws('=', region, status, sqlstate, detail) FROM schemadrift.dry_run('DO $$BEGIN PERFORM pg_sleep(4); END$$');});
+$dba->send(q{SET schemadrift.dry_run_timeout = '8s'; SELECT concat_ws('=', region, status, sqlstate, detail) FROM schemadrift.dry_run('DO $$BEGIN PERFORM pg_sleep(4); END$$');});
 ok($g->wait_until('eu', "SELECT count(*) FROM ($runner) r", 1), 'a process runs it there');
 my $pid = $g->sql('eu', $runner);
 kill 'STOP', $pid;

@@ -321,6 +321,9 @@ sd_time_limit_end(const SdTimeLimit *limit)
 {
 	if (!limit->armed)
 		return;
+	/* it may have come too late to stop anything, and what it was for is over: nobody has cancelled what comes next */
+	if (get_timeout_indicator(STATEMENT_TIMEOUT, true))
+		QueryCancelPending = false;
 	if (limit->restore != 0)
 		enable_timeout_at(STATEMENT_TIMEOUT, limit->restore);
 	else

@@ -223,7 +223,7 @@ run_payload(const SdEntry *entry, Jsonb *payload)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("version " INT64_FORMAT " was applied here and has no recorded down", entry->target),
 				 errdetail("It was taken back when no region was known to have applied it."),
-				 errhint("Undo it by hand with schemadrift.ddl_mode = off, then SELECT schemadrift.mark_applied().")));
+				 errhint("Undo it by hand with schemadrift.ddl_mode = off, then SELECT schemadrift.mark_applied(...).")));
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),

@@ -138,11 +138,13 @@ find_table(const SdHistoryTable *table)
 static char *
 name_cell(const PGresult *result, int row, int column)
 {
-	if (PQgetisnull(result, row, column) || !pg_verifymbstr(PQgetvalue(result, row, column), PQgetlength(result, row, column), true))
+	char	   *text = sd_client_text(result, row, column);
+
+	if (text == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROTOCOL_VIOLATION),
 				 errmsg("the other region answered with nonsense")));
-	return pnstrdup(PQgetvalue(result, row, column), PQgetlength(result, row, column));
+	return text;
 }
 
 List *

@@ -96,7 +96,7 @@ put_rehearsal(FunctionCallInfo fcinfo, const SdRehearsal *rehearsal)
 static char *
 cell(const PGresult *answer, int column)
 {
-	return PQgetisnull(answer, 0, column) ? NULL : PQgetvalue(answer, 0, column);
+	return sd_client_text(answer, 0, column);
 }
 
 static bool
@@ -119,7 +119,7 @@ get_error(const PGresult *answer, int column, SdRehearsalError *error)
 	error->hint = cell(answer, column + 3);
 }
 
-/* False: nonsense.  Points into the answer. */
+/* False: nonsense. */
 static bool
 get_rehearsal(const PGresult *answer, SdRehearsal *rehearsal)
 {

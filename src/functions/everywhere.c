@@ -6,6 +6,7 @@
  */
 #include "compat.h"
 
+#include "attempt.h"
 #include "functions/everywhere.h"
 #include "functions/group.h"
 #include "paste.h"
@@ -30,7 +31,7 @@ note_error(SdAsked *asked, MemoryContext context)
 {
 	MemoryContextSwitchTo(context);
 	asked->error = CopyErrorData();
-	if (sd_client_was_cancelled(asked->error))
+	if (sd_is_cancel(asked->error))
 		PG_RE_THROW();
 	FlushErrorState();
 	if (asked->client)

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "attempt.h"
 #include "ddl/lock.h"
 #include "errors.h"
 #include "functions/group.h"
@@ -300,7 +301,7 @@ ask_learned(const SdSelf *self, const char *region, const char *conninfo, int64 
 		/* a cancel is a cancel; anything else is one member that cannot be asked */
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
-		if (sd_client_was_cancelled(error))
+		if (sd_is_cancel(error))
 			PG_RE_THROW();
 		FlushErrorState();
 		answer = error->detail ? error->detail : error->message;

@@ -21,6 +21,7 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "attempt.h"
 #include "ddl/drift.h"
 #include "errors.h"
 #include "functions/compare.h"
@@ -371,6 +372,18 @@ require_match(Joining *join)
 
 /* ---- becoming a member ---- */
 
+/* Unless that region has answered with it, it may have admitted us. */
+static void
+pg_attribute_noreturn()
+raise_admission(const Joining *join, ErrorData *error)
+{
+	if (sd_client_unreached(error) || sd_is_cancel(error) || error->sqlerrcode == SD_ERRCODE_UNKNOWN_OUTCOME)
+		error->hint = psprintf("%s%sIt is not known whether the group has admitted this region: "
+							   "join again with the same name, or SELECT schemadrift.remove_region('%s') in region \"%s\".",
+							   error->hint ? error->hint : "", error->hint ? " " : "", join->region, join->info.region);
+	ReThrowError(error);
+}
+
 /* NULL: another region's change was first, and nothing happened: "retry safely". */
 static const PGresult *
 try_admission(Joining *join)
@@ -389,10 +402,13 @@ try_admission(Joining *join)
 	}
 	PG_CATCH();
 	{
-		if (geterrcode() != SD_ERRCODE_PREEMPTED)
-			PG_RE_THROW();
+		ErrorData  *error;
+
 		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
 		FlushErrorState();
+		if (error->sqlerrcode != SD_ERRCODE_PREEMPTED)
+			raise_admission(join, error);
 	}
 	PG_END_TRY();
 	return result;

@@ -25,12 +25,15 @@ read_objects(SdClient *client)
 	{
 		SdObjectDigest *object = palloc0(sizeof(SdObjectDigest));
 
-		if (PQnfields(result) != 3 || PQgetlength(result, i, 2) != SD_DIGEST_LENGTH)
+		if (PQnfields(result) == 3)
+		{
+			object->kind = sd_client_text(result, i, 0);
+			object->identity = sd_client_text(result, i, 1);
+		}
+		if (object->kind == NULL || object->identity == NULL || PQgetlength(result, i, 2) != SD_DIGEST_LENGTH)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROTOCOL_VIOLATION),
 					 errmsg("the other region answered with nonsense")));
-		object->kind = pstrdup(PQgetvalue(result, i, 0));
-		object->identity = pstrdup(PQgetvalue(result, i, 1));
 		memcpy(object->hash.byte, PQgetvalue(result, i, 2), SD_DIGEST_LENGTH);
 		objects = lappend(objects, object);
 	}

@@ -34,7 +34,9 @@
 PG_FUNCTION_INFO_V1(sd_preflight_all);
 PG_FUNCTION_INFO_V1(sd_rpc_preflight);
 
-#define PATIENCE_MS		15000
+/* How long a region may look, and how long who asks waits for it to say so. */
+#define LOOK_MS			15000
+#define PATIENCE_MS		(LOOK_MS + SD_LIMIT_GRACE_MS + 4000)
 
 enum
 {
@@ -114,7 +116,7 @@ sd_rpc_preflight(PG_FUNCTION_ARGS)
 	look.extensions = lines_of(text_to_cstring(PG_GETARG_TEXT_PP(11)));
 	look.frozen_at = PG_ARGISNULL(12) ? 0 : PG_GETARG_TIMESTAMPTZ(12);
 	/* planning evaluates functions of the author, for whom nobody waits any longer */
-	sd_limit_work(PATIENCE_MS, "preflight", look_here, &look);
+	sd_limit_work(LOOK_MS, "preflight", look_here, &look);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, look.findings)
 	{
@@ -153,25 +155,32 @@ remedy_in(const char *remedy, const char *region)
 }
 
 static void
+put_finding(FunctionCallInfo fcinfo, const SdAsked *asked, int row)
+{
+	bool		fits = PQnfields(asked->answer) == OUT_COLUMNS;
+	const char *check = fits ? sd_client_text(asked->answer, row, OUT_CHECK) : NULL;
+	const char *status = fits ? sd_client_text(asked->answer, row, OUT_STATUS) : NULL;
+	const char *remedy = fits ? sd_client_text(asked->answer, row, OUT_REMEDY) : NULL;
+
+	if (check && status)
+		put(fcinfo, asked->region, check, status, sd_client_text(asked->answer, row, OUT_DETAIL), remedy ? remedy_in(remedy, asked->region) : NULL);
+	else
+		put(fcinfo, asked->region, "reach", SD_FINDING_UNKNOWN, "it answered with nonsense", "-- bring it to the same version of schemadrift");
+}
+
+static void
 put_answer(FunctionCallInfo fcinfo, const SdAsked *asked)
 {
 	if (asked->unreached)
 		put(fcinfo, asked->region, "reach", SD_FINDING_FAILED, psprintf("not reached: %s", asked->unreached), "SELECT * FROM schemadrift.regions;");
 	else if (asked->error)
 		put(fcinfo, asked->region, "reach", SD_FINDING_FAILED,
-			psprintf("%s%s%s%s", ERRCODE_TO_CATEGORY(asked->error->sqlerrcode) == ERRCODE_CONNECTION_EXCEPTION ? "not reached: " : "it did not look: ",
+			psprintf("%s%s%s%s", sd_client_unreached(asked->error) ? "not reached: " : "it did not look: ",
 					 asked->error->message, asked->error->detail ? ": " : "", asked->error->detail ? asked->error->detail : ""),
 			asked->error->hint ? sd_everywhere_words(asked, asked->error->hint) : "SELECT * FROM schemadrift.regions;");
-	else if (PQnfields(asked->answer) != OUT_COLUMNS)
-		put(fcinfo, asked->region, "reach", SD_FINDING_UNKNOWN, "it answered with nonsense", "-- bring it to the same version of schemadrift");
 	else
 		for (int i = 0; i < PQntuples(asked->answer); i++)
-		{
-			const PGresult *a = asked->answer;
-
-			put(fcinfo, asked->region, PQgetvalue(a, i, OUT_CHECK), PQgetvalue(a, i, OUT_STATUS), PQgetvalue(a, i, OUT_DETAIL),
-				PQgetisnull(a, i, OUT_REMEDY) ? NULL : remedy_in(PQgetvalue(a, i, OUT_REMEDY), asked->region));
-		}
+			put_finding(fcinfo, asked, i);
 }
 
 /* ---- between the regions ---- */

@@ -164,7 +164,7 @@ check_roles(SdPreflightLook *look, List *told)
 		return;
 	foreach(cell, unlike)
 		sd_preflight_add(look, "roles", SD_FINDING_WARNING, lfirst(cell),
-			pstrdup("SET schemadrift.ddl_mode = off; -- and make it what it is there, or there what it is here"));
+			pstrdup("SET schemadrift.ddl_mode = off; SET schemadrift.bypass_reason = 'repair'; -- and make it what it is there, or there what it is here"));
 	if (unlike == NIL)
 		sd_preflight_add(look, "roles", SD_FINDING_OK, psprintf(list_length(told) == 1 ? "%d role is the same" : "%d roles are the same", list_length(told)), NULL);
 }

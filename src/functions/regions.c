@@ -45,10 +45,10 @@ connect_to(const char *conninfo, const char *region, SdGroupInfo *info)
 	{
 		ErrorData  *error;
 
-		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_CONNECTION_EXCEPTION)
-			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
+		if (!sd_client_unreached(error))
+			PG_RE_THROW();
 		FlushErrorState();
 		error->message = psprintf("region \"%s\" cannot be reached, and only it knows its schema", region);
 		error->hint = pstrdup("SELECT * FROM schemadrift.regions says since when; view drift shows what it told before.");

@@ -60,11 +60,11 @@ typedef struct Run
 static void
 note_error(ErrorData *error, SdRehearsalError *note)
 {
-	bool		late = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	bool		late = sd_is_cancel(error);
 
 	strlcpy(note->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(note->sqlstate));
 	note->message = late ? psprintf("it took longer than schemadrift.dry_run_timeout, %d ms", sd_dry_run_timeout) : error->message;
-	note->hint = late ? pstrdup("SET schemadrift.dry_run_timeout = '30s' here, or ALTER SYSTEM in the region; its locks are held as long.") :
+	note->hint = late ? pstrdup("SET schemadrift.dry_run_timeout = '30s' here, and ALTER SYSTEM SET the same in each other region; locks are held as long.") :
 		error->hint;
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && note->hint == NULL)
 		note->hint = pstrdup("SELECT * FROM schemadrift.preflight(...) says who holds it.");
@@ -78,7 +78,7 @@ note_error(ErrorData *error, SdRehearsalError *note)
 static bool
 is_cancelled(const ErrorData *error, const void *deadline)
 {
-	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && sd_monotonic_us() < *(const int64 *) deadline;
+	return sd_is_cancel(error) && sd_monotonic_us() < *(const int64 *) deadline;
 }
 
 ErrorData *

@@ -22,6 +22,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 
 #include "clock.h"
 #include "ddl/options.h"
@@ -172,14 +173,16 @@ await_in_time(Asked *asked)
 
 	PG_TRY();
 	{
+		/* the limit of the session is for calls that are quick */
+		disable_timeout(STATEMENT_TIMEOUT, false);
 		sd_time_limit_work(sd_dry_run_timeout + START_AND_END_MS, await_answer, asked);
 	}
 	PG_CATCH();
 	{
 		int			waited_ms = (int) ((sd_monotonic_us() - began) / SD_US_PER_MS);
 
-		TerminateBackgroundWorker(asked->worker);
-		if (geterrcode() != ERRCODE_QUERY_CANCELED || waited_ms <= sd_dry_run_timeout)
+		/* before, somebody has cancelled this session */
+		if (geterrcode() != ERRCODE_QUERY_CANCELED || waited_ms < sd_dry_run_timeout + START_AND_END_MS / 2)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
 		FlushErrorState();
@@ -190,6 +193,14 @@ await_in_time(Asked *asked)
 				 errhint("SELECT * FROM pg_stat_activity WHERE backend_type = 'schemadrift dry run'; -- and see the server's log of that region")));
 	}
 	PG_END_TRY();
+}
+
+/* However this session stops waiting, by an error or its own end, the process does not go on for nobody. */
+static void
+end_worker(dsm_segment *segment, Datum worker)
+{
+	(void) segment;
+	TerminateBackgroundWorker((BackgroundWorkerHandle *) DatumGetPointer(worker));
 }
 
 void
@@ -204,6 +215,7 @@ sd_rehearse_apart(const SdTrial *what, const char *asked_by, SdRehearsal *result
 	StringInfoData bytes;
 	dsm_segment *segment;
 	dsm_handle	handle;
+	MemoryContext context;
 
 	for (size_t i = 0; i < lengthof(limits); i++)
 		question.limit[i] = *limits[i].value;
@@ -212,6 +224,7 @@ sd_rehearse_apart(const SdTrial *what, const char *asked_by, SdRehearsal *result
 	memcpy(question_in(segment), bytes.data, bytes.len);
 	shm_mq_set_receiver(shm_mq_create(queue_in(segment), QUEUE_SIZE), MyProc);
 	handle = dsm_segment_handle(segment);
+	context = MemoryContextSwitchTo(TopTransactionContext); /* end_worker() is called when portals are gone */
 	asked.worker = sd_worker_start_with(SD_WORKER_REHEARSAL, MyDatabaseId, get_database_name(MyDatabaseId), &handle, sizeof(handle));
 	if (asked.worker == NULL)
 		ereport(ERROR,
@@ -219,6 +232,8 @@ sd_rehearse_apart(const SdTrial *what, const char *asked_by, SdRehearsal *result
 				 errmsg("no background worker is free to run the script"),
 				 errdetail("All %d of the server are in use.", max_worker_processes),
 				 errhint("Try again; or set max_worker_processes to more in that region and restart its server.")));
+	MemoryContextSwitchTo(context);
+	on_dsm_detach(segment, end_worker, PointerGetDatum(asked.worker));
 	asked.queue = shm_mq_attach(queue_in(segment), segment, asked.worker);
 	await_in_time(&asked);
 	dsm_detach(segment);

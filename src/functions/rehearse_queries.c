@@ -127,8 +127,8 @@ static ErrorData *
 run_query(const SdQuery *query)
 {
 	Attempt		attempt = {query, NULL};
-	SdTimeLimit limit = sd_time_limit_start(sd_dry_run_query_timeout);
 	int64		deadline = sd_monotonic_us() + (int64) sd_dry_run_query_timeout * SD_US_PER_MS;
+	SdTimeLimit limit = sd_time_limit_start(sd_dry_run_query_timeout);
 	ErrorData  *error = sd_rehearsal_try(work_as, &attempt, false, deadline);
 
 	sd_time_limit_end(&limit);

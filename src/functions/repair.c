@@ -12,6 +12,7 @@
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
 
+#include "attempt.h"
 #include "ddl/beside.h"
 #include "ddl/repair.h"
 #include "functions/group.h"
@@ -124,14 +125,6 @@ ask(SdClient *client, List *objects)
 						   lengthof(values), NULL, values, true);
 }
 
-static char *
-text_cell(const PGresult *result, int row, int column)
-{
-	if (PQgetisnull(result, row, column) || !pg_verifymbstr(PQgetvalue(result, row, column), PQgetlength(result, row, column), true))
-		return NULL;
-	return pnstrdup(PQgetvalue(result, row, column), PQgetlength(result, row, column));
-}
-
 static int
 int_cell(const PGresult *result, int row, int column)
 {
@@ -167,8 +160,8 @@ take_answer(RepairPlan *plan, const char *region, const PGresult *result, List *
 
 	for (int i = 0; i < PQntuples(result); i++)
 	{
-		char	   *kind = text_cell(result, i, 0);
-		char	   *identity = text_cell(result, i, 1);
+		char	   *kind = sd_client_text(result, i, 0);
+		char	   *identity = sd_client_text(result, i, 1);
 		SdRepairObject *object = asked(objects, kind, identity);
 		SdRepairStep *step;
 		char	   *note;
@@ -185,8 +178,8 @@ take_answer(RepairPlan *plan, const char *region, const PGresult *result, List *
 		step->order = int_cell(result, i, 3);
 		step->kind = kind;
 		step->identity = identity;
-		step->statement = text_cell(result, i, 4);
-		note = text_cell(result, i, 5);
+		step->statement = sd_client_text(result, i, 4);
+		note = sd_client_text(result, i, 5);
 		step->note = note ? psprintf("%s (says region %s)", note, region) : psprintf("says region %s", region);
 		if ((int) step->phase < SD_REPAIR_LABELS || step->phase >= SD_REPAIR_CANNOT || step->statement == NULL)
 			step->phase = SD_REPAIR_CANNOT;
@@ -226,6 +219,7 @@ ask_region(RepairPlan *plan, const char *region)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *objects = plan->wanted;
+	List	   *steps = list_copy(plan->steps);
 
 	PG_TRY();
 	{
@@ -245,9 +239,10 @@ ask_region(RepairPlan *plan, const char *region)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (sd_client_was_cancelled(error))
+		if (sd_is_cancel(error))
 			PG_RE_THROW();
 		FlushErrorState();
+		plan->steps = steps;	/* the next one is asked about all of it */
 		appendStringInfo(&plan->silent, "%sregion %s: %s", plan->silent.len > 0 ? "; " : "", region, error->message);
 	}
 	PG_END_TRY();

@@ -74,10 +74,11 @@ ask(SdSide *side, const char *sql, int n, const char *const *values)
 static char *
 text_cell(const SdSide *side, const PGresult *result, int row, int column)
 {
-	if (PQgetisnull(result, row, column) ||
-		!pg_verifymbstr(PQgetvalue(result, row, column), PQgetlength(result, row, column), true))
+	char	   *text = sd_client_text(result, row, column);
+
+	if (text == NULL)
 		raise_nonsense(side);
-	return pnstrdup(PQgetvalue(result, row, column), PQgetlength(result, row, column));
+	return text;
 }
 
 static void

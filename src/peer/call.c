@@ -296,7 +296,8 @@ call_broken(SdPeer *peer, int64 now_us)
 		else
 			PQclear(res);
 	}
-	if (peer->current->error)
+	/* which may have no message */
+	if (peer->current->error && PQresultErrorField(peer->current->error, PG_DIAG_MESSAGE_PRIMARY))
 		sd_libpq_reason(PQresultErrorField(peer->current->error, PG_DIAG_MESSAGE_PRIMARY),
 						reason, sizeof(reason));
 	sd_peer_abandon_call(peer, reason, now_us);

@@ -20,12 +20,16 @@
 /* A region that sends nothing for so long will not answer: hashing a large schema takes a few seconds. */
 #define SILENCE_US	(60 * SD_US_PER_S)
 
+/* The least time to wait for data at once. */
+#define LAST_LOOK_US	(SD_US_PER_S / 2)
+
 struct SdClient
 {
 	PGconn	   *conn;
 	PGresult   *result;
 	SdLookup   *lookup;
 	int64		patience_us;
+	int64		heard_us;		/* monotonic: when data last came or went; the question, at first */
 	bool		descriptor;		/* counted by AcquireExternalFD */
 	char	   *where;			/* for messages */
 	char		warning[256];	/* newest WARNING of the region; empty none */
@@ -140,7 +144,8 @@ try_endpoint(SdClient *client, const SdConninfo *info, const SdEndpoint *endpoin
 		if (polling == PGRES_POLLING_FAILED)
 			break;
 	}
-	if (PQstatus(client->conn) == CONNECTION_OK && polling == PGRES_POLLING_OK)
+	/* a question that is larger than the socket takes is sent as the other side reads it: waiting is our own */
+	if (PQstatus(client->conn) == CONNECTION_OK && polling == PGRES_POLLING_OK && PQsetnonblocking(client->conn, 1) == 0)
 		return true;
 
 	if (*error == NULL)
@@ -287,9 +292,6 @@ field(const PGresult *result, int code)
 	return text ? pstrdup(text) : NULL;
 }
 
-/* Where its words would be translated: nowhere.  By this its errors are known; a copy of one has a copy of it. */
-#define REMOTE_DOMAIN	"schemadrift remote"
-
 /* The region's error as ours. */
 static void
 pg_attribute_noreturn()
@@ -302,7 +304,7 @@ raise_remote(SdClient *client, const PGresult *result)
 
 	if (message == NULL)
 		raise_libpq(client);
-	ereport_domain(ERROR, REMOTE_DOMAIN,
+	ereport(ERROR,
 			(errcode(state && strlen(state) == 5 ?
 					 MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]) : ERRCODE_CONNECTION_FAILURE),
 			 errmsg_internal("%s", message),
@@ -312,21 +314,25 @@ raise_remote(SdClient *client, const PGresult *result)
 }
 
 bool
-sd_client_was_cancelled(const ErrorData *error)
+sd_client_unreached(const ErrorData *error)
 {
-	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && strcmp(error->domain, REMOTE_DOMAIN) != 0;
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_CONNECTION_EXCEPTION && error->sqlerrcode != ERRCODE_PROTOCOL_VIOLATION;
 }
 
-/* Data that comes, and data that goes, puts off the deadline. */
+/*
+ * Data that comes, and data that goes, puts off the deadline.  While others were waited for, it may have passed: what came meanwhile is
+ * there to be read at once.
+ */
 static void
-wait_for_data(SdClient *client, bool unsent, int64 *deadline)
+wait_for_data(SdClient *client, bool unsent)
 {
-	int			seen = wait_socket(PQsocket(client->conn), WL_SOCKET_READABLE | (unsent ? WL_SOCKET_WRITEABLE : 0), *deadline);
+	int64		deadline = Max(client->heard_us + client->patience_us, sd_monotonic_us() + LAST_LOOK_US);
+	int			seen = wait_socket(PQsocket(client->conn), WL_SOCKET_READABLE | (unsent ? WL_SOCKET_WRITEABLE : 0), deadline);
 
 	if (seen == 0)
 		raise_broken(client, psprintf("it sent nothing for %d s", (int) (client->patience_us / SD_US_PER_S)));
 	if (seen & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
-		*deadline = sd_monotonic_us() + client->patience_us;
+		client->heard_us = sd_monotonic_us();
 	if (!PQconsumeInput(client->conn))
 		raise_libpq(client);
 }
@@ -335,11 +341,10 @@ wait_for_data(SdClient *client, bool unsent, int64 *deadline)
 static void
 flush(SdClient *client)
 {
-	int64		deadline = sd_monotonic_us() + client->patience_us;
 	int			unsent;
 
 	while ((unsent = PQflush(client->conn)) > 0)
-		wait_for_data(client, true, &deadline);
+		wait_for_data(client, true);
 	if (unsent < 0)
 		raise_libpq(client);
 }
@@ -348,10 +353,8 @@ flush(SdClient *client)
 static void
 wait_answer(SdClient *client)
 {
-	int64		deadline = sd_monotonic_us() + client->patience_us;
-
 	while (PQisBusy(client->conn))
-		wait_for_data(client, false, &deadline);
+		wait_for_data(client, false);
 }
 
 void
@@ -361,6 +364,7 @@ sd_client_send(SdClient *client, const char *sql, int n_params, const Oid *types
 	PQclear(client->result);
 	client->result = NULL;
 	client->warning[0] = '\0';
+	client->heard_us = sd_monotonic_us();
 
 	if (!PQsendQueryParams(client->conn, sql, n_params, types, values, NULL, NULL, binary_result ? 1 : 0))
 		raise_libpq(client);
@@ -376,6 +380,12 @@ sd_client_receive(SdClient *client)
 	{
 		wait_answer(client);
 		more = PQgetResult(client->conn);
+		/* of these there is one after the other, until somebody copies */
+		if (more && (PQresultStatus(more) == PGRES_COPY_OUT || PQresultStatus(more) == PGRES_COPY_IN || PQresultStatus(more) == PGRES_COPY_BOTH))
+		{
+			PQclear(more);
+			raise_broken(client, "it answered with nonsense");
+		}
 		/* its transaction commits after the rows were sent: an error may follow them, and then nothing happened */
 		if (more && (client->result == NULL || PQresultStatus(more) == PGRES_FATAL_ERROR))
 		{
@@ -404,4 +414,12 @@ sd_client_query(SdClient *client, const char *sql, int n_params, const Oid *type
 {
 	sd_client_send(client, sql, n_params, types, values, binary_result);
 	return sd_client_receive(client);
+}
+
+char *
+sd_client_text(const PGresult *result, int row, int column)
+{
+	if (PQgetisnull(result, row, column) || !pg_verifymbstr(PQgetvalue(result, row, column), PQgetlength(result, row, column), true))
+		return NULL;
+	return pnstrdup(PQgetvalue(result, row, column), PQgetlength(result, row, column));
 }

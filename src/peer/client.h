@@ -44,8 +44,11 @@ extern const PGresult *sd_client_query(SdClient *client, const char *sql, int n_
 extern void sd_client_send(SdClient *client, const char *sql, int n_params, const Oid *types, const char *const *values, bool binary_result);
 extern const PGresult *sd_client_receive(SdClient *client);
 
-/* Of an error that was caught: this session was cancelled.  Else it says something of a region: one may have been cancelled over there. */
-extern bool sd_client_was_cancelled(const ErrorData *error);
+/* Of an error that was caught: the region cannot be reached, or is reached no more.  Not one that speaks another protocol. */
+extern bool sd_client_unreached(const ErrorData *error);
+
+/* A copy of a cell; NULL: it has none, or what is no text in this database's encoding. */
+extern char *sd_client_text(const PGresult *result, int row, int column);
 
 /* How long it may be silent before it counts as lost; a minute if nobody says otherwise. */
 extern void sd_client_set_patience(SdClient *client, int ms);

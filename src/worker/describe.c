@@ -93,7 +93,7 @@ describe_serving(SdCoordinator *c, Words *words, int votes, const char *missing)
 
 	if (c->learn_error[0])
 		say(words, SD_REGION_DEGRADED, "log_stuck",
-			"SELECT * FROM pg_locks WHERE relation = 'schemadrift_store.log'::regclass; -- the server's log has the details",
+			"SELECT l.* FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'log' AND c.relnamespace::regnamespace::text = 'schemadrift_store'; -- the server's log has the details",
 			"version " INT64_FORMAT " cannot be written to the log here: %.180s", c->head.version + 1, c->learn_error);
 	else if (sd_lost_no_vote(c) && c->members.config.member[c->me].role != SD_ROLE_OBSERVER)
 		say(words, votes < quorum ? SD_REGION_NO_QUORUM : SD_REGION_DEGRADED, votes < quorum ? "no_quorum" : "no_vote",
