@@ -241,7 +241,8 @@ ok($g->wait_until('eu', "SELECT count(*) FROM ($runner) r", 1), 'a process runs 
 $g->sql('eu', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'active' AND query ~ 'dry_run' AND pid <> pg_backend_pid()});
 ok($g->region('eu')->wait_until("SELECT count(*) FROM ($runner) r", 0, 12), '... and not for nobody');
 $dba->cancel;
-$dba->result;
+refused($dba->result, '57014', 'who asks no longer waits');
+ok($g->region('ap')->wait_until("SELECT count(*) FROM ($runner) r", 0, 12), '... and what nobody waits for ends elsewhere');
 $dba->quit;
 
 # the process that runs it there stands still

@@ -38,6 +38,9 @@
 /* What the process may need on top of schemadrift.dry_run_timeout, to start and to end; less than who asks waits for all of it. */
 #define START_AND_END_MS	5000
 
+/* How often to see whether somebody waits for the answer yet. */
+#define CLIENT_CHECK_MS		1000
+
 /* ---- what goes to and fro: a record, and after it the texts that it points to ---- */
 
 static const struct
@@ -164,6 +167,18 @@ await_answer(void *arg)
 	(void) WaitForBackgroundWorkerShutdown(asked->worker);
 }
 
+/*
+ * Who has closed its connection waits no more, and this session ends, with what it has started (client_connection_check_interval).
+ * A backend that answers quickly does not look; so it is for this transaction only.
+ */
+static void
+watch_client(void)
+{
+	(void) set_config_option("client_connection_check_interval", psprintf("%d", CLIENT_CHECK_MS), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+							 true, 0, false);
+	enable_timeout_after(CLIENT_CONNECTION_CHECK_TIMEOUT, CLIENT_CHECK_MS);
+}
+
 /* Not by ending this session: who waits for an answer gets one. */
 static void
 await_in_time(Asked *asked)
@@ -175,6 +190,7 @@ await_in_time(Asked *asked)
 	{
 		/* the limit of the session is for calls that are quick */
 		disable_timeout(STATEMENT_TIMEOUT, false);
+		watch_client();
 		sd_time_limit_work(sd_dry_run_timeout + START_AND_END_MS, await_answer, asked);
 	}
 	PG_CATCH();

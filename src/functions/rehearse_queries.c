@@ -140,7 +140,7 @@ static bool
 ends_rehearsal(const ErrorData *error, const void *until)
 {
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		return sd_monotonic_us() < *(const int64 *) until;
+		return sd_is_cancel(error) && sd_monotonic_us() < *(const int64 *) until;
 	return sd_attempt_is_about_the_moment(error, NULL);
 }
 
@@ -154,7 +154,7 @@ plan_query(const SdQuery *query, SdQueryPlan *plan, int64 until)
 	ErrorData  *error = sd_attempt_judged(work_as, &attempt, false, ends_rehearsal, &until);
 
 	sd_time_limit_end(&limit);
-	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	if (error && sd_is_cancel(error))
 		error->message = psprintf("planning it takes longer than %d ms", left_ms);
 	return error;
 }
