@@ -96,31 +96,6 @@ sd_policy_value(Jsonb *policy, const SdPolicyKey *key, SdPolicyValue *value)
 	return true;
 }
 
-/*
- * A value that a type's input function refuses was kept by a region that understands it: another major's, or one that does not
- * keep to the rules.  The functions that say so hold nothing but memory, so their error can be let go of.
- */
-static bool
-take_quietly(const SdPolicyKey *key, Jsonb *value, SdPolicy *policy)
-{
-	MemoryContext context = CurrentMemoryContext;
-	volatile bool good = false;
-
-	PG_TRY();
-	{
-		good = key->take(value, policy);
-	}
-	PG_CATCH();
-	{
-		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	return good;
-}
-
 void
 sd_policy_parse(Jsonb *json, SdPolicy *policy)
 {
@@ -142,7 +117,7 @@ sd_policy_parse(Jsonb *json, SdPolicy *policy)
 		}
 		policy->says[i] = psprintf("Policy \"%s\" is %s, set by %s in version " INT64_FORMAT " at %s.", key->name,
 								   sd_json_serialized(value.value), value.by ? value.by : "?", value.since, value.at ? value.at : "?");
-		if (!take_quietly(key, value.value, policy))
+		if (!sd_policy_legal(key, value.value, policy))
 		{
 			*policy = before;
 			policy->unknown = key->name;

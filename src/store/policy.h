@@ -138,8 +138,8 @@ extern const int sd_policy_n_keys;
 extern const SdPolicyKey *sd_policy_key(const char *name);	/* NULL: unknown */
 
 /*
- * Is it a value of this key?  Then it is in *policy, of which nothing else is filled.  May raise the error of a type's
- * input function, too: of an interval, a time.
+ * Is it a value of this key?  Then it is in *policy, of which nothing else is filled.  What PostgreSQL does not read as an interval or a
+ * time is none: also what another major does, or a region that does not keep to the rules has let in.
  */
 extern bool sd_policy_legal(const SdPolicyKey *key, Jsonb *value, SdPolicy *policy);
 

@@ -568,10 +568,26 @@ sd_policy_key(const char *name)
 	return NULL;
 }
 
+/* The input functions that refuse a text hold nothing but memory, so their error can be let go of. */
 bool
 sd_policy_legal(const SdPolicyKey *key, Jsonb *value, SdPolicy *policy)
 {
-	return key->take(value, policy);
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool good = false;
+
+	PG_TRY();
+	{
+		good = key->take(value, policy);
+	}
+	PG_CATCH();
+	{
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return good;
 }
 
 /* {"all": ..., "until": ...}: the same lock in any region's time zone */
