@@ -28,6 +28,7 @@
 #include "gate/mode.h"
 #include "gate/policy.h"
 #include "gate/rehearsed.h"
+#include "paste.h"
 #include "settings.h"
 #include "store/entry.h"
 #include "texts.h"
@@ -466,6 +467,11 @@ sd_dry_run(PG_FUNCTION_ARGS)
 				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
 				 errmsg("region \"%s\" is void: no change is made here", regions.self.region),
 				 errhint("SELECT * FROM schemadrift.status; or call dry_run() in another region.")));
+	if (regions.members.config.member[me].suspended)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
+				 errmsg("region \"%s\" is suspended: no change is made here", regions.self.region),
+				 errhint("SELECT schemadrift.resume_region(%s); or call dry_run() in another region.", sd_paste_literal(regions.self.region))));
 	(void) sd_gate_group_mode();	/* with the policy, which may freeze the time */
 	what = (SdTrial) {up, down, sd_capture_run_as(), sd_gate_freezes_at(options), NULL, (SdDryRunQueries) sd_dry_run_queries};
 	sd_store_enter(&scope);

@@ -323,8 +323,12 @@ check_region(SdPreflightLook *look)
 {
 	SdHere	   *here = sd_here();
 	int64		lag = here->db && here->coordinator ? here->db->lag_ms : -1;
+	int			me = sd_config_find(&here->members.config, here->self.region);
 
-	if (here->db == NULL || !here->coordinator)
+	if (me >= 0 && here->members.config.member[me].suspended)
+		sd_preflight_add(look, "state", SD_FINDING_WARNING, pstrdup("it is suspended: no change is made here, and nobody waits for it"),
+						 psprintf("SELECT schemadrift.resume_region(%s);", sd_paste_literal(here->self.region)));
+	else if (here->db == NULL || !here->coordinator)
 		sd_preflight_add(look, "state", SD_FINDING_FAILED, pstrdup("no coordinator runs"), pstrdup("SELECT * FROM schemadrift.status;"));
 	else if (here->db->halted_at > 0)
 		sd_preflight_add(look, "state", SD_FINDING_FAILED, psprintf("it is halted before version " INT64_FORMAT, here->db->halted_at),
