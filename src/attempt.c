@@ -66,5 +66,6 @@ sd_attempt(void (*work) (void *arg), void *arg, bool keep)
 bool
 sd_is_cancel(const ErrorData *error)
 {
-	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname && strcmp(error->funcname, "ProcessInterrupts") == 0;
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname &&
+		(strcmp(error->funcname, "ProcessInterrupts") == 0 || strncmp(error->funcname, "PLy_elog", strlen("PLy_elog")) == 0);
 }

@@ -24,7 +24,7 @@ extern ErrorData *sd_attempt_judged(void (*work) (void *arg), void *arg, bool ke
 
 /*
  * Was this session cancelled, by a person or its own time limit?  Any text can raise the same SQLSTATE, and another region answers with it
- * when something was cancelled there; but only PostgreSQL's own ProcessInterrupts() is about this session.
+ * when something was cancelled there; but only PostgreSQL's own ProcessInterrupts() is about this session, and what PL/Python makes of it.
  */
 extern bool sd_is_cancel(const ErrorData *error);
 

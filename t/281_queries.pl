@@ -247,7 +247,7 @@ $g->sql($us, qq{SELECT schemadrift.suspend_region('$eu', 'a test')});
 ok($g->converged, 'a region is suspended');
 is_deeply(dry_run(q{'CREATE TABLE public.n ()'}, 'status'), { $us => 'ok', $ap => 'ok', $eu => 'failed' }, '... takes part in no dry run');
 is($g->try($us, q{SELECT schemadrift.apply('n', 'CREATE TABLE public.n ()')})->{sqlstate}, '00000', '... which is good without it');
-my $r = $g->try($eu, q{SELECT * FROM schemadrift.dry_run('CREATE TABLE public.m ()')});
+$r = $g->try($eu, q{SELECT * FROM schemadrift.dry_run('CREATE TABLE public.m ()')});
 is("$r->{sqlstate} $r->{message}", qq{SD002 region "$eu" is suspended: no change is made here}, '... and there it cannot be asked for');
 is($r->{hint}, "SELECT schemadrift.resume_region('$eu'); or call dry_run() in another region.", '... but somewhere else');
 is($g->sql($_, q{SELECT concat_ws('|', region, status, detail, split_part(remedy, ' --', 1)) FROM schemadrift.preflight('CREATE TABLE public.m ()') WHERE check_name = 'state' AND status <> 'ok'}),

@@ -246,15 +246,15 @@ ok($g->region('ap')->wait_until("SELECT count(*) FROM ($runner) r", 0, 12), '...
 $dba->quit;
 
 # the process that runs it there stands still
-$g->sql($_, q{ALTER SYSTEM SET schemadrift.dry_run_timeout = '8s'}) foreach qw(ap eu);
+$g->sql($_, q{ALTER SYSTEM SET schemadrift.dry_run_timeout = '12s'}) foreach qw(ap eu);
 foreach (qw(ap eu))
 {
 	$g->sql($_, 'SELECT pg_reload_conf()');
-	$g->wait_until($_, 'SHOW schemadrift.dry_run_timeout', '8s');
+	$g->wait_until($_, 'SHOW schemadrift.dry_run_timeout', '12s');
 }
 $dba = $g->session('us');
-$dba->send(q{SET schemadrift.dry_run_timeout = '8s'; SELECT concat_ws('=', region, status, sqlstate, detail) FROM schemadrift.dry_run('DO $$BEGIN PERFORM pg_sleep(4); END$$');});
-ok($g->wait_until('eu', "SELECT count(*) FROM ($runner) r", 1), 'a process runs it there');
+$dba->send(q{SET schemadrift.dry_run_timeout = '12s'; SELECT concat_ws('=', region, status, sqlstate, detail) FROM schemadrift.dry_run('DO $$BEGIN PERFORM pg_sleep(7); END$$');});
+ok($g->wait_until('eu', "SELECT count(*) FROM ($runner AND wait_event = 'PgSleep') r", 1), 'a process runs it there');
 my $pid = $g->sql('eu', $runner);
 kill 'STOP', $pid;
 $r = $dba->result(timeout => 60);
@@ -264,6 +264,18 @@ is($g->sql('eu', $runner), $pid, '... it stands still yet');
 ok($g->wait_until('eu', q{SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query ~ 'dry_run' AND pid <> pg_backend_pid()}, 0), '... but nobody waits for it');
 kill 'CONT', $pid;
 ok($g->wait_until('eu', "SELECT count(*) FROM ($runner) r", 0), '... and it ends as soon as it can');
+
+# ... and the session that waits for it: it is waited for as long as a region may need, and no longer
+$dba->send(q{SET schemadrift.dry_run_timeout = '5s'; SELECT concat_ws('=', region, status, sqlstate, detail) FROM schemadrift.dry_run('DO $$BEGIN PERFORM pg_sleep(4); END$$');});
+my $waits = q{SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query ~ 'dry_run' AND pid <> pg_backend_pid()};
+ok($g->wait_until('eu', "SELECT count(*) FROM ($runner AND wait_event = 'PgSleep') r", 1), 'once more');
+$pid = $g->sql('eu', $waits);
+kill 'STOP', $pid;
+($s, $r) = took(sub { $dba->result(timeout => 60) });
+kill 'CONT', $pid;
+like($r->{out}, qr/^eu=failed=08006=lost the connection to region "eu"\nit sent nothing for 15 s$/m, 'a session there that stands still is not waited for for ever');
+cmp_ok($s, '<', 45, "... in bounded time: $s s");
+ok($g->wait_until('eu', "SELECT count(*) FROM ($waits) r", 0), '... and ends as soon as it can');
 $dba->quit;
 
 # --- a void region

@@ -128,13 +128,14 @@ drop_table(SdForm *form, DropStmt *stmt, SdThing *table)
 	if (OidIsValid(parent) || table->parent)
 	{
 		SdThing    *above = table->parent ? table->parent : sd_world_of(form->world, parent);
+		SdThing    *other = sd_form_default_of(form, above);
 
 		match = sd_form_match_table(form, "B18", table, true);
 		sd_match_cast(match, SD_ROLE_PARENT, above);
-		sd_match_cast(match, SD_ROLE_TABLE, sd_form_default_of(form, above));
+		sd_match_cast(match, SD_ROLE_TABLE, other);
 		if (OidIsValid(parent))
 			do_before(form, psprintf("ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY", sd_world_of(form->world, parent)->shown, table->shown),
-					  "by itself, or in schemadrift.apply_online()");
+					  other ? "by itself, or in schemadrift.apply_online(); not while it has a default partition" : "by itself, or in schemadrift.apply_online()");
 	}
 	foreach(cell, sd_follow_foreign_keys(form->world, table))
 	{

@@ -322,12 +322,11 @@ sd_time_limit_end(const SdTimeLimit *limit)
 	if (!limit->armed)
 		return;
 	/* it may have come too late to stop anything, and what it was for is over: nobody has cancelled what comes next */
+	disable_timeout(STATEMENT_TIMEOUT, true);
 	if (get_timeout_indicator(STATEMENT_TIMEOUT, true))
 		QueryCancelPending = false;
 	if (limit->restore != 0)
 		enable_timeout_at(STATEMENT_TIMEOUT, limit->restore);
-	else
-		disable_timeout(STATEMENT_TIMEOUT, false);
 }
 
 /* Written so that gcc does not take the limit, or a variable of PG_FINALLY's, for one that an error may clobber. */

@@ -217,7 +217,7 @@ sd_diff(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("region \"%s\" is compared with itself", a),
-				 errhint("Name two regions, or another one than this. Whether a region is what the log says: SELECT * FROM schemadrift.drift.")));
+				 errhint("Name two regions, or another one than this. Whether a region is what the log says: SELECT * FROM schemadrift.drift;")));
 	diff.a = side_of(&diff, a);
 	diff.b = side_of(&diff, b);
 	differences = sd_sides_differ(diff.a, diff.b);

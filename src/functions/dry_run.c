@@ -165,6 +165,7 @@ require_serving(const SdCaller *caller, int64 version)
 {
 	SdDatabase *db = sd_shared_mine();
 	int64		give_up = sd_monotonic_us() + CATCH_UP_US;
+	int64		halted;
 	SdSelf		self;
 	SdMembers	members;
 	SdApplied	applied;
@@ -199,10 +200,11 @@ require_serving(const SdCaller *caller, int64 version)
 		ConditionVariableTimedSleep(&db->changed, sd_monotonic_timeout_ms(give_up, now), sd_wait_event(SD_WAIT_APPLIED));
 	}
 	ConditionVariableCancelSleep();
-	if (applied.version < version && halted_at() > 0)
+	halted = halted_at();
+	if (applied.version < version && halted > 0)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_BEHIND),
-				 errmsg("region \"%s\" is halted at version " INT64_FORMAT, self.region, halted_at()),
+				 errmsg("region \"%s\" is halted at version " INT64_FORMAT, self.region, halted),
 				 errhint("SELECT * FROM schemadrift.status;")));
 	if (applied.version != version)
 		ereport(ERROR,

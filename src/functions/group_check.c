@@ -243,7 +243,7 @@ sd_group_find(const SdMembers *members, const char *region)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no region \"%s\" in this group", region),
-				 errhint("SELECT region FROM schemadrift.regions.")));
+				 errhint("SELECT region FROM schemadrift.regions;")));
 	return i;
 }
 

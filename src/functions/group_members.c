@@ -164,7 +164,7 @@ sd_alter_region(PG_FUNCTION_ARGS)
 		if (edit.members.wants[edit.at] != edit.members.config.member[edit.at].role && !edit.members.stepped_down[edit.at])
 			ereport(NOTICE,
 					(errmsg("region \"%s\" becomes a %s once it has applied everything", edit.region, edit.role),
-					 errhint("SELECT * FROM schemadrift.regions.")));
+					 errhint("SELECT * FROM schemadrift.regions;")));
 		sd_group_warn_of_two(&edit.members);
 	}
 	PG_RETURN_INT64(version);

@@ -125,7 +125,7 @@ require_quorum(const SdSelf *self, const SdMembers *members, const char *what, b
 				(errcode(SD_ERRCODE_NO_QUORUM),
 				 errmsg("%s would leave a group that cannot decide", what),
 				 errdetail("%d of its %d voters can be reached, %d are needed:%s", reached, voters, quorum, missing.data),
-				 errhint("Bring the regions named back first: SELECT * FROM schemadrift.regions.")));
+				 errhint("Bring the regions named back first: SELECT * FROM schemadrift.regions;")));
 }
 
 void

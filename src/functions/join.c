@@ -355,7 +355,7 @@ find_adopted(Joining *join)
 			 errmsg("region \"%s\" cannot say what the group's schema is", join->info.region),
 			 errdetail("It has drifted itself, or has not applied the log, so its objects are not what version " INT64_FORMAT " left.",
 					   join->head.version),
-			 errhint("Join by another region: SELECT region, in_sync FROM schemadrift.regions.")));
+			 errhint("Join by another region: SELECT region, in_sync FROM schemadrift.regions;")));
 }
 
 static void
@@ -531,14 +531,14 @@ tell(const Joining *join, const SdMembers *members)
 			 errdetail("Versions " INT64_FORMAT " to " INT64_FORMAT " are applied from now on.",
 					   join->match.version + 1, join->version) : 0,
 			 join->wants != SD_ROLE_OBSERVER ?
-			 errhint("It becomes a %s once it has applied everything: SELECT * FROM schemadrift.regions.",
+			 errhint("It becomes a %s once it has applied everything: SELECT * FROM schemadrift.regions;",
 					 sd_role_text(join->wants)) : 0));
 	if (join->adopted != NIL)
 		ereport(NOTICE,
 				(errmsg_plural("%d object differs from the group's, and is known as drift",
 							   "%d objects differ from the group's, and are known as drift",
 							   list_length(join->adopted), list_length(join->adopted)),
-				 errhint("SELECT * FROM schemadrift.drift.")));
+				 errhint("SELECT * FROM schemadrift.drift;")));
 	if (join->wants != SD_ROLE_OBSERVER)
 		sd_group_warn_of_two(members);
 }

@@ -8,6 +8,7 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
@@ -75,9 +76,8 @@ raise_refusal(SdDatabase *db)
 
 /* Until the coordinator has been answered; the incarnation then, 0 if it is admitted but has not applied that yet. */
 static int32
-wait_for_answer(SdDatabase *db, int32 before)
+wait_for_answer(SdDatabase *db, int64 deadline, int32 before)
 {
-	int64		deadline = sd_monotonic_us() + 2 * (int64) sd_quorum_timeout * SD_US_PER_MS;
 	uint32		attempts;
 	bool		admitted = false;
 	int32		now = 0;
@@ -114,36 +114,39 @@ wait_for_answer(SdDatabase *db, int32 before)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_NO_QUORUM),
 				 errmsg("no voter answers that could readmit this region"),
-				 errhint("SELECT * FROM schemadrift.regions.")));
+				 errhint("SELECT * FROM schemadrift.regions;")));
 	return now;
 }
 
-/* The wish ends with who had it: what it is for, nobody wants any more. */
+typedef struct Wish
+{
+	SdDatabase *db;
+	int64		until_us;
+	int32		incarnation;	/* out: 0 if it is admitted but has not applied that yet */
+} Wish;
+
+/* The wish ends with who had it, however that ends: what it is for, nobody wants any more.  Unless somebody else wishes it by now. */
 static void
-end_wish(SdDatabase *db)
+end_wish(int code, Datum arg)
 {
-	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
-	db->rejoin_until_us = 0;
-	LWLockRelease(&db->lock);
+	const Wish *wish = (const Wish *) DatumGetPointer(arg);
+
+	(void) code;
+	LWLockAcquire(&wish->db->lock, LW_EXCLUSIVE);
+	if (wish->db->rejoin_until_us == wish->until_us)
+		wish->db->rejoin_until_us = 0;
+	LWLockRelease(&wish->db->lock);
 }
 
-static int32
-wish_for_answer(SdDatabase *db, int32 before)
+static void
+wish_for_answer(Wish *wish, int32 before)
 {
-	volatile int32 now = 0;
-
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(end_wish, PointerGetDatum(wish));
 	{
-		now = wait_for_answer(db, before);
+		wish->incarnation = wait_for_answer(wish->db, wish->until_us, before);
 	}
-	PG_CATCH();
-	{
-		end_wish(db);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	end_wish(db);
-	return now;
+	PG_END_ENSURE_ERROR_CLEANUP(end_wish, PointerGetDatum(wish));
+	end_wish(0, PointerGetDatum(wish));
 }
 
 Datum
@@ -152,7 +155,7 @@ sd_rejoin(PG_FUNCTION_ARGS)
 	SdDatabase *db = sd_shared_mine();
 	SdSelf		self;
 	SdMembers	members;
-	int32		incarnation;
+	Wish		wish;
 
 	sd_group_check_session("rejoin");
 	sd_group_check_no_block("rejoin");
@@ -178,13 +181,14 @@ sd_rejoin(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_NO_COORDINATOR),
 				 errmsg("no coordinator runs in this region"),
-				 errhint("SELECT * FROM schemadrift.status.")));
-	incarnation = wish_for_answer(db, self.incarnation);
-	if (incarnation > 0)
-		PG_RETURN_INT32(incarnation);
+				 errhint("SELECT * FROM schemadrift.status;")));
+	wish = (Wish) {.db = db, .until_us = sd_monotonic_us() + 2 * (int64) sd_quorum_timeout * SD_US_PER_MS};
+	wish_for_answer(&wish, self.incarnation);
+	if (wish.incarnation > 0)
+		PG_RETURN_INT32(wish.incarnation);
 	ereport(NOTICE,
 			(errmsg("region \"%s\" is readmitted; it votes as soon as it has applied that", self.region),
-			 errhint("SELECT * FROM schemadrift.status.")));
+			 errhint("SELECT * FROM schemadrift.status;")));
 	PG_RETURN_NULL();
 }
 

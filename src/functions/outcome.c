@@ -129,7 +129,7 @@ choose_regions(FunctionCallInfo fcinfo, int arg, Waited *waited)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 at < 0 ? errmsg("there is no region \"%s\" in the group", region)
 					 : errmsg("region \"%s\" is a witness: it applies nothing", region),
-					 errhint("SELECT region, role FROM schemadrift.regions.")));
+					 errhint("SELECT region, role FROM schemadrift.regions;")));
 		add_region(waited, members.config.member[at].region);
 	}
 }
@@ -250,7 +250,7 @@ sd_wait_for(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_NO_COORDINATOR),
 				 errmsg("schemadrift's coordinator is not running in this database"),
-				 errhint("SELECT * FROM schemadrift.status.")));
+				 errhint("SELECT * FROM schemadrift.status;")));
 
 	/* an entry that is looked at may be large, and looks are many */
 	context = AllocSetContextCreate(PortalContext, "schemadrift wait", ALLOCSET_DEFAULT_SIZES);
@@ -266,7 +266,7 @@ sd_wait_for(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);
 		if (wanted == 0)
-			strlcpy(behind, "Regions are at work on it: SELECT * FROM schemadrift.tasks.", sizeof(behind));
+			strlcpy(behind, "Regions are at work on it: SELECT * FROM schemadrift.tasks;", sizeof(behind));
 		else
 		{
 			LWLockAcquire(&db->lock, LW_SHARED);

@@ -174,6 +174,8 @@ await_answer(void *arg)
 static void
 watch_client(void)
 {
+	if (MyProcPort == NULL)
+		return;
 	(void) set_config_option("client_connection_check_interval", psprintf("%d", CLIENT_CHECK_MS), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
 							 true, 0, false);
 	enable_timeout_after(CLIENT_CONNECTION_CHECK_TIMEOUT, CLIENT_CHECK_MS);

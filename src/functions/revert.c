@@ -234,7 +234,7 @@ find_target(Target *target)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no migration \"%s\"", target->name),
-				 errhint("SELECT version, name FROM schemadrift.migrations.")));
+				 errhint("SELECT version, name FROM schemadrift.migrations;")));
 	if (taken_back > 0)
 	{
 		sd_store_leave(&scope);

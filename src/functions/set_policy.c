@@ -161,7 +161,7 @@ check_whole(const char *payload, const SdMembers *members)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("policy \"quorum\" names region \"%s\", which has no vote in this group", (char *) lfirst(lc)),
 					 errdetail("No change of the schema could get its agreement."),
-					 errhint("SELECT region, role FROM schemadrift.regions.")));
+					 errhint("SELECT region, role FROM schemadrift.regions;")));
 }
 
 /* A lock that is over before it begins was meant for another day. */
@@ -207,7 +207,7 @@ check_exceptions(Jsonb *changes)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("policy \"exceptions\" names rule \"%s\", which there is not", exception->rule),
-					 errhint("SELECT rule, form FROM schemadrift.compatibility_matrix.")));
+					 errhint("SELECT rule, form FROM schemadrift.compatibility_matrix;")));
 	}
 }
 

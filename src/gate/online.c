@@ -151,7 +151,7 @@ refuse_too_many(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("%d online migrations are under way already", n),
-				 errhint("Wait for one of them: SELECT * FROM schemadrift.tasks.")));
+				 errhint("Wait for one of them: SELECT * FROM schemadrift.tasks;")));
 }
 
 void

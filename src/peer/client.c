@@ -319,14 +319,11 @@ sd_client_unreached(const ErrorData *error)
 	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_CONNECTION_EXCEPTION && error->sqlerrcode != ERRCODE_PROTOCOL_VIOLATION;
 }
 
-/*
- * Data that comes, and data that goes, puts off the deadline.  While others were waited for, it may have passed: what came meanwhile is
- * there to be read at once.
- */
+/* Data that comes, and data that goes, puts off the deadline. */
 static void
 wait_for_data(SdClient *client, bool unsent)
 {
-	int64		deadline = Max(client->heard_us + client->patience_us, sd_monotonic_us() + LAST_LOOK_US);
+	int64		deadline = client->heard_us + client->patience_us;
 	int			seen = wait_socket(PQsocket(client->conn), WL_SOCKET_READABLE | (unsent ? WL_SOCKET_WRITEABLE : 0), deadline);
 
 	if (seen == 0)
@@ -376,6 +373,8 @@ sd_client_receive(SdClient *client)
 {
 	PGresult   *more;
 
+	/* while others were waited for the deadline may have passed: what has come meanwhile is to be read */
+	client->heard_us = Max(client->heard_us, sd_monotonic_us() + LAST_LOOK_US - client->patience_us);
 	do
 	{
 		wait_answer(client);

@@ -226,7 +226,7 @@ sd_life_end(int32 incarnation, const char *cause, const char *reason)
 	sd_store_run(&ended, (Datum[]) {CStringGetTextDatum(cause), CStringGetTextDatum(reason)}, NULL, 1);
 	ereport(LOG,
 			(errmsg("schemadrift: this region does not vote any more, its identity is void: %s", reason),
-			 errhint("SELECT * FROM schemadrift.status.")));
+			 errhint("SELECT * FROM schemadrift.status;")));
 }
 
 void

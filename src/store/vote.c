@@ -138,7 +138,7 @@ carry_out(const SdAcceptorDecision *decision, int64 version, const SdBallot *bal
 		ereport(LOG,
 				(errmsg("schemadrift: this region stops voting: version " INT64_FORMAT " came twice under one ballot of region \"%s\", with different entries",
 						version, ballot->region),
-				 errhint("That region was restored or copied. SELECT * FROM schemadrift.status.")));
+				 errhint("That region was restored or copied. SELECT * FROM schemadrift.status;")));
 	}
 }
 

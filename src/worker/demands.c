@@ -203,7 +203,7 @@ choose_required(SdCoordinator *c)
 		require(c, &c->require, "The change's own option \"require\" names it.", &detail))
 		return true;
 	sd_request_finish(c, SD_RESULT_POLICY, "the schema change was refused: a region that must agree to it has no vote",
-					  psprintf("Nothing happened.\n%s", detail), "SELECT region, role FROM schemadrift.regions.");
+					  psprintf("Nothing happened.\n%s", detail), "SELECT region, role FROM schemadrift.regions;");
 	return false;
 }
 

@@ -125,7 +125,7 @@ sd_verify_main(Datum main_arg)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		int			n;
+		int			n = 0;
 		int64		objects = look(db, set, &n);
 
 		if (n > 0)
@@ -168,7 +168,9 @@ sd_verify_create(SdCoordinator *c)
 {
 	set_ended(c);
 	c->verified_us = sd_monotonic_us();
-	c->verify_failed = false;
+	LWLockAcquire(&c->db->lock, LW_SHARED);
+	c->verify_failed = c->db->verify_failed_at != 0;
+	LWLockRelease(&c->db->lock);
 	c->verify_pause_us = FIRST_US + (int64) (pg_prng_double(&pg_global_prng_state) * FIRST_SPREAD_US);
 	c->verify_after_us = 0;
 }
@@ -202,6 +204,18 @@ due_us(SdCoordinator *c)
 		due = Min(due, c->verified_us + RETRY_US);
 
 	return Max(is_called_for(c) ? 0 : due, c->verify_after_us);
+}
+
+/* One that an earlier coordinator has started may be at it yet. */
+static bool
+is_at_it(const SdCoordinator *c)
+{
+	bool		is;
+
+	LWLockAcquire(&sd_shared->lock, LW_SHARED);
+	is = c->db->verify_pid != 0;
+	LWLockRelease(&sd_shared->lock);
+	return is;
 }
 
 static void
@@ -247,6 +261,11 @@ sd_verify_drive(SdCoordinator *c, int64 now)
 		take_end(c, now);
 	if (!has_schema(c) || due_us(c) > now)
 		return;
+	if (is_at_it(c))
+	{
+		c->verify_after_us = now + SD_US_PER_S;
+		return;
+	}
 	/* what comes from now on may come too late for it */
 	LWLockAcquire(&c->db->lock, LW_EXCLUSIVE);
 	c->db->verify_begun = c->db->verify_called;
