@@ -147,7 +147,7 @@ static int64
 halted_at(void)
 {
 	SdDatabase *db = sd_shared_mine();
-	int64		version = 0;
+	int64		version;
 
 	if (db == NULL)
 		return 0;
@@ -418,21 +418,33 @@ require_quiet(void)
 				 errhint("ROLLBACK or COMMIT first.")));
 }
 
-/* Of a halted region the schema is not the group's, so what runs there says nothing. */
+/* Where a change could begin: elsewhere it would not be known what it does there. */
 static void
-rehearse_here(const SdTrial *what, const char *region, SdRehearsal *here)
+require_origin(const SdRegions *regions)
 {
-	int64		version = halted_at();
+	int			me = sd_config_find(&regions->members.config, regions->self.region);
+	int64		halted = halted_at();
 
-	if (version == 0)
-	{
-		sd_rehearse(what, here);
-		return;
-	}
-	memset(here, 0, sizeof(*here));
-	strlcpy(here->up.sqlstate, unpack_sql_state(SD_ERRCODE_BEHIND), sizeof(here->up.sqlstate));
-	here->up.message = psprintf("region \"%s\" is halted at version " INT64_FORMAT, region, version);
-	here->up.hint = pstrdup("SELECT * FROM schemadrift.status;");
+	if (me < 0 || sd_members_is_witness(&regions->members, me))
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
+				 errmsg("region \"%s\" is a witness: it has no schema", regions->self.region),
+				 errhint("Call dry_run() in another region.")));
+	if (!regions->self.valid)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
+				 errmsg("region \"%s\" is void: no change is made here", regions->self.region),
+				 errhint("SELECT * FROM schemadrift.status; or call dry_run() in another region.")));
+	if (regions->members.config.member[me].suspended)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
+				 errmsg("region \"%s\" is suspended: no change is made here", regions->self.region),
+				 errhint("SELECT schemadrift.resume_region(%s); or call dry_run() in another region.", sd_paste_literal(regions->self.region))));
+	if (halted > 0)
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_BEHIND),
+				 errmsg("region \"%s\" is halted at version " INT64_FORMAT ": the others are ahead of it", regions->self.region, halted),
+				 errhint("SELECT * FROM schemadrift.status; or call dry_run() in another region.")));
 }
 
 Datum
@@ -447,7 +459,6 @@ sd_dry_run(PG_FUNCTION_ARGS)
 	SdScope		scope;
 	SdApplied	applied;
 	List	   *asked;
-	int			me;
 
 	if (sd_text_is_blank(up))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no script to try"),
@@ -458,22 +469,7 @@ sd_dry_run(PG_FUNCTION_ARGS)
 	sd_options_check(options);
 	require_quiet();
 	sd_regions_read(&regions);
-	me = sd_config_find(&regions.members.config, regions.self.region);
-	if (me < 0 || sd_members_is_witness(&regions.members, me))
-		ereport(ERROR,
-				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
-				 errmsg("region \"%s\" is a witness: it has no schema", regions.self.region),
-				 errhint("Call dry_run() in another region.")));
-	if (!regions.self.valid)
-		ereport(ERROR,
-				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
-				 errmsg("region \"%s\" is void: no change is made here", regions.self.region),
-				 errhint("SELECT * FROM schemadrift.status; or call dry_run() in another region.")));
-	if (regions.members.config.member[me].suspended)
-		ereport(ERROR,
-				(errcode(SD_ERRCODE_MAY_NOT_ORIGINATE),
-				 errmsg("region \"%s\" is suspended: no change is made here", regions.self.region),
-				 errhint("SELECT schemadrift.resume_region(%s); or call dry_run() in another region.", sd_paste_literal(regions.self.region))));
+	require_origin(&regions);
 	(void) sd_gate_group_mode();	/* with the policy, which may freeze the time */
 	what = (SdTrial) {up, down, sd_capture_run_as(), sd_gate_freezes_at(options), NULL, (SdDryRunQueries) sd_dry_run_queries};
 	sd_store_enter(&scope);
@@ -484,7 +480,7 @@ sd_dry_run(PG_FUNCTION_ARGS)
 							  (const char *[]) {psprintf(INT64_FORMAT, applied.version), up, down, sd_run_as_to_json(what.run_as), sd_dry_run_queries_text(),
 												what.frozen_at != 0 ? sd_time_text(what.frozen_at) : NULL, get_database_name(MyDatabaseId)},
 							  sd_dry_run_timeout + PATIENCE_MS);
-	rehearse_here(&what, regions.self.region, &here);
+	sd_rehearse(&what, &here);
 	sd_everywhere_wait(asked);
 	InitMaterializedSRF(fcinfo, 0);
 	/* who looks away has not found that nothing is bad */
